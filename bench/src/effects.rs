@@ -73,9 +73,9 @@ fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
             let end = match case.outcome_for(kind, forge) {
                 EffectIncidentOutcome::Withheld => "withheld".to_owned(),
                 EffectIncidentOutcome::Reported => "reported".to_owned(),
-                EffectIncidentOutcome::Replaced(other) => format!("`{}`, once", other.as_str()),
-                EffectIncidentOutcome::Once => "once".to_owned(),
-                EffectIncidentOutcome::Listed => "listed".to_owned(),
+                EffectIncidentOutcome::Fallback(other) => format!("`{}`, once", other.as_str()),
+                EffectIncidentOutcome::ExactlyOnce => "once".to_owned(),
+                EffectIncidentOutcome::Simulated => "listed".to_owned(),
                 EffectIncidentOutcome::Cannot(_) => "cannot".to_owned(),
             };
             write!(page, " {end} |")?;

@@ -177,8 +177,8 @@ fn to_rule_hit(
         repository: repository.name.clone(),
         scope,
         commit: commit.to_owned(),
-        path: finding.place.path.to_string(),
-        line: finding.place.start_line,
+        path: finding.location.path.to_string(),
+        line: finding.location.start_line,
         rule: rule.to_owned(),
     }
 }

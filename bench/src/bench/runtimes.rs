@@ -115,7 +115,7 @@ fn review_script() -> ModelScript {
     let turn = |answer: ScriptedAnswer, fresh| {
         let when = AnswerCondition {
             system: vec!["You review one pull request".to_owned()],
-            fresh: Some(fresh),
+            is_first_request: Some(fresh),
             ..AnswerCondition::default()
         };
         answer.with_condition(when).times(0)

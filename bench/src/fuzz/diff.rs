@@ -64,8 +64,8 @@ pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     for file in &parsed.files {
         let (mut added, mut deleted) = (0, 0);
         for line in file.hunks.iter().flat_map(|hunk| hunk.lines()) {
-            added += u32::from(line.old.is_none());
-            deleted += u32::from(line.new.is_none());
+            added += u32::from(line.old_line.is_none());
+            deleted += u32::from(line.new_line.is_none());
             assert!(!line.text.contains(&b'\n'), "a line of two lines");
         }
         assert_eq!((added, deleted), (file.added, file.deleted), "other counts than lines");

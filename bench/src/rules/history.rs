@@ -90,7 +90,7 @@ impl GitHistory {
             self.blobs.write_blob(commit, path, folder.path())?;
         }
         let (tree, off) = (folder.path().to_owned(), Vec::new());
-        let request = ReadRequest { tree, files, also_changed, packs, off };
+        let request = ReadRequest { tree, files, also_changed, packs, disabled_rules: off };
         Ok(Some(rules.read_blocking(&request)?.findings))
     }
 
@@ -119,7 +119,7 @@ impl GitHistory {
         let all = |path: &[u8]| ChangedFile {
             path: RepoPath::from_bytes(path),
             old_path: None,
-            added: vec![WHOLE],
+            added_lines: vec![WHOLE],
         };
         let is_file = |path: &&[u8]| {
             tree.join(OsStr::from_bytes(path)).symlink_metadata().is_ok_and(|facts| facts.is_file())
@@ -128,7 +128,8 @@ impl GitHistory {
         let mut files: Vec<ChangedFile> = paths.filter(is_file).map(all).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let packs = vec![pack.to_owned()];
-        let request = ReadRequest { tree, files, also_changed: Vec::new(), packs, off: Vec::new() };
+        let request =
+            ReadRequest { tree, files, also_changed: Vec::new(), packs, disabled_rules: Vec::new() };
         Ok(rules.read_blocking(&request)?.findings)
     }
 }
@@ -173,7 +174,7 @@ impl BlobReader {
 /// Converts a file to the form in which a review passes it to the rules.
 fn to_changed_file(file: &FileDiff<'_>) -> ChangedFile {
     let added = if file.is_binary { vec![WHOLE] } else { added_ranges(file) };
-    ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added }
+    ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added_lines: added }
 }
 
 fn git_command(dir: &Path) -> Command {

@@ -87,11 +87,11 @@ pub enum ClaudeCliError {
         reason: String,
     },
     /// The program's version is not the allowed version.
-    #[error("{} has version {found}, but only {required_version} is allowed", program.display())]
+    #[error("{} has version {found_version}, but only {required_version} is allowed", program.display())]
     Version {
         program: PathBuf,
         /// Version that the program printed.
-        found: String,
+        found_version: String,
         /// Version that is allowed.
         required_version: String,
     },
@@ -143,7 +143,7 @@ impl ClaudeCli {
         }
         if found != version {
             let (found, required_version) = (clean_line(found, MAX_VERSION), version.to_owned());
-            return Err(ClaudeCliError::Version { program: cli.program.clone(), found, required_version });
+            return Err(ClaudeCliError::Version { program: cli.program.clone(), found_version: found, required_version });
         }
         Ok(cli)
     }
@@ -205,7 +205,7 @@ impl ClaudeCli {
             CliConversation::new(ActiveAgentRun::new(model, tools, brief, *limits, judge), brief);
         let end = match self.run_conversation(&mut conversation, brief, limits).await {
             Ok(end) => end,
-            Err(error) => AgentRunEnd::Failed(error.to_string()),
+            Err(error) => AgentRunEnd::ProgramFailed(error.to_string()),
         };
         conversation.finish_run(end).await
     }
@@ -223,7 +223,7 @@ impl ClaudeCli {
         let relay = CliRelay::new(&token, conversation.offers(), message_sender);
         let mut job = self.job(invocation::program_arguments(&brief.model, limits))?;
         job.variables = self.environment_variables(token.expose());
-        let bounds = CommandLimits { time: limits.time, written: None, whole: false };
+        let bounds = CommandLimits { time: limits.time, write_limit: None, keeps_whole_output: false };
         let input = Some(wire::encode_task(&brief.task));
         let around = CommandIo { variables: &[ADDRESS], input, output: CliStream::default() };
         // The semaphore is never closed.
@@ -235,7 +235,7 @@ impl ClaudeCli {
         }
         if conversation.is_over() {
             // The run's own outcome replaces this value. Dropping the future kills the program.
-            return Ok(AgentRunEnd::Done);
+            return Ok(AgentRunEnd::Reported);
         }
         // The conversation's channel is closed, because the server has stopped. The program then exits, and
         // its exit reports the reason.
@@ -279,12 +279,12 @@ fn run_end(result: CommandResult<CliStream>) -> AgentRunEnd {
         command::ProcessOutcome::Exit(status) => result.stdout.run_end(status, &result.stderr.text()),
         command::ProcessOutcome::Time => AgentRunEnd::Limit(RunLimit::Time),
         command::ProcessOutcome::Output => {
-            AgentRunEnd::Failed("claude exceeded the output limit of a run".to_owned())
+            AgentRunEnd::ProgramFailed("claude exceeded the output limit of a run".to_owned())
         }
         command::ProcessOutcome::Disk(_) => {
-            AgentRunEnd::Failed("claude exceeded the write limit of a run".to_owned())
+            AgentRunEnd::ProgramFailed("claude exceeded the write limit of a run".to_owned())
         }
-        command::ProcessOutcome::Limit(bound, seen) => AgentRunEnd::Failed(format!(
+        command::ProcessOutcome::Limit(bound, seen) => AgentRunEnd::ProgramFailed(format!(
             "claude exceeded the {} limit of the sandbox ({seen})",
             bound.as_str()
         )),

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use crate::sandbox::{
-    COMPLAINT, HELPER_FAILED, NOT_STARTED, SandboxError, SandboxJob, SandboxLimit, SocketHandoff,
+    COMPLAINT, HELPER_FAILED, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob, SandboxLimit, SocketHandoff,
     bound_passed,
 };
 use crate::verify::usage::{self, DiskUsage, ExceededDiskLimit};
@@ -73,9 +73,9 @@ pub(crate) struct WriteLimit {
 /// Limits of a command.
 pub(crate) struct CommandLimits {
     pub(crate) time: Duration,
-    pub(crate) written: Option<WriteLimit>,
+    pub(crate) write_limit: Option<WriteLimit>,
     /// True if the whole output is kept, and not only its beginning and end.
-    pub(crate) whole: bool,
+    pub(crate) keeps_whole_output: bool,
 }
 
 /// Runs a command. Dropping the future kills the command and every process that it started.
@@ -172,7 +172,7 @@ async fn wait_for_end<O: OutputSink>(
         tokio::select! {
             printed = printed => printed.err().map(|OutputOverflow| ProcessOutcome::Output),
             () = tokio::time::sleep(bounds.time) => Some(ProcessOutcome::Time),
-            over = wait_for_overrun(bounds.written.as_ref()) => Some(ProcessOutcome::Disk(over)),
+            over = wait_for_overrun(bounds.write_limit.as_ref()) => Some(ProcessOutcome::Disk(over)),
         }
     };
     let end = match end {
@@ -181,7 +181,7 @@ async fn wait_for_end<O: OutputSink>(
         None => {
             let status = child.wait().await?;
             // The command may have exceeded the write limit between two measurements.
-            match &bounds.written {
+            match &bounds.write_limit {
                 Some(WriteLimit { folders, limit }) => usage::is_over(folders, *limit)
                     .await
                     .map_or(ProcessOutcome::Exit(status), ProcessOutcome::Disk),
@@ -201,7 +201,7 @@ async fn wait_for_end<O: OutputSink>(
             Some(code) if code == i32::from(HELPER_FAILED) => {
                 return Err(CommandError::Helper(err.text().trim_end().to_owned()));
             }
-            Some(code) if code == i32::from(NOT_STARTED) => {
+            Some(code) if code == i32::from(NOT_STARTED_EXIT_CODE) => {
                 let words = err.text();
                 let reason = words.trim_end().trim_start_matches(COMPLAINT).to_owned();
                 return Err(CommandError::NoProgram { program: program.to_owned(), reason });
@@ -260,7 +260,7 @@ pub(crate) struct CapturedOutput {
 
 impl CapturedOutput {
     pub(crate) fn new(bounds: &CommandLimits) -> Self {
-        let most_of_beginning = if bounds.whole { MAX_PRINTED } else { BEGINNING };
+        let most_of_beginning = if bounds.keeps_whole_output { MAX_PRINTED } else { BEGINNING };
         Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
     }
 

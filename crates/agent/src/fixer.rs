@@ -109,7 +109,8 @@ struct EditInput {
     old: String,
     new: String,
     #[serde(default)]
-    all: bool,
+    #[serde(rename = "all")]
+    replace_all: bool,
 }
 
 /// The input of `write`.
@@ -172,9 +173,13 @@ impl FixerTools {
     }
 
     fn edit(&self, input: &Value) -> Result<String, FixerCallError> {
-        let EditInput { path, old, new, all } = parse_input(EDIT, input)?;
+        let EditInput { path, old, new, replace_all: all } = parse_input(EDIT, input)?;
         self.check_action(AgentAction::Edit(&path))?;
-        Ok(change::edit_file(&self.tree, &path, &change::TextReplacement { old: &old, new: &new, all })?)
+        Ok(change::edit_file(
+            &self.tree,
+            &path,
+            &change::TextReplacement { old: &old, new: &new, replace_all: all },
+        )?)
     }
 
     fn write(&self, input: &Value) -> Result<String, FixerCallError> {
@@ -232,11 +237,11 @@ impl RunTools for FixerTools {
         // before it was killed.
         self.read_tools.reset_state().await;
         match done {
-            Ok(text) => CallOutput { text, is_error: false, denied: false },
+            Ok(text) => CallOutput { text, is_error: false, is_denied: false },
             Err(wrong) => CallOutput {
                 text: wrong.to_string(),
                 is_error: true,
-                denied: matches!(wrong, FixerCallError::Denied { .. }),
+                is_denied: matches!(wrong, FixerCallError::Denied { .. }),
             },
         }
     }

@@ -26,7 +26,8 @@ const ENVIRONMENT: &str = "pyvenv.cfg";
 /// Name of the folder of programs in an installation.
 const PROGRAMS: &str = "bin";
 /// The folders and files of an installation below its prefix (FHS 3.0, section 4).
-const PARTS: &[&str] = &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", ENVIRONMENT];
+const INSTALLATION_PARTS: &[&str] =
+    &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", ENVIRONMENT];
 /// The further parts of a Go installation, which [`GO_VERSION`] marks.
 const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
 /// The file that holds the version of a Go toolchain; its text begins with `go`.
@@ -244,7 +245,7 @@ fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
 /// Adds the folders of an installation below its prefix, but no other content of the prefix.
 fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
     let go: &[&str] = if is_go(root) { GO_PARTS } else { &[] };
-    read.extend(PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
+    read.extend(INSTALLATION_PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
 }
 
 /// Returns true for a Go toolchain: a folder with its version, its program and the sources of its runtime.
@@ -352,12 +353,12 @@ mod tests {
             Self { folder, machine }
         }
 
-        fn at(&self, name: &str) -> PathBuf {
+        fn path(&self, name: &str) -> PathBuf {
             self.folder.path().canonicalize().unwrap().join(name)
         }
 
         fn file(&self, name: &str, text: &str) -> PathBuf {
-            let file = self.at(name);
+            let file = self.path(name);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(&file, text).unwrap();
             file
@@ -370,17 +371,17 @@ mod tests {
         }
 
         fn link(&self, name: &str, to: &Path) {
-            std::fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
-            symlink(to, self.at(name)).unwrap();
+            std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+            symlink(to, self.path(name)).unwrap();
         }
 
-        fn found(&self, program: &str, places: &[&str]) -> InstalledProgram {
-            let places: Vec<_> = places.iter().map(|place| self.at(place)).collect();
-            self.machine.find(program, &places, &self.at("work/project")).unwrap()
+        fn find_program(&self, program: &str, places: &[&str]) -> InstalledProgram {
+            let places: Vec<_> = places.iter().map(|place| self.path(place)).collect();
+            self.machine.find(program, &places, &self.path("work/project")).unwrap()
         }
 
         fn read(&self, names: &[&str]) -> BTreeSet<PathBuf> {
-            names.iter().map(|name| self.at(name)).collect()
+            names.iter().map(|name| self.path(name)).collect()
         }
     }
 
@@ -390,35 +391,38 @@ mod tests {
         home.program(".pyenv/versions/3.12/bin/python3", "\x7fELF");
         home.file(
             "tools/ruff/pyvenv.cfg",
-            &format!("home = {}\n", home.at(".pyenv/versions/3.12/bin").display()),
+            &format!("home = {}\n", home.path(".pyenv/versions/3.12/bin").display()),
         );
-        home.link("tools/ruff/bin/python", &home.at(".pyenv/versions/3.12/bin/python3"));
-        let python = home.at("tools/ruff/bin/python");
+        home.link("tools/ruff/bin/python", &home.path(".pyenv/versions/3.12/bin/python3"));
+        let python = home.path("tools/ruff/bin/python");
         let script = home.program("tools/ruff/bin/ruff", &format!("#!{}\n", python.display()));
         home.link(".local/bin/ruff", &script);
-        let found = home.found("ruff", &[]);
+        let found = home.find_program("ruff", &[]);
         assert_eq!(found.file, script);
         let parts = ["tools/ruff/bin", "tools/ruff/pyvenv.cfg", ".pyenv/versions/3.12/bin"];
         assert_eq!(found.read, home.read(&parts));
-        assert_eq!(home.found("ruff", &["tools/ruff/bin/ruff"]).environment, Some(home.at("tools/ruff")));
+        assert_eq!(
+            home.find_program("ruff", &["tools/ruff/bin/ruff"]).environment,
+            Some(home.path("tools/ruff"))
+        );
     }
 
     #[test]
     fn an_environment_is_found_through_a_link_to_its_folder() {
         let home = Home::new(&["a/tools/bin"]);
         home.program("opt/python/bin/python3", "\x7fELF");
-        home.file("b/tools/pyvenv.cfg", &format!("home = {}\n", home.at("opt/python/bin").display()));
-        home.link("b/tools/bin/python", &home.at("opt/python/bin/python3"));
-        home.link("a/tools", &home.at("b/tools"));
+        home.file("b/tools/pyvenv.cfg", &format!("home = {}\n", home.path("opt/python/bin").display()));
+        home.link("b/tools/bin/python", &home.path("opt/python/bin/python3"));
+        home.link("a/tools", &home.path("b/tools"));
         home.program("b/tools/bin/ruff", "\x7fELF");
-        let named = home.at("a/tools/bin/python");
+        let named = home.path("a/tools/bin/python");
         home.program("b/tools/bin/flake8", &format!("#!{}\n", named.display()));
         let parts = ["b/tools/bin", "b/tools/pyvenv.cfg", "opt/python/bin"];
-        let found = home.found("ruff", &[]);
-        assert_eq!((found.file, found.read), (home.at("b/tools/bin/ruff"), home.read(&parts)));
-        assert_eq!(found.environment, Some(home.at("b/tools")));
-        let found = home.found("flake8", &[]);
-        assert_eq!(found.file, home.at("b/tools/bin/flake8"));
+        let found = home.find_program("ruff", &[]);
+        assert_eq!((found.file, found.read), (home.path("b/tools/bin/ruff"), home.read(&parts)));
+        assert_eq!(found.environment, Some(home.path("b/tools")));
+        let found = home.find_program("flake8", &[]);
+        assert_eq!(found.file, home.path("b/tools/bin/flake8"));
         assert_eq!(found.read, home.read(&[&parts[..], &["a/tools"]].concat()), "its script names the link");
     }
 
@@ -429,8 +433,8 @@ mod tests {
         let script = "work/project/node_modules/eslint/bin/eslint.js";
         let script = home.program(script, "#!/usr/bin/env -S node --no-warnings\n");
         home.link("work/project/node_modules/.bin/eslint", &script);
-        let found = home.found("eslint", &["work/project/node_modules/.bin/eslint"]);
-        assert_eq!(found.file, home.at("work/project/node_modules/.bin/eslint"));
+        let found = home.find_program("eslint", &["work/project/node_modules/.bin/eslint"]);
+        assert_eq!(found.file, home.path("work/project/node_modules/.bin/eslint"));
         assert_eq!(found.read, home.read(&["work/project/node_modules", ".nvm/versions/node/v22/bin"]));
     }
 
@@ -441,11 +445,11 @@ mod tests {
         home.link("versions/current", &real);
         home.link("links/bin/node", Path::new("../../versions/current"));
         home.program("work/project/node_modules/eslint/cli.js", "#!/usr/bin/env node\n");
-        let found = home.found("eslint", &["work/project/node_modules/eslint/cli.js"]);
+        let found = home.find_program("eslint", &["work/project/node_modules/eslint/cli.js"]);
         let modules = "work/project/node_modules";
         let links = ["links/bin/node", "versions/current"];
         assert_eq!(found.read, home.read(&[&[modules, "versions/node-v22/node-22"][..], &links].concat()));
-        assert!(found.path.contains(&home.at("links/bin")), "{found:?}");
+        assert!(found.path.contains(&home.path("links/bin")), "{found:?}");
     }
 
     #[test]
@@ -453,12 +457,15 @@ mod tests {
         let home = Home::new(&[]);
         home.program("srv/app/bin/python3", "\x7fELF");
         home.file("srv/app/.ssh/id", "key");
-        home.file("work/project/.venv/pyvenv.cfg", &format!("home = {}\n", home.at("srv/app/bin").display()));
+        home.file(
+            "work/project/.venv/pyvenv.cfg",
+            &format!("home = {}\n", home.path("srv/app/bin").display()),
+        );
         home.program("work/project/.venv/bin/ruff", "\x7fELF");
-        let found = home.found("ruff", &["work/project/.venv/bin/ruff"]);
-        assert!(found.read.contains(&home.at("srv/app/bin")), "{found:?}");
-        assert!(!found.read.iter().any(|shown| home.at("srv/app/.ssh/id").starts_with(shown)), "{found:?}");
-        assert_eq!(found.path.first(), Some(&home.at("work/project/.venv/bin")));
+        let found = home.find_program("ruff", &["work/project/.venv/bin/ruff"]);
+        assert!(found.read.contains(&home.path("srv/app/bin")), "{found:?}");
+        assert!(!found.read.iter().any(|shown| home.path("srv/app/.ssh/id").starts_with(shown)), "{found:?}");
+        assert_eq!(found.path.first(), Some(&home.path("work/project/.venv/bin")));
     }
 
     #[test]
@@ -468,9 +475,9 @@ mod tests {
         home.program("go/bin/two", "\x7fELF");
         home.file(".cargo/credentials.toml", "token");
         home.program(".cargo/bin/three", "\x7fELF");
-        assert_eq!(home.found("one", &[]).read, BTreeSet::from([one]));
-        assert_eq!(home.found("two", &[]).read, home.read(&["go/bin"]));
-        assert_eq!(home.found("three", &[]).read, home.read(&[".cargo/bin"]));
+        assert_eq!(home.find_program("one", &[]).read, BTreeSet::from([one]));
+        assert_eq!(home.find_program("two", &[]).read, home.read(&["go/bin"]));
+        assert_eq!(home.find_program("three", &[]).read, home.read(&[".cargo/bin"]));
         assert_eq!(home.machine.find("four", &[], Path::new("/")), None);
     }
 
@@ -479,14 +486,14 @@ mod tests {
         let home = Home::new(&[]);
         let lint = home.program("etc/truing/lint", "#!/bin/sh\n");
         home.file("etc/truing/marker.key", "key");
-        assert_eq!(home.found("lint", &["etc/truing/lint"]).read, BTreeSet::from([lint]));
+        assert_eq!(home.find_program("lint", &["etc/truing/lint"]).read, BTreeSet::from([lint]));
 
         // The variable `HOME` is unset or names another user's home folder.
         let check = home.program("people/ada/bin/check", "\x7fELF");
         home.file("people/ada/lib/token", "key");
         let machine = MachinePaths {
-            path: vec![home.at("people/ada/bin")],
-            homes: vec![home.at("people/ada")],
+            path: vec![home.path("people/ada/bin")],
+            homes: vec![home.path("people/ada")],
             ..MachinePaths::default()
         };
         assert_eq!(machine.find("check", &[], Path::new("/")).unwrap().read, BTreeSet::from([check]));
@@ -504,8 +511,11 @@ mod tests {
         home.program("opt/app/bin/lint", "\x7fELF");
         home.file("opt/app/VERSION", "goods 1.0\n");
         home.file("opt/app/src/settings.py", "key");
-        assert_eq!(home.found("gofmt", &[]).read, home.read(&["opt/go/bin", "opt/go/VERSION", "opt/go/src"]));
-        assert_eq!(home.found("lint", &[]).read, home.read(&["opt/app/bin"]));
+        assert_eq!(
+            home.find_program("gofmt", &[]).read,
+            home.read(&["opt/go/bin", "opt/go/VERSION", "opt/go/src"])
+        );
+        assert_eq!(home.find_program("lint", &[]).read, home.read(&["opt/app/bin"]));
     }
 
     #[test]
@@ -515,7 +525,7 @@ mod tests {
         home.file(".pyenv/version", "3.11\n");
         home.program(".pyenv/versions/3.11/bin/mypy", "\x7fELF");
         home.program(".pyenv/versions/3.12/bin/mypy", "\x7fELF");
-        assert_eq!(home.found("mypy", &[]).file, home.at(".pyenv/versions/3.11/bin/mypy"));
+        assert_eq!(home.find_program("mypy", &[]).file, home.path(".pyenv/versions/3.11/bin/mypy"));
 
         let rustup = home.program(".cargo/bin/rustup", "\x7fELF");
         home.link(".cargo/bin/cargo", &rustup);
@@ -523,11 +533,14 @@ mod tests {
         for name in ["1.95.0-x86_64", "stable-x86_64"] {
             home.program(&format!(".rustup/toolchains/{name}/bin/cargo"), "\x7fELF");
         }
-        let found = home.found("cargo", &[]);
-        assert_eq!(found.file, home.at(".rustup/toolchains/stable-x86_64/bin/cargo"));
+        let found = home.find_program("cargo", &[]);
+        assert_eq!(found.file, home.path(".rustup/toolchains/stable-x86_64/bin/cargo"));
         assert_eq!(found.read, home.read(&[".rustup/toolchains/stable-x86_64/bin"]));
         home.file("work/project/rust-toolchain.toml", "[toolchain]\nchannel = \"1.95.0\"\n");
-        assert_eq!(home.found("cargo", &[]).file, home.at(".rustup/toolchains/1.95.0-x86_64/bin/cargo"));
+        assert_eq!(
+            home.find_program("cargo", &[]).file,
+            home.path(".rustup/toolchains/1.95.0-x86_64/bin/cargo")
+        );
     }
 
     #[test]
@@ -536,7 +549,7 @@ mod tests {
         let mut home = Home::new(&["usr/local/cargo/bin"]);
         let rustup = home.program("usr/local/cargo/bin/rustup", "\x7fELF");
         home.link("usr/local/cargo/bin/cargo", &rustup);
-        std::fs::hard_link(&rustup, home.at("usr/local/cargo/bin/rustc")).unwrap();
+        std::fs::hard_link(&rustup, home.path("usr/local/cargo/bin/rustc")).unwrap();
         home.file("usr/local/rustup/settings.toml", "default_toolchain = \"1.95.0-x86_64\"\n");
         for name in ["cargo", "rustc"] {
             home.program(&format!("usr/local/rustup/toolchains/1.95.0-x86_64/bin/{name}"), "\x7fELF");
@@ -544,20 +557,23 @@ mod tests {
         home.file(".rustup/settings.toml", "default_toolchain = \"1.94.0-x86_64\"\n");
         home.program(".rustup/toolchains/1.94.0-x86_64/bin/cargo", "\x7fELF");
         let own = home.machine.clone();
-        home.machine = own.clone().with_rustup(Some(home.at("usr/local/rustup").as_os_str()));
+        home.machine = own.clone().with_rustup(Some(home.path("usr/local/rustup").as_os_str()));
         for name in ["cargo", "rustc"] {
-            let found = home.found(name, &[]).file;
-            assert_eq!(found, home.at(&format!("usr/local/rustup/toolchains/1.95.0-x86_64/bin/{name}")));
+            let found = home.find_program(name, &[]).file;
+            assert_eq!(found, home.path(&format!("usr/local/rustup/toolchains/1.95.0-x86_64/bin/{name}")));
         }
         home.machine = own.with_rustup(Some(OsStr::new("relative")));
-        assert_eq!(home.found("cargo", &[]).file, home.at(".rustup/toolchains/1.94.0-x86_64/bin/cargo"));
+        assert_eq!(
+            home.find_program("cargo", &[]).file,
+            home.path(".rustup/toolchains/1.94.0-x86_64/bin/cargo")
+        );
     }
 
     #[test]
     fn a_script_that_names_itself_comes_to_an_end() {
         let home = Home::new(&["opt/bin"]);
-        let file = home.at("opt/bin/loop");
+        let file = home.path("opt/bin/loop");
         home.program("opt/bin/loop", &format!("#!{}\n", file.display()));
-        assert_eq!(home.found("loop", &[]).file, file);
+        assert_eq!(home.find_program("loop", &[]).file, file);
     }
 }

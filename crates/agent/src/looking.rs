@@ -11,7 +11,7 @@ use truing_core::verification::CommandEndReason;
 use crate::command::{self, CommandError, CommandLimits, CommandResult, WriteLimit};
 use crate::sandbox::{BUILDS, JobCommand, SYSTEM_PATH, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
-use crate::verify::{CommandOutput, INSIDE, OFFLINE, to_command_end, to_milliseconds};
+use crate::verify::{CommandOutput, OFFLINE, SANDBOX_TREE_PATH, to_command_end, to_milliseconds};
 
 /// A program and the paths that it may read.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl ReadOnlyProgram {
         job.private = private.path().to_owned();
         job.folder = folder;
         if moves_tree {
-            job.inside = INSIDE.into();
+            job.inner_tree = SANDBOX_TREE_PATH.into();
         }
         job.sockets = true;
         job.read = outermost_folders(&read, &job.tree);
@@ -95,7 +95,7 @@ impl ReadOnlyProgram {
             });
             job.builds = Some(folder);
         }
-        let bounds = CommandLimits { time, written, whole: true };
+        let bounds = CommandLimits { time, write_limit: written, keeps_whole_output: true };
         Ok(match command::run(job, &bounds).await {
             Ok(CommandResult { end: ended, stdout, stderr, duration }) => CommandOutput {
                 end: to_command_end(&ended),

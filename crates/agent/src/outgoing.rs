@@ -19,26 +19,26 @@ use crate::native::{AgentRunInput, CallOutput, RunTools};
 /// Prefix of the names of folders that are made for a run.
 const PRIVATE: &str = "/truing-git-";
 /// Replacement of a folder outside the repository.
-const ELSEWHERE: &str = "…";
+const OUTSIDE_REPLACEMENT: &str = "…";
 /// Replacement of the repository's folder. The resulting path is a path that tools accept.
-const HERE: &str = ".";
+const REPOSITORY_REPLACEMENT: &str = ".";
 
 /// Folders of this machine with their replacements, the longest first.
-static PLACES: RwLock<Vec<(String, &str)>> = RwLock::new(Vec::new());
+static PATH_REPLACEMENTS: RwLock<Vec<(String, &str)>> = RwLock::new(Vec::new());
 
 /// Hides the path of this repository from models.
 pub fn hide_repository(folder: &Path) {
-    add_replacement(folder, HERE);
+    add_replacement(folder, REPOSITORY_REPLACEMENT);
 }
 
 /// Hides the path of this folder, which holds the program's own data, from models.
 pub fn hide_folder(folder: &Path) {
-    add_replacement(folder, ELSEWHERE);
+    add_replacement(folder, OUTSIDE_REPLACEMENT);
 }
 
 fn add_replacement(folder: &Path, replacement: &'static str) {
     let real = folder.canonicalize().ok();
-    let mut places = PLACES.write().unwrap_or_else(PoisonError::into_inner);
+    let mut places = PATH_REPLACEMENTS.write().unwrap_or_else(PoisonError::into_inner);
     for folder in [Some(folder.to_owned()), real].into_iter().flatten() {
         // A short path such as `/app` reveals nothing, and occurs in many files.
         let says_something = folder.is_absolute() && folder.components().count() > 2;
@@ -54,7 +54,7 @@ fn add_replacement(folder: &Path, replacement: &'static str) {
 /// Cleans a text that is not the content of a file. Its lines stay the same.
 fn redact_text(text: &str) -> String {
     let text = redact_credentials(text);
-    let places = PLACES.read().unwrap_or_else(PoisonError::into_inner);
+    let places = PATH_REPLACEMENTS.read().unwrap_or_else(PoisonError::into_inner);
     let text = places.iter().fold(text, |text, (place, by)| replace_path(&text, place, by));
     without_private(&text)
 }
@@ -90,7 +90,7 @@ fn without_private(text: &str) -> String {
         let is_path = |letter: char| letter == '/' || letter == '.' || is_name_char(letter);
         let kept = before.trim_end_matches(is_path);
         out.push_str(kept);
-        out.push_str(ELSEWHERE);
+        out.push_str(OUTSIDE_REPLACEMENT);
         rest = after.trim_start_matches(is_name_char);
     }
     out.push_str(rest);
@@ -151,7 +151,7 @@ impl RunTools for SanitizedTools<'_> {
 pub(crate) fn to_tree_paths(text: &str, tree: &Path) -> String {
     let real: Option<PathBuf> = tree.canonicalize().ok();
     let places = [Some(tree), real.as_deref()].into_iter().flatten().filter_map(Path::to_str);
-    places.fold(text.to_owned(), |text, place| replace_path(&text, place, HERE))
+    places.fold(text.to_owned(), |text, place| replace_path(&text, place, REPOSITORY_REPLACEMENT))
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl PromptLibrary {
     fn required_variables<'a>(&'a self, module: &'a PromptModule) -> Vec<ListedVariable<'a>> {
         let mut wanted: Vec<ListedVariable<'a>> = Vec::new();
         for (name, variable) in
-            self.parts(module).unwrap_or_default().into_iter().flat_map(|part| &part.variables)
+            self.resolve_includes(module).unwrap_or_default().into_iter().flat_map(|part| &part.variables)
         {
             if !wanted.iter().any(|known| known.name == name) {
                 let (kind, description) = (variable.kind, variable.description.as_str());
@@ -141,15 +141,15 @@ impl PromptLibrary {
     pub fn compose(&self, name: &str) -> Result<ComposedPrompt<'_>, PromptError> {
         let Some(module) = self.modules.get(name) else {
             let known = self.modules.keys().cloned().collect::<Vec<_>>().join(", ");
-            return Err(PromptError::Unknown { name: name.to_owned(), known });
+            return Err(PromptError::Unknown { name: name.to_owned(), known_names: known });
         };
-        let parts = self.parts(module).map_err(|problem| PromptError::Invalid(vec![problem]))?;
-        Ok(ComposedPrompt { name: module.name.as_str(), parts })
+        let parts = self.resolve_includes(module).map_err(|problem| PromptError::Invalid(vec![problem]))?;
+        Ok(ComposedPrompt { name: module.name.as_str(), modules: parts })
     }
 
     /// Returns the names of the modules that a prompt is composed of; empty if there is no such prompt.
     pub fn parts_of(&self, name: &str) -> Vec<&str> {
-        let parts = self.modules.get(name).and_then(|module| self.parts(module).ok());
+        let parts = self.modules.get(name).and_then(|module| self.resolve_includes(module).ok());
         parts.unwrap_or_default().into_iter().map(|part| part.name.as_str()).collect()
     }
 
@@ -177,11 +177,14 @@ impl PromptLibrary {
 
     /// Returns the problems between modules.
     fn problems(&self) -> Vec<PromptProblem> {
-        self.modules.values().filter_map(|module| self.parts(module).err()).collect()
+        self.modules.values().filter_map(|module| self.resolve_includes(module).err()).collect()
     }
 
     /// Returns a module and those that it includes, each once, in the order of the text.
-    fn parts<'a>(&'a self, module: &'a PromptModule) -> Result<Vec<&'a PromptModule>, PromptProblem> {
+    fn resolve_includes<'a>(
+        &'a self,
+        module: &'a PromptModule,
+    ) -> Result<Vec<&'a PromptModule>, PromptProblem> {
         let mut parts = Vec::new();
         self.add_parts(module, &mut parts)?;
         let mut declared: BTreeMap<&str, &module::PromptVariable> = BTreeMap::new();
@@ -225,7 +228,7 @@ impl PromptLibrary {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ComposedPrompt<'a> {
     name: &'a str,
-    parts: Vec<&'a PromptModule>,
+    modules: Vec<&'a PromptModule>,
 }
 
 impl ComposedPrompt<'_> {
@@ -249,7 +252,7 @@ impl ComposedPrompt<'_> {
     pub fn render(&self, values: &PromptValues, fence: &DataBoundary) -> Result<String, PromptError> {
         let mut problems = Vec::new();
         let mut filled = BTreeMap::new();
-        for part in &self.parts {
+        for part in &self.modules {
             for (name, variable) in &part.variables {
                 let given = values.get(name).or(variable.default.as_deref());
                 let shown = match given {
@@ -262,7 +265,7 @@ impl ComposedPrompt<'_> {
                 }
             }
         }
-        let known = |name: &&str| self.parts.iter().any(|part| part.variables.contains_key(*name));
+        let known = |name: &&str| self.modules.iter().any(|part| part.variables.contains_key(*name));
         let unknown: Vec<String> = values.names().filter(|name| !known(name)).map(str::to_owned).collect();
         if !problems.is_empty() || !unknown.is_empty() {
             return Err(PromptError::Values { name: self.name.to_owned(), problems, unknown });
@@ -280,9 +283,11 @@ impl ComposedPrompt<'_> {
 
     /// Returns the text of all parts, with an empty line between them.
     fn pieces(&self) -> impl Iterator<Item = &TemplatePart> {
-        static BETWEEN: std::sync::LazyLock<TemplatePart> =
+        static PART_SEPARATOR: std::sync::LazyLock<TemplatePart> =
             std::sync::LazyLock::new(|| TemplatePart::Text("\n\n".to_owned()));
-        let parts = self.parts.iter().filter(|part| !part.pieces.is_empty());
-        parts.enumerate().flat_map(|(at, part)| (at > 0).then_some(&*BETWEEN).into_iter().chain(&part.pieces))
+        let parts = self.modules.iter().filter(|part| !part.pieces.is_empty());
+        parts
+            .enumerate()
+            .flat_map(|(at, part)| (at > 0).then_some(&*PART_SEPARATOR).into_iter().chain(&part.pieces))
     }
 }

@@ -42,7 +42,7 @@ const MAX_BYTES: u64 = 16 << 30;
 /// Timeout of a name resolution and of a connection.
 const CONNECTS: Duration = Duration::from_secs(20);
 /// Timeout of the head of a request.
-const ASKS: Duration = Duration::from_secs(30);
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
 /// Maximum number of hosts that are reported.
@@ -109,7 +109,8 @@ pub struct HostAccess {
     pub host: String,
     pub port: u16,
     /// The reason for a refusal; `None` if the host was reached.
-    pub refused: Option<ConnectionRefusal>,
+    #[serde(rename = "refused")]
+    pub refusal: Option<ConnectionRefusal>,
     /// Number of attempts with this outcome.
     pub times: u64,
     /// Bytes sent to the host.
@@ -174,7 +175,7 @@ impl EgressProxy {
         let seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let accesses = seen.iter().map(|((host, port, refused), meter)| {
             let (times, sent, received) = meter.read_counts();
-            HostAccess { host: host.clone(), port: *port, refused: refused.clone(), times, sent, received }
+            HostAccess { host: host.clone(), port: *port, refusal: refused.clone(), times, sent, received }
         });
         accesses.collect()
     }
@@ -187,7 +188,7 @@ impl EgressProxy {
         });
         let served = server::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(ASKS)
+            .header_read_timeout(REQUEST_HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
@@ -233,14 +234,14 @@ impl EgressProxy {
     ) -> Result<ProxyResponse, ConnectionRefusal> {
         let stream = self.connect(host, port, true).await?;
         let inside = hyper::upgrade::on(request);
-        let tunnel = ProxyTunnel { inside, stream, host: host.to_owned(), port };
+        let tunnel = ProxyTunnel { client_upgrade: inside, stream, host: host.to_owned(), port };
         tunnels
             .try_send(tunnel)
             .map_err(|_| ConnectionRefusal::Unreachable("one tunnel already exists".to_owned()))?;
         Ok(text_response(StatusCode::OK, ""))
     }
 
-    async fn run_tunnel(&self, ProxyTunnel { inside, stream, host, port }: ProxyTunnel) {
+    async fn run_tunnel(&self, ProxyTunnel { client_upgrade: inside, stream, host, port }: ProxyTunnel) {
         let Ok(inside) = inside.await else { return };
         let went = tunnel::relay_bytes(TokioIo::new(inside), stream, &host).await;
         if let Err(refused) = went {
@@ -325,7 +326,7 @@ impl EgressProxy {
 
 /// A connection that is to become a tunnel.
 struct ProxyTunnel {
-    inside: hyper::upgrade::OnUpgrade,
+    client_upgrade: hyper::upgrade::OnUpgrade,
     stream: MeteredStream<TcpStream>,
     host: String,
     port: u16,

@@ -37,7 +37,7 @@ use std::process::{ExitCode, Stdio};
 
 pub(crate) use enter::SYSTEM_PATH;
 pub(crate) use job::COMPLAINT;
-pub use job::{BUILDS, JobCommand, JobFolders, LIMIT_PASSED, NAME, NOT_STARTED, SandboxJob};
+pub use job::{BUILDS, JobCommand, JobFolders, LIMIT_PASSED, NAME, NOT_STARTED_EXIT_CODE, SandboxJob};
 pub use limits::JobLimits;
 pub use listening::{PROXY, SocketHandoff};
 pub(crate) use mounts::SYSTEM;
@@ -90,7 +90,7 @@ impl SandboxJob {
         }
         Ok(Self {
             level,
-            inside: tree.clone(),
+            inner_tree: tree.clone(),
             tree,
             folder: PathBuf::new(),
             writable: false,
@@ -118,8 +118,10 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let code = match HelperStage::from_arguments(stage) {
-        Some(HelperStage::Outside { job, parent }) => enter::run_outer_helper(&job, parent),
-        Some(HelperStage::Inside { job, outside }) => enter::run_inner_helper(&job, outside),
+        Some(HelperStage::OuterHelper { job, parent }) => enter::run_outer_helper(&job, parent),
+        Some(HelperStage::InnerHelper { job, watcher_pid: outside }) => {
+            enter::run_inner_helper(&job, outside)
+        }
         Some(HelperStage::Probe(probe)) => Ok(probe.run_to_exit_code()),
         Some(HelperStage::Reading { reading, probe }) => reading.confine().map(|_| probe.run_to_exit_code()),
         None => Err(std::io::Error::other("only truing itself may start this helper")),

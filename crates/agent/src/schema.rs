@@ -86,7 +86,7 @@ impl UncheckedFindings {
 }
 
 impl ReportSchema for UncheckedFindings {
-    const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` \
+    const RETRY_MESSAGE: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` \
          now, with all your findings, or with an empty list if there are none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          report a few findings at a time, with `more` set to true until the last call.";
@@ -94,7 +94,7 @@ impl ReportSchema for UncheckedFindings {
          have not reported yet. No other tool will be called.";
 
     // Findings count even if a requested verdict is missing, or a finding does not match its file.
-    const STANDS: bool = true;
+    const KEEPS_REJECTED_REPORTS: bool = true;
 
     fn tool() -> ToolDefinition {
         findings_tool()

@@ -29,7 +29,7 @@ const NEW_FOLDER: u32 = 0o777;
 pub enum ReplaceError {
     /// The file holds other bytes than expected.
     #[error("the file has changed since the review")]
-    Changed,
+    ContentChanged,
     /// The file or a folder above it is a link, or it is not a regular file inside the tree.
     #[error("it is not a regular file inside of the repository")]
     NotPlain,
@@ -48,8 +48,8 @@ impl From<FileOpenError> for ReplaceError {
     fn from(error: FileOpenError) -> Self {
         match error {
             FileOpenError::Link | FileOpenError::NotRegular => Self::NotPlain,
-            FileOpenError::Refused(Errno::NOENT) => Self::Changed,
-            FileOpenError::Refused(other) => Self::Io(other.into()),
+            FileOpenError::OsError(Errno::NOENT) => Self::ContentChanged,
+            FileOpenError::OsError(other) => Self::Io(other.into()),
         }
     }
 }
@@ -100,7 +100,7 @@ impl WritableTree {
     /// # Errors
     /// [`ReplaceError`] if it does not.
     pub fn check_content(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
-        if self.read(path)? == bytes { Ok(()) } else { Err(ReplaceError::Changed) }
+        if self.read(path)? == bytes { Ok(()) } else { Err(ReplaceError::ContentChanged) }
     }
 
     /// Replaces a file that holds `old`, and keeps its mode and, where the system allows it, its owner.
@@ -117,7 +117,7 @@ impl WritableTree {
         let (folder, name) = self.open_parent(path)?;
         let (bytes, stat) = read_plain_file(&folder, name)?;
         if bytes != old {
-            return Err(ReplaceError::Changed);
+            return Err(ReplaceError::ContentChanged);
         }
         let temporary = temporary_name(std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -125,7 +125,7 @@ impl WritableTree {
         let replaced = write_new_file(file, new, &stat).and_then(|owned| {
             // An editor may have saved the file in the meantime.
             if read_plain_file(&folder, name)?.0 != old {
-                return Err(ReplaceError::Changed);
+                return Err(ReplaceError::ContentChanged);
             }
             renameat(&folder, temporary.as_str(), &folder, name)?;
             let lost = [(!owned, LostAttribute::Owner), (stat.st_nlink > 1, LostAttribute::OtherNames)];
@@ -229,7 +229,7 @@ fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), Rep
     let mut bytes = Vec::new();
     let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
-        return Err(ReplaceError::Changed);
+        return Err(ReplaceError::ContentChanged);
     }
     Ok((bytes, stat))
 }
@@ -275,8 +275,8 @@ mod tests {
         tree.replace(&"d/a".into(), b"old", b"new").unwrap();
         assert_eq!(tree.read(&"d/a".into()).unwrap(), b"new");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o750);
-        assert!(matches!(tree.replace(&"d/a".into(), b"old", b"x"), Err(ReplaceError::Changed)));
-        assert!(matches!(tree.replace(&"d/b".into(), b"", b"x"), Err(ReplaceError::Changed)));
+        assert!(matches!(tree.replace(&"d/a".into(), b"old", b"x"), Err(ReplaceError::ContentChanged)));
+        assert!(matches!(tree.replace(&"d/b".into(), b"", b"x"), Err(ReplaceError::ContentChanged)));
         assert_eq!(std::fs::read_dir(folder.path().join("r/d")).unwrap().count(), 1, "nothing else is left");
     }
 

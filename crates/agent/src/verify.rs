@@ -40,7 +40,7 @@ pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
 /// Path of the tree inside the sandbox. The path is always the same, because Python environments and Rust
 /// builds record the path at which they were made.
-pub const INSIDE: &str = "/work";
+pub const SANDBOX_TREE_PATH: &str = "/work";
 /// Configuration key of the registries that a setup may reach.
 pub const REGISTRIES: &str = "verify.registries";
 /// Environment variables that set tools to offline mode. Without the variables, the tools would wait for the
@@ -388,13 +388,13 @@ impl Verifier {
         let mut now = VerificationReport::default();
         for argv in &self.plan.check {
             let ran = self.run(argv, &bench.tree, room, None).await?;
-            now.checks.push(CheckAttempts { ran, again: None });
+            now.checks.push(CheckAttempts { ran, retry: None });
         }
         let verdicts = VerificationReport::compare(baseline, &now);
         for (check, _) in
-            now.checks.iter_mut().zip(verdicts).filter(|(_, verdict)| *verdict == CheckVerdict::Again)
+            now.checks.iter_mut().zip(verdicts).filter(|(_, verdict)| *verdict == CheckVerdict::NeedsRerun)
         {
-            check.again = Some(self.run(&check.ran.argv, &bench.tree, room, None).await?);
+            check.retry = Some(self.run(&check.ran.argv, &bench.tree, room, None).await?);
         }
         Ok(now)
     }
@@ -515,12 +515,12 @@ impl Verifier {
         let (home, temporary) = (room.join("home"), room.join("temporary"));
         let bounds = CommandLimits {
             time: self.plan.time,
-            written: Some(write_limit.clone()),
-            whole: keeps_whole_output,
+            write_limit: Some(write_limit.clone()),
+            keeps_whole_output: keeps_whole_output,
         };
         let words = argv.iter().map(OsString::from).collect();
         let mut job = SandboxJob::new(SandboxLevel::Full, tree, JobCommand::Program(words))?;
-        (job.writable, job.sockets, job.inside) = (true, true, INSIDE.into());
+        (job.writable, job.sockets, job.inner_tree) = (true, true, SANDBOX_TREE_PATH.into());
         job.read.clone_from(&self.plan.programs);
         job.limits = JobLimits { memory: self.plan.memory, disk: self.plan.disk, ..JobLimits::default() };
         job.variables = match proxy {
@@ -568,7 +568,7 @@ pub(crate) fn to_command_end(end: &command::ProcessOutcome) -> CommandEndReason 
         command::ProcessOutcome::Disk(ExceededDiskLimit::Limit)
         | command::ProcessOutcome::Limit(SandboxLimit::Disk, _) => CommandEndReason::Disk,
         command::ProcessOutcome::Limit(bound, _) => CommandEndReason::Limit { bound: *bound },
-        command::ProcessOutcome::Disk(ExceededDiskLimit::Full) => CommandEndReason::Full,
+        command::ProcessOutcome::Disk(ExceededDiskLimit::DiskFull) => CommandEndReason::DiskFull,
     }
 }
 

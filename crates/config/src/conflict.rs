@@ -22,7 +22,7 @@ pub(super) fn find_conflicts(
             value: one.value.to_string(),
             origin: one.origin.clone(),
             relation,
-            other,
+            other_key: other,
             other_value: another.value.to_string(),
             other_origin: another.origin.clone(),
         })

@@ -61,7 +61,7 @@ pub enum ConfiguredReviewer {
     /// Truing's own auditor of the whole change.
     Internal,
     /// A reviewer outside Truing.
-    Other(ReviewerConfig),
+    External(ReviewerConfig),
 }
 
 /// Section `reviewer.NAME` of the configuration.
@@ -124,7 +124,7 @@ struct KnownReviewer {
     dirty: Option<&'static str>,
 }
 
-const KNOWN: [KnownReviewer; 2] = [
+const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
     KnownReviewer {
         name: "bugbot",
         logins: &["cursor[bot]", "cursor"],
@@ -142,7 +142,7 @@ const KNOWN: [KnownReviewer; 2] = [
 ];
 
 fn known_reviewer(name: &str) -> Option<&'static KnownReviewer> {
-    KNOWN.iter().find(|known| known.name == name)
+    KNOWN_REVIEWERS.iter().find(|known| known.name == name)
 }
 
 /// Returns the listed reviewers that Truing knows. They need no section of their own.
@@ -186,11 +186,11 @@ pub(super) fn read_section(
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
         _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),
-        Some(other) => Ok(ConfiguredReviewer::Other(other.clone())),
+        Some(other) => Ok(ConfiguredReviewer::External(other.clone())),
         None => {
             let wrong = format!(
                 "must hold `{INTERNAL}`, `{}` or the NAME of a `[reviewer.NAME]`, not `{name}`",
-                KNOWN.map(|known| known.name).join("`, `")
+                KNOWN_REVIEWERS.map(|known| known.name).join("`, `")
             );
             Err(bad_value(settings, REVIEWERS, wrong))
         }

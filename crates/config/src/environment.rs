@@ -11,7 +11,7 @@ pub struct Environment {
     variables: BTreeMap<String, OsString>,
     directory: PathBuf,
     /// Folders that the command line names.
-    named: Vec<PathBuf>,
+    named_folders: Vec<PathBuf>,
 }
 
 /// Prints only the names, because values may be secrets.
@@ -34,7 +34,7 @@ impl Environment {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
                 .collect(),
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-            named: Vec::new(),
+            named_folders: Vec::new(),
         }
     }
 
@@ -46,7 +46,7 @@ impl Environment {
         Self {
             variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             directory: directory.into(),
-            named: Vec::new(),
+            named_folders: Vec::new(),
         }
     }
 
@@ -56,12 +56,12 @@ impl Environment {
     pub fn with_reviewed_paths(self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let folders = paths.into_iter().map(|path| self.directory.join(path));
         let named = folders.filter(|path| path.is_dir()).collect();
-        Self { named, ..self }
+        Self { named_folders: named, ..self }
     }
 
     /// Returns the current folder and the folders that the command reviews.
     pub fn reviewed_folders(&self) -> impl Iterator<Item = &Path> {
-        self.named.iter().chain([&self.directory]).map(PathBuf::as_path)
+        self.named_folders.iter().chain([&self.directory]).map(PathBuf::as_path)
     }
 
     /// Returns the environment with these additional variables and the current folder `directory`.

@@ -170,7 +170,7 @@ pub fn reference() -> String {
         for (_, key) in keys::section_keys(section) {
             let ending = if key.kind == ValueKind::Secret { "__ENV" } else { "" };
             let repository = match key.repository {
-                RepositoryOverride::No => "no",
+                RepositoryOverride::Forbidden => "no",
                 RepositoryOverride::Sets => "can set the key, unless the operator does",
                 RepositoryOverride::SetsIfAllowed => {
                     "can set the key if `verify.from_repository` is true and the operator does not set it"
@@ -469,7 +469,7 @@ fn schema_of(key: &ConfigKey) -> Json {
         if let Some(default) = default {
             map.insert("default".into(), default);
         }
-        if key.repository != RepositoryOverride::No {
+        if key.repository != RepositoryOverride::Forbidden {
             map.insert("x-repository".into(), json!(true));
         }
     }

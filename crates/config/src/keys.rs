@@ -46,7 +46,7 @@ pub enum KeyDefault {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RepositoryOverride {
     /// The file must not set the key, which is reserved to the operator.
-    No,
+    Forbidden,
     /// The file may set the key if the operator does not.
     Sets,
     /// The file may set the key if the operator does not and `verify.from_repository` is true.
@@ -164,7 +164,7 @@ const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
 /// Greatest id of a GitHub App: the largest integer that JSON numbers represent exactly.
 const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// Range of retention times.
-const KEPT: ValueKind =
+const RETENTION_TIME: ValueKind =
     ValueKind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
 /// Range of prices per million tokens.
 const PRICE: ValueKind = ValueKind::Usd(truing_core::price::MAX_USD_PER_MILLION);
@@ -210,7 +210,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
             example: "\"sqlite:/var/lib/truing/truing.db\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The store. `sqlite:PATH`: a file, for one process (a relative path starts at the folder of \
             the file that names it). `valkey://host:port/db`, with TLS `valkeys://`: the Valkey or Redis \
@@ -223,7 +223,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.records",
         kind: ValueKind::Store(RECORDS),
         default: KeyDefault::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
         doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many \
              processes, `postgres://user@host:port/database`. A server on another machine must offer TLS \
@@ -237,7 +237,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "none, or the password in the URL",
             example: "{ env = \"VALKEY_PASSWORD\" }",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
         doc: "The password of the server in `store.url`.",
     },
@@ -248,7 +248,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "none, or the password in the URL",
             example: "{ env = \"POSTGRES_PASSWORD\" }",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
         doc: "The password of the user in `store.records`.",
     },
@@ -260,7 +260,7 @@ pub const KEYS: &[ConfigKey] = &[
                 user's state folder",
             example: "\"/var/lib/truing\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
         doc: "The folder for the local data of a machine: copies of repositories, and files of one run. \
              Processes of one machine share it.",
@@ -269,7 +269,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.listen",
         kind: ValueKind::Address,
         default: KeyDefault::Text("127.0.0.1:8080"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The address that the service listens on; port 0 takes any free one.",
     },
@@ -280,7 +280,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "none: `/metrics` is on `server.listen`",
             example: "\"127.0.0.1:9090\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A separate address for `/metrics`, which `server.listen` then no longer serves; port 0 takes \
             any free port.",
@@ -289,7 +289,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.concurrency",
         kind: ValueKind::Integer(1, 1024),
         default: KeyDefault::Text("4"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many leases a process holds at once.",
     },
@@ -297,7 +297,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.concurrency_per_owner",
         kind: ValueKind::Integer(0, 1024),
         default: KeyDefault::Text("0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many leases of a process may be for repositories of one owner (organisation or user), so \
             that a large owner leaves places for others. 0: no limit. Repositories take turns in any case.",
@@ -306,7 +306,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.lease",
         kind: PERIOD,
         default: KeyDefault::Text("60s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A worker that does not renew its lease for this long loses it, and another worker may take it.",
     },
@@ -314,7 +314,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.heartbeat",
         kind: PERIOD,
         default: KeyDefault::Text("10s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How often a worker renews its lease. The value must be less than two thirds of \
             `server.lease`: a worker that has not renewed its lease for that long stops itself.",
@@ -323,7 +323,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.poll",
         kind: PERIOD,
         default: KeyDefault::Text("2s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How often the scheduler looks for due slots.",
     },
@@ -331,7 +331,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.rate_limit",
         kind: ValueKind::Integer(0, 1_000_000),
         default: KeyDefault::Text("5000"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many webhooks a second are accepted from one source address, with bursts of twice as \
             many. Further webhooks are answered with 429. 0: any number.",
@@ -340,7 +340,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.sweep",
         kind: PERIOD,
         default: KeyDefault::Text("5m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How often Truing asks the forges for open pull requests and comments, to make up for lost \
             webhooks. These requests use at most a tenth of each forge's rate limit, or half at Bitbucket \
@@ -350,7 +350,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "server.trusted_proxies",
         kind: ValueKind::Networks,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Proxies in front of the service. Truing trusts `X-Forwarded-For` or `Forwarded` only from \
             these proxies, and only up to the last address that is not one of these proxies.",
@@ -359,7 +359,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.kind",
         kind: ValueKind::Choice { supported: &["github", "bitbucket", "bitbucket-dc"], planned: &[] },
         default: KeyDefault::Computed { words: "the forge's name", example: "\"github\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What kind of forge it is.",
     },
@@ -371,7 +371,7 @@ pub const KEYS: &[ConfigKey] = &[
                 key is required",
             example: "\"https://api.github.com\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The address of the forge's REST API. Bitbucket Cloud's ends in `/2.0`; for a Bitbucket Data \
             Center, it is the server's own address.",
@@ -380,7 +380,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.email",
         kind: ValueKind::Email,
         default: KeyDefault::Computed { words: "none: `token` is an access token", example: "\"\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The e-mail address of the account that owns the API token in `token`. Only for Bitbucket \
             Cloud; an access token of a repository, a project or a workspace needs none.",
@@ -389,7 +389,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.account",
         kind: ValueKind::AccountUuid,
         default: KeyDefault::Computed { words: "none: the forge is asked", example: "\"\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The account that `token` writes as, by its UUID (`{…}`). Needed for an access token of \
             Bitbucket Cloud, which may not request its own account. docs/bitbucket.md explains how to find \
@@ -403,7 +403,7 @@ pub const KEYS: &[ConfigKey] = &[
                 of `api_url`",
             example: "\"https://github.com\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Where its repositories are fetched from.",
     },
@@ -415,7 +415,7 @@ pub const KEYS: &[ConfigKey] = &[
                 for Bitbucket, `{ env = \"BITBUCKET_TOKEN\" }`",
             example: "{ env = \"GITHUB_TOKEN\" }",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The token that reads pull requests and writes comments and statuses. Not with `app_id`.",
     },
@@ -423,7 +423,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.app_id",
         kind: ValueKind::Integer(1, MAX_APP_ID),
         default: KeyDefault::Computed { words: "none: `token` is used", example: "123456" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The number of a GitHub App to log in as, instead of `token`. The App gets tokens that are \
             valid for one repository and one hour. Requires `private_key`.",
@@ -432,7 +432,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.private_key",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed { words: "none", example: "{ file = \"/etc/truing/app.pem\" }" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The private key of the GitHub App, in PEM format, as downloaded from the App's settings page.",
     },
@@ -440,7 +440,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.accounts",
         kind: ValueKind::Accounts,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Accounts that wrote Truing's earlier comments, by number, UUID (`{…}`) or name. An example \
             is the token's owner, after a change to an App. Truing neither repeats nor edits their \
@@ -455,7 +455,7 @@ pub const KEYS: &[ConfigKey] = &[
                 \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The secret that the forge signs webhooks with.",
     },
@@ -466,7 +466,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`refuse`; for `bitbucket-dc`, `mark`",
             example: "\"refuse\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The answer to a webhook while the kill switch is on. `refuse`: 503. The forge may send the \
             webhook again, and the sweep after the switch is turned off finds the event. `mark`: 202, and \
@@ -480,7 +480,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "the file `marker.key` beside the database, made once",
             example: "{ file = \"/var/lib/truing/marker.key\" }",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The key that signs the markers in comments. With them Truing finds its comments again if \
              records are lost.",
@@ -489,7 +489,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.previous_marker_keys",
         kind: ValueKind::Secrets,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Keys that signed markers before `marker_key` was changed. Comments with such markers are \
             still recognised as Truing's. Comments in the database are recognised without the old keys.",
@@ -498,7 +498,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.settle",
         kind: DELAY,
         default: KeyDefault::Text("30s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long Truing waits before it searches the forge for an object whose create request got no \
              answer.",
@@ -507,7 +507,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.repositories",
         kind: ValueKind::Repositories,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The repositories to review, such as `owner/*`; upper and lower case do not matter. If the \
             list is empty, Truing serves every repository that the token sees, and each one that sends \
@@ -518,7 +518,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.config_branches",
         kind: ValueKind::Globs,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Branches besides the default branch, such as `release/*`, whose `.truing.toml` configures \
             the reviews of pull requests into them. For a branch without that file, the file of the \
@@ -528,7 +528,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.provider",
         kind: ValueKind::Choice { supported: PROVIDERS, planned: PLANNED_PROVIDERS },
         default: KeyDefault::Text("anthropic"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Who serves the model. `anthropic`: any server that speaks the Messages API. `openai`: any \
             server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, \
@@ -544,7 +544,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.region",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The region of AWS, with the providers `aws` and `bedrock`. Variables `AWS_REGION`, \
              `AWS_DEFAULT_REGION`.",
@@ -553,7 +553,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.workspace_id",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The workspace that pays, with the provider `aws`. Variable `ANTHROPIC_AWS_WORKSPACE_ID`.",
     },
@@ -561,7 +561,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.api_version",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The version of Azure's API, with the provider `openai` and an address that ends with a \
              deployment. Addresses that end with `/openai/v1` need none.",
@@ -570,7 +570,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.effort",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How much the model thinks, with the provider `openai`: `none`, `minimal`, `low`, `medium` or \
             `high`, if the model accepts that value. Some of OpenAI's models call tools only with `none`.",
@@ -579,7 +579,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.base_url",
         kind: ValueKind::Url,
         default: KeyDefault::Text("https://api.anthropic.com"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The address of the model's API. Variable `ANTHROPIC_BASE_URL`, which applies only to the \
             provider `anthropic`. With the providers `aws` and `bedrock`, the default is the region's own \
@@ -590,7 +590,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.api_key",
         kind: ValueKind::Secret,
         default: KeyDefault::Variable("ANTHROPIC_API_KEY"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The API key. With the provider `openai`, the API key is in `OPENAI_API_KEY` for OpenAI \
             itself and for servers on this machine; for another server, this setting is required. An API \
@@ -600,7 +600,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.name",
         kind: ValueKind::Name,
         default: KeyDefault::Text("claude-sonnet-5-5"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The model's id. A model without a known price is refused.",
     },
@@ -608,7 +608,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.model_ids",
         kind: ValueKind::Ids,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The ids that Amazon Bedrock has for models, by the requested model name: inference profiles, \
             also as ARNs. The ids of other models are in a built-in table, with the prefix of the region's \
@@ -618,7 +618,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.fallback",
         kind: ValueKind::Model,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that is called while this model's provider is unavailable, \
             or the provider's spending cap is reached. Both models use the same budgets, and the outcome \
@@ -628,7 +628,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.provider",
         kind: ValueKind::Choice { supported: PROVIDERS, planned: PLANNED_PROVIDERS },
         default: KeyDefault::Text("anthropic"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Who serves the model, as in `model.provider`; variables of other programs are ignored.",
     },
@@ -636,7 +636,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.region",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The region of AWS, with the providers `aws` and `bedrock`.",
     },
@@ -644,7 +644,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.workspace_id",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The workspace that pays, with the provider `aws`.",
     },
@@ -652,7 +652,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.api_version",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The version of Azure's API, as `model.api_version`.",
     },
@@ -660,7 +660,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.effort",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How much the model thinks, as `model.effort`.",
     },
@@ -668,7 +668,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.base_url",
         kind: ValueKind::Url,
         default: KeyDefault::Text("https://api.anthropic.com"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The address of the model's Messages API, or with the provider `openai` of its Chat \
             Completions. With the providers `aws` and `bedrock`, the default is the region's own address.",
@@ -680,7 +680,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "none: required, so that each key is sent only to its own endpoint",
             example: "{ env = \"OTHER_API_KEY\" }",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The API key. The provider `aws` does not use an API key; for `bedrock`, the API key is the \
             bearer token, if requests are not signed.",
@@ -689,7 +689,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.name",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none: required", example: "\"other-model\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The model's id. A model without a known price is refused; `[price.\"ID\"]` sets a price.",
     },
@@ -697,7 +697,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.model_ids",
         kind: ValueKind::Ids,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The ids that Amazon Bedrock has for models, as `model.model_ids`.",
     },
@@ -705,7 +705,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.runtime",
         kind: ValueKind::Choice { supported: &["rules", "native", "sdk", "cli"], planned: &[] },
         default: KeyDefault::Text("rules"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What reviews. `rules`: only the rules, without a model and without costs. `native` (also \
             called `sdk`): besides the rules, a model that reads the repository and reports. `cli`: the \
@@ -716,7 +716,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.model",
         kind: ValueKind::Model,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that reviews, if it is not `[model]`.",
     },
@@ -724,7 +724,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.claude",
         kind: ValueKind::Program,
         default: KeyDefault::Text("claude"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The program of Claude Code, for the runtime `cli`: a path or a name. A relative path starts \
             at the configuration file's folder; in a variable, the path must be absolute. A name is \
@@ -735,7 +735,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.claude_version",
         kind: ValueKind::Name,
         default: KeyDefault::Text(truing_core::agent::CLI_VERSION),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The exact version that this program must have, because its behaviour may change between \
             versions. To allow another version, set that version here.",
@@ -744,7 +744,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.claude_start",
         kind: CALL,
         default: KeyDefault::Text("60s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long this program may take to print its version, and how long each run may take until \
             its first request to the model. If the version is late, the program is refused. If the request \
@@ -754,7 +754,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.max_turns",
         kind: ValueKind::Integer(1, 1000),
         default: KeyDefault::Text("25"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many answers of a model one review may take. In the last one the model must report what it \
              has found; the review is then partial.",
@@ -763,7 +763,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.specialists",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Let several reviewers check each change in parallel instead of one. They check security, \
             code quality, test coverage and architecture; the repository may add up to four of its own \
@@ -774,7 +774,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.redact",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("true"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Remove secrets of a known form (the rules of kind `secret`) from every text for a model, in \
             all loops. Prompts and results of tools show `[secret cut]` in place of each secret. An edit \
@@ -795,7 +795,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.skills_dir",
         kind: ValueKind::Folder,
         default: KeyDefault::Text("/etc/reviewer/skills"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A folder with skills of your own, `NAME/SKILL.md`. A model that reviews sees these skills as \
             `org:NAME`, besides the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from \
@@ -806,7 +806,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.debounce",
         kind: DELAY,
         default: KeyDefault::Text("15s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A review begins this long after the last event.",
     },
@@ -814,7 +814,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.max_wait",
         kind: DELAY,
         default: KeyDefault::Text("2m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A review begins at the latest this long after the first event.",
     },
@@ -822,7 +822,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.quiet",
         kind: DELAY,
         default: KeyDefault::Text("60s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A storm of events ends after this long without an event; then the last head is reviewed.",
     },
@@ -830,7 +830,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.storm_max",
         kind: DELAY,
         default: KeyDefault::Text("30m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A storm of events ends at the latest this long after its first event.",
     },
@@ -838,7 +838,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.backoff",
         kind: DELAY,
         default: KeyDefault::Text("30s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The wait before the first retry of a failed run; it doubles each time.",
     },
@@ -846,7 +846,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.backoff_max",
         kind: DELAY,
         default: KeyDefault::Text("30m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The longest wait between two tries.",
     },
@@ -854,7 +854,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.attempts",
         kind: ValueKind::Integer(1, 100),
         default: KeyDefault::Text("5"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "After this many failed tries in a row a pull request is parked until a person resumes it.",
     },
@@ -862,7 +862,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.max_inline",
         kind: ValueKind::Integer(0, 1000),
         default: KeyDefault::Text("30"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many inline comments a pull request gets at most; further findings are listed in the \
              summary.",
@@ -871,7 +871,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.existing",
         kind: ValueKind::Choice { supported: &["leave", "review"], planned: &[] },
         default: KeyDefault::Text("leave"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How to treat pull requests that were open before the server first saw their repository: \
             `leave` records their heads and reviews them when they change or a person requests it; \
@@ -884,7 +884,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`deep` with `review.specialists`, else `settled`",
             example: "\"settled\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The tier of a pull request to which no rule of `review.for` applies. `off`: no review. \
             `rules`: rules and linters, without a model. `once`: one review by a model, and another on \
@@ -895,7 +895,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.most",
         kind: ValueKind::Choice { supported: &["off", "rules", "once", "settled", "deep"], planned: &[] },
         default: KeyDefault::Computed { words: "`review.tier`", example: "\"settled\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The highest tier that the repository's own rules may set if no rule of the operator applies.",
     },
@@ -939,7 +939,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.command",
         kind: ValueKind::Command,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The server's program, which communicates over its standard streams, and its arguments. A \
             program with a `/` is a path, relative to the folder of the file that names it. Arguments are \
@@ -950,7 +950,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.read",
         kind: ValueKind::Folders,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Folders, besides the system's, whose files the program may read and run. Programs are found \
             in these folders and in their `bin`.",
@@ -959,7 +959,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.env",
         kind: ValueKind::Names,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Variables that are passed on to the program, which sees no other variables of this process. \
             A variable that holds one of Truing's credentials is refused.",
@@ -968,7 +968,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.hosts",
         kind: ValueKind::Hosts,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Hosts that the program may connect to, each with its port; if the list is empty, the program \
             has no network. `HTTPS_PROXY` names a proxy that connects only to these hosts, only by TLS for \
@@ -980,7 +980,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.url",
         kind: ValueKind::Endpoint,
         default: KeyDefault::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The server's address, instead of `command`. The address is used exactly as written, \
             including a trailing slash and a query, so do not put secrets into it. The calls of a model \
@@ -990,7 +990,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.forge",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"hub\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The `NAME` of a `[forge.NAME]`, instead of `command` and `url`. Reviews of this forge's pull \
             requests then get the reading tools of `truing mcp serve`, in this process. Each review can \
@@ -1003,7 +1003,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`stdio` with `command`, `http` (streamable HTTP) with `url`",
             example: "\"sse\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The transport: `sse` is HTTP with events, as older servers use it.",
     },
@@ -1011,7 +1011,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.token",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed { words: "none", example: "{ env = \"DOCS_TOKEN\" }" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The token that is sent to `url` as `Authorization: Bearer`.",
     },
@@ -1022,7 +1022,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "none",
             example: "{ \"X-API-Key\" = { env = \"DOCS_KEY\" } }",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Headers that are sent to `url` with every request, each with the place of its secret. They \
             are sent nowhere else. Headers that HTTP or the protocol itself sets are refused, and so is \
@@ -1032,7 +1032,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.tools",
         kind: ValueKind::Names,
         default: KeyDefault::Computed { words: "none: required", example: "[\"search\"]" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The names of the server's tools that a model may call. A tool that declares that it does \
             more than read is left out.",
@@ -1041,7 +1041,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.timeout",
         kind: CALL,
         default: KeyDefault::Text("30s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long the server may take to be ready, and how long one call may take, including the wait \
             for other calls in the same run. If the server itself takes longer, it is not called again in \
@@ -1051,7 +1051,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "mcp.NAME.max_output",
         kind: ValueKind::Integer(256, MAX_OUTPUT),
         default: KeyDefault::Text("16384"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The maximum number of bytes of one answer that a model sees.",
     },
@@ -1171,7 +1171,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "rules.dir",
         kind: ValueKind::Folder,
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/rules\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A folder with further rule packs, each a folder that holds a folder `rules`: \
              `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
@@ -1180,7 +1180,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "rules.time",
         kind: WORK,
         default: KeyDefault::Text("2m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long the files of one review may be read, small ones first. Files that were not read in \
             time are listed as not reviewed; the review is `partial`. One file may take 2 s of work, and \
@@ -1191,7 +1191,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "prompts.dir",
         kind: ValueKind::Folder,
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A folder with prompts of your own, such as `review/role.md`. Each prompt replaces the \
             built-in prompt of the same name. Try them with `truing prompts check`.",
@@ -1200,7 +1200,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "policy.dir",
         kind: ValueKind::Folder,
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/policy\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A folder with lists of your own of what agents may do: `profiles/fixer.toml` and the like \
              replace the built-in ones, `grammar/PROGRAM.toml` adds commands, `never.toml` adds paths that \
@@ -1211,7 +1211,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sandbox.level",
         kind: ValueKind::Choice { supported: &["full", "landlock", "none"], planned: &[] },
         default: KeyDefault::Text("full"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` \
              no namespaces, `none` no isolation at all. The strongest that the machine allows is used. The \
@@ -1223,7 +1223,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.from_repository",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, \
              `verify.registries`, `verify.check`, `review.tools` and keys of tools (`[[tool]]`) where the \
@@ -1264,7 +1264,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.timeout",
         kind: ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(24 * 60 * 60)),
         default: KeyDefault::Text("20m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The time limit of each command; then it is stopped with all processes that it started.",
     },
@@ -1272,7 +1272,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.programs",
         kind: ValueKind::Folders,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Folders with programs, such as a toolchain's, besides the system's. Commands may read and \
             run the files in these folders, and find programs in them and in their `bin`.",
@@ -1281,7 +1281,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.memory_mib",
         kind: ValueKind::Integer(64, 1 << 20),
         default: KeyDefault::Text("4096"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Memory of all processes of a command together, in MiB. Shared memory and files in memory \
              count.",
@@ -1290,7 +1290,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.disk_mib",
         kind: ValueKind::Integer(16, 1 << 30),
         default: KeyDefault::Text("10240"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What a set-up, or the checks of a tree, may write, in MiB.",
     },
@@ -1298,7 +1298,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.cache_mib",
         kind: ValueKind::Integer(0, 1 << 30),
         default: KeyDefault::Text("20480"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The size limit of cached set-ups, in MiB, in `truing/verify` of the user's cache folder \
              (`$XDG_CACHE_HOME`, else `~/.cache`). The least recently used is removed first.",
@@ -1307,7 +1307,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.cache_age",
         kind: ValueKind::Duration(Duration::ZERO, Duration::from_secs(366 * 24 * 60 * 60)),
         default: KeyDefault::Text("7d"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long a cached set-up is kept.",
     },
@@ -1315,7 +1315,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.enabled",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("true"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Whether a server begins converge runs and audits for comments and labels, and continues \
             those that are in progress. `truing converge` and `truing audit` on the command line always \
@@ -1325,7 +1325,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.max_audits",
         kind: ValueKind::Integer(1, 1000),
         default: KeyDefault::Text("10"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many audits a run makes at most; instead of a further audit, the run ends as \
             `cap-reached`.",
@@ -1334,7 +1334,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.gate_rounds",
         kind: ValueKind::Integer(0, 100),
         default: KeyDefault::Text("5"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many times the gate's violations are fixed before one audit; if the gate still blocks \
              then, the run ends with an error.",
@@ -1343,7 +1343,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.selfaudit_rounds",
         kind: ValueKind::Integer(1, 100),
         default: KeyDefault::Text("3"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many checks of a fix may find a problem before the run ends as stuck.",
     },
@@ -1351,7 +1351,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.parallel_from",
         kind: ValueKind::Integer(1, 1000),
         default: KeyDefault::Text("4"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The number of the first loop in which several auditors work.",
     },
@@ -1359,7 +1359,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.auditors",
         kind: ValueKind::Integer(1, 16),
         default: KeyDefault::Text("3"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many auditors work in parallel from the loop `converge.parallel_from` on; their findings \
             are merged.",
@@ -1368,7 +1368,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.audit_timeout",
         kind: WORK,
         default: KeyDefault::Text("30m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long an auditor may take.",
     },
@@ -1376,7 +1376,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.fix_timeout",
         kind: WORK,
         default: KeyDefault::Text("45m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long a fixer may take.",
     },
@@ -1384,7 +1384,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.worker_attempts",
         kind: ValueKind::Integer(1, 100),
         default: KeyDefault::Text("2"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many times an auditor is asked before it counts as failed to answer.",
     },
@@ -1392,7 +1392,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.hook_retry",
         kind: ValueKind::Integer(0, 100),
         default: KeyDefault::Text("1"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many times a fix is repeated because a hook of the repository blocks it.",
     },
@@ -1400,7 +1400,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.poll",
         kind: PERIOD_OF_OTHERS,
         default: KeyDefault::Text("60s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How often reviewers, checks and the forge are asked for progress. A request that the forge \
             did not answer is repeated after this time at the latest, but not before `forge.NAME.settle` \
@@ -1410,7 +1410,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.poll_after_trigger",
         kind: PERIOD_OF_OTHERS,
         default: KeyDefault::Text("270s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long after a request to a reviewer Truing first checks for its answer.",
     },
@@ -1418,7 +1418,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.reviewers",
         kind: ValueKind::Names,
         default: KeyDefault::Text("internal"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The reviewers that must find nothing on the same commit, in this order: `internal` is Truing's \
              own auditor, others are `bugbot`, `copilot` and the NAMEs of `[reviewer.NAME]`. On a local \
@@ -1428,7 +1428,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.inline_lag_max",
         kind: ValueKind::Integer(1, 1000),
         default: KeyDefault::Text("3"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many times Truing checks again for comments that a reviewer's text announces. After \
             that, the text itself counts as the finding, or the run is blocked (`reviewer.NAME.dirty`).",
@@ -1437,7 +1437,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.min_blocking_severity",
         kind: ValueKind::Choice { supported: &["P0", "P1", "P2"], planned: &[] },
         default: KeyDefault::Text("P2"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The lowest severity that blocks. Findings below it are fixed once and may then stay.",
     },
@@ -1445,7 +1445,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.event",
         kind: ValueKind::Choice { supported: &["COMMENT", "REQUEST_CHANGES"], planned: &[] },
         default: KeyDefault::Text("COMMENT"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The review event that a run sends to the forge if it found something. A forge refuses \
             `REQUEST_CHANGES` from a pull request's own author. Truing's reviews never approve. At \
@@ -1456,7 +1456,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.resolve_threads",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("true"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Resolve the threads of findings that are fixed.",
     },
@@ -1464,7 +1464,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.mark_ready",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("true"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Mark a draft ready for review when it has converged.",
     },
@@ -1472,7 +1472,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.update_description",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("true"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Rewrite the pull request's description at the end, so that it states what the change delivers.",
     },
@@ -1480,7 +1480,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.allow_declined",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Let a run converge even if there are findings that its fixers declined to fix.",
     },
@@ -1488,7 +1488,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.auto_rebase",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Have the forge merge the base branch into a pull request's branch that has fallen behind it, \
             and check everything again. Otherwise such a branch blocks the run; a conflict always blocks \
@@ -1498,7 +1498,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.final_fix",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Fix what the last audit found, though no audit of that fix follows.",
     },
@@ -1506,7 +1506,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.label",
         kind: ValueKind::Name,
         default: KeyDefault::Text("truing:converge"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Setting this label on a pull request starts a run for it, like the comment `/converge`, if \
             the person may write to the repository. Only with a server. Empty: no label starts a run.",
@@ -1515,7 +1515,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.askers",
         kind: ValueKind::Accounts,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The accounts whose `/converge`, `/audit` and label a server follows, if they may write to \
             the repository. Give names, numbers or UUIDs, as in `reviewer.NAME.logins`. Empty: all \
@@ -1525,7 +1525,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.gate",
         kind: ValueKind::Commands,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Commands of the gate, in order, such as `[[\"ruff\", \"check\"]]`; all must pass before each \
             audit. Exit code 0 means clean, 1 means findings, and any other code means that the command \
@@ -1537,7 +1537,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.auditor",
         kind: ValueKind::Model,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that audits, in `truing converge` and `truing audit`, if it \
              is not `[model]`.",
@@ -1546,7 +1546,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "converge.fixer",
         kind: ValueKind::Model,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost \
             counts toward the budget of the run, `budget.converge_usd`. Flag `--fixer`.",
@@ -1558,7 +1558,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "those of `bugbot` and `copilot`; required for others",
             example: "[\"helper[bot]\"]",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The accounts that the reviewer writes with, by name (upper and lower case do not matter), \
             number or UUID (`{…}`). At Bitbucket Cloud only a UUID identifies an account: anyone may take \
@@ -1571,7 +1571,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`bugbot run` for `bugbot`, `request` for `copilot`, else `none`",
             example: "\"bugbot run\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How a review is requested. `request`: Truing requests a review from the reviewer's first \
             login. `none`: Truing waits for a review that begins by itself. Any other value is the whole \
@@ -1581,7 +1581,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.detector",
         kind: ValueKind::Text,
         default: KeyDefault::Text("review"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The sign that the reviewer has reviewed a commit: its own review (`review`), or a completed \
             check run (`check:NAME`). At Bitbucket Cloud an approval does not name its commit and \
@@ -1594,7 +1594,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`found \\d+ potential issue` for `bugbot`, else none",
             example: "'found \\d+ potential issue'",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A regular expression that matches the text of a review that found something. Open comments \
             on the commit, and a review that requests changes, always count as findings. If no comments on \
@@ -1605,7 +1605,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.required",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("true"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Whether a run stops if the reviewer does not answer in time. Otherwise the run continues and \
             reports the missing answer.",
@@ -1614,7 +1614,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.budget",
         kind: PERIOD_OF_OTHERS,
         default: KeyDefault::Text("30m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long a run waits for the reviewer's answer after each request.",
     },
@@ -1622,7 +1622,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.requests",
         kind: ValueKind::Integer(1, 100),
         default: KeyDefault::Text("3"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many times a review of one commit is requested before the reviewer counts as failed to \
             answer.",
@@ -1631,7 +1631,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.review_usd",
         kind: BUDGET,
         default: KeyDefault::Text("2.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "All attempts at reviewing one head of one pull request.",
     },
@@ -1639,7 +1639,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.pr_usd",
         kind: BUDGET,
         default: KeyDefault::Text("0.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "All reviews, audits and converge runs of one pull request, as long as it exists. Above this \
             limit, reviews use only the rules, and converge runs end. 0: no limit.",
@@ -1648,7 +1648,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.pr_ask_usd",
         kind: BUDGET,
         default: KeyDefault::Text("0.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The amount above which a person must approve further costs. Models then wait, and one \
             comment on the pull request asks for approval. `/spend` by a person who may write to the \
@@ -1658,7 +1658,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.repo_day_usd",
         kind: BUDGET,
         default: KeyDefault::Text("5.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "All reviews of a repository in a day (UTC). Above this limit, reviews use only the rules \
             until the next day. `repo.NAME.day_usd` sets another limit for one repository.",
@@ -1667,7 +1667,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.converge_usd",
         kind: BUDGET,
         default: KeyDefault::Text("10.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "One run of the converge loop on one branch or pull request. The monthly limit of the \
             repository's team applies, too.",
@@ -1676,7 +1676,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.converge_day_usd",
         kind: BUDGET,
         default: KeyDefault::Text("0.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "All converge runs and audits of a repository in a day (UTC). 0: no limit.",
     },
@@ -1684,7 +1684,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.sync_usd",
         kind: BUDGET,
         default: KeyDefault::Text("5.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "One run of a job that follows a package. The monthly limit of the repository's team applies, \
             too.",
@@ -1693,7 +1693,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.sync_day_usd",
         kind: BUDGET,
         default: KeyDefault::Text("0.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "All runs of jobs that follow packages for a repository in a day (UTC). 0: no limit.",
     },
@@ -1701,7 +1701,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.month_usd",
         kind: BUDGET,
         default: KeyDefault::Text("0.0"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Everything that this installation spends for repositories in a month (UTC), with or without \
             a team. Above this limit, reviews use only the rules. 0: no limit.",
@@ -1710,7 +1710,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "budget.prices",
         kind: ValueKind::File,
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). These \
             prices replace those that Truing knows; a `[price.NAME]` replaces both.",
@@ -1719,7 +1719,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "team.NAME.repos",
         kind: ValueKind::Repositories,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The team's repositories, such as `owner/*`; upper and lower case do not matter. A repository \
             may belong to several teams and then uses the budget of each.",
@@ -1728,7 +1728,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "team.NAME.month_usd",
         kind: BUDGET,
         default: KeyDefault::Computed { words: "none: any sum", example: "200.0" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What the team may spend in a month (UTC). Above this limit, reviews use only the rules.",
     },
@@ -1736,7 +1736,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "repo.NAME.day_usd",
         kind: BUDGET,
         default: KeyDefault::Computed { words: "`budget.repo_day_usd`", example: "10.0" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "All reviews of this repository in a day (UTC).",
     },
@@ -1744,7 +1744,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "price.NAME.input",
         kind: PRICE,
         default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The prompt.",
     },
@@ -1752,7 +1752,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "price.NAME.output",
         kind: PRICE,
         default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The answer, thinking included.",
     },
@@ -1760,7 +1760,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "price.NAME.cache_read",
         kind: PRICE,
         default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What is read from a cache.",
     },
@@ -1768,7 +1768,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "price.NAME.cache_write_5m",
         kind: PRICE,
         default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What is written to a cache for five minutes.",
     },
@@ -1776,7 +1776,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "price.NAME.cache_write_1h",
         kind: PRICE,
         default: KeyDefault::Computed { words: "what five minutes cost", example: "0" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What is written to a cache for an hour.",
     },
@@ -1784,7 +1784,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.model",
         kind: ValueKind::Model,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes, if it \
              is not `[model]`. No job may be called `model`.",
@@ -1793,7 +1793,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.registry",
         kind: ValueKind::Choice { supported: &["pypi", "npm", "crates"], planned: &[] },
         default: KeyDefault::Text("pypi"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Where the package is published. The index is the one that this user's package manager uses. \
             It is set by uv's or pip's variables, or `pip.conf`; by `npm_config_registry`, or `~/.npmrc`; \
@@ -1805,7 +1805,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.package",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "the job's name", example: "\"botocore\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The package that is followed.",
     },
@@ -1813,7 +1813,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.target",
         kind: ValueKind::Name,
         default: KeyDefault::Text("newest"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The release to follow. `newest`: the newest release, but never a pre-release or a withdrawn \
             one. `safe`: the newest release for which only the range must be widened; if there is none, \
@@ -1824,7 +1824,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.min_age",
         kind: ValueKind::Duration(Duration::ZERO, Duration::from_secs(366 * 24 * 60 * 60)),
         default: KeyDefault::Text("0s"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long ago the newest release must have been published to be followed. It needs an index \
              with publication dates.",
@@ -1836,7 +1836,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`pyproject.toml`, `package.json` or `Cargo.toml`, by the registry",
             example: "\"pyproject.toml\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The file with the requirement that defines which releases the project admits: TOML, JSON, or \
              one that holds nothing but the version of a copy.",
@@ -1848,7 +1848,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`project.dependencies`, or `dependencies` for npm and crates",
             example: "\"project.dependencies\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The list or table in that file: its keys, with dots between them. It must require the \
             package exactly once. With `vendored-version`, the keys lead to the version itself. A file \
@@ -1861,7 +1861,7 @@ pub const KEYS: &[ConfigKey] = &[
             planned: &[],
         },
         default: KeyDefault::Text("keep"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What a new range looks like. `keep`: its bounds have as many numbers as before, so \
             `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that cannot be kept becomes \
@@ -1873,7 +1873,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.manifest",
         kind: ValueKind::Name,
         default: KeyDefault::Text("upstream.json"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The file that lists the pinned definitions, or whole files, of the package. Definitions are \
             named by module and name in Python, else by file and name (`src/a.rs:Type.method`). The list \
@@ -1886,7 +1886,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.mirror",
         kind: ValueKind::Pairs,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Folders or files of the package and their counterparts in the project, `UPSTREAM=OURS` such as \
              `botocore/=aiobotocore/`: changes in an upstream file that has a counterpart are checked, even \
@@ -1896,7 +1896,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.companions",
         kind: ValueKind::Names,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Packages that must be updated together with this one, such as `boto3` with `botocore`. Their \
             names are for `relax.lock`, whose command determines which of their releases are compatible.",
@@ -1905,7 +1905,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.relax.lock",
         kind: ValueKind::Commands,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Commands that update the lock files after the range is written, in a port, too, such as \
             `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` \
@@ -1917,7 +1917,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.relax.lock_files",
         kind: ValueKind::Globs,
         default: KeyDefault::Text(LOCK_FILES),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Globs of the files that lock commands may change; the job's change then includes these \
             files. A command that changes another file fails.",
@@ -1926,7 +1926,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.version_rule",
         kind: ValueKind::Choice { supported: &["none", "patch-on-relax-minor-on-bump"], planned: &[] },
         default: KeyDefault::Text("none"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How the project's own version is raised: not at all, or by a patch on a relax and by a minor \
             on a bump. The version is raised only once, until the repository has a tag of it (`1.2.3` or \
@@ -1939,7 +1939,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`pyproject.toml`, `package.json` or `Cargo.toml`, by the registry",
             example: "\"pyproject.toml\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The file with the project's own version: TOML, JSON, a Python module, or a file that holds \
             only the version.",
@@ -1951,7 +1951,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`project.version`, `version`, `package.version`, or `__version__` in a Python module",
             example: "\"project.version\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Where the version is in the file: its keys, with dots between them, or the name that a \
             Python module gives it on a line of its own. The file must contain the version exactly once.",
@@ -1960,7 +1960,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.changelog.file",
         kind: ValueKind::Name,
         default: KeyDefault::Computed { words: "none", example: "\"CHANGES.rst\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. If \
             the version of an entry has no tag, its line is replaced, and its heading gets the version of \
@@ -1971,7 +1971,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.changelog.entry",
         kind: ValueKind::Text,
         default: KeyDefault::Text("{{decision}} {{package}} dependency specification to {{range}}"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` \
             stand for their values. A line that this template could have produced for another release is \
@@ -1984,7 +1984,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "none: the job can decide, but not run",
             example: "\"owner/name\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The project's repository at the forge, `owner/name`: `truing sync run` brings its change \
              there.",
@@ -1993,7 +1993,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.forge",
         kind: ValueKind::Name,
         default: KeyDefault::Text("github"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The forge that the repository is at: the NAME of `[forge.NAME]`.",
     },
@@ -2004,7 +2004,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`truing/sync-` and the job's name",
             example: "\"truing/sync-botocore\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The branch that the job's pull request comes from. Only the job may use it: Truing rewrites it \
              unless a person works on it.",
@@ -2016,7 +2016,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "`Admit {{package}} up to {{version}}`, or `Follow {{package}} to {{version}}` for a port",
             example: "\"Bump {{package}} dependency specification\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The title of the job's pull request, and the first line of its commit. `{{package}}`, \
             `{{version}}` and `{{decision}}` (`relax` or `bump`) stand for their values.",
@@ -2029,7 +2029,7 @@ pub const KEYS: &[ConfigKey] = &[
                 its reasons",
             example: "\"{{template}}\\n\\n## What it is\\n\\n{{text}}\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The text of the job's pull request, in Markdown: `{{template}}` stands for the repository's \
             own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for a \
@@ -2039,7 +2039,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.labels",
         kind: ValueKind::Names,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Labels of the job's pull request, as long as it is open; others stay. A label that the \
              repository does not have is created. A draft gets none.",
@@ -2048,7 +2048,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.author_name",
         kind: ValueKind::Name,
         default: KeyDefault::Text("truing"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The author name of its commits.",
     },
@@ -2056,7 +2056,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.author_email",
         kind: ValueKind::Name,
         default: KeyDefault::Text("truing@users.noreply.github.com"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The e-mail address in the job's commits. Commits with this address belong to the job, even \
             if a person rebased them.",
@@ -2065,7 +2065,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.question_label",
         kind: ValueKind::Name,
         default: KeyDefault::Text("truing-sync-feedback"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The label of the issue in which the job asks people.",
     },
@@ -2073,7 +2073,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.cron",
         kind: ValueKind::Cron,
         default: KeyDefault::Computed { words: "none: it runs only on request", example: "\"0 10 * * MON\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "When `truing serve` runs the job: a cron pattern, in UTC. Runs that were missed while no \
              server was running are made up for once, at the next start.",
@@ -2082,7 +2082,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.mode",
         kind: ValueKind::Choice { supported: &["relax", "code"], planned: &[] },
         default: KeyDefault::Text("relax"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "What a run may do by itself: `relax` widens the range and changes no code unless a person has \
              decided on `bump`; `code` lets a model port the code where a release asks for it.",
@@ -2095,7 +2095,7 @@ pub const KEYS: &[ConfigKey] = &[
                  `mode = \"code\"`",
             example: "true",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Whether a model is asked, within `budget.sync_usd`, about functions that changed in mirrored \
             files but are not pinned. If `false`, and where the model cannot decide, a person is asked.",
@@ -2107,7 +2107,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "the project's side of `mirror`, and folders `tests` and `test`",
             example: "[\"aiobotocore/**\", \"tests/**\"]",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Globs of the files that a port may change. The file with the requirement, the manifest, lock \
              files, pipelines and hooks are never among them.",
@@ -2116,7 +2116,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.outcome.issue",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Report the last runs in one issue, which is edited in place. If the issue is deleted, no other \
              is opened until a run without this key resets it.",
@@ -2125,7 +2125,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.outcome.label",
         kind: ValueKind::Name,
         default: KeyDefault::Text("truing-sync-outcome"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The label of the issue that reports the last runs.",
     },
@@ -2133,7 +2133,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.limits.turns",
         kind: ValueKind::Integer(2, 1000),
         default: KeyDefault::Text("50"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How many answers of the model one port may take. `budget.sync_usd` limits the cost of a port.",
     },
@@ -2141,7 +2141,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.limits.wall",
         kind: ValueKind::Duration(Duration::from_secs(10), Duration::from_secs(24 * 60 * 60)),
         default: KeyDefault::Text("30m"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long the model may take for one port. The project's checks come after it.",
     },
@@ -2149,7 +2149,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.breaker.failures",
         kind: ValueKind::Integer(1, 100),
         default: KeyDefault::Text("3"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "This many failures in a row with one release and manifest open the circuit breaker: no run \
              begins until a person answers, or there is another release.",
@@ -2158,7 +2158,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.breaker.streak",
         kind: ValueKind::Integer(1, 1000),
         default: KeyDefault::Text("5"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "This many failures in a row, across all releases, open the circuit breaker until a person \
             answers.",
@@ -2167,7 +2167,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "notify.webhook",
         kind: ValueKind::Sink(&["https"]),
         default: KeyDefault::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A webhook that takes `{\"text\": …}`, as Slack's do (http to a loopback address is allowed). \
              Anyone who knows such a URL can post with it: store it as a secret. If it is written out, \
@@ -2180,7 +2180,7 @@ pub const KEYS: &[ConfigKey] = &[
             words: "none",
             example: "\"smtps://USER@mail.example.org?to=oncall@example.org\"",
         },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "A mail server: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is \
              required except at a loopback address. Without `from` it is USER if that is an address, else \
@@ -2190,7 +2190,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "notify.smtp_password",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed { words: "none", example: "{ env = \"SMTP_PASSWORD\" }" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The password of USER in `notify.smtp`.",
     },
@@ -2198,7 +2198,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "telemetry.otlp_endpoint",
         kind: ValueKind::Url,
         default: KeyDefault::Computed { words: "none", example: "\"http://127.0.0.1:4318\"" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The receiver's address; `/v1/traces` is added. Langfuse's ends with `/api/public/otel`.",
     },
@@ -2206,7 +2206,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "telemetry.headers",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Additional headers: `NAME=VALUE`, separated by commas.",
     },
@@ -2214,7 +2214,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "telemetry.capture_content",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Whether traces contain texts: the questions to a model, its answers, and the texts that it \
             reads. Secrets of known forms are removed. If `false`, traces contain only hashes and sizes of \
@@ -2222,18 +2222,18 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "retention.runs",
-        kind: KEPT,
+        kind: RETENTION_TIME,
         default: KeyDefault::Text("90d"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long ended runs and the history of `truing why` are kept. For each pull request, the \
             texts shown on it, its findings, and its last reviewed run are kept, however old.",
     },
     ConfigKey {
         path: "retention.audit",
-        kind: KEPT,
+        kind: RETENTION_TIME,
         default: KeyDefault::Text("400d"),
-        repository: RepositoryOverride::No,
+        repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "How long the audit log (`truing log`) and sent notices are kept.",
     },

@@ -185,7 +185,11 @@ impl LayerBuilder<'_> {
             }
             if let Some(first) = first.get(name).cloned() {
                 let name = name.to_owned();
-                self.report_problem(origin, |origin| ConfigProblem::DuplicateTool { origin, name, first });
+                self.report_problem(origin, |origin| ConfigProblem::DuplicateTool {
+                    origin,
+                    name,
+                    first_origin: first,
+                });
                 continue;
             }
             first.insert(name, self.origin(origin));
@@ -210,7 +214,7 @@ impl LayerBuilder<'_> {
             self.layer.names.entry(section).or_default().insert(name.to_owned());
         } else {
             let name = truncate_name(name).to_owned();
-            self.report_problem(start, |origin| ConfigProblem::Name { origin, named: section, name });
+            self.report_problem(start, |origin| ConfigProblem::Name { origin, section: section, name });
         }
         may_be
     }
@@ -244,7 +248,7 @@ impl LayerBuilder<'_> {
         start: usize,
         value: &Spanned<DeValue<'_>>,
     ) {
-        if self.owner == FileOwner::Repository && key.repository == RepositoryOverride::No {
+        if self.owner == FileOwner::Repository && key.repository == RepositoryOverride::Forbidden {
             let key = path.join(".");
             return self.report_problem(start, |at| ConfigProblem::NotForRepository { origin: at, key });
         }

@@ -245,8 +245,10 @@ impl Config {
                 names.entry(named).or_default().extend(more);
             }
             for (path, entry) in layer.entries {
-                settings
-                    .insert(path, EffectiveSetting { value: entry.value, origin: entry.origin, added: None });
+                settings.insert(
+                    path,
+                    EffectiveSetting { value: entry.value, origin: entry.origin, addition_origin: None },
+                );
             }
         }
         names
@@ -295,17 +297,17 @@ impl Config {
             match (entry.key.repository, &mut setting.value, entry.value) {
                 (RepositoryOverride::Adds, ConfigValue::List(all), ConfigValue::List(more)) => {
                     *all = value::remove_duplicates(all.drain(..).chain(more));
-                    setting.added = Some(entry.origin);
+                    setting.addition_origin = Some(entry.origin);
                 }
                 (RepositoryOverride::Adds, ConfigValue::Severities(all), ConfigValue::Severities(more)) => {
                     for (rule, severities) in more {
                         all.entry(rule).or_insert(severities);
                     }
-                    setting.added = Some(entry.origin);
+                    setting.addition_origin = Some(entry.origin);
                 }
                 (RepositoryOverride::Adds, ConfigValue::Tiers(all), ConfigValue::Tiers(more)) => {
                     all.extend(more);
-                    setting.added = Some(entry.origin);
+                    setting.addition_origin = Some(entry.origin);
                 }
                 (
                     RepositoryOverride::Adds,
@@ -313,7 +315,7 @@ impl Config {
                     ConfigValue::Instructions(more),
                 ) => {
                     all.extend(more);
-                    setting.added = Some(entry.origin);
+                    setting.addition_origin = Some(entry.origin);
                 }
                 (RepositoryOverride::Sets | RepositoryOverride::SetsIfAllowed, value, own)
                     if setting.origin == ValueOrigin::Default =>
@@ -322,7 +324,7 @@ impl Config {
                     setting.origin = entry.origin;
                 }
                 (
-                    RepositoryOverride::No
+                    RepositoryOverride::Forbidden
                     | RepositoryOverride::Sets
                     | RepositoryOverride::SetsIfAllowed
                     | RepositoryOverride::Adds,
@@ -508,7 +510,11 @@ fn fill_with_defaults(
         if login::has_no_token(&path, settings) {
             settings.insert(
                 path,
-                EffectiveSetting { value: ConfigValue::Unset, origin: ValueOrigin::Default, added: None },
+                EffectiveSetting {
+                    value: ConfigValue::Unset,
+                    origin: ValueOrigin::Default,
+                    addition_origin: None,
+                },
             );
             continue;
         }
@@ -521,7 +527,10 @@ fn fill_with_defaults(
         };
         match value {
             Some(value) => {
-                settings.insert(path, EffectiveSetting { value, origin: ValueOrigin::Default, added: None });
+                settings.insert(
+                    path,
+                    EffectiveSetting { value, origin: ValueOrigin::Default, addition_origin: None },
+                );
             }
             None => problems.push(ConfigProblem::Table { key: path }),
         }

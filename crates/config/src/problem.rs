@@ -107,11 +107,11 @@ pub enum ConfigProblem {
         name: &'static str,
     },
     /// A name that is invalid for its section.
-    #[error("{origin}: `{name}` cannot be {}", the_name_of(*named))]
+    #[error("{origin}: `{name}` cannot be {}", the_name_of(*section))]
     Name {
         origin: ValueOrigin,
         /// Kind of the named section.
-        named: NamedSection,
+        section: NamedSection,
         /// Name as it was written.
         name: String,
     },
@@ -151,7 +151,7 @@ pub enum ConfigProblem {
         name: String,
     },
     /// Two values that contradict each other.
-    #[error("`{key} = {value}` ({origin}) must {relation} `{other} = {other_value}` ({other_origin})")]
+    #[error("`{key} = {value}` ({origin}) must {relation} `{other_key} = {other_value}` ({other_origin})")]
     Conflict {
         key: &'static str,
         value: String,
@@ -159,31 +159,31 @@ pub enum ConfigProblem {
         origin: ValueOrigin,
         /// Required relation to the other value.
         relation: &'static str,
-        other: &'static str,
+        other_key: &'static str,
         /// Value of the other key.
         other_value: String,
         /// Origin of the other value.
         other_origin: ValueOrigin,
     },
     /// A forge without a login, or with two.
-    #[error("`forge.{name}` {wrong}")]
+    #[error("`forge.{name}` {problem}")]
     Login {
         /// Name of the forge.
         name: String,
         /// Description of the error.
-        wrong: &'static str,
+        problem: &'static str,
     },
     /// A `[[tool]]` without the name of its tool.
     #[error("{origin}: a `[[tool]]` has no `name`")]
     ToolUnnamed { origin: ValueOrigin },
     /// Two `[[tool]]` with one name.
-    #[error("{origin}: the tool `{name}` is already defined ({first})")]
+    #[error("{origin}: the tool `{name}` is already defined ({first_origin})")]
     DuplicateTool {
         origin: ValueOrigin,
         /// Name of the tool.
         name: String,
         /// Place of the first `[[tool]]` with this name.
-        first: ValueOrigin,
+        first_origin: ValueOrigin,
     },
     /// A tool that is neither known nor described.
     #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(origin))]
@@ -196,12 +196,12 @@ pub enum ConfigProblem {
         missing: &'static str,
     },
     /// A price that is incomplete.
-    #[error("`price.{name}` has no price for {what}")]
+    #[error("`price.{name}` has no price for {missing_part}")]
     Price {
         /// Name of the model.
         name: String,
         /// Missing part of the price.
-        what: &'static str,
+        missing_part: &'static str,
     },
     /// No database is configured, and no home folder exists for the default database.
     #[error("no location for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
@@ -229,9 +229,9 @@ impl ConfigProblem {
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
             Self::AppPassword { .. } => "app_password",
-            Self::Name { named: NamedSection::Forge, .. } => "bad_forge_name",
+            Self::Name { section: NamedSection::Forge, .. } => "bad_forge_name",
             Self::Name {
-                named:
+                section:
                     NamedSection::Team
                     | NamedSection::Repo
                     | NamedSection::Price
@@ -293,13 +293,13 @@ impl ConfigProblem {
             Self::UnknownVariable { nearest, .. } => {
                 format!("did you mean {nearest}? All keys: `truing config schema`")
             }
-            Self::Name { named: NamedSection::Reviewer, name, .. } if name == super::keys::INTERNAL => {
+            Self::Name { section: NamedSection::Reviewer, name, .. } if name == super::keys::INTERNAL => {
                 "this name belongs to Truing's own auditor, which `[converge]` configures: choose another \
                     name"
                     .to_owned()
             }
             Self::Name {
-                named:
+                section:
                     NamedSection::Forge
                     | NamedSection::Team
                     | NamedSection::Sync
@@ -308,11 +308,11 @@ impl ConfigProblem {
                     | NamedSection::Mcp,
                 ..
             } => "use lower-case letters, digits and `-`, a letter first".to_owned(),
-            Self::Name { named: NamedSection::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
-            Self::Name { named: NamedSection::Price, .. } => {
+            Self::Name { section: NamedSection::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
+            Self::Name { section: NamedSection::Price, .. } => {
                 "write the requested model name, without blanks: [price.\"model\"]".to_owned()
             }
-            Self::Name { named: NamedSection::Tool, .. } => {
+            Self::Name { section: NamedSection::Tool, .. } => {
                 "use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it \
                  is, such as \"go vet\" in quotes"
                     .to_owned()
@@ -384,7 +384,7 @@ pub const MAX_PROBLEMS: usize = 20;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
     /// First problem of the configuration.
-    pub first: Box<ConfigProblem>,
+    pub first_problem: Box<ConfigProblem>,
     /// Other problems; together with the first problem at most [`MAX_PROBLEMS`].
     pub other_problems: Vec<ConfigProblem>,
     /// Number of problems that are not in `first` and `other_problems`.
@@ -398,7 +398,7 @@ impl ConfigError {
         match problems.next() {
             Some(first) => {
                 let other_problems = problems.by_ref().take(MAX_PROBLEMS - 1).collect();
-                Err(Self { first: Box::new(first), other_problems, left_out: problems.count() })
+                Err(Self { first_problem: Box::new(first), other_problems, left_out: problems.count() })
             }
             None => Ok(()),
         }
@@ -406,13 +406,13 @@ impl ConfigError {
 
     /// Returns the problems that are reported.
     pub fn problems(&self) -> impl Iterator<Item = &ConfigProblem> {
-        std::iter::once(&*self.first).chain(&self.other_problems)
+        std::iter::once(&*self.first_problem).chain(&self.other_problems)
     }
 }
 
 impl From<ConfigProblem> for ConfigError {
     fn from(problem: ConfigProblem) -> Self {
-        Self { first: Box::new(problem), other_problems: Vec::new(), left_out: 0 }
+        Self { first_problem: Box::new(problem), other_problems: Vec::new(), left_out: 0 }
     }
 }
 
@@ -433,9 +433,9 @@ impl ConfigError {
                 key: key.clone(),
             }
         };
-        let Self { first, other_problems, left_out } = self;
+        let Self { first_problem: first, other_problems, left_out } = self;
         Self {
-            first: Box::new(placed(*first)),
+            first_problem: Box::new(placed(*first)),
             other_problems: other_problems.into_iter().map(placed).collect(),
             left_out,
         }

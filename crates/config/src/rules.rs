@@ -21,7 +21,7 @@ pub struct RulesConfig {
     /// Names of the rule packs to use.
     pub packs: Vec<String>,
     /// Rules of packs and tools whose findings are ignored.
-    pub off: Vec<String>,
+    pub disabled_rules: Vec<String>,
     /// Rules of packs and tools whose findings get another severity.
     pub severity: BTreeMap<String, Vec<RuleSeverity>>,
     /// Folder with further rule packs.
@@ -36,7 +36,7 @@ impl Default for RulesConfig {
         Self {
             ignore: Vec::new(),
             packs: Vec::new(),
-            off: Vec::new(),
+            disabled_rules: Vec::new(),
             severity: BTreeMap::new(),
             dir: None,
             time: READING_TIME,
@@ -48,7 +48,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<RulesConfig, 
     Ok(RulesConfig {
         ignore: settings.list("rules.ignore")?,
         packs: settings.list("rules.packs")?,
-        off: settings.list("rules.off")?,
+        disabled_rules: settings.list("rules.off")?,
         severity: settings.severities("rules.severity")?,
         dir: settings.path("rules.dir")?,
         time: settings.duration("rules.time")?,

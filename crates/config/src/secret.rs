@@ -16,7 +16,7 @@ pub enum SecretSource {
     /// In a file; a newline at its end is removed.
     File(PathBuf),
     /// Written out in the configuration, if the key permits that.
-    Plain(SecretText),
+    PlainText(SecretText),
 }
 
 /// Maximum size of a secret in bytes: private keys have about 4 KiB.
@@ -27,7 +27,7 @@ impl SecretSource {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(file) => Some(file),
-            Self::Env(_) | Self::Plain(_) => None,
+            Self::Env(_) | Self::PlainText(_) => None,
         }
     }
 
@@ -39,7 +39,7 @@ impl SecretSource {
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
         let fail = |reason: String| SecretError { from: self.clone(), reason };
         let text = match self {
-            Self::Plain(text) => {
+            Self::PlainText(text) => {
                 given_secrets::register_secret(&text.0);
                 return Ok(text.clone());
             }
@@ -77,7 +77,7 @@ impl fmt::Display for SecretSource {
         match self {
             Self::Env(name) => write!(f, "variable {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Plain(_) => f.write_str("the text"),
+            Self::PlainText(_) => f.write_str("the text"),
         }
     }
 }

@@ -10,7 +10,7 @@ pub struct EffectiveSetting {
     /// Source that set the value.
     pub origin: ValueOrigin,
     /// Source that added to the value, if any.
-    pub added: Option<ValueOrigin>,
+    pub addition_origin: Option<ValueOrigin>,
 }
 
 /// Creates the error for a key that the table of keys and this code treat differently.

@@ -96,9 +96,9 @@ pub enum ReleaseSelector {
     /// changes.
     Safe,
     /// The newest release, but at most this many releases after the release that the project was made for.
-    Ahead(usize),
+    MaxAhead(usize),
     /// Only the release with this version.
-    Fixed(PackageVersion),
+    Exact(PackageVersion),
 }
 
 /// Placeholders in the operator's texts for a job.
@@ -263,10 +263,10 @@ fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector
     if let Some(ahead) = text.strip_prefix('+') {
         let ahead = ahead.parse().ok().filter(|ahead| *ahead > 0);
         return ahead
-            .map(ReleaseSelector::Ahead)
+            .map(ReleaseSelector::MaxAhead)
             .ok_or_else(|| format!("must have a number after `+`, as in `+3`; not `{text}`"));
     }
-    let version = PackageVersion::parse(registry, text).map(ReleaseSelector::Fixed);
+    let version = PackageVersion::parse(registry, text).map(ReleaseSelector::Exact);
     version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE}`, `+3` or a version: {error}"))
 }
 

@@ -126,7 +126,7 @@ fn a_repository_sets_what_the_operator_leaves_open_and_adds_packs() {
     assert_eq!(open.rules.ignore, ["vendor/**"]);
     assert_eq!(open.rules.packs, ["core", "aiobotocore"]);
     let (_, packs) = open.settings().find(|(path, _)| path == "rules.packs").unwrap();
-    assert_eq!(packs.added.as_ref().unwrap().to_string(), ".truing.toml:3");
+    assert_eq!(packs.addition_origin.as_ref().unwrap().to_string(), ".truing.toml:3");
 
     let closed = of_file("[rules]\nignore = []\npacks = []").unwrap().with_repository(&own).unwrap();
     assert!(closed.rules.ignore.is_empty());
@@ -258,16 +258,16 @@ fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
         all.iter().map(|(rule, severity)| ((*rule).to_owned(), of(*severity))).collect::<BTreeMap<_, _>>()
     };
     let open = of_file("").unwrap();
-    assert_eq!((open.rules.off.len(), open.rules.severity.len()), (0, 0));
+    assert_eq!((open.rules.disabled_rules.len(), open.rules.severity.len()), (0, 0));
     let open = open.with_repository(&own).unwrap();
-    assert_eq!(open.rules.off, ["core/rust-dbg", "ruff/E501"]);
+    assert_eq!(open.rules.disabled_rules, ["core/rust-dbg", "ruff/E501"]);
     assert_eq!(open.rules.severity, severities(&[("core/x", Severity::P2), ("core/y", Severity::P0)]));
     let (_, severity) = open.settings().find(|(path, _)| path == "rules.severity").unwrap();
-    assert_eq!(severity.added.as_ref().unwrap().to_string(), ".truing.toml:3");
+    assert_eq!(severity.addition_origin.as_ref().unwrap().to_string(), ".truing.toml:3");
 
     let file = "rules.off = [\"core/z\"]\nrules.severity = { \"core/x\" = \"P1\" }";
     let set = of_file(file).unwrap().with_repository(&own).unwrap();
-    assert_eq!(set.rules.off, ["core/z", "core/rust-dbg", "ruff/E501"]);
+    assert_eq!(set.rules.disabled_rules, ["core/z", "core/rust-dbg", "ruff/E501"]);
     assert_eq!(set.rules.severity, severities(&[("core/x", Severity::P1), ("core/y", Severity::P0)]));
     let by_path = of_file(
         "[[rules.severity.\"core/x\"]]\npaths = [\"tests/**\"]\nseverity \
@@ -281,7 +281,7 @@ fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
         ("TRUING_RULES__SEVERITY", r#"{"core/a": "P2"}"#),
     ]);
     let config = Config::resolve(&given, None, &[]).unwrap();
-    assert_eq!(config.rules.off, ["core/a", "core/b"]);
+    assert_eq!(config.rules.disabled_rules, ["core/a", "core/b"]);
     assert_eq!(config.rules.severity, severities(&[("core/a", Severity::P2)]));
 }
 
@@ -766,7 +766,7 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
 #[test]
 fn without_a_home_only_what_needs_the_database_fails() {
     let config = Config::resolve(&Environment::new::<&str, &str>([], "/"), None, &[]).unwrap();
-    assert_eq!(config.store.place().unwrap_err().first.code(), "no_store");
+    assert_eq!(config.store.place().unwrap_err().first_problem.code(), "no_store");
     let relative = of_file("store.url = \"sqlite:data/t.db\"").unwrap();
     assert_eq!(*relative.store.place().unwrap(), StorePlace::File("/etc/truing/data/t.db".into()));
 }
@@ -866,7 +866,7 @@ fn the_operators_file_is_the_flags_then_the_variables_then_the_users_own() {
     assert_eq!(of(Some(""), None), Ok(Some("# .config/truing/truing.toml".into())));
     assert_eq!(of(Some("variable.toml"), None), Ok(Some("# variable.toml".into())));
     assert_eq!(of(Some("variable.toml"), Some("flag.toml")), Ok(Some("# flag.toml".into())));
-    assert_eq!(of(None, Some("gone.toml")).unwrap_err().first.code(), "config_unreadable");
+    assert_eq!(of(None, Some("gone.toml")).unwrap_err().first_problem.code(), "config_unreadable");
 }
 
 #[test]
@@ -874,7 +874,7 @@ fn a_repositorys_file_must_be_a_plain_file() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(read_repository_file(root.path()), Ok(None));
     std::os::unix::fs::symlink("/dev/zero", root.path().join(REPOSITORY_FILE)).unwrap();
-    assert_eq!(read_repository_file(root.path()).unwrap_err().first.code(), "config_unreadable");
+    assert_eq!(read_repository_file(root.path()).unwrap_err().first_problem.code(), "config_unreadable");
 }
 
 /// Returns the lines of the commented file that have a key after a `#`, without that sign.

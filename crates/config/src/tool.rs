@@ -59,7 +59,7 @@ pub struct ToolConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ToolCondition {
     /// Reviews in which a changed file matches the tool's globs.
-    Changed,
+    FilesChanged,
     /// All reviews, regardless of the changed files.
     Always,
     /// No review: the tool is disabled.
@@ -113,7 +113,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
         format,
         paths,
         condition: settings.choice(&path("when"), |word| match word {
-            "changed" => Some(ToolCondition::Changed),
+            "changed" => Some(ToolCondition::FilesChanged),
             "always" => Some(ToolCondition::Always),
             "never" => Some(ToolCondition::Never),
             _ => None,

@@ -210,7 +210,8 @@ impl TypedSettings<'_> {
             let money = self.usd_if_any(&format!("price.{name}.{key}"))?;
             Ok::<_, ConfigError>(money.map(TokenRate::from_money_per_million))
         };
-        let missing = |what| ConfigError::from(ConfigProblem::Price { name: name.to_owned(), what });
+        let missing =
+            |what| ConfigError::from(ConfigProblem::Price { name: name.to_owned(), missing_part: what });
         Ok(DeclaredPrice {
             input: rate("input")?.ok_or_else(|| missing("a prompt"))?,
             output: rate("output")?.ok_or_else(|| missing("an answer"))?,

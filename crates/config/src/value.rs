@@ -451,7 +451,7 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
             let host = authority.map(|all| all.rsplit('@').next().unwrap_or_default());
             match host {
                 Some(host) if !host.is_empty() || rest.contains("host=") => {
-                    Ok(ConfigValue::Secret(SecretSource::Plain(SecretText::new(text))))
+                    Ok(ConfigValue::Secret(SecretSource::PlainText(SecretText::new(text))))
                 }
                 Some(_) | None => Err(requirement_error("name a host, after `//`")),
             }

@@ -65,10 +65,10 @@ const NO_TYPE: &str = "\"type\" is a required property";
 /// The message for an unknown field of a query.
 const NO_FIELD: &str = "not among the query's fields";
 /// The reason why the copy of the document does not describe a request.
-const CUT: &str = "Atlassian describes it; the copy was cut down before it was needed";
+const CUT_DOCUMENT_REASON: &str = "Atlassian describes it; the copy was cut down before it was needed";
 
 const fn undescribed_get(template: &'static str) -> UndescribedCall {
-    UndescribedCall { method: "GET", template, reason: CUT }
+    UndescribedCall { method: "GET", template, reason: CUT_DOCUMENT_REASON }
 }
 
 /// Requests to Cloud that the document does not describe.
@@ -103,7 +103,7 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
         method: "POST",
         template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/\
                    {pullRequestId}/participants",
-        reason: CUT,
+        reason: CUT_DOCUMENT_REASON,
     },
 ];
 

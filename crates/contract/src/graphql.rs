@@ -207,7 +207,7 @@ mod tests {
     const SCHEMA: &str = "type Query { thread(id: ID!): Thread, threads: [Thread!]! } type Thread \
          { id: ID!, line: Int, side: Side }
         enum Side { LEFT RIGHT }";
-    const ONE: &str = "query($id: ID!) { thread(id: $id) { id line side } }";
+    const THREAD_QUERY: &str = "query($id: ID!) { thread(id: $id) { id line side } }";
 
     fn find_violations(request: Value, answer: Value) -> Vec<String> {
         let document = GraphqlSchema::new(SCHEMA).unwrap();
@@ -227,22 +227,27 @@ mod tests {
 
     #[test]
     fn a_query_names_what_the_schema_has() {
-        let one = json!({"query": ONE, "variables": {"id": "x"}});
+        let one = json!({"query": THREAD_QUERY, "variables": {"id": "x"}});
         let right = json!({"data": {"thread": {"id": "x", "line": null, "side": "LEFT"}}});
         assert_eq!(find_violations(one, right.clone()), Vec::<String>::new());
         let unknown = find_violations(json!({"query": "{ thread(id: 1) { nothing } }"}), right.clone());
         assert!(unknown.iter().any(|told| told.contains("a field `nothing`")), "{unknown:?}");
         assert_eq!(
-            find_violations(json!({"query": ONE, "variables": {"id": "x", "more": 1}}), right.clone()).len(),
+            find_violations(
+                json!({"query": THREAD_QUERY, "variables": {"id": "x", "more": 1}}),
+                right.clone()
+            )
+            .len(),
             1
         );
         assert_eq!(
-            find_violations(json!({"query": ONE, "variables": {}}), right.clone()).len(),
+            find_violations(json!({"query": THREAD_QUERY, "variables": {}}), right.clone()).len(),
             1,
             "a variable is missing"
         );
         assert_eq!(
-            find_violations(json!({"query": ONE, "variables": {"id": "x"}, "extra": 1}), right).len(),
+            find_violations(json!({"query": THREAD_QUERY, "variables": {"id": "x"}, "extra": 1}), right)
+                .len(),
             1
         );
     }
@@ -251,7 +256,7 @@ mod tests {
     fn an_answer_has_what_was_asked_for_and_nothing_else() {
         let ask = |thread: Value| {
             find_violations(
-                json!({"query": ONE, "variables": {"id": "x"}}),
+                json!({"query": THREAD_QUERY, "variables": {"id": "x"}}),
                 json!({"data": {"thread": thread}}),
             )
         };
@@ -274,7 +279,7 @@ mod tests {
 
     #[test]
     fn an_error_has_no_data() {
-        let one = json!({"query": ONE, "variables": {"id": "x"}});
+        let one = json!({"query": THREAD_QUERY, "variables": {"id": "x"}});
         assert_eq!(
             find_violations(one, json!({"data": null, "errors": [{"message": "no"}]})),
             Vec::<String>::new()

@@ -29,7 +29,8 @@ pub enum TripReason {
 /// State of an open circuit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenCircuit {
-    pub why: TripReason,
+    #[serde(rename = "why")]
+    pub reason: TripReason,
     /// Earliest time of the next trial.
     pub until: UnixMillis,
 }
@@ -55,9 +56,21 @@ enum CircuitState {
     /// Every call is admitted.
     Closed { failures: u32 },
     /// No call is admitted until the time in `open`. `last`: the length of this open period.
-    Open { open: OpenCircuit, last: TimeSpan },
+    Open {
+        #[serde(rename = "open")]
+        circuit: OpenCircuit,
+        #[serde(rename = "last")]
+        open_period: TimeSpan,
+    },
     /// One trial call is running.
-    Trial { since: UnixMillis, why: TripReason, last: TimeSpan },
+    Trial {
+        #[serde(rename = "since")]
+        started_at: UnixMillis,
+        #[serde(rename = "why")]
+        reason: TripReason,
+        #[serde(rename = "last")]
+        open_period: TimeSpan,
+    },
 }
 
 impl Default for CircuitState {
@@ -76,14 +89,16 @@ impl CircuitBreaker {
     pub fn admit(&mut self, now: UnixMillis) -> Result<CallAdmission, OpenCircuit> {
         let (reason, last) = match &self.state {
             CircuitState::Closed { .. } => return Ok(CallAdmission::Normal),
-            CircuitState::Open { open, .. } if is_in_future(open.until, now) => return Err(*open),
-            CircuitState::Trial { since, why: reason, .. } if is_in_future(*since + TRIAL, now) => {
-                return Err(OpenCircuit { why: *reason, until: *since + TRIAL });
+            CircuitState::Open { circuit: open, .. } if is_in_future(open.until, now) => return Err(*open),
+            CircuitState::Trial { started_at: since, reason: reason, .. }
+                if is_in_future(*since + TRIAL, now) =>
+            {
+                return Err(OpenCircuit { reason: *reason, until: *since + TRIAL });
             }
-            CircuitState::Open { open, last } => (open.why, *last),
-            CircuitState::Trial { why: reason, last, .. } => (*reason, *last),
+            CircuitState::Open { circuit: open, open_period: last } => (open.reason, *last),
+            CircuitState::Trial { reason: reason, open_period: last, .. } => (*reason, *last),
         };
-        self.state = CircuitState::Trial { since: now, why: reason, last };
+        self.state = CircuitState::Trial { started_at: now, reason: reason, open_period: last };
         Ok(CallAdmission::Trial)
     }
 
@@ -91,7 +106,9 @@ impl CircuitBreaker {
     /// this state to decide whether to continue.
     pub fn open_state(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
-            CircuitState::Open { open, .. } => Some(*open).filter(|open| is_in_future(open.until, now)),
+            CircuitState::Open { circuit: open, .. } => {
+                Some(*open).filter(|open| is_in_future(open.until, now))
+            }
             CircuitState::Closed { .. } | CircuitState::Trial { .. } => None,
         }
     }
@@ -110,7 +127,7 @@ impl CircuitBreaker {
             CircuitState::Closed { .. } => open_circuit(TripReason::Failures, now, SHORTEST),
             // This call began before the circuit opened.
             CircuitState::Open { .. } => return,
-            CircuitState::Trial { why, last, .. } => {
+            CircuitState::Trial { reason: why, open_period: last, .. } => {
                 open_circuit(*why, now, TimeSpan(last.0.saturating_mul(2)))
             }
         };
@@ -126,11 +143,12 @@ impl CircuitBreaker {
     pub fn shift_clock_by(self, lead: TimeSpan) -> Self {
         let state = match self.state {
             CircuitState::Closed { failures } => CircuitState::Closed { failures },
-            CircuitState::Open { open, last } => {
-                CircuitState::Open { open: OpenCircuit { until: open.until + lead, ..open }, last }
-            }
-            CircuitState::Trial { since, why, last } => {
-                CircuitState::Trial { since: since + lead, why, last }
+            CircuitState::Open { circuit: open, open_period: last } => CircuitState::Open {
+                circuit: OpenCircuit { until: open.until + lead, ..open },
+                open_period: last,
+            },
+            CircuitState::Trial { started_at: since, reason: why, open_period: last } => {
+                CircuitState::Trial { started_at: since + lead, reason: why, open_period: last }
             }
         };
         Self { state }
@@ -138,15 +156,16 @@ impl CircuitBreaker {
 
     /// Ends a trial whose result says nothing about the service. The next call becomes a trial.
     pub fn abandon_trial(&mut self, until: UnixMillis) {
-        if let CircuitState::Trial { why, last, .. } = self.state {
-            self.state = CircuitState::Open { open: OpenCircuit { why, until }, last };
+        if let CircuitState::Trial { reason: why, open_period: last, .. } = self.state {
+            self.state =
+                CircuitState::Open { circuit: OpenCircuit { reason: why, until }, open_period: last };
         }
     }
 }
 
 fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
     let span = span.clamp(SHORTEST, LONGEST);
-    CircuitState::Open { open: OpenCircuit { why: reason, until: now + span }, last: span }
+    CircuitState::Open { circuit: OpenCircuit { reason: reason, until: now + span }, open_period: span }
 }
 
 /// Returns true if the time is in the future. A time that is more than [`LONGEST`] ahead counts as past,
@@ -179,7 +198,7 @@ mod tests {
         breaker.record_failure(T);
         assert_eq!(
             breaker.admit(T),
-            Err(OpenCircuit { why: TripReason::Failures, until: time_after(SHORTEST) })
+            Err(OpenCircuit { reason: TripReason::Failures, until: time_after(SHORTEST) })
         );
     }
 
@@ -187,7 +206,7 @@ mod tests {
     fn one_call_tries_for_all() {
         let mut breaker = CircuitBreaker::default();
         breaker.trip(T, Some(TimeSpan::seconds(90)));
-        let open = OpenCircuit { why: TripReason::Cap, until: time_after(TimeSpan::seconds(90)) };
+        let open = OpenCircuit { reason: TripReason::Cap, until: time_after(TimeSpan::seconds(90)) };
         assert_eq!(breaker.admit(time_after(TimeSpan::seconds(89))), Err(open));
         assert_eq!(breaker.open_state(time_after(TimeSpan::seconds(89))), Some(open));
         assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Trial));
@@ -207,7 +226,7 @@ mod tests {
             assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
             breaker.record_failure(now);
             let until = now + TimeSpan::seconds(30 * doubled);
-            assert_eq!(breaker.admit(now), Err(OpenCircuit { why: TripReason::Cap, until }), "{doubled}");
+            assert_eq!(breaker.admit(now), Err(OpenCircuit { reason: TripReason::Cap, until }), "{doubled}");
             now = until;
         }
     }
@@ -234,7 +253,7 @@ mod tests {
         let mut ahead = breaker.shift_clock_by(hour);
         assert_eq!(
             ahead.open_state(T + hour),
-            Some(OpenCircuit { why: TripReason::Cap, until: time_after(CAPPED) + hour })
+            Some(OpenCircuit { reason: TripReason::Cap, until: time_after(CAPPED) + hour })
         );
         assert_eq!(ahead.admit(time_after(CAPPED) + hour), Ok(CallAdmission::Trial));
         let mut back = ahead.shift_clock_by(TimeSpan(-hour.0));

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::finding::RawFinding;
 
 /// Replaces the omitted parts of lines in a snippet.
-pub const CUT: &str = "…";
+pub const OMISSION_MARK: &str = "…";
 
 /// Prefix of the input from which a [`LinesKey`] is derived, and of the input that the key signs. A key that
 /// is derived for another use therefore yields different digests.
@@ -110,7 +110,7 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 impl RawFinding {
     /// Returns true if the snippet omits a part of its lines.
     pub fn has_truncated_snippet(&self) -> bool {
-        self.snippet.contains(CUT)
+        self.snippet.contains(OMISSION_MARK)
     }
 
     /// Adds the digest of the finding's lines in the file's content, if the snippet omits a part of them.
@@ -133,7 +133,7 @@ impl RawFinding {
     #[must_use]
     pub fn with_lines_digest(mut self, content: Option<&[u8]>, key: &LinesKey) -> Self {
         self.code.lines = content.filter(|_| self.has_truncated_snippet()).map(|content| {
-            let (first, last) = (self.place.start_line.max(1) as usize, self.place.end_line as usize);
+            let (first, last) = (self.location.start_line.max(1) as usize, self.location.end_line as usize);
             let lines = content.split(|byte| *byte == b'\n').skip(first - 1);
             key.digest(lines.take((last + 1).saturating_sub(first)))
         });

@@ -115,7 +115,8 @@ pub enum ConvergeLogLine {
         silent: u32,
     },
     /// Findings that other reviewers reported.
-    Heard {
+    #[serde(rename = "heard")]
+    Feedback {
         /// Number of the report, from 1.
         number: u32,
         /// Findings of each severity, worst first.
@@ -136,7 +137,8 @@ pub enum ConvergeLogLine {
     /// A fix of the gate's failures.
     Mend { commit: Sha },
     /// Another account has pushed, or the forge has merged the base into the branch.
-    Moved {
+    #[serde(rename = "moved")]
+    HeadChange {
         /// New head of the branch.
         head: Sha,
     },
@@ -148,7 +150,8 @@ pub struct ConvergeRun {
     /// Limits of this run.
     pub limits: ConvergeLimits,
     /// Next action of the run.
-    pub next: ConvergeAction,
+    #[serde(rename = "next")]
+    pub next_action: ConvergeAction,
     /// Result of the run, once it has ended.
     pub exit: Option<ConvergeExit>,
     /// Head at which the run began.
@@ -160,7 +163,8 @@ pub struct ConvergeRun {
     /// Number of audits begun.
     pub audits: u32,
     /// Number of times that other reviewers reported findings.
-    pub heard: u32,
+    #[serde(rename = "heard")]
+    pub feedback_rounds: u32,
     /// Number of heads that others pushed. The audits of the first [`MAX_MOVES`] such heads do not count
     /// against the limit.
     pub moves: u32,
@@ -173,7 +177,8 @@ pub struct ConvergeRun {
     /// Answers in the audit that is in progress, by auditor.
     pub answers: BTreeMap<u32, Vec<AuditorFinding>>,
     /// Findings of the newest audit. While `aside` is set, the findings of other reviewers.
-    pub found: Vec<Finding>,
+    #[serde(rename = "found")]
+    pub findings: Vec<Finding>,
     /// State of the audit that is suspended while findings of other reviewers are fixed.
     pub aside: Option<SuspendedAudit>,
     /// Number of auditors that stayed silent in the newest audit.
@@ -199,7 +204,8 @@ pub struct ConvergeRun {
     /// Problems of the newest fix of gate failures. That fix was discarded; the next fixer receives this
     /// list.
     #[serde(default)]
-    pub refused: Vec<FixProblem>,
+    #[serde(rename = "refused")]
+    pub fix_problems: Vec<FixProblem>,
     /// Message of the hook that finally blocked the fix.
     pub hook: Option<String>,
     /// True if the one fix of findings that do not block has been made.
@@ -245,18 +251,18 @@ impl ConvergeRun {
         let cleared = exit.is_some().then(|| head.clone());
         Self {
             limits,
-            next: ConvergeAction::Gate,
+            next_action: ConvergeAction::Gate,
             exit,
             starting: head.clone(),
             head,
             tree,
             audits: 0,
-            heard: 0,
+            feedback_rounds: 0,
             moves: 0,
             updates: 0,
             gate_rounds: 0,
             answers: BTreeMap::new(),
-            found: Vec::new(),
+            findings: Vec::new(),
             aside: None,
             silent: 0,
             words: BTreeMap::new(),
@@ -266,7 +272,7 @@ impl ConvergeRun {
             hook_blocks: 0,
             silent_fixers: 0,
             cleared,
-            refused: Vec::new(),
+            fix_problems: Vec::new(),
             hook: None,
             is_polished: false,
             dismissals: Vec::new(),
@@ -291,7 +297,7 @@ impl ConvergeRun {
         self.audits_only = false;
         if self.exit.take().is_some() {
             self.is_audited = true;
-            self.next = ConvergeAction::Gate;
+            self.next_action = ConvergeAction::Gate;
         }
     }
 
@@ -300,15 +306,15 @@ impl ConvergeRun {
     pub fn apply_dismissals(&mut self, dismissals: Vec<Dismissal>) {
         self.history.add_dismissals(&dismissals);
         self.dismissals = dismissals;
-        if matches!(self.next, ConvergeAction::Gate | ConvergeAction::Fix { .. }) {
-            self.history.apply_statuses(self.found.iter_mut());
-            self.found.retain(|finding| !matches!(finding.status, FindingStatus::Dismissed(_)));
+        if matches!(self.next_action, ConvergeAction::Gate | ConvergeAction::Fix { .. }) {
+            self.history.apply_statuses(self.findings.iter_mut());
+            self.findings.retain(|finding| !matches!(finding.status, FindingStatus::Dismissed(_)));
         }
     }
 
     /// Returns the number of findings of the newest audit by severity, worst first.
     pub fn severity_counts(&self) -> [u32; 3] {
-        count_severities(&self.found)
+        count_severities(&self.findings)
     }
 
     /// Lets a resumable run continue, for example after its budget was exhausted or it was interrupted.
@@ -324,14 +330,16 @@ impl ConvergeRun {
     pub fn apply_event(&mut self, event: ConvergeEvent) -> Result<(), UnexpectedEvent> {
         let reopens = matches!(
             event,
-            ConvergeEvent::Moved { .. } | ConvergeEvent::Updated { .. } | ConvergeEvent::Heard { .. }
+            ConvergeEvent::HeadChanged { .. }
+                | ConvergeEvent::Updated { .. }
+                | ConvergeEvent::FeedbackReceived { .. }
         ) && self.accepts_other_findings();
         if self.exit.is_some() && !reopens {
             return Ok(());
         }
-        match (self.next.clone(), event) {
-            (_, ConvergeEvent::Ended(exit)) => self.exit = Some(exit),
-            (_, ConvergeEvent::Moved { head, tree }) => {
+        match (self.next_action.clone(), event) {
+            (_, ConvergeEvent::RunEnded(exit)) => self.exit = Some(exit),
+            (_, ConvergeEvent::HeadChanged { head, tree }) => {
                 self.is_audited = false;
                 self.apply_foreign_push(head, tree);
             }
@@ -339,11 +347,11 @@ impl ConvergeRun {
                 self.is_audited = false;
                 self.apply_base_update(head, tree);
             }
-            (_, ConvergeEvent::Heard { findings, renames }) if reopens => {
+            (_, ConvergeEvent::FeedbackReceived { findings, renames }) if reopens => {
                 self.apply_claims(findings, &renames);
             }
             (ConvergeAction::Gate, ConvergeEvent::Gated(None)) if std::mem::take(&mut self.is_audited) => {
-                self.next = ConvergeAction::Post;
+                self.next_action = ConvergeAction::Post;
             }
             (ConvergeAction::Gate, ConvergeEvent::Gated(None)) => self.begin_audit(),
             (ConvergeAction::Gate, ConvergeEvent::Gated(Some(output))) => {
@@ -393,11 +401,11 @@ impl ConvergeRun {
         }
         self.audits = self.audits.saturating_add(1);
         self.gate_rounds = 0;
-        self.refused.clear();
+        self.fix_problems.clear();
         self.answers.clear();
         let many = self.audits >= self.limits.parallel_from;
         let auditors = if many { self.limits.auditors.max(1) } else { 1 };
-        self.next = ConvergeAction::Audit { auditors: (0..auditors).collect(), attempt: 1 };
+        self.next_action = ConvergeAction::Audit { auditors: (0..auditors).collect(), attempt: 1 };
     }
 
     fn end_by_audit_cap(&mut self) {
@@ -432,7 +440,7 @@ impl ConvergeRun {
         }
         if !silent.is_empty() && attempt < self.limits.worker_attempts {
             let auditors = silent.into_keys().collect();
-            self.next = ConvergeAction::Audit { auditors, attempt: attempt.saturating_add(1) };
+            self.next_action = ConvergeAction::Audit { auditors, attempt: attempt.saturating_add(1) };
             return;
         }
         if self.answers.is_empty() {
@@ -455,17 +463,17 @@ impl ConvergeRun {
         self.history.record_sightings(&identified.current, &origins);
         // Dismissed findings are known and need no work.
         let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
-        self.found = identified.current.into_iter().filter(counts).collect();
+        self.findings = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
-        self.history.record_audit(self.audits, &self.tree, &self.found);
-        self.history.update_missing_findings(identified.gone, &declined, &self.head);
+        self.history.record_audit(self.audits, &self.tree, &self.findings);
+        self.history.update_missing_findings(identified.missing_findings, &declined, &self.head);
         self.reset_fix_state();
         self.log.push(ConvergeLogLine::Audit {
             number: self.audits,
             counts: self.severity_counts(),
             silent: self.silent,
         });
-        self.next = ConvergeAction::Post;
+        self.next_action = ConvergeAction::Post;
     }
 
     /// Resets the state of the last fix, because there are new findings.
@@ -486,13 +494,13 @@ impl ConvergeRun {
 
     /// Returns true if any current finding blocks the branch.
     fn has_blocking_finding(&self) -> bool {
-        self.found.iter().any(|finding| self.blocks(finding))
+        self.findings.iter().any(|finding| self.blocks(finding))
     }
 
     /// Returns the result of an audit-only run after its auditors have answered.
     pub fn audit_only_exit(&self) -> ConvergeExit {
         let ([p0, p1, p2], head) = (self.severity_counts(), self.head.short_sha());
-        match (self.silent, self.found.is_empty()) {
+        match (self.silent, self.findings.is_empty()) {
             (0, true) => {
                 ConvergeExit::new(ConvergeExitCode::Clean, format!("the audit found nothing at {head}"))
             }
@@ -527,16 +535,17 @@ impl ConvergeRun {
                 return self.end_by_audit_cap();
             }
             self.aside = None;
-            self.next = ConvergeAction::Gate;
+            self.next_action = ConvergeAction::Gate;
             return;
         }
         self.log_fix(None);
         let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
-        let others: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
+        let others: Vec<Finding> =
+            self.findings.iter().filter(|finding| !is_claim(finding)).cloned().collect();
         self.history.record_fixer_verdicts(&others, &self.words);
         // Findings that do not block remain notes.
         let least = self.limits.min_blocking;
-        self.history.apply_statuses(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
+        self.history.apply_statuses(self.findings.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
             return self.handle_declined_feedback(aside);
         }

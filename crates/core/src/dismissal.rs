@@ -24,14 +24,17 @@ pub struct Dismissal {
     /// Reason, as one visible line.
     pub reason: String,
     /// Login of the person on the forge.
-    pub by: String,
-    pub at: UnixMillis,
+    #[serde(rename = "by")]
+    pub dismissed_by: String,
+    #[serde(rename = "at")]
+    pub dismissed_at: UnixMillis,
     /// True if the dismissal was withdrawn. The finding is then treated as never dismissed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
     /// Finding at the time of the dismissal, for loops that have not seen the finding. Absent in old records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<Finding>,
+    #[serde(rename = "about")]
+    pub finding_snapshot: Option<Finding>,
     /// Selects the comments on the finding that are deleted. If this is `None`, the comments stay and are
     /// resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,10 +58,10 @@ impl Dismissal {
             finding: finding.id.clone(),
             snippet: finding.raw.snippet.clone(),
             reason: crate::line::clean_line(reason, MAX_TEXT),
-            by: dismissed_by.to_owned(),
-            at: dismissed_at,
+            dismissed_by: dismissed_by.to_owned(),
+            dismissed_at: dismissed_at,
             withdrawn: false,
-            about: Some(finding.clone()),
+            finding_snapshot: Some(finding.clone()),
             retraction: None,
         }
     }
@@ -76,14 +79,14 @@ impl Dismissal {
 
     /// Records that a person withdraws the dismissal of a finding.
     pub fn from_withdrawal(finding: &Finding, author: &str, withdrawn_at: UnixMillis) -> Self {
-        Self { withdrawn: true, about: None, ..Self::new(finding, "", author, withdrawn_at) }
+        Self { withdrawn: true, finding_snapshot: None, ..Self::new(finding, "", author, withdrawn_at) }
     }
 
     /// Returns true if the dismissal applies to this finding with its current code. The record of an
     /// unverified finding still contains the lines from before their change.
     pub fn covers(&self, finding: &Finding) -> bool {
-        let was_unverified = self.about.as_ref().is_some_and(|about| about.unverified.is_some());
-        let is_same = match &self.about {
+        let was_unverified = self.finding_snapshot.as_ref().is_some_and(|about| about.unverified.is_some());
+        let is_same = match &self.finding_snapshot {
             Some(about) => is_same_code(&about.raw, &finding.raw),
             None => self.has_snippet_of(finding) && (self.withdrawn || !finding.raw.has_truncated_snippet()),
         };
@@ -95,7 +98,7 @@ impl Dismissal {
     /// Returns true if the dismissal is older than digests of lines, and the finding's snippet omits a part
     /// of its lines. The dismissal may then belong to other lines.
     pub fn is_outdated_for(&self, finding: &Finding) -> bool {
-        let had_digest = self.about.as_ref().is_some_and(|about| about.raw.code.lines.is_some());
+        let had_digest = self.finding_snapshot.as_ref().is_some_and(|about| about.raw.code.lines.is_some());
         !self.withdrawn
             && self.finding == finding.id
             && self.has_snippet_of(finding)
@@ -109,7 +112,7 @@ impl Dismissal {
 
     /// Renders the reason and its author for the finding's status.
     pub fn status_text(&self) -> String {
-        format!("{} ({})", self.reason, self.by)
+        format!("{} ({})", self.reason, self.dismissed_by)
     }
 }
 
@@ -175,7 +178,7 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)
             | FindingStatus::Fixed(_)
-            | FindingStatus::Outside
+            | FindingStatus::OutOfScope
             | FindingStatus::Suppressed(_) => continue,
         };
         if finding.status != is {
@@ -193,7 +196,7 @@ pub fn add_dismissed(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]
     for finding in dismissals
         .iter()
         .filter(|dismissal| !dismissal.withdrawn)
-        .filter_map(|dismissal| dismissal.about.as_ref())
+        .filter_map(|dismissal| dismissal.finding_snapshot.as_ref())
     {
         if known_findings.iter().all(|known_findings| known_findings.id != finding.id) {
             known_findings.push(finding.clone());
@@ -210,7 +213,7 @@ pub enum FindingLookupError {
     Unknown,
     /// Several ids begin with this word.
     #[error("several ids begin with these digits: give more digits")]
-    Several,
+    Ambiguous,
 }
 
 /// Reason for which a word is not a valid finding id.
@@ -221,7 +224,7 @@ pub enum MalformedFindingId {
     Empty,
     /// The word has too few digits.
     #[error("this id is too short: give at least the first {FEWEST_DIGITS} digits")]
-    Short,
+    TooShort,
     /// The word has an ordinal, but too few digits before the ordinal.
     #[error(
         "this id is too short: give all {SHOWN_DIGITS} digits that are shown before `-`, or leave out `-` \
@@ -274,7 +277,7 @@ pub fn malformed_id_reason(word: &str) -> Option<MalformedFindingId> {
     let digits = word.split_once(':').map_or(word, |(_, rest)| rest);
     Some(match digits.split_once('-') {
         _ if word.trim().is_empty() => MalformedFindingId::Empty,
-        None if is_hex(digits) => MalformedFindingId::Short,
+        None if is_hex(digits) => MalformedFindingId::TooShort,
         Some((digits, ordinal)) if is_hex(digits) && ordinal.bytes().all(|byte| byte.is_ascii_digit()) => {
             MalformedFindingId::ShortOfOne
         }
@@ -293,7 +296,7 @@ pub fn find_by_id<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(FindingLookupError::Unknown),
-        (Some(_), Some(_)) => Err(FindingLookupError::Several),
+        (Some(_), Some(_)) => Err(FindingLookupError::Ambiguous),
     }
 }
 
@@ -339,7 +342,7 @@ mod tests {
     fn finding(id: &str, snippet: &str) -> Finding {
         let at = CodeLocation { path: "a".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
         let raw = RawFinding {
-            place: at.clone(),
+            location: at.clone(),
             severity: Severity::P1,
             category: DefectCategory::F,
             rule: "core/x".into(),
@@ -358,9 +361,9 @@ mod tests {
             raw,
             old_path: None,
             anchor,
-            at,
+            comment_location: at,
             status,
-            around: None,
+            surrounding_lines: None,
             unverified: None,
             seen_on: Vec::new(),
             evidence: None,
@@ -375,9 +378,9 @@ mod tests {
         for (word, why) in [
             ("", MalformedFindingId::Empty),
             (" ", MalformedFindingId::Empty),
-            ("96", MalformedFindingId::Short),
-            ("1:96", MalformedFindingId::Short),
-            ("1:", MalformedFindingId::Short),
+            ("96", MalformedFindingId::TooShort),
+            ("1:96", MalformedFindingId::TooShort),
+            ("1:", MalformedFindingId::TooShort),
             ("96e6-1", MalformedFindingId::ShortOfOne),
             ("96e6-", MalformedFindingId::ShortOfOne),
             ("zzz", MalformedFindingId::NoId),
@@ -461,8 +464,8 @@ mod tests {
             ("1:0123f", Ok(2)),
             ("1:0123f-1", Ok(2)),
             ("1:0123f-2", Err(FindingLookupError::Unknown)),
-            ("1:01234", Err(FindingLookupError::Several)),
-            ("1:0123-1", Err(FindingLookupError::Several)),
+            ("1:01234", Err(FindingLookupError::Ambiguous)),
+            ("1:0123-1", Err(FindingLookupError::Ambiguous)),
             ("2:0123f", Err(FindingLookupError::Unknown)),
             ("1:ffff", Err(FindingLookupError::Unknown)),
             ("0123f", Err(FindingLookupError::Unknown)),

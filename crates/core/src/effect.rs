@@ -38,7 +38,8 @@ pub enum Effect {
     LineComment {
         /// Commit on which a new comment is placed.
         commit: Sha,
-        place: CodeLocation,
+        #[serde(rename = "place")]
+        location: CodeLocation,
         /// Subject of the comment.
         topic: Topic,
         /// Text without the marker.
@@ -47,7 +48,8 @@ pub enum Effect {
     /// Replies in the thread that a comment began.
     Reply {
         /// First comment of the thread.
-        first: CommentId,
+        #[serde(rename = "first")]
+        first_comment: CommentId,
         /// Subject of the reply.
         topic: Topic,
         /// Text without the marker.
@@ -254,7 +256,9 @@ impl Effect {
             ),
             Self::Comment { topic, .. } => (topic.clone(), "commenting".to_owned()),
             Self::LineComment { topic, .. } => (topic.clone(), "commenting on the diff".to_owned()),
-            Self::Reply { topic, first, .. } => (topic.clone(), format!("answering comment {first}")),
+            Self::Reply { topic, first_comment: first, .. } => {
+                (topic.clone(), format!("answering comment {first}"))
+            }
             Self::Resolve { thread } => (of(kind, thread.as_str()), "resolving a thread".to_owned()),
             Self::Trigger { text, since } => {
                 let text = digest(text.as_bytes());

@@ -17,7 +17,7 @@ use crate::id::{FencingToken, UnixMillis};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseLimits {
     /// Limit for all leases together.
-    pub all: usize,
+    pub total: usize,
     /// Limit for each owner. If the value is `all` or more, owners have no limit of their own.
     pub per_owner: usize,
 }
@@ -25,12 +25,12 @@ pub struct LeaseLimits {
 impl LeaseLimits {
     /// Sets one total limit, without limits for owners.
     pub fn new(total: usize) -> Self {
-        Self { all: total, per_owner: total }
+        Self { total: total, per_owner: total }
     }
 
     /// Returns true if owners have a limit of their own.
     pub fn has_owner_limit(self) -> bool {
-        self.per_owner < self.all
+        self.per_owner < self.total
     }
 }
 
@@ -42,7 +42,7 @@ pub struct DueSlot<'a> {
     /// Owner of the repository. If this is `None`, the owner is unknown, and no owner limit applies.
     pub owner: Option<&'a str>,
     /// Time since which the slot has been due.
-    pub at: UnixMillis,
+    pub due_at: UnixMillis,
 }
 
 /// Repository and owner of a lease.
@@ -124,11 +124,11 @@ pub fn choose_slots(
     let mut queues: BTreeMap<&str, VecDeque<usize>> = queues
         .into_iter()
         .map(|(repository, mut queue)| {
-            queue.sort_by_key(|index| due.get(*index).map(|slot| slot.at));
+            queue.sort_by_key(|index| due.get(*index).map(|slot| slot.due_at));
             (repository, queue.into())
         })
         .collect();
-    let first = |queue: &VecDeque<usize>| Some(due.get(*queue.front()?)?.at);
+    let first = |queue: &VecDeque<usize>| Some(due.get(*queue.front()?)?.due_at);
     for (repository, queue) in &queues {
         let Some(at) = first(queue) else { continue };
         let turn = active_leases.last_turns.get(*repository).copied();
@@ -137,7 +137,7 @@ pub fn choose_slots(
     }
     let mut owners: BTreeMap<&str, usize> =
         active_leases.owners.iter().map(|(owner, count)| (owner.as_str(), *count)).collect();
-    let free = limits.all.saturating_sub(active_leases.len());
+    let free = limits.total.saturating_sub(active_leases.len());
     let mut chosen = Vec::new();
     while chosen.len() < free
         && let Some((leases, since, _, repository)) = order.pop_first()
@@ -186,7 +186,7 @@ mod tests {
             .map(|(key, owner, at)| DueSlot {
                 repository: key.repository_prefix(),
                 owner: Some(owner),
-                at: UnixMillis(*at),
+                due_at: UnixMillis(*at),
             })
             .collect();
         let chosen = choose_slots(&due, busy, places, UnixMillis(now));
@@ -231,7 +231,7 @@ mod tests {
             (key(3, 2), "small", 9),
             (key(4, 1), "small", 10),
         ];
-        let places = LeaseLimits { all: 4, per_owner: 2 };
+        let places = LeaseLimits { total: 4, per_owner: 2 };
         let mut busy = ActiveLeases::default();
         busy.add_lease(FencingToken(1), key(9, 1).repository_prefix(), Some("big"), UnixMillis(0));
         assert_eq!(chosen_keys(&slots, &busy, places, 20), [key(1, 1), key(3, 2), key(4, 1)]);
@@ -243,13 +243,13 @@ mod tests {
     /// Simulates slots that fall due and leases that begin and end, and checks that every slot's wait is
     /// within its bound.
     struct LeaseSimulation {
-        places: LeaseLimits,
-        busy: ActiveLeases,
+        limits: LeaseLimits,
+        active_leases: ActiveLeases,
         /// Due slots, each with its due time and the number of slots due in its repository before it.
         due: BTreeMap<SlotKey, (i64, usize)>,
         /// Active leases with their end times.
         running: BTreeMap<FencingToken, i64>,
-        made: usize,
+        slot_count: usize,
         granted: u64,
     }
 
@@ -265,8 +265,8 @@ mod tests {
 
         fn add_due_slots(&mut self, repository: usize, count: usize, now: i64) {
             for _ in 0..count {
-                self.made += 1;
-                let new = key(repository, self.made);
+                self.slot_count += 1;
+                let new = key(repository, self.slot_count);
                 let before =
                     self.due.keys().filter(|key| key.repository_prefix() == new.repository_prefix()).count();
                 self.due.insert(new, (now, before));
@@ -278,12 +278,12 @@ mod tests {
                 self.running.iter().filter(|(_, end)| **end <= now).map(|(lease, _)| *lease).collect();
             for lease in over {
                 self.running.remove(&lease);
-                self.busy.remove_lease(lease);
+                self.active_leases.remove_lease(lease);
             }
-            self.busy.prune_turns(self.due.values().map(|(at, _)| UnixMillis(*at)).min());
+            self.active_leases.prune_turns(self.due.values().map(|(at, _)| UnixMillis(*at)).min());
             let slots: Vec<_> =
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
-            for key in chosen_keys(&slots, &self.busy, self.places, now) {
+            for key in chosen_keys(&slots, &self.active_leases, self.limits, now) {
                 let (at, before) = self.due.remove(&key).unwrap();
                 // For each slot before it in its repository, a slot waits for at most one turn of every other
                 // repository and for its repository's own leases.
@@ -291,17 +291,25 @@ mod tests {
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;
                 let lease = FencingToken(self.granted);
-                self.busy.add_lease(lease, key.repository_prefix(), Some(Self::owner(&key)), UnixMillis(now));
+                self.active_leases.add_lease(
+                    lease,
+                    key.repository_prefix(),
+                    Some(Self::owner(&key)),
+                    UnixMillis(now),
+                );
                 self.running.insert(lease, now + lasts().clamp(1, LONGEST));
             }
-            assert!(self.busy.len() <= self.places.all);
-            assert!(self.busy.owners.values().all(|count| *count <= self.places.per_owner));
-            assert_eq!(self.busy.len(), self.running.len());
+            assert!(self.active_leases.len() <= self.limits.total);
+            assert!(self.active_leases.owners.values().all(|count| *count <= self.limits.per_owner));
+            assert_eq!(self.active_leases.len(), self.running.len());
             let blocked = |key: &SlotKey| {
-                self.busy.owners.get(Self::owner(key)).is_some_and(|count| *count >= self.places.per_owner)
+                self.active_leases
+                    .owners
+                    .get(Self::owner(key))
+                    .is_some_and(|count| *count >= self.limits.per_owner)
             };
             assert!(
-                self.busy.len() == self.places.all || self.due.keys().all(blocked),
+                self.active_leases.len() == self.limits.total || self.due.keys().all(blocked),
                 "a place is left free while a slot could take it"
             );
         }
@@ -318,9 +326,9 @@ mod tests {
             arrivals in prop::collection::vec((0..REPOSITORIES, 0..4usize), 0..60),
             lasts in prop::collection::vec(1..=LONGEST, 1..20),
         ) {
-            let places = LeaseLimits { all, per_owner: per_owner.min(all) };
-            let (busy, due, running) = (ActiveLeases::default(), BTreeMap::new(), BTreeMap::new());
-            let mut world = LeaseSimulation { places, busy, due, running, made: 0, granted: 0 };
+            let limits = LeaseLimits { total: all, per_owner: per_owner.min(all) };
+            let (active_leases, due, running) = (ActiveLeases::default(), BTreeMap::new(), BTreeMap::new());
+            let mut world = LeaseSimulation { limits, active_leases, due, running, slot_count: 0, granted: 0 };
             let mut lasts = lasts.into_iter().cycle();
             let mut lasts = move || lasts.next().unwrap();
             world.add_due_slots(0, backlog, 0);

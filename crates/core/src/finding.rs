@@ -87,7 +87,8 @@ pub struct CodeLocation {
 /// A finding as its source reports it, before it gets an id.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RawFinding {
-    pub place: CodeLocation,
+    #[serde(rename = "place")]
+    pub location: CodeLocation,
     pub severity: Severity,
     pub category: DefectCategory,
     /// Rule id: `pack/rule`, or `agent/` and the kind of defect for a model's finding.
@@ -171,7 +172,8 @@ pub enum FindingStatus {
     Fixed(Sha),
     /// The finding is no longer part of the review: the change does not affect its lines, or its rule is
     /// disabled.
-    Outside,
+    #[serde(rename = "outside")]
+    OutOfScope,
     /// Suppressed by a comment in the code, with the reason. The code itself may be unchanged.
     Suppressed(String),
     /// The author declined to fix the finding, for this reason.
@@ -196,11 +198,13 @@ pub struct Finding {
     pub anchor: AnchorKind,
     /// Place for a comment: the finding's own lines. With `Inline`, only the part of these lines within one
     /// hunk.
-    pub at: CodeLocation,
+    #[serde(rename = "at")]
+    pub comment_location: CodeLocation,
     pub status: FindingStatus,
     /// Lines next to a model's finding, as last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub around: Option<SurroundingLines>,
+    #[serde(rename = "around")]
+    pub surrounding_lines: Option<SurroundingLines>,
     /// Reason for which the presence of this open finding could not be verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unverified: Option<UnverifiedReason>,

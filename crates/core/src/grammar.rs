@@ -115,7 +115,7 @@ impl CommandGrammar {
     /// If no command matches, or if the flags and operands of the matching command do not allow the words.
     pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
         check_argv(argv)?;
-        let (program, words) = argv.split_first().ok_or(CommandRefusal::Empty)?;
+        let (program, words) = argv.split_first().ok_or(CommandRefusal::EmptyCommand)?;
         let mut known = self.commands.iter().filter(|command| command.is_program(program)).peekable();
         if known.peek().is_none() {
             return Err(CommandRefusal::Program { program: (*program).to_owned() });
@@ -127,7 +127,7 @@ impl CommandGrammar {
         // A program path with a folder refers to a program in the clone, regardless of its name.
         let is_own = program.contains('/');
         // If two files list the same command, the stricter of both entries applies.
-        let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::Empty);
+        let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::EmptyCommand);
         for command in known.into_iter().filter(|command| command.name_words().len() == most) {
             let more = command.accept(words.get(most..).unwrap_or_default())?;
             accepted = Ok(match accepted {

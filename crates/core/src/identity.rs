@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
-pub use similar::{ComparableFinding, SAME, similarity};
+pub use similar::{ComparableFinding, MIN_SAME_SCORE, similarity};
 
 use crate::code::CodeDigests;
 use crate::dismissal::is_same_code;
@@ -40,7 +40,8 @@ pub struct PlacedFinding {
     pub anchor: AnchorKind,
     /// Place for a comment: the finding's own lines. With `Inline`, only the part of these lines within one
     /// hunk.
-    pub at: CodeLocation,
+    #[serde(rename = "at")]
+    pub comment_location: CodeLocation,
     /// Path of the file before the change, if it was renamed.
     pub old_path: Option<RepoPath>,
     pub sighting: FindingFacts,
@@ -50,9 +51,11 @@ pub struct PlacedFinding {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FindingFacts {
     /// Id of the same finding in an earlier review, if known.
-    pub of: Option<FindingId>,
+    #[serde(rename = "of")]
+    pub earlier_id: Option<FindingId>,
     /// Lines next to the finding.
-    pub around: Option<SurroundingLines>,
+    #[serde(rename = "around")]
+    pub surrounding_lines: Option<SurroundingLines>,
     /// Reason why the review could not verify that the finding is still present.
     pub unverified: Option<UnverifiedReason>,
     /// Reason that the suppression comment gives, if a comment suppresses this finding of a rule.
@@ -67,14 +70,14 @@ pub struct IdentifiedFindings {
     pub current: Vec<Finding>,
     /// Earlier findings that were not found again. A finding is fixed if the review could verify this at the
     /// head; otherwise its status is unchanged.
-    pub gone: Vec<Finding>,
+    pub missing_findings: Vec<Finding>,
 }
 
 impl IdentifiedFindings {
     /// Joins both lists, for the records.
     pub fn into_findings(self) -> Vec<Finding> {
         let mut all = self.current;
-        all.extend(self.gone);
+        all.extend(self.missing_findings);
         all
     }
 }
@@ -92,10 +95,10 @@ pub fn assign_finding_ids(
     renames: &FileRenames,
 ) -> IdentifiedFindings {
     let mut known_findings: Vec<&Finding> = known_findings.iter().collect();
-    known_findings.sort_by_key(|finding| (finding.raw.place.start_line, &finding.id));
+    known_findings.sort_by_key(|finding| (finding.raw.location.start_line, &finding.id));
     let prints: Vec<Fingerprint> = current_findings
         .iter()
-        .map(|placed| fingerprint(&placed.raw.rule, &placed.raw.place.path, &placed.raw.snippet))
+        .map(|placed| fingerprint(&placed.raw.rule, &placed.raw.location.path, &placed.raw.snippet))
         .collect();
     // The findings are sorted by place, so the input order has no effect.
     let mut order: Vec<usize> = (0..current_findings.len()).collect();
@@ -106,7 +109,7 @@ pub fn assign_finding_ids(
         .map(|placed| {
             known_findings
                 .iter()
-                .find(|known_findings| Some(&known_findings.id) == placed.sighting.of.as_ref())
+                .find(|known_findings| Some(&known_findings.id) == placed.sighting.earlier_id.as_ref())
                 .copied()
         })
         .collect();
@@ -133,8 +136,8 @@ pub fn assign_finding_ids(
     let current = current_findings.into_iter().zip(prints).zip(named.into_iter().zip(before));
     let current = current.filter_map(|((placed, print), (id, before))| {
         let status = next_finding_status(before, &placed);
-        let PlacedFinding { raw, anchor, at, old_path, sighting } = placed;
-        let FindingFacts { of: _, around, unverified, suppressed: _ } = sighting;
+        let PlacedFinding { raw, anchor, comment_location: at, old_path, sighting } = placed;
+        let FindingFacts { earlier_id: _, surrounding_lines: around, unverified, suppressed: _ } = sighting;
         let seen_on = before.map(|before| before.seen_on.clone()).unwrap_or_default();
         let finding = Finding {
             id: id?,
@@ -142,21 +145,21 @@ pub fn assign_finding_ids(
             raw,
             old_path,
             anchor,
-            at,
+            comment_location: at,
             status,
-            around,
+            surrounding_lines: around,
             unverified,
             seen_on,
             evidence: None,
         };
         Some(finding)
     });
-    IdentifiedFindings { current: current.collect(), gone }
+    IdentifiedFindings { current: current.collect(), missing_findings: gone }
 }
 
 /// Sort key: place, then content.
 fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
-    let RawFinding { place, rule, title, body, snippet, code, .. } = placed.raw.clone();
+    let RawFinding { location: place, rule, title, body, snippet, code, .. } = placed.raw.clone();
     (
         place.path,
         place.start_line,
@@ -219,7 +222,7 @@ fn match_by_similarity<'a>(
 ) {
     let mut today: BTreeMap<&RepoPath, Vec<usize>> = BTreeMap::new();
     for &at in order.iter().filter(|&&at| matches[at].is_none()) {
-        today.entry(&current_findings[at].raw.place.path).or_default().push(at);
+        today.entry(&current_findings[at].raw.location.path).or_default().push(at);
     }
     for (path, rows) in today {
         let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
@@ -228,7 +231,10 @@ fn match_by_similarity<'a>(
         // The earlier finding's file may have had its current name at the base and another name in between.
         let is_named = |finding: &Finding| {
             let old_path = finding.old_path.as_ref();
-            [Some(&finding.raw.place.path), old_path].into_iter().flatten().any(|path| names.contains(path))
+            [Some(&finding.raw.location.path), old_path]
+                .into_iter()
+                .flatten()
+                .any(|path| names.contains(path))
         };
         let left = |finding: &&&Finding| is_named(finding) && !taken.contains(&finding.id);
         let columns: Vec<&'a Finding> = known_findings.iter().filter(left).copied().collect();
@@ -244,12 +250,12 @@ fn match_by_similarity<'a>(
             .iter()
             .map(|(at, today)| {
                 let like = |(finding, statement): &(&Finding, ComparableFinding)| {
-                    let path = &finding.raw.place.path;
+                    let path = &finding.raw.location.path;
                     let placed = &current_findings[*at];
                     let (old, was) = (placed.old_path.as_ref(), finding.old_path.as_ref());
-                    let same_file = renames.is_same_file(&placed.raw.place.path, path)
+                    let same_file = renames.is_same_file(&placed.raw.location.path, path)
                         || old == Some(path)
-                        || was.is_some() && (old == was || was == Some(&placed.raw.place.path));
+                        || was.is_some() && (old == was || was == Some(&placed.raw.location.path));
                     if same_file { match_weight(placed, today, finding, statement) } else { 0 }
                 };
                 columns.iter().map(like).collect()
@@ -265,7 +271,7 @@ fn match_by_similarity<'a>(
 const FAR: i64 = u32::MAX as i64;
 
 fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
-    i64::from(placed.raw.place.start_line.abs_diff(finding.raw.place.start_line))
+    i64::from(placed.raw.location.start_line.abs_diff(finding.raw.location.start_line))
 }
 
 /// Prepares a finding for comparison, as if it were in the file `path`.
@@ -286,7 +292,7 @@ fn match_weight(
         return 0;
     }
     let score = similarity(current, earlier);
-    if score < SAME {
+    if score < MIN_SAME_SCORE {
         return 0;
     }
     // A score is less than 1. A difference of one millionth between two scores outweighs any difference of
@@ -303,7 +309,7 @@ fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
         FindingSource::Agent => false,
     };
     let agree = if ruled(a) && ruled(b) { a.rule == b.rule } else { a.category == b.category };
-    agree && a.place.side == b.place.side
+    agree && a.location.side == b.location.side
 }
 
 /// Returns the status of a finding that is present. A person's decision applies as long as the code is the
@@ -314,7 +320,7 @@ fn next_finding_status(earlier: Option<&Finding>, placed: &PlacedFinding) -> Fin
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Fixed(_)
-        | FindingStatus::Outside
+        | FindingStatus::OutOfScope
         | FindingStatus::Suppressed(_) => false,
     });
     let is_same = earlier.is_some_and(|earlier| {
@@ -334,7 +340,7 @@ fn update_missing_finding(
     coverage: &ReviewCoverage,
     renames: &FileRenames,
 ) -> Finding {
-    let path = &finding.raw.place.path;
+    let path = &finding.raw.location.path;
     let unread = coverage
         .not_reviewed
         .iter()
@@ -347,8 +353,8 @@ fn update_missing_finding(
             FindingStatus::Fixed(head.clone())
         }
         // A suppressed finding does not become fixed, because no later review has reported it as a problem.
-        FindingStatus::Suppressed(_) => FindingStatus::Outside,
-        FindingStatus::Fixed(_) | FindingStatus::Outside | FindingStatus::Declined(_) => finding.status,
+        FindingStatus::Suppressed(_) => FindingStatus::OutOfScope,
+        FindingStatus::Fixed(_) | FindingStatus::OutOfScope | FindingStatus::Declined(_) => finding.status,
     };
     Finding { status, ..finding }
 }

@@ -13,17 +13,24 @@ use crate::id::{FindingId, Sha};
 #[serde(rename_all = "snake_case", tag = "history")]
 pub enum BranchHistory {
     /// Commits were added on top, newest first; merges do not count.
-    Grown { new: Vec<Sha> },
+    Grown {
+        #[serde(rename = "new")]
+        new_commits: Vec<Sha>,
+    },
     /// The reviewed commit is no longer part of the branch (rebase, amend, reset).
     Rewritten {
         /// Commits without an earlier counterpart, oldest first.
-        new: Vec<Sha>,
+        #[serde(rename = "new")]
+        new_commits: Vec<Sha>,
         /// Commits whose changes differ from those of their earlier counterpart, oldest first.
-        changed: Vec<Sha>,
+        #[serde(rename = "changed")]
+        changed_commits: Vec<Sha>,
         /// Number of commits whose changes are the same as those of their earlier counterpart.
-        same: u32,
+        #[serde(rename = "same")]
+        unchanged_count: u32,
         /// Number of earlier commits that are no longer on the branch.
-        gone: u32,
+        #[serde(rename = "gone")]
+        removed_count: u32,
     },
 }
 
@@ -32,7 +39,8 @@ pub enum BranchHistory {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewIncrement {
     /// Head that was last reviewed.
-    pub since: Sha,
+    #[serde(rename = "since")]
+    pub last_reviewed_head: Sha,
     /// History of the branch since the last review; `None` if there are too many commits to compare.
     #[serde(flatten)]
     pub history: Option<BranchHistory>,
@@ -54,7 +62,8 @@ pub struct FindingTally {
     #[serde(default)]
     pub suppressed: u32,
     /// Findings that were open before and are still open.
-    pub still: u32,
+    #[serde(rename = "still")]
+    pub still_open: u32,
 }
 
 impl FindingTally {
@@ -68,14 +77,14 @@ impl FindingTally {
             let was_fixed = was.is_some_and(|was| matches!(was.status, FindingStatus::Fixed(_)));
             let counted = match (&finding.status, was) {
                 (FindingStatus::Open, None) => &mut tally.new,
-                (FindingStatus::Open, Some(was)) if was.is_open() => &mut tally.still,
+                (FindingStatus::Open, Some(was)) if was.is_open() => &mut tally.still_open,
                 (FindingStatus::Open, Some(_)) => &mut tally.reopened,
                 (FindingStatus::Fixed(_), Some(_)) if !was_fixed => &mut tally.fixed,
                 (FindingStatus::Suppressed(_), Some(was)) if was.is_open() => &mut tally.suppressed,
                 (
                     FindingStatus::Claimed
                     | FindingStatus::Fixed(_)
-                    | FindingStatus::Outside
+                    | FindingStatus::OutOfScope
                     | FindingStatus::Suppressed(_)
                     | FindingStatus::Declined(_)
                     | FindingStatus::Dismissed(_),
@@ -124,13 +133,13 @@ pub fn mark_out_of_scope(
         .filter(|finding| finding.is_open())
         .map(|finding| (&finding.id, finding))
         .collect();
-    let paths: BTreeSet<&RepoPath> = open.values().map(|finding| &finding.raw.place.path).collect();
+    let paths: BTreeSet<&RepoPath> = open.values().map(|finding| &finding.raw.location.path).collect();
     let old: Vec<FileContent<'_>> =
         paths.into_iter().map(|path| FileContent { path, content: None }).collect();
     let tracker = LineTracker::new(diff_since_review, &old, &[]);
     for finding in missing.iter_mut().filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))) {
         let Some(CodeLocation { path, side: DiffSide::New, start_line, end_line }) =
-            open.get(&finding.id).map(|known_findings| &known_findings.raw.place)
+            open.get(&finding.id).map(|known_findings| &known_findings.raw.location)
         else {
             continue;
         };
@@ -143,7 +152,7 @@ pub fn mark_out_of_scope(
         let mut sections = change.iter().filter(|file| file.path == path);
         // A file that git treats as binary has no lines to compare.
         if !sections.any(|file| file.is_binary || !overlap(&added_ranges(file), &[(start, end)]).is_empty()) {
-            finding.status = FindingStatus::Outside;
+            finding.status = FindingStatus::OutOfScope;
         }
     }
 }

@@ -207,7 +207,7 @@ pub enum ReservationOutcome {
         /// Level with the least money left.
         level: BudgetLevel,
         /// Amount left at that level.
-        left: MicroUsd,
+        remaining_amount: MicroUsd,
     },
 }
 

@@ -12,7 +12,7 @@ pub use blocks::sanitize_markdown;
 use crate::line::is_invisible_char;
 
 /// Breaks up text that a forge would otherwise detect as a mention, reference or address.
-const APART: char = '\u{200b}';
+const ZERO_WIDTH_SPACE: char = '\u{200b}';
 /// Replaces an invisible character in code.
 const UNSEEN: char = '\u{fffd}';
 /// Minimum length of a hexadecimal word that may name a commit.
@@ -110,7 +110,7 @@ fn visible_char(c: char) -> char {
 /// Appends code to a line.
 fn push_code(out: &mut String, text: &str) {
     if out.ends_with('`') {
-        out.push(APART); // else its back ticks would be counted with those before
+        out.push(ZERO_WIDTH_SPACE); // else its back ticks would be counted with those before
     }
     out.push_str(&code_span(text));
 }
@@ -129,7 +129,7 @@ fn push_plain(out: &mut String, text: &str) {
             rest = behind;
         } else if is_github_reference(word, behind) {
             out.push_str(word);
-            out.push(APART);
+            out.push(ZERO_WIDTH_SPACE);
             rest = behind;
         } else {
             push_char(out, c);
@@ -150,11 +150,11 @@ fn is_github_reference(word: &str, following: &str) -> bool {
 
 fn push_char(out: &mut String, c: char) {
     match c {
-        '/' if out.ends_with(':') => out.extend([APART, '/']),
-        '.' if ends_with_www(out) => out.extend([APART, '.']),
-        '!' if out.ends_with('<') => out.extend([APART, '!']),
+        '/' if out.ends_with(':') => out.extend([ZERO_WIDTH_SPACE, '/']),
+        '.' if ends_with_www(out) => out.extend([ZERO_WIDTH_SPACE, '.']),
+        '!' if out.ends_with('<') => out.extend([ZERO_WIDTH_SPACE, '!']),
         '<' | '>' | '*' | '_' | '[' | ']' | '`' | '\\' | '|' | '~' | '&' | '$' => out.extend(['\\', c]),
-        '@' | '#' => out.extend([c, APART]),
+        '@' | '#' => out.extend([c, ZERO_WIDTH_SPACE]),
         c if is_invisible_char(c) => out.push(' '),
         c => out.push(c),
     }

@@ -29,7 +29,8 @@ pub struct ReviewOutcome {
     /// Reason for display; `None` if the kind says enough.
     pub reason: Option<String>,
     /// Time of the next attempt. It is set for `deferred`, and for `partial` if a model waits for budget.
-    pub until: Option<UnixMillis>,
+    #[serde(rename = "until")]
+    pub next_attempt_at: Option<UnixMillis>,
     /// Runtime that computed the review.
     pub runtime: ReviewRuntime,
 }
@@ -107,7 +108,7 @@ impl ReviewOutcome {
         } else {
             (ReviewOutcomeKind::Reviewed, None)
         };
-        Self { kind, reason, until: None, runtime: ReviewRuntime::Rules }
+        Self { kind, reason, next_attempt_at: None, runtime: ReviewRuntime::Rules }
     }
 
     /// Returns the outcome of a review with a model, from the rules' outcome and the status of the model's
@@ -129,7 +130,7 @@ impl ReviewOutcome {
             }
             (_, ModelReviewStatus::Deferred { reason: why, until }) => {
                 let reason = Some(format!("review skipped: {why}"));
-                Self { kind: ReviewOutcomeKind::Deferred, reason, until: Some(until), ..rules }
+                Self { kind: ReviewOutcomeKind::Deferred, reason, next_attempt_at: Some(until), ..rules }
             }
         }
     }
@@ -138,7 +139,7 @@ impl ReviewOutcome {
     #[must_use]
     pub fn with_tool_results(self, tools: &[ToolRunResult]) -> Self {
         let failed =
-            tools.iter().filter_map(|tool| Some(format!("{}: {}", tool.name, tool.failed.as_ref()?)));
+            tools.iter().filter_map(|tool| Some(format!("{}: {}", tool.name, tool.failure_reason.as_ref()?)));
         let failed: Vec<String> = failed.collect();
         match self.kind {
             ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped | ReviewOutcomeKind::Partial
@@ -402,7 +403,7 @@ impl run::RunDetail for ReviewDetail {
 
     fn furthest_step(&self, _: &[StepCost<ReviewStep>]) -> ReviewStep {
         match self.stage {
-            RunStage::Prepared | RunStage::Ended => ReviewStep::Prepared,
+            RunStage::Prepared | RunStage::EndedUnpublished => ReviewStep::Prepared,
             RunStage::Computed => ReviewStep::Computed,
             RunStage::Published => ReviewStep::Published,
         }
@@ -430,14 +431,14 @@ impl ReviewRecord {
                 denied_tool_calls: 0,
             });
         }
-        let now = self.ended;
+        let now = self.ended_at;
         self.with_end_time(now)
     }
 
     /// Sets the end time and adjusts the time of the review step.
     #[must_use]
     pub fn with_end_time(mut self, now: UnixMillis) -> Self {
-        self.ended = now;
+        self.ended_at = now;
         let others = |step: &&StepCost<ReviewStep>| step.step != ReviewStep::Review;
         let others =
             self.steps.iter().filter(others).map(|step| step.duration_ms).fold(0, u64::saturating_add);
@@ -549,7 +550,7 @@ mod tests {
         assert_eq!(both, "turn limit; 1 changed file was not reviewed");
         let later = ModelReviewStatus::Deferred { reason: "daily budget".into(), until: UnixMillis(7) };
         let later = ReviewOutcome::from_model_review(&gap, ReviewRuntime::Native, later);
-        assert_eq!((later.kind, later.until), (ReviewOutcomeKind::Deferred, Some(UnixMillis(7))));
+        assert_eq!((later.kind, later.next_attempt_at), (ReviewOutcomeKind::Deferred, Some(UnixMillis(7))));
         let nothing =
             ReviewOutcome::from_model_review(&ReviewCoverage::default(), ReviewRuntime::Native, cut());
         assert_eq!(nothing.kind, ReviewOutcomeKind::Skipped, "no model is called for nothing");

@@ -195,7 +195,7 @@ pub struct SlotMark {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MarkOutcome {
     /// All marks are durably stored.
-    All,
+    AllStored,
     /// A kill switch is on for these slots, which are not marked. All other marks are durable.
     SwitchedOff(BTreeSet<SlotKey>),
 }
@@ -210,7 +210,7 @@ pub struct VersionConflict;
 pub enum LeaseRefusal {
     /// The slot's row has a newer version than expected.
     #[error(transparent)]
-    Moved(#[from] VersionConflict),
+    VersionConflict(#[from] VersionConflict),
     /// The global kill switch, or the switch of the slot's repository, is on.
     #[error("the kill switch is on")]
     SwitchedOff,
@@ -222,7 +222,8 @@ pub enum LeaseRefusal {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
     /// Lines on which the comment is placed.
-    pub place: CodeLocation,
+    #[serde(rename = "place")]
+    pub location: CodeLocation,
     /// Subject of the comment, for its marker.
     pub item: CommentSubject,
     /// Text without the marker.

@@ -94,7 +94,8 @@ pub struct DesiredComment {
     pub subject: CommentSubject,
     /// Place of the comment; `None` for the summary. If the forge refuses the place, the publisher may lower
     /// its kind, for example from lines to the file.
-    pub place: Option<(AnchorKind, CodeLocation)>,
+    #[serde(rename = "place")]
+    pub location: Option<(AnchorKind, CodeLocation)>,
     /// Text without the marker.
     pub body: String,
     /// Validated replacement for exactly the lines of `place`, on the new side. The replacement is shown only
@@ -120,7 +121,7 @@ impl DesiredComment {
     pub fn for_summary(body: String) -> Self {
         Self {
             subject: CommentSubject::Summary,
-            place: None,
+            location: None,
             body,
             suggestion: None,
             falls_back_to_code_block: false,
@@ -132,7 +133,7 @@ impl DesiredComment {
 
     /// Returns the text of a new comment, without the marker.
     pub fn new_body(&self, bounds: &PublishLimits) -> String {
-        let inline = matches!(&self.place, Some((AnchorKind::Inline, _)));
+        let inline = matches!(&self.location, Some((AnchorKind::Inline, _)));
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(|_| inline))
     }
 
@@ -203,7 +204,7 @@ pub struct ObservedComment {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum CommentRights {
     /// All rights: our current account wrote it, and its marker verifies.
-    Ours,
+    CurrentAccount,
     /// No rights: a former account of ours wrote the comment, and forges let no account edit comments of
     /// another account. A comment on a finding still counts as the comment on this finding. A summary could
     /// not be updated, so a new summary is posted.
@@ -237,7 +238,7 @@ pub struct UnconfirmedComment {
     /// Subject of the comment.
     pub subject: CommentSubject,
     /// Time at which the creation of the comment was recorded, or at which it last failed.
-    pub at: UnixMillis,
+    pub last_attempt_at: UnixMillis,
 }
 
 /// Desired status of the head commit.
@@ -359,8 +360,10 @@ pub fn plan_publish(
         observed.iter().any(|seen| seen.subject == *item)
             || desired.iter().any(|row| row.subject == *item && row.comment.is_some())
     };
-    let open =
-        unconfirmed.iter().filter(|one| !is_shown(&one.subject)).map(|one| one.at + limits.settle_delay);
+    let open = unconfirmed
+        .iter()
+        .filter(|one| !is_shown(&one.subject))
+        .map(|one| one.last_attempt_at + limits.settle_delay);
     if let Some(until) = open.filter(|until| *until > now).max() {
         return PublishPlan::Settling { until };
     }
@@ -368,7 +371,7 @@ pub fn plan_publish(
     let mut review = Vec::new();
     let mut files = Vec::new();
     for row in &desired {
-        let kind = row.place.as_ref().map(|(kind, _)| *kind);
+        let kind = row.location.as_ref().map(|(kind, _)| *kind);
         let body = |seen: Option<&ObservedComment>| match (&row.subject, seen) {
             (CommentSubject::Summary, _) => render_summary_body(row, &desired, limits),
             (CommentSubject::Finding(_), Some(seen)) => row.body_keeping_suggestion(limits, &seen.body),
@@ -409,7 +412,7 @@ fn plan_comment_update(
         observed.iter().copied().filter(|seen| seen.subject == *item).collect();
     if let Some(retraction) = row.retraction {
         let is_retracted = |seen: &&ObservedComment| {
-            seen.rights == CommentRights::Ours
+            seen.rights == CommentRights::CurrentAccount
                 && (retraction == RetractionScope::Answered || !seen.has_replies)
         };
         let retracted = seen.iter().copied().filter(is_retracted);
@@ -432,16 +435,18 @@ fn plan_comment_update(
         steps.push(astray);
         return false;
     }
-    if row.comment.is_none() && keep.rights == CommentRights::Ours {
+    if row.comment.is_none() && keep.rights == CommentRights::CurrentAccount {
         steps.push(PublishStep::Adopt { subject: item.clone(), comment: keep.id.clone() });
     }
     for other in others {
-        if is_same_text(&other.body, &keep.body) && other.rights == CommentRights::Ours && !other.has_replies
+        if is_same_text(&other.body, &keep.body)
+            && other.rights == CommentRights::CurrentAccount
+            && !other.has_replies
         {
             steps.push(PublishStep::Delete { comment: other.id.clone(), subject: item.clone() });
         }
     }
-    if row.resolved && keep.thread.is_none() && row.place.is_some() {
+    if row.resolved && keep.thread.is_none() && row.location.is_some() {
         return true; // its thread is not in the list yet, and both change together
     }
     let body = body(Some(keep));
@@ -449,14 +454,14 @@ fn plan_comment_update(
     if let Some(thread) = &keep.thread {
         let changes_thread = match thread.state {
             ThreadState::Open => row.resolved,
-            ThreadState::ResolvedByUs => !row.resolved && keep.rights == CommentRights::Ours,
+            ThreadState::ResolvedByUs => !row.resolved && keep.rights == CommentRights::CurrentAccount,
             ThreadState::ResolvedByOthers => false,
         };
         if changes && changes_thread {
             steps.push(PublishStep::SetResolved { thread: thread.id.clone(), resolved: row.resolved });
         }
     }
-    if changes && keep.rights == CommentRights::Ours {
+    if changes && keep.rights == CommentRights::CurrentAccount {
         steps.push(PublishStep::Update { comment: keep.id.clone(), subject: item.clone(), body });
     }
     true
@@ -466,11 +471,11 @@ fn plan_comment_update(
 /// forge that places comments on its current head, if a push precedes the request and the response is lost. A
 /// comment with replies is not deleted.
 fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
-    let Some((AnchorKind::Inline, place)) = &row.place else { return false };
+    let Some((AnchorKind::Inline, place)) = &row.location else { return false };
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
     bounds.follows_head
         && row.comment.is_none()
-        && observed.rights == CommentRights::Ours
+        && observed.rights == CommentRights::CurrentAccount
         && !observed.has_replies
         && is_open
         && observed.line.is_some_and(|line| line != place.end_line)
@@ -493,7 +498,7 @@ fn render_summary_body(
     let unplaced: Vec<String> = desired
         .iter()
         .filter(|row| !row.resolved && row.comment.is_none())
-        .filter_map(|row| match &row.place {
+        .filter_map(|row| match &row.location {
             Some((AnchorKind::Summary, place)) => {
                 let line = row.body.lines().next().unwrap_or_default();
                 let path = markdown::code_span(&place.path.to_string());

@@ -30,7 +30,7 @@ use crate::finding::{
     AnchorKind, CodeLocation, DiffSide, Finding, FindingSource, FindingStatus, FixEvidence, RawFinding,
 };
 use crate::id::{FindingId, Fingerprint, Sha};
-use crate::identity::{ComparableFinding, FindingFacts, PlacedFinding, SAME, similarity};
+use crate::identity::{ComparableFinding, FindingFacts, MIN_SAME_SCORE, PlacedFinding, similarity};
 
 /// Status of findings that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -42,13 +42,13 @@ pub struct RecheckSummary {
     /// Names of the rules that ran; empty if they are not known.
     pub rules: BTreeSet<String>,
     /// Disabled rules, including rules of tools. The state of their findings is not known.
-    pub off: BTreeSet<String>,
+    pub disabled_rules: BTreeSet<String>,
     /// Pairs of a rule and a file: a more specific linter checks the file instead of the rule.
     pub left_to_linters: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that completed.
     pub tools: BTreeSet<String>,
     /// Fingerprints of tools' findings that also exist at the base.
-    pub old: BTreeSet<Fingerprint>,
+    pub base_fingerprints: BTreeSet<Fingerprint>,
     /// Findings of tools that no tool reported again although their lines are unchanged. The cause is a
     /// comment, a setting or a change elsewhere.
     pub unreported: BTreeSet<FindingId>,
@@ -73,7 +73,7 @@ impl RecheckSummary {
                 finding.evidence = Some(evidence.clone());
                 FindingStatus::Fixed(head.clone())
             } else if self.outside.contains(&finding.id) {
-                FindingStatus::Outside
+                FindingStatus::OutOfScope
             } else {
                 before.status.clone()
             };
@@ -81,25 +81,27 @@ impl RecheckSummary {
         let has_looked = |finding: &Finding| finding.raw.tool().is_some_and(|tool| self.tools.contains(tool));
         for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Tool) {
             let Some(before) = known_findings.get(&finding.id) else { continue };
-            if before.is_open() && self.off.contains(&finding.raw.rule) {
-                finding.status = FindingStatus::Outside;
+            if before.is_open() && self.disabled_rules.contains(&finding.raw.rule) {
+                finding.status = FindingStatus::OutOfScope;
             } else if !has_looked(finding) {
                 finding.status = before.status.clone();
             } else if matches!(finding.status, FindingStatus::Fixed(_))
-                && (self.old.contains(&finding.fingerprint) || self.unreported.contains(&finding.id))
+                && (self.base_fingerprints.contains(&finding.fingerprint)
+                    || self.unreported.contains(&finding.id))
             {
-                finding.status = FindingStatus::Outside;
+                finding.status = FindingStatus::OutOfScope;
             }
         }
-        let is_unused =
-            |rule: &str| self.off.contains(rule) || (!self.rules.is_empty() && !self.rules.contains(rule));
+        let is_unused = |rule: &str| {
+            self.disabled_rules.contains(rule) || (!self.rules.is_empty() && !self.rules.contains(rule))
+        };
         for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Rule) {
             let was_open = known_findings.get(&finding.id).is_some_and(|before| before.is_open());
-            let RawFinding { rule, place, .. } = &finding.raw;
+            let RawFinding { rule, location: place, .. } = &finding.raw;
             let is_off =
                 is_unused(rule) || self.left_to_linters.contains(&(rule.clone(), place.path.clone()));
             if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_off {
-                finding.status = FindingStatus::Outside;
+                finding.status = FindingStatus::OutOfScope;
             }
         }
     }
@@ -113,7 +115,7 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
     head: &HeadView<'_, T>,
 ) {
     let of_a_model = |finding: &&mut Finding| {
-        finding.raw.source == FindingSource::Agent && finding.raw.place.side == DiffSide::New
+        finding.raw.source == FindingSource::Agent && finding.raw.location.side == DiffSide::New
     };
     for finding in known_findings.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
@@ -122,13 +124,13 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
             FindingStatus::Dismissed(_) if finding.unverified.is_none() => {
                 match locate_at_head(finding, head) {
                     FollowOutcome::Changed { path, start, end, .. } => {
-                        start <= end && head.added.contains_key(&path)
+                        start <= end && head.added_lines.contains_key(&path)
                     }
-                    FollowOutcome::NotFound { path } => head.added.contains_key(&path),
+                    FollowOutcome::NotFound { path } => head.added_lines.contains_key(&path),
                     FollowOutcome::Found { .. } | FollowOutcome::NoFile => false,
                 }
             }
-            FindingStatus::Outside => is_added_again(&locate_at_head(finding, head), head),
+            FindingStatus::OutOfScope => is_added_again(&locate_at_head(finding, head), head),
             FindingStatus::Dismissed(_)
             | FindingStatus::Open
             | FindingStatus::Claimed
@@ -161,14 +163,15 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             // A closed finding is open again if its exact lines are part of the change again. If other lines
             // had fixed the finding and these lines are gone, the finding is also open again, regardless of
             // its own lines.
-            FindingStatus::Outside | FindingStatus::Fixed(_) => {
+            FindingStatus::OutOfScope | FindingStatus::Fixed(_) => {
                 let went = locate_at_head(finding, head);
                 let beside = finding.evidence.as_ref().filter(|evidence| evidence.mark.is_some());
                 let is_open = match (&finding.status, beside) {
                     (FindingStatus::Fixed(_), Some(evidence)) => {
                         let is_gone = !evidence::still_contains_evidence(evidence, head);
                         is_gone
-                            && decide_outcome(finding, &went, &[], head, &replaced) != RecheckOutcome::Outside
+                            && decide_outcome(finding, &went, &[], head, &replaced)
+                                != RecheckOutcome::OutOfScope
                     }
                     (FindingStatus::Fixed(_), None) => {
                         matches!(went, FollowOutcome::Found { .. }) && is_added_again(&went, head)
@@ -194,7 +197,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let went = locate_at_head(finding, head);
                 let is_there = matches!(went, FollowOutcome::Found { .. } | FollowOutcome::Changed { .. });
                 let is_outside =
-                    decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
+                    decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::OutOfScope;
                 if is_there && !is_outside && !is_among_found(finding, current_findings) {
                     current_findings.push(move_to_current_place(
                         finding,
@@ -214,16 +217,16 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         let became = decide_outcome(finding, &went, reviewers, head, &replaced);
         let is_fixed = matches!(became, RecheckOutcome::Fixed(_));
         if let Some(again) = find_current_finding(finding, &went, current_findings, is_fixed) {
-            again.sighting.of = Some(finding.id.clone());
+            again.sighting.earlier_id = Some(finding.id.clone());
             continue;
         }
         match became {
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
-            RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
+            RecheckOutcome::OutOfScope => _ = rechecked.outside.insert(finding.id.clone()),
             RecheckOutcome::Open(reason) => {
                 current_findings.push(move_to_current_place(finding, &went, reason, head, &place_finding));
             }
-            RecheckOutcome::Seen(lines) => {
+            RecheckOutcome::ConfirmedAt(lines) => {
                 current_findings.extend(place_at_lines(finding, &went, lines, head, &place_finding));
             }
         }
@@ -238,13 +241,12 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), fix_evidence(finding, head)?)));
     rechecked.expected = expected.collect();
-    for placed in current_findings
-        .iter_mut()
-        .filter(|placed| placed.raw.source == FindingSource::Agent && placed.sighting.around.is_none())
-    {
-        let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
+    for placed in current_findings.iter_mut().filter(|placed| {
+        placed.raw.source == FindingSource::Agent && placed.sighting.surrounding_lines.is_none()
+    }) {
+        let CodeLocation { path, start_line, end_line, .. } = &placed.raw.location;
         let lines = (*start_line, *end_line);
-        placed.sighting.around = head.compared_file(path).map(|page| {
+        placed.sighting.surrounding_lines = head.compared_file(path).map(|page| {
             SurroundingLines::new(
                 &page,
                 lines.0,
@@ -266,7 +268,7 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
 ) -> bool {
     let FollowOutcome::Found { path, start, end } = locate_at_head(finding, head) else { return false };
     let is_there = |placed: &PlacedFinding| {
-        let CodeLocation { path: its, start_line, end_line, .. } = &placed.raw.place;
+        let CodeLocation { path: its, start_line, end_line, .. } = &placed.raw.location;
         placed.raw.rule == finding.raw.rule && *its == path && *start_line <= end && start <= *end_line
     };
     !current_findings.iter().any(is_there)
@@ -278,7 +280,7 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
 ) -> Option<FixEvidence> {
-    let was = &finding.raw.place.path;
+    let was = &finding.raw.location.path;
     let went = locate_at_head(finding, head);
     let (path, lines) = match &went {
         FollowOutcome::Found { path, start, end } => {
@@ -287,9 +289,9 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
         }
         FollowOutcome::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
         FollowOutcome::NotFound { path } => {
-            (path, (finding.raw.place.start_line, finding.raw.place.start_line))
+            (path, (finding.raw.location.start_line, finding.raw.location.start_line))
         }
-        FollowOutcome::NoFile if head.added.contains_key(was) => return None,
+        FollowOutcome::NoFile if head.added_lines.contains_key(was) => return None,
         FollowOutcome::NoFile => return Some(FixEvidence::new(was, 0, 0, &[])),
     };
     if path != was && !head.renames.is_same_file(path, was) {
@@ -313,11 +315,11 @@ enum RecheckOutcome {
     /// for this reason.
     Open(Option<UnverifiedReason>),
     /// A reviewer saw the finding at these lines.
-    Seen((u32, u32)),
+    ConfirmedAt((u32, u32)),
     /// The finding is fixed, with this evidence.
     Fixed(FixEvidence),
     /// The change no longer affects the finding's file.
-    Outside,
+    OutOfScope,
 }
 
 fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
@@ -327,7 +329,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     head: &HeadView<'_, T>,
     replaced_lines: &evidence::ReplacedLines<'_>,
 ) -> RecheckOutcome {
-    let was = &finding.raw.place.path;
+    let was = &finding.raw.location.path;
     let path = match outcome {
         FollowOutcome::Found { path, .. }
         | FollowOutcome::Changed { path, .. }
@@ -335,20 +337,20 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::NoFile => was,
     };
     let is_readable = *outcome != FollowOutcome::NoFile;
-    let is_in_change = head.added.contains_key(path) || head.deleted.contains(path);
+    let is_in_change = head.added_lines.contains_key(path) || head.deleted.contains(path);
     // A finding that was never in a changed file cannot leave the change as long as the change is not empty.
     let was_beside =
-        finding.anchor == AnchorKind::Summary && !(head.added.is_empty() && head.deleted.is_empty());
+        finding.anchor == AnchorKind::Summary && !(head.added_lines.is_empty() && head.deleted.is_empty());
     if is_readable && !is_in_change && !was_beside {
-        return RecheckOutcome::Outside;
+        return RecheckOutcome::OutOfScope;
     }
-    if !is_readable && head.added.is_empty() && !head.deleted.contains(path) {
+    if !is_readable && head.added_lines.is_empty() && !head.deleted.contains(path) {
         // No part of the change remains that could contain the finding.
-        return RecheckOutcome::Outside;
+        return RecheckOutcome::OutOfScope;
     }
     let there =
         if let FollowOutcome::Found { start, end, .. } = outcome { Some((*start, *end)) } else { None };
-    if !is_readable && head.added.contains_key(path) {
+    if !is_readable && head.added_lines.contains_key(path) {
         return RecheckOutcome::Open(Some(UnverifiedReason::NotShown));
     }
     if reviewers.is_empty() {
@@ -405,7 +407,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     }
     let shown = shown.filter(|_| !objects);
     match (seen, shown) {
-        (Some(lines), _) => RecheckOutcome::Seen(lines),
+        (Some(lines), _) => RecheckOutcome::ConfirmedAt(lines),
         (None, Some(evidence)) => RecheckOutcome::Fixed(evidence),
         (None, None) if there.is_some() => RecheckOutcome::Open(None),
         (None, None) if !is_seen => RecheckOutcome::Open(Some(UnverifiedReason::NotShown)),
@@ -457,7 +459,9 @@ fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
     else {
         return false;
     };
-    head.added.get(path).is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
+    head.added_lines
+        .get(path)
+        .is_some_and(|added| added.iter().any(|(first, last)| first <= end && last >= start))
 }
 
 /// Returns true if one of the findings of this head has the same category and similar text.
@@ -475,12 +479,15 @@ fn find_current_finding<'a>(
     current_findings: &'a mut [PlacedFinding],
     is_fixed: bool,
 ) -> Option<&'a mut PlacedFinding> {
-    let free =
-        |placed: &PlacedFinding| placed.raw.source == FindingSource::Agent && placed.sighting.of.is_none();
-    let here = |raw: &RawFinding| outcome.path() == Some(&raw.place.path) && raw.place.side == DiffSide::New;
+    let free = |placed: &PlacedFinding| {
+        placed.raw.source == FindingSource::Agent && placed.sighting.earlier_id.is_none()
+    };
+    let here =
+        |raw: &RawFinding| outcome.path() == Some(&raw.location.path) && raw.location.side == DiffSide::New;
     let at_its_place = |raw: &RawFinding| match outcome {
         FollowOutcome::Found { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
-            raw.place.start_line <= end.saturating_add(1) && raw.place.end_line.saturating_add(1) >= *start
+            raw.location.start_line <= end.saturating_add(1)
+                && raw.location.end_line.saturating_add(1) >= *start
         }
         FollowOutcome::NotFound { .. } | FollowOutcome::NoFile => false,
     };
@@ -508,9 +515,10 @@ fn find_current_finding<'a>(
 fn is_same_finding_text(earlier: &RawFinding, current: &RawFinding) -> bool {
     let statement = |raw: &RawFinding| {
         let text = format!("{}\n\n{}", raw.title, raw.body_without_suggestion());
-        ComparableFinding::new(&current.place.path.to_string(), &text, Some(&raw.snippet))
+        ComparableFinding::new(&current.location.path.to_string(), &text, Some(&raw.snippet))
     };
-    earlier.category == current.category && similarity(&statement(earlier), &statement(current)) >= SAME
+    earlier.category == current.category
+        && similarity(&statement(earlier), &statement(current)) >= MIN_SAME_SCORE
 }
 
 /// Moves the finding to its lines' current place.
@@ -526,7 +534,7 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
         // The suggestion was made for lines that have changed.
         raw.suggestion = None;
     }
-    let was = &finding.raw.place;
+    let was = &finding.raw.location;
     let one = |path: &RepoPath, line: u32| {
         let last = head.compared_file(path).map_or(1, |page| page.lines.len());
         let line = line.clamp(1, u32::try_from(last).unwrap_or(u32::MAX).max(1));
@@ -539,25 +547,30 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::NotFound { path } => (one(path, was.start_line), false),
         FollowOutcome::NoFile => ((was.start_line, was.end_line), false),
     };
-    (raw.place.start_line, raw.place.end_line) = lines;
+    (raw.location.start_line, raw.location.end_line) = lines;
     if let Some(path) = outcome.path() {
-        raw.place.path = path.clone();
+        raw.location.path = path.clone();
     }
-    let around = finding.around.clone();
+    let around = finding.surrounding_lines.clone();
     if let FollowOutcome::Found { path, .. } = outcome
         && let Some(page) = head.compared_file(path)
     {
         // The stored text of the last sighting is kept, because no reviewer has reported on the finding
         // since. Changes after that sighting therefore still count as new.
-        let seen = around.and_then(|around| around.seen);
+        let seen = around.and_then(|around| around.change_snapshot);
         return build_current_finding(finding, raw, &page, seen, place_finding);
     }
     let mut placed = place_finding(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
         // No line at that place belongs to the finding, so the comment is placed on the file.
-        (placed.anchor, placed.at) = (AnchorKind::File, placed.raw.place.clone());
+        (placed.anchor, placed.comment_location) = (AnchorKind::File, placed.raw.location.clone());
     }
-    placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, unverified, suppressed: None };
+    placed.sighting = FindingFacts {
+        earlier_id: Some(finding.id.clone()),
+        surrounding_lines: around,
+        unverified,
+        suppressed: None,
+    };
     placed
 }
 
@@ -575,8 +588,8 @@ fn place_at_lines<T: Fn(&RepoPath) -> Option<String>>(
     if !matches!(outcome, FollowOutcome::Found { start, end, .. } if (*start, *end) == lines) {
         raw.suggestion = None;
     }
-    raw.place.path = path.clone();
-    (raw.place.start_line, raw.place.end_line) = lines;
+    raw.location.path = path.clone();
+    (raw.location.start_line, raw.location.end_line) = lines;
     let seen = Some(head.change_snapshot(&page, lines));
     Some(build_current_finding(finding, raw, &page, seen, place_finding))
 }
@@ -589,12 +602,16 @@ fn build_current_finding(
     snapshot: Option<ChangeSnapshot>,
     place_finding: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> PlacedFinding {
-    let lines = (raw.place.start_line, raw.place.end_line);
+    let lines = (raw.location.start_line, raw.location.end_line);
     if let Some(shown) = excerpt::select_lines(&file.text, lines.0, lines.1) {
         raw.snippet = shown.into_iter().take(MAX_SNIPPET_LINES).collect::<Vec<_>>().join("\n");
     }
     let around = Some(SurroundingLines::new(file, lines.0, lines.1, &raw.snippet, snapshot));
     let mut placed = place_finding(raw);
-    placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, ..FindingFacts::default() };
+    placed.sighting = FindingFacts {
+        earlier_id: Some(finding.id.clone()),
+        surrounding_lines: around,
+        ..FindingFacts::default()
+    };
     placed
 }

@@ -55,12 +55,13 @@ pub enum RunStage {
     /// The forge shows the findings.
     Published,
     /// The run ended without publishing.
-    Ended,
+    #[serde(rename = "ended")]
+    EndedUnpublished,
 }
 
 impl RunStage {
     /// All stages, in order.
-    pub const ALL: [Self; 4] = [Self::Prepared, Self::Computed, Self::Published, Self::Ended];
+    pub const ALL: [Self; 4] = [Self::Prepared, Self::Computed, Self::Published, Self::EndedUnpublished];
 
     /// Returns the name used in records, text and JSON.
     pub fn as_str(self) -> &'static str {
@@ -68,7 +69,7 @@ impl RunStage {
             Self::Prepared => "prepared",
             Self::Computed => "computed",
             Self::Published => "published",
-            Self::Ended => "ended",
+            Self::EndedUnpublished => "ended",
         }
     }
 }
@@ -175,9 +176,11 @@ pub struct RunRecord<D: RunDetail> {
     /// Versions of the participating programs, by name: `truing`.
     pub versions: BTreeMap<String, String>,
     /// Start time of the run.
-    pub started: UnixMillis,
+    #[serde(rename = "started")]
+    pub started_at: UnixMillis,
     /// End time, or the time at which the record was last stored.
-    pub ended: UnixMillis,
+    #[serde(rename = "ended")]
+    pub ended_at: UnixMillis,
     /// The loop's own part.
     pub detail: D,
 }
@@ -193,8 +196,8 @@ impl<D: RunDetail> RunRecord<D> {
             model: None,
             prompt_hash: None,
             versions: BTreeMap::new(),
-            started: now,
-            ended: now,
+            started_at: now,
+            ended_at: now,
             detail,
         }
     }
@@ -228,7 +231,7 @@ impl<D: RunDetail> RunRecord<D> {
 
     /// Returns the wall-clock time in milliseconds.
     pub fn duration_ms(&self) -> u64 {
-        u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
+        u64::try_from(self.ended_at.0.saturating_sub(self.started_at.0)).unwrap_or(0)
     }
 
     /// Returns the outcome; none while the run continues.

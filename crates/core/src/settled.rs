@@ -22,11 +22,12 @@ use crate::slot::{Slot, SlotState};
 pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) -> bool {
     use ReviewOutcomeKind::{Deferred, Failed, Partial, Reviewed, Skipped};
     match (stage, outcome) {
-        (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(Skipped)) => true,
+        (RunStage::Published, _) | (RunStage::Computed | RunStage::EndedUnpublished, Some(Skipped)) => true,
         (RunStage::Prepared, _)
-        | (RunStage::Computed | RunStage::Ended, None | Some(Reviewed | Partial | Deferred | Failed)) => {
-            false
-        }
+        | (
+            RunStage::Computed | RunStage::EndedUnpublished,
+            None | Some(Reviewed | Partial | Deferred | Failed),
+        ) => false,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
 /// Time after the due time from which any worker may take a slot. By then, the preferred worker is probably
 /// busy or gone.
-pub const LEFT: TimeSpan = TimeSpan::seconds(1);
+pub const PREFERRED_WORKER_GRACE: TimeSpan = TimeSpan::seconds(1);
 
 /// The processes that lease slots.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -19,19 +19,19 @@ pub struct WorkerGroup {
     /// Name of the calling process.
     pub own_name: String,
     /// Names of all processes; empty if only one process uses the store.
-    pub all: BTreeSet<String>,
+    pub all_names: BTreeSet<String>,
 }
 
 impl WorkerGroup {
     /// Returns true if the calling process is the preferred process of this slot.
     pub fn is_preferred_worker(&self, key: &SlotKey) -> bool {
-        let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
+        let first = self.all_names.iter().max_by_key(|name| (weight(name, key), name.as_str()));
         first.is_none_or(|name| *name == self.own_name)
     }
 
     /// Returns true if the calling process may take this slot. `due` is the time since which the slot is due.
     pub fn may_take(&self, key: &SlotKey, due: UnixMillis, now: UnixMillis) -> bool {
-        now - due >= LEFT || self.is_preferred_worker(key)
+        now - due >= PREFERRED_WORKER_GRACE || self.is_preferred_worker(key)
     }
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     fn worker_group(own: &str, all: &[&str]) -> WorkerGroup {
-        WorkerGroup { own_name: own.to_owned(), all: all.iter().map(|&name| name.to_owned()).collect() }
+        WorkerGroup { own_name: own.to_owned(), all_names: all.iter().map(|&name| name.to_owned()).collect() }
     }
 
     fn keys() -> impl Iterator<Item = SlotKey> {

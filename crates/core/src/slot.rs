@@ -70,7 +70,8 @@ pub enum SlotState {
     Idle,
     /// Work is due at `at`.
     Waiting {
-        at: UnixMillis,
+        #[serde(rename = "at")]
+        due_at: UnixMillis,
         /// Reason for the wait.
         #[serde(rename = "why")]
         reason: WaitReason,
@@ -301,7 +302,8 @@ pub struct EventStorm {
     /// Time of its first event.
     pub start: UnixMillis,
     /// Time of its last event.
-    pub last: UnixMillis,
+    #[serde(rename = "last")]
+    pub last_event_at: UnixMillis,
     /// End of the storm, unless another event arrives before.
     #[serde(rename = "ends")]
     pub end: UnixMillis,
@@ -330,7 +332,7 @@ impl Slot {
     /// remains.
     pub fn wake_time(&self) -> Option<UnixMillis> {
         match &self.state {
-            SlotState::Waiting { at, .. } => Some(*at),
+            SlotState::Waiting { due_at: at, .. } => Some(*at),
             SlotState::Leased { deadline, .. } => Some(*deadline),
             SlotState::Idle => self.storm.map(|storm| storm.end),
             SlotState::Held { .. } => None,

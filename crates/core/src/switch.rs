@@ -33,7 +33,8 @@ pub struct SwitchEngagement {
     /// Time since which the switch is on, by the store's clock.
     pub since: UnixMillis,
     /// Person who turned the switch on.
-    pub by: String,
+    #[serde(rename = "by")]
+    pub operator: String,
     /// Reason as one line; none if none was given.
     pub reason: Option<String>,
     /// Handling of runs in progress.
@@ -65,20 +66,20 @@ impl HaltMode {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SwitchRequest {
     /// Turns the switch on. An omitted value stays unchanged, or takes its default if the switch was off.
-    On {
+    TurnOn {
         reason: Option<String>,
         /// Handling of runs in progress.
         mode: Option<HaltMode>,
     },
     /// Turns the switch off.
-    Off,
+    TurnOff,
 }
 
 /// State of all kill switches at one instant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KillSwitches {
     /// The switch for everything.
-    pub all: KillSwitch,
+    pub global_switch: KillSwitch,
     /// Switches that are on for single repositories, in the order in which they were turned on.
     pub repositories: Vec<RepositorySwitch>,
 }
@@ -143,15 +144,15 @@ impl KillSwitch {
     ) -> Option<SwitchChange> {
         let (operator, action) = (clean_line(operator, crate::port::MAX_NAME), request.audit_words());
         let switch = match (self, request) {
-            (Self::Off, SwitchRequest::Off) => return None,
-            (Self::On(_), SwitchRequest::Off) => Self::Off,
-            (Self::Off, SwitchRequest::On { reason, mode }) => Self::On(SwitchEngagement {
+            (Self::Off, SwitchRequest::TurnOff) => return None,
+            (Self::On(_), SwitchRequest::TurnOff) => Self::Off,
+            (Self::Off, SwitchRequest::TurnOn { reason, mode }) => Self::On(SwitchEngagement {
                 since: now,
-                by: operator.clone(),
+                operator: operator.clone(),
                 reason: reason.as_deref().and_then(clean_reason),
                 mode: mode.unwrap_or_default(),
             }),
-            (Self::On(engaged), SwitchRequest::On { reason, mode }) => Self::On(SwitchEngagement {
+            (Self::On(engaged), SwitchRequest::TurnOn { reason, mode }) => Self::On(SwitchEngagement {
                 reason: reason.as_deref().map_or_else(|| engaged.reason.clone(), clean_reason),
                 mode: mode.unwrap_or(engaged.mode),
                 ..engaged.clone()
@@ -210,7 +211,7 @@ impl KillSwitch {
 impl KillSwitches {
     /// Returns the switch that blocks actions in this repository. The global switch takes precedence.
     pub fn switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
-        if let Some(engaged) = self.all.engagement() {
+        if let Some(engaged) = self.global_switch.engagement() {
             return Some(EngagedSwitch { engaged, repository: None });
         }
         let its = self.repositories.iter().find(|switch| switch.repository.may_be_same(repository))?;
@@ -221,7 +222,7 @@ impl KillSwitches {
     /// switch that blocks new runs in the repository.
     pub fn stop_switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         let its = self.repositories.iter().filter(|switch| switch.repository.may_be_same(repository));
-        let all = self.all.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
+        let all = self.global_switch.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
         let mut each = all.into_iter().chain(its.map(RepositorySwitch::as_engaged));
         each.find(|switch| switch.engaged.mode == HaltMode::Stop).or_else(|| self.switch_for(repository))
     }
@@ -229,12 +230,13 @@ impl KillSwitches {
     /// Returns true if active runs in this repository must stop before their next effect.
     pub fn stops_runs(&self, repository: &RepositoryRef) -> bool {
         let its = self.repositories.iter().filter(|switch| switch.repository.may_be_same(repository));
-        self.all.stops_runs() || its.map(|switch| switch.engaged.mode).any(|mode| mode == HaltMode::Stop)
+        self.global_switch.stops_runs()
+            || its.map(|switch| switch.engaged.mode).any(|mode| mode == HaltMode::Stop)
     }
 
     /// Returns all switches that are on.
     pub fn engaged_switches(&self) -> impl Iterator<Item = EngagedSwitch<'_>> {
-        let all = self.all.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
+        let all = self.global_switch.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
         all.into_iter().chain(self.repositories.iter().map(RepositorySwitch::as_engaged))
     }
 
@@ -330,8 +332,8 @@ impl SwitchRequest {
     /// Returns the command's words for the audit log.
     fn audit_words(&self) -> &'static str {
         match self {
-            Self::On { .. } => "kill on",
-            Self::Off => "kill off",
+            Self::TurnOn { .. } => "kill on",
+            Self::TurnOff => "kill off",
         }
     }
 }
@@ -346,7 +348,7 @@ mod tests {
     use super::*;
 
     fn turn_on_request(reason: Option<&str>, mode: Option<HaltMode>) -> SwitchRequest {
-        SwitchRequest::On { reason: reason.map(str::to_owned), mode }
+        SwitchRequest::TurnOn { reason: reason.map(str::to_owned), mode }
     }
 
     fn apply_turn(switch: &KillSwitch, request: SwitchRequest, operator: &str, now: i64) -> SwitchChange {
@@ -359,7 +361,7 @@ mod tests {
             apply_turn(&KillSwitch::Off, turn_on_request(Some(" bad\x1b[2J\nday "), None), "ada", 7);
         let engaged = SwitchEngagement {
             since: UnixMillis(7),
-            by: "ada".into(),
+            operator: "ada".into(),
             reason: Some("bad [2J day".into()),
             mode: HaltMode::Finish,
         };
@@ -375,7 +377,7 @@ mod tests {
             apply_turn(&KillSwitch::Off, turn_on_request(Some("a"), Some(HaltMode::Stop)), "ada", 7).switch;
         let second = apply_turn(&first, turn_on_request(Some("b"), None), "bob", 9);
         let engaged = second.switch.engagement().unwrap();
-        assert_eq!((engaged.since, engaged.by.as_str()), (UnixMillis(7), "ada"));
+        assert_eq!((engaged.since, engaged.operator.as_str()), (UnixMillis(7), "ada"));
         assert_eq!((engaged.reason.as_deref(), engaged.mode), (Some("b"), HaltMode::Stop));
         assert_eq!(second.act.actor, "bob");
         let third =
@@ -393,7 +395,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_no_act() {
-        assert_eq!(KillSwitch::Off.apply_request(&SwitchRequest::Off, "ada", UnixMillis(1)), None);
+        assert_eq!(KillSwitch::Off.apply_request(&SwitchRequest::TurnOff, "ada", UnixMillis(1)), None);
         let first = apply_turn(&KillSwitch::Off, turn_on_request(Some("a"), None), "ada", 1).switch;
         assert_eq!(first.apply_request(&turn_on_request(Some("a"), None), "bob", UnixMillis(2)), None);
         assert_eq!(first.apply_request(&turn_on_request(None, None), "bob", UnixMillis(2)), None);
@@ -403,7 +405,7 @@ mod tests {
     fn off_ends_it() {
         let first = apply_turn(&KillSwitch::Off, turn_on_request(None, Some(HaltMode::Stop)), "ada", 1);
         assert!(first.switch.stops_runs());
-        let off = apply_turn(&first.switch, SwitchRequest::Off, "bob", 2);
+        let off = apply_turn(&first.switch, SwitchRequest::TurnOff, "bob", 2);
         assert_eq!(off.switch, KillSwitch::Off);
         assert_eq!(off.act, OperatorAction::new("bob", "kill off", "", ""));
         assert_ne!(first.notice.period, off.notice.period, "both are told");
@@ -454,7 +456,7 @@ mod tests {
         let mut switches =
             apply_turn_at_name(&KillSwitches::default(), "acme/shop", &turn_on_request(Some("one"), None))
                 .switch;
-        switches.all = all;
+        switches.global_switch = all;
         let first = switches.switch_for(&shop_repository()).unwrap();
         assert_eq!((first.repository, first.engaged.reason.as_deref()), (None, Some("all")));
         assert_eq!(
@@ -462,7 +464,7 @@ mod tests {
             ("the kill switch", "kill off")
         );
         assert!(switches.switch_for(&RepositoryRef::default()).is_some());
-        switches.all = KillSwitch::Off;
+        switches.global_switch = KillSwitch::Off;
         assert_eq!(switches.switch_for(&shop_repository()).unwrap().repository, Some("acme/shop"));
     }
 
@@ -478,7 +480,7 @@ mod tests {
             switches.stops_runs(&shop_repository())
                 && !switches.stops_runs(&RepositoryRef::from_name("acme/other"))
         );
-        switches.all =
+        switches.global_switch =
             apply_turn(&KillSwitch::Off, turn_on_request(None, Some(HaltMode::Finish)), "ada", 1).switch;
         assert!(switches.stops_runs(&shop_repository()), "a switch more lets nothing go on");
         let finish =
@@ -515,16 +517,16 @@ mod tests {
             .switch;
         let engaged = &again.repositories.first().unwrap().engaged;
         assert_eq!(
-            (engaged.since, engaged.by.as_str(), engaged.reason.as_deref()),
+            (engaged.since, engaged.operator.as_str(), engaged.reason.as_deref()),
             (UnixMillis(7), "ada", Some("b"))
         );
-        let off = apply_turn_at_name(&again, "ACME/SHOP", &SwitchRequest::Off);
+        let off = apply_turn_at_name(&again, "ACME/SHOP", &SwitchRequest::TurnOff);
         assert_eq!(off.act, OperatorAction::new("ada", "kill off", "acme/shop", ""));
         assert_eq!(off.switch.repositories.len(), 1);
         assert_eq!(
             off.switch.apply_repository_request(
                 &shop_repository(),
-                &SwitchRequest::Off,
+                &SwitchRequest::TurnOff,
                 "ada",
                 UnixMillis(9)
             ),
@@ -544,6 +546,6 @@ mod tests {
         .switch;
         let engaged = long.engagement().unwrap();
         assert_eq!(engaged.reason.as_ref().unwrap().chars().count(), MAX_REASON + 1);
-        assert_eq!(engaged.by.chars().count(), crate::port::MAX_NAME + 1);
+        assert_eq!(engaged.operator.chars().count(), crate::port::MAX_NAME + 1);
     }
 }

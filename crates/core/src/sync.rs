@@ -30,7 +30,7 @@ pub use manifest::{
 };
 
 /// Name that stands for a whole file in the list of the file's definitions.
-pub const WHOLE: &str = "*";
+pub const WHOLE_FILE: &str = "*";
 
 /// Reason to ask a person if nothing is pinned or mirrored.
 pub const NOTHING_PINNED: &str = "nothing is pinned or mirrored, so only the project's own checks can decide";
@@ -62,7 +62,8 @@ pub struct ReleaseSources {
     pub namesakes: BTreeMap<String, BTreeMap<String, Vec<NamesakeDefinition>>>,
     /// Code of mirrored files outside these definitions, in the order of the text.
     #[serde(default)]
-    pub outside: BTreeMap<String, Vec<NonFunctionCode>>,
+    #[serde(rename = "outside")]
+    pub non_function_code: BTreeMap<String, Vec<NonFunctionCode>>,
     /// Mirrored files, each with the SHA-1 of its bytes.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
@@ -86,9 +87,11 @@ pub enum SymbolState {
     /// The definition is present.
     Defined(SymbolDefinition),
     /// The definition is absent.
-    Gone,
+    #[serde(rename = "gone")]
+    Absent,
     /// The definition belongs to another package, or refers to another package.
-    Elsewhere,
+    #[serde(rename = "elsewhere")]
+    OtherPackage,
 }
 
 /// A definition in a release.
@@ -111,7 +114,7 @@ impl SymbolState {
     pub fn definition(&self) -> Option<&SymbolDefinition> {
         match self {
             Self::Defined(definition) => Some(definition),
-            Self::Gone | Self::Elsewhere => None,
+            Self::Absent | Self::OtherPackage => None,
         }
     }
 }
@@ -151,7 +154,8 @@ pub enum PinChangeKind {
     /// Only the bytes differ: layout, comments or docstring.
     Bytes,
     /// The release no longer has the definition.
-    Gone,
+    #[serde(rename = "gone")]
+    Removed,
 }
 
 /// A pinned definition that the release changed.
@@ -176,22 +180,24 @@ pub struct UnguardedPart {
     pub symbol: String,
     /// File that contains it.
     pub file: Option<String>,
-    pub why: UnguardedReason,
+    #[serde(rename = "why")]
+    pub reason: UnguardedReason,
     #[serde(default, skip_serializing_if = "ReleasePartKind::is_function")]
-    pub what: ReleasePartKind,
+    #[serde(rename = "what")]
+    pub kind: ReleasePartKind,
 }
 
 impl UnguardedPart {
     /// Creates the entry of a function or definition.
     pub fn new(symbol: String, file: Option<String>, reason: UnguardedReason) -> Self {
-        Self { symbol, file, why: reason, what: ReleasePartKind::Function }
+        Self { symbol, file, reason: reason, kind: ReleasePartKind::Function }
     }
 
     /// Returns the name for display, with the file if the name lacks it.
     pub fn name(&self) -> String {
-        let symbol = if self.symbol == WHOLE { "" } else { self.symbol.as_str() };
+        let symbol = if self.symbol == WHOLE_FILE { "" } else { self.symbol.as_str() };
         match &self.file {
-            Some(file) if !symbol.contains(':') || !self.what.is_function() => {
+            Some(file) if !symbol.contains(':') || !self.kind.is_function() => {
                 format!("{file} {symbol}").trim().to_owned()
             }
             Some(_) | None => symbol.to_owned(),
@@ -200,7 +206,7 @@ impl UnguardedPart {
 
     /// Describes the change in words.
     pub fn change_text(&self) -> String {
-        self.what.change_text(self.why)
+        self.kind.change_text(self.reason)
     }
 }
 
@@ -221,7 +227,8 @@ pub enum UnguardedReason {
     /// The definition is in neither release: its name is wrong, or the definition was removed long ago.
     Missing,
     /// The definition belongs to another package.
-    Elsewhere,
+    #[serde(rename = "elsewhere")]
+    OtherPackage,
     /// The definition's file cannot be parsed as source.
     Unreadable,
     /// The project pins it in an unsupported form.
@@ -234,7 +241,8 @@ pub enum UnguardedReason {
     /// the required package directly.
     Wider,
     /// A removed requirement on a package that the project does not use directly.
-    Dropped,
+    #[serde(rename = "dropped")]
+    RequirementRemoved,
 }
 
 impl UnguardedReason {
@@ -247,7 +255,7 @@ impl UnguardedReason {
             Self::Stale => "pinned by a digest that neither release has",
             Self::Decorated => "decorated, and pinned by a digest that neither release has",
             Self::Missing => "pinned, and in neither release",
-            Self::Elsewhere => "in another package",
+            Self::OtherPackage => "in another package",
             Self::Unreadable => "in a file that cannot be read",
             Self::Untold => "pinned in a form that is not understood",
             Self::OfExtra => "required differently, but only for an extra that the project does not use",
@@ -256,7 +264,7 @@ impl UnguardedReason {
                 does not support"
             }
             Self::Wider => "required in more versions than before",
-            Self::Dropped => "required no more",
+            Self::RequirementRemoved => "required no more",
         }
     }
 
@@ -264,8 +272,8 @@ impl UnguardedReason {
     pub fn is_change(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed => true,
-            Self::OfExtra | Self::OfOtherPython | Self::Wider | Self::Dropped => true,
-            Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere => false,
+            Self::OfExtra | Self::OfOtherPython | Self::Wider | Self::RequirementRemoved => true,
+            Self::Stale | Self::Decorated | Self::Missing | Self::OtherPackage => false,
             Self::Unreadable | Self::Untold => false,
         }
     }
@@ -274,8 +282,8 @@ impl UnguardedReason {
     pub fn needs_check(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed | Self::Unreadable => true,
-            Self::Stale | Self::Decorated | Self::Missing | Self::Elsewhere | Self::Untold => false,
-            Self::OfExtra | Self::OfOtherPython | Self::Wider | Self::Dropped => false,
+            Self::Stale | Self::Decorated | Self::Missing | Self::OtherPackage | Self::Untold => false,
+            Self::OfExtra | Self::OfOtherPython | Self::Wider | Self::RequirementRemoved => false,
         }
     }
 }
@@ -306,7 +314,7 @@ pub struct SyncDecision {
     /// Reason in one sentence.
     pub reason: String,
     /// Pinned definitions that differ.
-    pub changed: Vec<PinChange>,
+    pub pin_changes: Vec<PinChange>,
     /// Parts that the manifest does not cover.
     pub unguarded: Vec<UnguardedPart>,
 }
@@ -319,9 +327,9 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     unguarded.extend(find_unguarded_parts(step));
     let count = |kind: PinChangeKind| changed.iter().filter(|change| change.kind == kind).count();
     let (trees, gone, bytes) =
-        (count(PinChangeKind::Tree), count(PinChangeKind::Gone), count(PinChangeKind::Bytes));
-    let with = |why: UnguardedReason| unguarded.iter().filter(|one| one.why == why).count();
-    let (missing, elsewhere) = (with(UnguardedReason::Missing), with(UnguardedReason::Elsewhere));
+        (count(PinChangeKind::Tree), count(PinChangeKind::Removed), count(PinChangeKind::Bytes));
+    let with = |why: UnguardedReason| unguarded.iter().filter(|one| one.reason == why).count();
+    let (missing, elsewhere) = (with(UnguardedReason::Missing), with(UnguardedReason::OtherPackage));
     let is_unreadable = with(UnguardedReason::Unreadable) > 0;
     let differs = || {
         let parts = [(trees, "changed"), (gone, "vanished")].map(|(count, what)| match count {
@@ -362,10 +370,10 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
             false,
             "everything that is pinned belongs to other packages: nothing is guarded".to_owned(),
         )
-    } else if unguarded.iter().any(|one| one.what == ReleasePartKind::Shadow) {
+    } else if unguarded.iter().any(|one| one.kind == ReleasePartKind::Shadow) {
         let reason = "files of the release may run instead of the compared code: a person must check this";
         (SyncVerdict::Ask, false, reason.to_owned())
-    } else if unguarded.iter().any(|one| one.why.needs_check()) {
+    } else if unguarded.iter().any(|one| one.reason.needs_check()) {
         (
             SyncVerdict::Ask,
             !is_unreadable,
@@ -381,18 +389,19 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     } else {
         (SyncVerdict::Relax, false, unchanged_reason(step).to_owned())
     };
-    SyncDecision { verdict, needs_classification, reason, changed, unguarded }
+    SyncDecision { verdict, needs_classification, reason, pin_changes: changed, unguarded }
 }
 
 /// Summarises the changes outside the pinned definitions in one sentence.
 pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[UnguardedPart]) -> String {
     let count = |counts: fn(ReleasePartKind) -> bool| {
-        unguarded.iter().filter(|one| one.why.needs_check() && counts(one.what)).count()
+        unguarded.iter().filter(|one| one.reason.needs_check() && counts(one.kind)).count()
     };
     // A file without definitions, or a file that cannot be read, has no known functions.
-    let is_whole = |one: &&UnguardedPart| one.symbol == WHOLE || one.why == UnguardedReason::Unreadable;
+    let is_whole =
+        |one: &&UnguardedPart| one.symbol == WHOLE_FILE || one.reason == UnguardedReason::Unreadable;
     let wholes =
-        unguarded.iter().filter(|one| one.what == ReleasePartKind::Function && one.why.needs_check());
+        unguarded.iter().filter(|one| one.kind == ReleasePartKind::Function && one.reason.needs_check());
     let wholes = wholes.filter(is_whole).count();
     let functions = match count(|what| what == ReleasePartKind::Function) - wholes {
         0 => None,
@@ -455,7 +464,7 @@ fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
         let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
         let is_read = old.is_some_and(|old| !step.to.unreadable.contains_key(&old.file));
-        is_read && step.to.symbols.get(*class) == Some(&SymbolState::Gone)
+        is_read && step.to.symbols.get(*class) == Some(&SymbolState::Absent)
     };
     step.inherited.iter().filter(is_gone).map(String::as_str).collect()
 }
@@ -471,13 +480,13 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
         let Some(new) = to.and_then(SymbolState::definition) else {
             let file = old.map(|old| old.file.clone());
             // A definition that moved to another package counts as gone.
-            if to == Some(&SymbolState::Elsewhere) && old.is_none() {
-                unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Elsewhere));
+            if to == Some(&SymbolState::OtherPackage) && old.is_none() {
+                unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::OtherPackage));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
                 // The definition may exist, but its file cannot be read.
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Unreadable));
             } else if old.is_some() || from.is_none() {
-                changed.push(pin_change(symbol, PinChangeKind::Gone, old, None));
+                changed.push(pin_change(symbol, PinChangeKind::Removed, old, None));
             } else {
                 unguarded.push(UnguardedPart::new(symbol.clone(), None, UnguardedReason::Missing));
             }

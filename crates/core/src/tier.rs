@@ -160,7 +160,8 @@ pub struct TierChoice {
     /// Tier that was chosen.
     pub tier: Tier,
     /// Place of the rule (`truing.toml:14`), or the configuration key of the default.
-    pub at: String,
+    #[serde(rename = "at")]
+    pub origin: String,
     /// Conditions that held, for example `label no-review`; empty for the default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub because: String,
@@ -293,7 +294,7 @@ impl TierRules {
         match (own, operators) {
             (Some((rule, because, allowed)), _) if allowed != tier || rule.tier == tier => TierChoice {
                 tier: allowed,
-                at: rule.origin.clone(),
+                origin: rule.origin.clone(),
                 because,
                 reason: rule.reason.clone(),
                 asked_for: Some(rule.tier).filter(|asked| *asked > allowed),
@@ -305,7 +306,7 @@ impl TierRules {
                     let at = self.config_key.clone();
                     return TierChoice {
                         tier,
-                        at,
+                        origin: at,
                         because: String::new(),
                         reason: None,
                         asked_for,
@@ -314,7 +315,7 @@ impl TierRules {
                 };
                 let (at, reason, is_of_pull) =
                     (rule.origin.clone(), rule.reason.clone(), rule.condition.has_pull_condition());
-                TierChoice { tier, at, because, reason, asked_for, is_of_pull }
+                TierChoice { tier, origin: at, because, reason, asked_for, is_of_pull }
             }
         }
     }

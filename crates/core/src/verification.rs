@@ -29,7 +29,8 @@ pub enum CommandEndReason {
         bound: SandboxLimit,
     },
     /// The disk is nearly full, no matter which program filled it.
-    Full,
+    #[serde(rename = "full")]
+    DiskFull,
     /// The program is missing or not executable, so it cannot be started.
     NoProgram,
 }
@@ -52,7 +53,7 @@ impl CommandEndReason {
             | Self::Output
             | Self::Disk
             | Self::Limit { .. }
-            | Self::Full
+            | Self::DiskFull
             | Self::NoProgram => None,
         }
     }
@@ -76,7 +77,7 @@ impl fmt::Display for CommandEndReason {
             (Self::Output, None) => f.write_str("printed too much"),
             (Self::Disk, None) => f.write_str("wrote too much"),
             (Self::Limit { bound }, None) => write!(f, "exceeded the {} limit", bound.as_str()),
-            (Self::Full, None) => f.write_str("the disk is nearly full"),
+            (Self::DiskFull, None) => f.write_str("the disk is nearly full"),
             (Self::NoProgram, None) => f.write_str("cannot be started"),
         }
     }
@@ -101,13 +102,14 @@ pub struct CommandRun {
 pub struct CheckAttempts {
     pub ran: CommandRun,
     /// Second execution, if the first failed unexpectedly.
-    pub again: Option<CommandRun>,
+    #[serde(rename = "again")]
+    pub retry: Option<CommandRun>,
 }
 
 impl CheckAttempts {
     /// Returns true if one execution succeeded.
     pub fn passes(&self) -> bool {
-        self.ran.end.is_success() || self.again.as_ref().is_some_and(|again| again.end.is_success())
+        self.ran.end.is_success() || self.retry.as_ref().is_some_and(|again| again.end.is_success())
     }
 }
 
@@ -129,7 +131,8 @@ pub enum CheckVerdict {
     /// The check failed once and then passed on identical files, so its result is inconclusive.
     Flaky,
     /// The check newly fails and needs a second execution.
-    Again,
+    #[serde(rename = "again")]
+    NeedsRerun,
     /// The check failed twice, and passed before the change.
     Failed,
 }
@@ -138,7 +141,7 @@ impl CheckVerdict {
     /// Returns true if the result blocks the change.
     pub fn blocks(self) -> bool {
         match self {
-            Self::Again | Self::Failed => true,
+            Self::NeedsRerun | Self::Failed => true,
             Self::Passed | Self::Fixed | Self::FailedBefore | Self::Flaky => false,
         }
     }
@@ -160,11 +163,11 @@ impl VerificationReport {
 }
 
 fn check_verdict(passed_before: Option<bool>, now: &CheckAttempts) -> CheckVerdict {
-    match (now.ran.end.is_success(), passed_before, &now.again) {
+    match (now.ran.end.is_success(), passed_before, &now.retry) {
         (true, Some(false), _) => CheckVerdict::Fixed,
         (true, Some(true) | None, _) => CheckVerdict::Passed,
         (false, Some(false), _) => CheckVerdict::FailedBefore,
-        (false, Some(true) | None, None) => CheckVerdict::Again,
+        (false, Some(true) | None, None) => CheckVerdict::NeedsRerun,
         (false, Some(true) | None, Some(again)) if again.end.is_success() => CheckVerdict::Flaky,
         (false, Some(true) | None, Some(_)) => CheckVerdict::Failed,
     }
@@ -183,22 +186,22 @@ mod tests {
         let checked = |(name, codes): &(&str, &[u8])| {
             let mut tries =
                 codes.iter().map(|code| command_run(name, CommandEndReason::Exit { code: *code }));
-            CheckAttempts { ran: tries.next().unwrap(), again: tries.next() }
+            CheckAttempts { ran: tries.next().unwrap(), retry: tries.next() }
         };
         VerificationReport { checks: checks.iter().map(checked).collect() }
     }
 
     #[test]
     fn only_what_newly_fails_twice_counts() {
-        use CheckVerdict::{Again, Failed, FailedBefore, Fixed, Flaky, Passed};
+        use CheckVerdict::{Failed, FailedBefore, Fixed, Flaky, NeedsRerun, Passed};
         let before = report_from_exit_codes(&[("good", &[0]), ("bad", &[1, 1]), ("shaky", &[1, 0])]);
         for (now, with, without) in [
             (report_from_exit_codes(&[("good", &[0])]), Passed, Passed),
-            (report_from_exit_codes(&[("good", &[1])]), Again, Again),
+            (report_from_exit_codes(&[("good", &[1])]), NeedsRerun, NeedsRerun),
             (report_from_exit_codes(&[("good", &[1, 2])]), Failed, Failed),
             (report_from_exit_codes(&[("good", &[1, 0])]), Flaky, Flaky),
             (report_from_exit_codes(&[("bad", &[0])]), Fixed, Passed),
-            (report_from_exit_codes(&[("bad", &[3])]), FailedBefore, Again),
+            (report_from_exit_codes(&[("bad", &[3])]), FailedBefore, NeedsRerun),
             // A check that was flaky before the change counts as passed, so a new failure is reported.
             (report_from_exit_codes(&[("shaky", &[1, 1])]), Failed, Failed),
             (report_from_exit_codes(&[("new", &[1, 1])]), Failed, Failed),
@@ -207,7 +210,7 @@ mod tests {
             assert_eq!(VerificationReport::compare(None, &now), [without], "{now:?}");
         }
         let blocking: Vec<_> =
-            [Passed, Fixed, FailedBefore, Flaky, Again, Failed].map(CheckVerdict::blocks).into();
+            [Passed, Fixed, FailedBefore, Flaky, NeedsRerun, Failed].map(CheckVerdict::blocks).into();
         assert_eq!(blocking, [false, false, false, false, true, true]);
     }
 
@@ -217,10 +220,10 @@ mod tests {
         let now =
             report_from_exit_codes(&[("build", &[1]), ("test", &[1]), ("build", &[1]), ("build", &[1])]);
         let expected = [
-            CheckVerdict::Again,
+            CheckVerdict::NeedsRerun,
             CheckVerdict::FailedBefore,
             CheckVerdict::FailedBefore,
-            CheckVerdict::Again,
+            CheckVerdict::NeedsRerun,
         ];
         assert_eq!(VerificationReport::compare(Some(&before), &now), expected);
     }
@@ -233,14 +236,14 @@ mod tests {
             CommandEndReason::Output,
             CommandEndReason::Disk,
             CommandEndReason::Limit { bound: SandboxLimit::Memory },
-            CommandEndReason::Full,
+            CommandEndReason::DiskFull,
             CommandEndReason::NoProgram,
             CommandEndReason::Exit { code: 137 },
         ] {
             let now = VerificationReport {
-                checks: vec![CheckAttempts { ran: command_run("x", end), again: None }],
+                checks: vec![CheckAttempts { ran: command_run("x", end), retry: None }],
             };
-            assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Again], "{end:?}");
+            assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::NeedsRerun], "{end:?}");
         }
         assert_eq!(CommandEndReason::Exit { code: 137 }.signal(), Some(9));
         assert_eq!(

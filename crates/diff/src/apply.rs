@@ -32,7 +32,7 @@ pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
 
 /// Returns the text of the other side.
 fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
-    let mut turning = PatchCursor { rest: text, next: 1, output: Vec::with_capacity(text.len()) };
+    let mut turning = PatchCursor { rest: text, next_line: 1, output: Vec::with_capacity(text.len()) };
     let mut before = None;
     for hunk in hunks {
         let (start, lines, gone) = match from {
@@ -41,16 +41,16 @@ fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Op
         };
         // A hunk without lines on this side belongs after the line whose number is in its header.
         let first = if lines == 0 { start.saturating_add(1) } else { start };
-        while turning.next < first {
+        while turning.next_line < first {
             let line = turning.next_line()?;
             turning.write_lines(line, b"")?;
         }
-        let shared = usize::try_from(turning.next - first).ok()?;
+        let shared = usize::try_from(turning.next_line - first).ok()?;
         if shared > 0 && !before.is_some_and(|before| ends_with_next_start(before, hunk, shared)) {
             return None;
         }
         before = Some(hunk);
-        for HunkLine { kind, text, ended, .. } in hunk.lines().skip(shared) {
+        for HunkLine { kind, text, has_line_feed: ended, .. } in hunk.lines().skip(shared) {
             let end: &[u8] = if ended { b"\n" } else { b"" };
             if kind != gone && turning.next_line()?.strip_suffix(end) != Some(text) {
                 return None;
@@ -76,7 +76,7 @@ fn ends_with_next_start(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool 
 struct PatchCursor<'a> {
     rest: &'a [u8],
     /// Number of the first line of `rest`.
-    next: u32,
+    next_line: u32,
     output: Vec<u8>,
 }
 
@@ -85,7 +85,7 @@ impl<'a> PatchCursor<'a> {
     fn next_line(&mut self) -> Option<&'a [u8]> {
         let (line, rest) = split_first_line(self.rest)?;
         self.rest = rest;
-        self.next = self.next.checked_add(1)?;
+        self.next_line = self.next_line.checked_add(1)?;
         Some(line)
     }
 

@@ -19,9 +19,9 @@ pub(crate) struct RenamedPaths {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct FileHeader {
     /// Name in the `---` line, with its prefix; none for `/dev/null`.
-    pub(crate) old: Option<Vec<u8>>,
+    pub(crate) old_name: Option<Vec<u8>>,
     /// Name in the `+++` line, with its prefix; none for `/dev/null`.
-    pub(crate) new: Option<Vec<u8>>,
+    pub(crate) new_name: Option<Vec<u8>>,
     /// Names of the `rename from` and `rename to` lines.
     pub(crate) renamed: Option<RenamedPaths>,
     /// Names of the `copy from` and `copy to` lines.
@@ -70,7 +70,7 @@ enum ContentDifference {
 enum HeaderStage {
     /// Any line of a header.
     #[default]
-    Any,
+    AnyLine,
     /// Only the `+++` line may follow.
     NewName,
     /// First line of a block of binary content. The first block has the new content, or a delta that produces
@@ -92,29 +92,29 @@ impl FileHeader {
     pub(crate) fn from_name_lines(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
         let mut header =
             Self { has_names: true, has_lines: true, stage: HeaderStage::End, ..Self::default() };
-        header.old = parse_side_name(old, b"--- ")?;
-        header.new = parse_side_name(new, b"+++ ")?;
+        header.old_name = parse_side_name(old, b"--- ")?;
+        header.new_name = parse_side_name(new, b"+++ ")?;
         Ok(header)
     }
 
     /// Returns true if the old name is `/dev/null`.
     pub(crate) fn is_added(&self) -> bool {
-        self.has_names && self.old.is_none()
+        self.has_names && self.old_name.is_none()
     }
 
     /// Returns true if the new name is `/dev/null`.
     pub(crate) fn is_removed(&self) -> bool {
-        self.has_names && self.new.is_none()
+        self.has_names && self.new_name.is_none()
     }
 
     /// Reads the next line; returns false if the header ended before it.
     pub(crate) fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let text = trim_line_end(row.text);
         let taken = match self.stage {
-            HeaderStage::Any if self.is_combined => self.read_merge_line(text),
-            HeaderStage::Any => self.read_header_line(row, text)?,
+            HeaderStage::AnyLine if self.is_combined => self.read_merge_line(text),
+            HeaderStage::AnyLine => self.read_header_line(row, text)?,
             HeaderStage::NewName if row.text.starts_with(b"+++ ") => {
-                self.new = parse_side_name(row, b"+++ ")?;
+                self.new_name = parse_side_name(row, b"+++ ")?;
                 self.stage = HeaderStage::End;
                 true
             }
@@ -153,10 +153,10 @@ impl FileHeader {
                 Some("a `literal` or `delta` line should follow `GIT binary patch`")
             }
             HeaderStage::Binary { .. } => Some("the input ends inside a binary patch"),
-            HeaderStage::Any if self.lacks_mode => {
+            HeaderStage::AnyLine if self.lacks_mode => {
                 Some("a `new mode` line should follow the `old mode` line")
             }
-            HeaderStage::Any | HeaderStage::Block { is_first: false } | HeaderStage::End => None,
+            HeaderStage::AnyLine | HeaderStage::Block { is_first: false } | HeaderStage::End => None,
         }
     }
 
@@ -182,7 +182,7 @@ impl FileHeader {
     fn read_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_names = true;
-            self.old = parse_side_name(row, b"--- ")?;
+            self.old_name = parse_side_name(row, b"--- ")?;
             self.stage = HeaderStage::NewName;
         } else if text.starts_with(b"Binary files ") {
             self.is_binary = true;
@@ -277,7 +277,7 @@ const OF_A_MERGE: [&[u8]; 8] = [
 const REMERGED: &[u8] = b"remerge ";
 
 /// Ids of an empty file for both hash algorithms.
-const EMPTY: [&[u8]; 2] = [
+const EMPTY_FILE_IDS: [&[u8]; 2] = [
     b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
     b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 ];
@@ -289,7 +289,8 @@ fn compare_blob_ids(ids_and_mode: &[u8]) -> ContentDifference {
     let (old, new) = (ids.get(..dots).unwrap_or_default(), ids.get(dots + 2..).unwrap_or_default());
     let is_nothing = |id: &[u8]| {
         !id.is_empty()
-            && (id.iter().all(|byte| *byte == b'0') || EMPTY.iter().any(|empty| empty.starts_with(id)))
+            && (id.iter().all(|byte| *byte == b'0')
+                || EMPTY_FILE_IDS.iter().any(|empty| empty.starts_with(id)))
     };
     if old == new || is_nothing(old) && is_nothing(new) {
         ContentDifference::Nothing

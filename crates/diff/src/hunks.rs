@@ -9,7 +9,7 @@ use crate::input_line::trim_line_end;
 
 /// The number that git writes for a count of -1. Git writes counts that are one too low for a merge without
 /// context (`-U0`) if lines at the end of the file were removed.
-const ONE_TOO_FEW: u64 = u64::MAX;
+const COUNT_MINUS_ONE: u64 = u64::MAX;
 
 /// The range `START,COUNT` of one side in a hunk header.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
 impl HunkHeader<'_> {
     /// Converts the ranges of a merge to the convention of other diffs.
     fn normalize_merge_ranges(&mut self) {
-        let too_few = u64::from(self.new.count == ONE_TOO_FEW);
+        let too_few = u64::from(self.new.count == COUNT_MINUS_ONE);
         for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parents) {
             range.count = range.count.wrapping_add(too_few);
             // In a merge diff, an empty range gives the number of the line after it; other diffs give the
@@ -117,11 +117,11 @@ fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
 pub(crate) struct HunkReader {
     marks: usize,
     /// Number of lines of the old side that have not been read yet.
-    old: u64,
+    remaining_old: u64,
     other_parents: Vec<u64>,
-    new: u64,
+    remaining_new: u64,
     /// Number of unread lines that the previous hunk also shows.
-    shared: u64,
+    remaining_shared: u64,
     /// Number of consecutive unchanged lines read last.
     pub(crate) tail: u64,
     /// Number of added lines.
@@ -135,10 +135,10 @@ impl HunkReader {
     pub(crate) fn new(ranges: &HunkHeader<'_>, shared_lines: u64) -> Self {
         Self {
             marks: ranges.marks,
-            old: ranges.old.count,
+            remaining_old: ranges.old.count,
             other_parents: ranges.other_parents.iter().map(|other| other.count).collect(),
-            new: ranges.new.count,
-            shared: shared_lines,
+            remaining_new: ranges.new.count,
+            remaining_shared: shared_lines,
             tail: 0,
             added: 0,
             deleted: 0,
@@ -147,14 +147,18 @@ impl HunkReader {
 
     /// Returns true if all lines have been read.
     pub(crate) fn is_done(&self) -> bool {
-        self.old == 0 && self.new == 0 && self.other_parents.iter().all(|other| *other == 0)
+        self.remaining_old == 0
+            && self.remaining_new == 0
+            && self.other_parents.iter().all(|other| *other == 0)
     }
 
     /// Returns the number of missing lines as text.
     pub(crate) fn missing_lines_message(&self) -> String {
-        let old =
-            self.other_parents.iter().fold(self.old.to_string(), |old, other| format!("{old} and {other}"));
-        format!("{old} old and {} new lines", self.new)
+        let old = self
+            .other_parents
+            .iter()
+            .fold(self.remaining_old.to_string(), |old, other| format!("{old} and {other}"));
+        format!("{old} old and {} new lines", self.remaining_new)
     }
 
     /// Reads a line. The text "\ No newline at end of file" is not a line of its own; it describes the line
@@ -180,18 +184,19 @@ impl HunkReader {
         let (is_old, is_new) = (has(0), !is_lost);
         let others =
             self.other_parents.iter().enumerate().any(|(parent, left)| has(parent + 1) && *left == 0);
-        if is_old && self.old == 0 || is_new && self.new == 0 || others {
+        if is_old && self.remaining_old == 0 || is_new && self.remaining_new == 0 || others {
             return Err(format!(
                 "the hunk has other lines than its header says: {} should follow",
                 self.missing_lines_message()
             ));
         }
-        if self.shared > 0 && !(is_old && is_new) {
+        if self.remaining_shared > 0 && !(is_old && is_new) {
             return Err("the line changes, but the hunk before this one shows it unchanged".to_owned());
         }
-        self.shared = self.shared.saturating_sub(1);
+        self.remaining_shared = self.remaining_shared.saturating_sub(1);
         self.tail = if is_old && is_new { self.tail + 1 } else { 0 };
-        (self.old, self.new) = (self.old - u64::from(is_old), self.new - u64::from(is_new));
+        (self.remaining_old, self.remaining_new) =
+            (self.remaining_old - u64::from(is_old), self.remaining_new - u64::from(is_new));
         for (parent, left) in self.other_parents.iter_mut().enumerate() {
             *left -= u64::from(has(parent + 1));
         }

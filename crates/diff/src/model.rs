@@ -161,7 +161,7 @@ pub struct Hunk<'a> {
 impl<'a> Hunk<'a> {
     /// Returns the lines in order, with their numbers.
     pub fn lines(&self) -> HunkLines<'a> {
-        HunkLines { rest: self.body, marks: self.marks, old: self.old_start, new: self.new_start }
+        HunkLines { rest: self.body, marks: self.marks, old_line: self.old_start, new_line: self.new_start }
     }
 }
 
@@ -183,15 +183,15 @@ pub struct HunkLine<'a> {
     /// Presence of the line in the two files.
     pub kind: LineKind,
     /// Number (1-based) in the old file, unless the line was added.
-    pub old: Option<u32>,
+    pub old_line: Option<u32>,
     /// Number (1-based) in the new file, unless the line was removed.
-    pub new: Option<u32>,
+    pub new_line: Option<u32>,
     /// Bytes without the line feed. As in git, only a line feed ends a line. A carriage return before the
     /// line feed is part of the text, so changes of line ends are visible.
     pub text: &'a [u8],
     /// True if the line ends with a line feed in the file. Only the last line of a file may lack a line feed.
     /// The diff marks such a line explicitly, so the end of the diff input is not a sign of it.
-    pub ended: bool,
+    pub has_line_feed: bool,
 }
 
 /// The lines of a [`Hunk`].
@@ -199,8 +199,8 @@ pub struct HunkLine<'a> {
 pub struct HunkLines<'a> {
     rest: &'a [u8],
     marks: usize,
-    old: u32,
-    new: u32,
+    old_line: u32,
+    new_line: u32,
 }
 
 impl<'a> Iterator for HunkLines<'a> {
@@ -224,10 +224,15 @@ impl<'a> Iterator for HunkLines<'a> {
             };
             let (old, new) = (kind != LineKind::Added, kind != LineKind::Deleted);
             let ended = self.rest.first() != Some(&b'\\');
-            let line =
-                HunkLine { kind, old: old.then_some(self.old), new: new.then_some(self.new), text, ended };
-            self.old = self.old.saturating_add(u32::from(old));
-            self.new = self.new.saturating_add(u32::from(new));
+            let line = HunkLine {
+                kind,
+                old_line: old.then_some(self.old_line),
+                new_line: new.then_some(self.new_line),
+                text,
+                has_line_feed: ended,
+            };
+            self.old_line = self.old_line.saturating_add(u32::from(old));
+            self.new_line = self.new_line.saturating_add(u32::from(new));
             return Some(line);
         }
     }
@@ -246,14 +251,14 @@ pub(crate) fn split_first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// each other.
 pub fn added_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Added);
-    group_into_ranges(lines.filter_map(|line| line.new))
+    group_into_ranges(lines.filter_map(|line| line.new_line))
 }
 
 /// Returns the ranges of removed lines on the old side, 1-based and inclusive. They are sorted and do not
 /// touch each other.
 pub fn removed_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Deleted);
-    group_into_ranges(lines.filter_map(|line| line.old))
+    group_into_ranges(lines.filter_map(|line| line.old_line))
 }
 
 fn group_into_ranges(lines: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {

@@ -237,7 +237,7 @@ pub(crate) fn build_plain_file<H>(
     header: &FileHeader,
     position: InputPosition,
 ) -> Result<DiffEntry<H>, MalformedLine> {
-    let (path, old_path, status) = match (&header.old, &header.new) {
+    let (path, old_path, status) = match (&header.old_name, &header.new_name) {
         (None, None) => return Err(MalformedLine::new(position, "the file is `/dev/null` before and after")),
         (None, Some(new)) => (decode_path(name::strip_git_prefix(new)), None, FileStatus::Added),
         (Some(old), None) => (decode_path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
@@ -303,7 +303,7 @@ fn resolve_git_names(
         };
         return Ok(Some((decode_path(to), Some(decode_path(from)))));
     }
-    let (old, new) = (header.old.as_deref(), header.new.as_deref());
+    let (old, new) = (header.old_name.as_deref(), header.new_name.as_deref());
     let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
         // A new or deleted file has only one name in its `---` and `+++` lines. To find the prefix, both

@@ -39,7 +39,7 @@ impl From<LocatedHunk> for HunkSpan {
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<H> {
     /// Position of the next line.
-    next: InputPosition,
+    next_position: InputPosition,
     state: ScanState<H>,
     /// Mail whose message may not have ended.
     mail: Option<UnfinishedMail<DiffEntry<H>>>,
@@ -102,7 +102,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     /// Returns a scanner at the beginning of a diff.
     pub(crate) fn new() -> Self {
         Self {
-            next: InputPosition::START,
+            next_position: InputPosition::START,
             state: ScanState::Text,
             mail: None,
             ready_results: VecDeque::new(),
@@ -126,9 +126,9 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     /// Reads the next line. `text` is the beginning of the line, `len` its whole length, and `has_line_feed`
     /// is true if a line feed ends it.
     pub(crate) fn read_line(&mut self, text: &[u8], len: usize, has_line_feed: bool) {
-        let row = InputLine { text, position: self.next, len };
-        self.next.byte += len;
-        self.next.line += usize::from(has_line_feed);
+        let row = InputLine { text, position: self.next_position, len };
+        self.next_position.byte += len;
+        self.next_position.line += usize::from(has_line_feed);
         if let Some(mail) = &mut self.mail {
             match mail.classify_line(text) {
                 MessageEnd::Unknown => {}
@@ -262,7 +262,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 
     /// Ends a section before a line that does not belong to the section, or at the end of the input.
     fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
-        let at = next.map_or(self.next, |row| row.position);
+        let at = next.map_or(self.next_position, |row| row.position);
         self.state = match std::mem::take(&mut self.state) {
             ScanState::Text => ScanState::Text,
             ScanState::PlainHeader(names) => match names.build_file(next)? {

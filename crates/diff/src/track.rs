@@ -225,8 +225,8 @@ impl<'a> LineTracker<'a> {
         }
         let asked = u64::from(end - start) + 1;
         let whole = !best.edited && best.lines == asked && best.new_line_span() == asked;
-        let new: &SideFile<'_> = self.new.file(best.first.file)?;
-        let (first, last) = (new.line_number(best.first.new), new.line_number(best.last_new));
+        let new: &SideFile<'_> = self.new.file(best.first_line.file)?;
+        let (first, last) = (new.line_number(best.first_line.new), new.line_number(best.last_new));
         Some(tracked_range(line_status(whole, new.path == path && first == start), new.path, first, last))
     }
 }
@@ -265,7 +265,7 @@ struct MatchedLine {
 
 /// A block of matched lines in order.
 struct MatchedBlock {
-    first: MatchedLine,
+    first_line: MatchedLine,
     last_old: usize,
     last_new: usize,
     lines: u64,
@@ -277,8 +277,15 @@ struct MatchedBlock {
 impl MatchedBlock {
     fn new(line: &MatchedLine, edited: bool) -> Self {
         let first = MatchedLine { ..*line };
-        let mut place =
-            Self { first, last_old: 0, last_new: 0, lines: 0, score: 0, has_words: false, edited: false };
+        let mut place = Self {
+            first_line: first,
+            last_old: 0,
+            last_new: 0,
+            lines: 0,
+            score: 0,
+            has_words: false,
+            edited: false,
+        };
         place.add(line, edited);
         place
     }
@@ -287,7 +294,7 @@ impl MatchedBlock {
     fn can_extend_with(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
-        self.first.file == line.file && apart > 0 && apart <= were_apart.saturating_add(MAX_INSERTED)
+        self.first_line.file == line.file && apart > 0 && apart <= were_apart.saturating_add(MAX_INSERTED)
     }
 
     fn add(&mut self, line: &MatchedLine, edited: bool) {
@@ -300,6 +307,6 @@ impl MatchedBlock {
 
     /// Returns the number of new lines from the first to the last line of the block.
     fn new_line_span(&self) -> u64 {
-        (self.last_new as u64).saturating_sub(self.first.new as u64) + 1
+        (self.last_new as u64).saturating_sub(self.first_line.new as u64) + 1
     }
 }

@@ -39,7 +39,7 @@ pub struct AwsBehaviour {
     /// Time at which the next issued credentials expire.
     pub keys_expire_at: SystemTime,
     /// Roles that may not be assumed.
-    pub denied: Vec<String>,
+    pub denied_roles: Vec<String>,
     /// Status that every request gets instead of its normal response.
     pub status: Option<u16>,
     /// Time by which the clock of the services is ahead.
@@ -54,7 +54,7 @@ pub struct AwsBehaviour {
 
 /// The server. It stops with all its connections when this is dropped.
 pub struct FakeAws {
-    shared: Arc<Mutex<AwsServices>>,
+    services: Arc<Mutex<AwsServices>>,
     url: String,
     task: AbortHandle,
 }
@@ -90,7 +90,7 @@ impl FakeAws {
         let url = format!("http://{}", listener.local_addr()?);
         let behaviour = AwsBehaviour {
             keys_expire_at: SystemTime::now() + Duration::from_secs(3600),
-            denied: Vec::new(),
+            denied_roles: Vec::new(),
             status: None,
             clock_offset: SignedDuration::ZERO,
             is_silent: false,
@@ -101,7 +101,7 @@ impl FakeAws {
         let shared = Arc::new(Mutex::new(shared));
         let router = Router::new().fallback(handle_request).with_state(shared.clone());
         let task = tokio::spawn(server::serve_connections(listener, router)).abort_handle();
-        Ok(Self { shared, url, task })
+        Ok(Self { services: shared, url, task })
     }
 
     /// Returns the address of all services.
@@ -111,12 +111,12 @@ impl FakeAws {
 
     /// Changes the behaviour of all services.
     pub fn change_behaviour(&self, change: impl FnOnce(&mut AwsBehaviour)) {
-        change(&mut lock_services(&self.shared).behaviour);
+        change(&mut lock_services(&self.services).behaviour);
     }
 
     /// Returns all requests: method and path, and the action of STS.
     pub fn request_log(&self) -> Vec<String> {
-        lock_services(&self.shared).log.clone()
+        lock_services(&self.services).log.clone()
     }
 }
 
@@ -187,7 +187,7 @@ fn answer_sts<'a>(
     if let Err((status, code, message)) = allowed {
         return sts_error_response(status, code, &message);
     }
-    if behaviour.denied.iter().any(|denied| denied == role) {
+    if behaviour.denied_roles.iter().any(|denied| denied == role) {
         let message = format!("User is not authorized to perform: sts:{action} on resource: {role}");
         return sts_error_response(403, "AccessDenied", &message);
     }

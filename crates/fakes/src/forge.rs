@@ -164,7 +164,7 @@ impl FakeForge {
             breaker: Default::default(),
             events: 0,
             form,
-            used: 0,
+            request_count: 0,
             limit: None,
             creations: None,
             spent: (0, 0),

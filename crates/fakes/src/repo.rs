@@ -34,7 +34,7 @@ pub enum FakeGitError {
     },
     /// Git exited with an error.
     #[error("{operation} failed: {message}")]
-    Failed {
+    GitFailed {
         operation: String,
         /// Error output of git.
         message: String,
@@ -372,7 +372,7 @@ impl RepoBuilder {
 /// Returns the error of a process that has exited.
 fn process_gone_error() -> FakeGitError {
     let message = "it ended early; a fast_import_crash file in the repository says why".into();
-    FakeGitError::Failed { operation: "git fast-import".into(), message }
+    FakeGitError::GitFailed { operation: "git fast-import".into(), message }
 }
 
 impl Drop for RepoBuilder {
@@ -438,7 +438,7 @@ pub(crate) fn run_command(command: &mut Command) -> Result<Vec<u8>, FakeGitError
     if output.status.success() {
         Ok(output.stdout)
     } else {
-        Err(FakeGitError::Failed {
+        Err(FakeGitError::GitFailed {
             operation,
             message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         })
@@ -503,7 +503,7 @@ mod tests {
         (dir, repo)
     }
 
-    fn ask(repo: &RepoBuilder, args: &[&str]) -> String {
+    fn git_output(repo: &RepoBuilder, args: &[&str]) -> String {
         String::from_utf8_lossy(&run_command(git_command(repo.dir()).args(args)).unwrap())
             .trim_end()
             .to_owned()
@@ -529,14 +529,14 @@ mod tests {
         };
         let (_dir, repo, one, two) = make();
         assert_eq!(
-            ask(&repo, &["rev-parse", "refs/heads/main", "refs/pull/1/head", "main~1"]),
+            git_output(&repo, &["rev-parse", "refs/heads/main", "refs/pull/1/head", "main~1"]),
             format!("{two}\n{two}\n{one}")
         );
         assert_eq!(
-            ask(&repo, &["ls-tree", "-r", "--name-only", "-z", "main"]),
+            git_output(&repo, &["ls-tree", "-r", "--name-only", "-z", "main"]),
             "a/b.txt\0d\0link\0odd \"\\\n\u{fffd} name\0sub\0"
         );
-        ask(&repo, &["fsck", "--strict"]);
+        git_output(&repo, &["fsck", "--strict"]);
         let (_again, _, first, second) = make();
         assert_eq!((first, second), (one, two));
     }
@@ -555,11 +555,11 @@ mod tests {
         repo.delete_ref("refs/heads/x").unwrap();
         let four = repo.commit(&["refs/heads/y"], None, &CommitBuilder::new("Root").write("b", "4")).unwrap();
         assert_eq!(
-            ask(&repo, &["for-each-ref", "--format=%(refname) %(objectname)", "refs/heads"]),
+            git_output(&repo, &["for-each-ref", "--format=%(refname) %(objectname)", "refs/heads"]),
             format!("refs/heads/main {three}\nrefs/heads/y {four}")
         );
         assert_eq!(
-            ask(&repo, &["ls-tree", "--name-only", "refs/heads/y"]),
+            git_output(&repo, &["ls-tree", "--name-only", "refs/heads/y"]),
             "b",
             "a root commit has its own files only"
         );

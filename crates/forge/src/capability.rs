@@ -84,7 +84,7 @@ pub struct ForgeCapability {
     /// Maximum number of diff lines in one response; 0 where the limit is not published.
     pub diff_lines: usize,
     /// Consequence of a delivery that is rejected. Read by the ingress while the kill switch is on.
-    pub refused: RefusalConsequence,
+    pub refusal_consequence: RefusalConsequence,
     /// Time for which a new comment may stay invisible if the response to its creation was lost. Operators
     /// can configure another time.
     pub settle: TimeSpan,
@@ -203,7 +203,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     files: 3_000,
     diff_files: 300,
     diff_lines: 20_000,
-    refused: RefusalConsequence::DeliveryLost,
+    refusal_consequence: RefusalConsequence::DeliveryLost,
     settle: TimeSpan::seconds(30),
 };
 
@@ -241,7 +241,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
-    refused: RefusalConsequence::DeliveryLost,
+    refusal_consequence: RefusalConsequence::DeliveryLost,
     settle: TimeSpan::seconds(30),
 };
 
@@ -279,7 +279,7 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     files: 0,
     diff_files: 0,
     diff_lines: 0,
-    refused: RefusalConsequence::HookSuspended,
+    refusal_consequence: RefusalConsequence::HookSuspended,
     settle: TimeSpan::seconds(30),
 };
 
@@ -298,7 +298,7 @@ pub const BITBUCKET_DC_OLD: ForgeCapability =
     ForgeCapability { name: "Bitbucket Data Center before 8.18", drafts: false, ..BITBUCKET_DC_8_18 };
 
 /// The rows of all forges and versions.
-pub const ALL: &[ForgeCapability] =
+pub const CAPABILITY_TABLE: &[ForgeCapability] =
     &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
 
 /// Returns the row of a kind of forge, for its newest version.

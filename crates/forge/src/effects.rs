@@ -81,7 +81,7 @@ impl From<ForgeError> for EffectError {
 
 /// The state of an effect before it is made.
 enum EffectPresence {
-    There(EffectOutcome),
+    Present(EffectOutcome),
     Missing(MissingEffect),
 }
 
@@ -106,7 +106,7 @@ enum EffectPartState {
     InFuture,
     /// The write was begun, and so much time has passed that the forge would show it. `lost` counts the lost
     /// responses.
-    Overdue { lost: u32 },
+    Overdue { lost_responses: u32 },
 }
 
 impl EffectExecutor<'_> {
@@ -135,7 +135,7 @@ impl EffectExecutor<'_> {
             }
             let MissingEffect { permit, entries: known, lost_responses } =
                 match self.check_presence(&intended, || self.forge.find_effect(&effect)).await? {
-                    EffectPresence::There(performed) => return Ok(performed),
+                    EffectPresence::Present(performed) => return Ok(performed),
                     EffectPresence::Missing(missing) => missing,
                 };
             if let Some(other) = effect.fallback().filter(|_| lost_responses >= MAX_LOST) {
@@ -190,7 +190,7 @@ impl EffectExecutor<'_> {
             return Ok(None);
         }
         match self.check_presence(&intended, || self.forge.find_effect(effect)).await? {
-            EffectPresence::There(performed) => Ok(Some(performed)),
+            EffectPresence::Present(performed) => Ok(Some(performed)),
             EffectPresence::Missing(MissingEffect { entries, .. }) => {
                 let ends = vec![None; entries.len()];
                 self.record_part_states(&intended, entries, ends).await.map(|()| None)
@@ -209,9 +209,9 @@ impl EffectExecutor<'_> {
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
         for (topic, entry) in self.log.open_effects(&self.writer).await? {
             let Some(item) = CommentSubject::from_topic(&topic) else { continue };
-            pending.push(UnconfirmedComment { subject: item, at: entry.at.min(now) });
-            if entry.at > now {
-                let new = Some(EffectEntry { at: now, ..entry.clone() });
+            pending.push(UnconfirmedComment { subject: item, last_attempt_at: entry.last_event_at.min(now) });
+            if entry.last_event_at > now {
+                let new = Some(EffectEntry { last_event_at: now, ..entry.clone() });
                 ahead.push(EffectEntryChange { topic, expected: Some(entry), new });
             }
         }
@@ -239,31 +239,33 @@ impl EffectExecutor<'_> {
         // The forge is not searched, because the push itself checks the current commit of the branch.
         let MissingEffect { permit, entries: known, lost_responses } =
             match self.check_presence(&intended, || std::future::ready(Ok(None))).await? {
-                EffectPresence::There(_) => return Ok(PushOutcome::Done),
+                EffectPresence::Present(_) => return Ok(PushOutcome::Pushed),
                 EffectPresence::Missing(missing) => missing,
             };
         let entries = self.record_intent(&intended, known, lost_responses).await?;
         let span = self.watch.begin_push();
         let pushed = if self.watch.dry_run {
-            Ok(PushOutcome::Done)
+            Ok(PushOutcome::Pushed)
         } else {
             commit.push(remote, branch, expected, &permit).await
         };
         match (&span, &pushed) {
-            (Some(span), Ok(PushOutcome::Moved { .. })) => span.record_failure("the branch has moved"),
-            (Some(span), Ok(PushOutcome::Refused { .. })) => span.record_failure(
+            (Some(span), Ok(PushOutcome::BranchMoved { .. })) => span.record_failure("the branch has moved"),
+            (Some(span), Ok(PushOutcome::RemoteRefused { .. })) => span.record_failure(
                 "the forge refused the \
                 push",
             ),
             (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the gate is shut"),
             (Some(span), Err(error)) => span.record_failure(&error.to_string()),
-            (Some(_), Ok(PushOutcome::Done)) | (None, _) => {}
+            (Some(_), Ok(PushOutcome::Pushed)) | (None, _) => {}
         }
         drop(span);
         let end = match &pushed {
-            Ok(PushOutcome::Done) => Some(EffectEntryState::Done { comment: None }),
-            Ok(PushOutcome::Moved { .. } | PushOutcome::Refused { .. } | PushOutcome::Halted(_)) => None,
-            Err(_) => Some(EffectEntryState::Open { lost: lost_responses.saturating_add(1) }),
+            Ok(PushOutcome::Pushed) => Some(EffectEntryState::Done { comment: None }),
+            Ok(
+                PushOutcome::BranchMoved { .. } | PushOutcome::RemoteRefused { .. } | PushOutcome::Halted(_),
+            ) => None,
+            Err(_) => Some(EffectEntryState::Open { lost_responses: lost_responses.saturating_add(1) }),
         };
         self.record_part_states(&intended, entries, vec![end]).await?;
         Ok(pushed?)
@@ -292,12 +294,16 @@ impl EffectExecutor<'_> {
                 EffectPartState::JustWritten(comment) => made.push((part, comment)),
                 EffectPartState::Settling(shown) => until = until.max(Some(shown)),
                 EffectPartState::InFuture => is_ahead = true,
-                EffectPartState::Overdue { lost: lost_responses } => begun = begun.max(Some(lost_responses)),
+                EffectPartState::Overdue { lost_responses: lost_responses } => {
+                    begun = begun.max(Some(lost_responses))
+                }
             }
         }
         if is_ahead {
             let dated = |entry: &Option<EffectEntry>| {
-                entry.clone().map(|entry| EffectEntry { at: entry.at.min(now), ..entry })
+                entry
+                    .clone()
+                    .map(|entry| EffectEntry { last_event_at: entry.last_event_at.min(now), ..entry })
             };
             let dated = entries.iter().map(dated).collect();
             self.replace(intended, entries, dated).await?;
@@ -307,16 +313,17 @@ impl EffectExecutor<'_> {
             return settling(until);
         }
         if !made.is_empty() {
-            let shown = entries.iter().flatten().map(|entry| entry.at + settle).max().unwrap_or(now);
+            let shown =
+                entries.iter().flatten().map(|entry| entry.last_event_at + settle).max().unwrap_or(now);
             if made.len() < intended.parts.len() {
                 return settling(shown);
             }
             if intended.kind.needs_assigned_number() {
                 return observe()
                     .await?
-                    .map_or_else(|| settling(shown), |found| Ok(EffectPresence::There(found)));
+                    .map_or_else(|| settling(shown), |found| Ok(EffectPresence::Present(found)));
             }
-            return Ok(EffectPresence::There(outcome_from_parts(made)));
+            return Ok(EffectPresence::Present(outcome_from_parts(made)));
         }
         let Some(lost_responses) = begun else {
             return Ok(EffectPresence::Missing(MissingEffect { permit, entries, lost_responses: 0 }));
@@ -333,7 +340,7 @@ impl EffectExecutor<'_> {
         let end = EffectEntryState::Done { comment: found.comment().cloned() };
         let ends = vec![Some(end); entries.len()];
         self.record_part_states(intended, entries, ends).await?;
-        Ok(EffectPresence::There(found))
+        Ok(EffectPresence::Present(found))
     }
 
     /// Returns the recorded entries of the effect's parts.
@@ -356,7 +363,11 @@ impl EffectExecutor<'_> {
         let now = self.clock.now();
         let open = |part: &IntentPart| {
             let content = part.content.clone();
-            Some(EffectEntry { content, at: now, state: EffectEntryState::Open { lost: lost_responses } })
+            Some(EffectEntry {
+                content,
+                last_event_at: now,
+                state: EffectEntryState::Open { lost_responses: lost_responses },
+            })
         };
         let new: Vec<Option<EffectEntry>> = intended.parts.iter().map(open).collect();
         if self.replace(intended, expected_entries, new.clone()).await? {
@@ -385,10 +396,10 @@ impl EffectExecutor<'_> {
             Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
                 if intended.kind.takes_several_calls() =>
             {
-                every(Some(EffectEntryState::Open { lost: lost_responses.saturating_sub(1) }))
+                every(Some(EffectEntryState::Open { lost_responses: lost_responses.saturating_sub(1) }))
             }
             Err(error) if error.has_no_effect() => every(None),
-            Err(_) => every(Some(EffectEntryState::Open { lost: lost_responses })),
+            Err(_) => every(Some(EffectEntryState::Open { lost_responses: lost_responses })),
         };
         self.record_part_states(intended, entries, ends).await?;
         let is_last = lost_responses >= MAX_LOST && intended.kind.fallback().is_none();
@@ -406,8 +417,9 @@ impl EffectExecutor<'_> {
     ) -> Result<(), EffectError> {
         let at = self.clock.now();
         let new = intended.parts.iter().zip(ends);
-        let new =
-            new.map(|(part, end)| end.map(|state| EffectEntry { content: part.content.clone(), at, state }));
+        let new = new.map(|(part, end)| {
+            end.map(|state| EffectEntry { content: part.content.clone(), last_event_at: at, state })
+        });
         self.replace(intended, expected_entries, new.collect()).await.map(drop)
     }
 
@@ -435,11 +447,11 @@ fn part_state(
 ) -> EffectPartState {
     let Some(entry) = entry else { return EffectPartState::NoRecentEntry };
     // A clock was ahead when the entry was recorded, so the delay begins now.
-    if entry.at > now && settle > TimeSpan(0) {
+    if entry.last_event_at > now && settle > TimeSpan(0) {
         return EffectPartState::InFuture;
     }
-    let shown = entry.at + settle;
-    let is_recent = entry.at <= now && now < shown;
+    let shown = entry.last_event_at + settle;
+    let is_recent = entry.last_event_at <= now && now < shown;
     match &entry.state {
         // Lists may not yet show a write that was just made.
         EffectEntryState::Done { comment } if is_recent => {
@@ -452,7 +464,7 @@ fn part_state(
         }
         EffectEntryState::Done { .. } => EffectPartState::NoRecentEntry,
         EffectEntryState::Open { .. } if is_recent => EffectPartState::Settling(shown),
-        EffectEntryState::Open { lost } => EffectPartState::Overdue { lost: *lost },
+        EffectEntryState::Open { lost_responses: lost } => EffectPartState::Overdue { lost_responses: *lost },
     }
 }
 
@@ -468,7 +480,7 @@ fn outcome_from_parts(created_parts: Vec<(&IntentPart, Option<CommentId>)>) -> E
     created_parts
         .into_iter()
         .find_map(|(_, comment)| comment)
-        .map_or(EffectOutcome::Done, EffectOutcome::Comment)
+        .map_or(EffectOutcome::Applied, EffectOutcome::Comment)
 }
 
 /// Converts an error of the forge. With `is_last` no further try is made after a lost response.
@@ -487,9 +499,10 @@ fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
 /// lost.
 fn convert_store_error(intended: &EffectIntent, error: StoreError) -> EffectError {
     match error {
-        StoreError::Fenced { last, .. } => {
-            EffectError::Halted(GateHalt::before_write(&intended.description, HaltReason::LeaseLost { last }))
-        }
+        StoreError::Fenced { greatest_token: last, .. } => EffectError::Halted(GateHalt::before_write(
+            &intended.description,
+            HaltReason::LeaseLost { greatest_token: last },
+        )),
         error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => EffectError::Store(error),
     }
 }

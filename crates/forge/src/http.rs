@@ -94,7 +94,7 @@ pub(crate) enum RetrySafety {
     /// A repetition has the same result as one call.
     Harmless,
     /// Each repetition creates another object.
-    Never,
+    Unsafe,
 }
 
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl ForgeRequest {
 
     /// Builds a call that creates something each time it is sent.
     pub(crate) fn create(purpose: impl Into<String>, url: Url, body: Value) -> Self {
-        let (method, retry_safety) = (Method::POST, RetrySafety::Never);
+        let (method, retry_safety) = (Method::POST, RetrySafety::Unsafe);
         Self {
             purpose: purpose.into(),
             method,
@@ -373,7 +373,7 @@ impl ForgeHttpClient {
                 }
                 Err(refusal) => refusal,
             };
-            if !refusal.is_temporary || call.retry_safety == RetrySafety::Never || retries == MAX_RETRIES {
+            if !refusal.is_temporary || call.retry_safety == RetrySafety::Unsafe || retries == MAX_RETRIES {
                 return Err(refusal.error);
             }
             before = Some(refusal.error);

@@ -23,7 +23,7 @@ struct ListingPage<T> {
     url: Url,
     etag: Option<HeaderValue>,
     items: Vec<T>,
-    next: Option<Url>,
+    next_url: Option<Url>,
 }
 
 impl<T> Default for CachedListing<T> {
@@ -50,7 +50,7 @@ impl<T> CachedListing<T> {
 
     /// Replaces the cache by these parts, each read from its own address.
     pub(crate) fn replace_parts(&mut self, parts: Vec<(Url, Vec<T>)>, complete: bool) {
-        let page = |(url, items): (Url, Vec<T>)| ListingPage { url, etag: None, items, next: None };
+        let page = |(url, items): (Url, Vec<T>)| ListingPage { url, etag: None, items, next_url: None };
         self.pages = parts.into_iter().map(page).collect();
         (self.complete, self.in_order) = (complete, false);
     }
@@ -126,9 +126,12 @@ impl<T> CachedListing<T> {
                 *calls += 1;
             } else {
                 let (etag, (items, next)) = (answer.etag(), read(&answer)?);
-                self.pages.splice(at..self.pages.len().min(at + 1), [ListingPage { url, etag, items, next }]);
+                self.pages.splice(
+                    at..self.pages.len().min(at + 1),
+                    [ListingPage { url, etag, items, next_url: next }],
+                );
             }
-            match self.pages.get(at).and_then(|page| page.next.clone()) {
+            match self.pages.get(at).and_then(|page| page.next_url.clone()) {
                 Some(next) => (url, at) = (next, at + 1),
                 None => {
                     self.pages.truncate(at + 1);

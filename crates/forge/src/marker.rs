@@ -104,7 +104,7 @@ pub enum MarkerMatch {
     },
     /// A line that begins like a marker but was not written by us for this pull request.
     Forged,
-    None,
+    NoMarker,
 }
 
 // Only key ids are shown, because the keys are secrets.
@@ -207,7 +207,7 @@ impl MarkerKeys {
         let comment = normalize_text(comment);
         let (body, line) = comment.rsplit_once('\n').unwrap_or(("", &comment));
         if !is_marker(line) {
-            return MarkerMatch::None;
+            return MarkerMatch::NoMarker;
         }
         let Some(parts) = MarkerParts::read(&ITEMS, line) else {
             return MarkerMatch::Forged;

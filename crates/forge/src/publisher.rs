@@ -49,7 +49,7 @@ pub enum PublishError {
     Forge(#[from] ForgeError),
     /// The head has changed since the review, so the review's comments have no valid place.
     #[error("the head has moved on")]
-    Moved,
+    HeadChanged,
     /// The gate is closed: nothing was written after it closed.
     #[error(transparent)]
     Halted(#[from] GateHalt),
@@ -89,7 +89,7 @@ pub struct CommentPublisher<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CreationOutcome {
     /// Every comment is known to exist.
-    All,
+    Complete,
     /// The forge rejected a call, so a new plan is needed: a row was moved to a less precise place, or the
     /// login lacks the permission.
     Replan,
@@ -122,7 +122,7 @@ fn deleted_comment(step: &PublishStep) -> Option<&CommentId> {
 
 /// Moves a row to the summary if the row has no comment.
 fn list_in_summary(row: &mut DesiredComment) {
-    if let (None, Some((kind, _))) = (&row.comment, &mut row.place) {
+    if let (None, Some((kind, _))) = (&row.comment, &mut row.location) {
         *kind = AnchorKind::Summary;
     }
 }
@@ -203,15 +203,15 @@ impl CommentPublisher<'_> {
             let applied = self.apply_all(&rows, steps, &mut placed).await;
             let kept = if placed.checks_head { self.record_placed(placed).await } else { Ok(()) };
             let created = match (applied, kept) {
-                (_, Err(ReconcileStopReason::Failed(PublishError::Moved))) => {
-                    return Err(PublishError::Moved.into());
+                (_, Err(ReconcileStopReason::Failed(PublishError::HeadChanged))) => {
+                    return Err(PublishError::HeadChanged.into());
                 }
                 (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
                 (Ok(created), Ok(())) => created,
             };
             self.forget_retracted(&rows, &observed, &deleted).await?;
             match created {
-                CreationOutcome::All => {}
+                CreationOutcome::Complete => {}
                 CreationOutcome::Partial => {
                     let until = self.effects.clock.now() + self.forge.publish_limits().settle_delay;
                     return Ok(ReconcileOutcome::Settling { until });
@@ -257,7 +257,7 @@ impl CommentPublisher<'_> {
         steps: Vec<PublishStep>,
         placed: &mut RoundComments,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
-        let mut created = CreationOutcome::All;
+        let mut created = CreationOutcome::Complete;
         for step in steps {
             created = created.max(self.apply(rows, step, placed).await?);
         }
@@ -293,7 +293,7 @@ impl CommentPublisher<'_> {
                 return self.create_review(rows, items, placed).await;
             }
             PublishStep::CreateFileComment { subject: item } => {
-                let Some(comment) = self.draft(rows, &item) else { return Ok(CreationOutcome::All) };
+                let Some(comment) = self.draft(rows, &item) else { return Ok(CreationOutcome::Complete) };
                 let effect = Effect::FileFinding { commit: self.head.clone(), comment };
                 let items = [item];
                 return match self.create_comments(&effect, &items, Some(placed)).await {
@@ -304,7 +304,7 @@ impl CommentPublisher<'_> {
                 };
             }
         }
-        Ok(CreationOutcome::All)
+        Ok(CreationOutcome::Complete)
     }
 
     /// Posts inline comments in one call. If the forge rejects the call, the comments are posted in halves
@@ -316,8 +316,8 @@ impl CommentPublisher<'_> {
         placed: &mut RoundComments,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         let mut bisection = Bisection::new(items);
-        let mut outcome = CreationOutcome::All;
-        while let Some(batch) = bisection.next() {
+        let mut outcome = CreationOutcome::Complete;
+        while let Some(batch) = bisection.next_batch() {
             let comments: Vec<InlineDraft> =
                 batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
             let effect = Effect::Findings { commit: self.head.clone(), comments };
@@ -337,15 +337,19 @@ impl CommentPublisher<'_> {
     /// Returns the comment for a row; `None` for a row without a place.
     fn draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.subject == *item)?;
-        let (_, place) = row.place.clone()?;
-        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.publish_limits()) })
+        let (_, place) = row.location.clone()?;
+        Some(InlineDraft {
+            location: place,
+            item: item.clone(),
+            body: row.new_body(&self.forge.publish_limits()),
+        })
     }
 
     /// Fails with [`PublishError::Moved`] if the head has changed, because places on an old head are not
     /// valid on the new head.
     async fn same_head(&self) -> Result<(), ReconcileStopReason> {
         let head = self.forge.pull_request().await?.revision.head;
-        if head == *self.head { Ok(()) } else { Err(PublishError::Moved.into()) }
+        if head == *self.head { Ok(()) } else { Err(PublishError::HeadChanged.into()) }
     }
 
     /// Moves these items to a less precise place, unless the head has changed.
@@ -376,7 +380,7 @@ impl CommentPublisher<'_> {
             Some(placed) => placed.comments.extend(made),
             None => self.record_comments(&made).await?,
         }
-        Ok(if all { CreationOutcome::All } else { CreationOutcome::Partial })
+        Ok(if all { CreationOutcome::Complete } else { CreationOutcome::Partial })
     }
 
     /// Records the placed comments if the head has stayed the same. If the head has changed, the comments may
@@ -387,7 +391,7 @@ impl CommentPublisher<'_> {
             Ok(()) => return self.record_comments(&placed.comments).await,
             Err(moved) => moved,
         };
-        if matches!(moved, ReconcileStopReason::Failed(PublishError::Moved)) {
+        if matches!(moved, ReconcileStopReason::Failed(PublishError::HeadChanged)) {
             for (item, comment) in placed.comments {
                 self.perform_change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
@@ -407,9 +411,9 @@ impl CommentPublisher<'_> {
     async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStopReason> {
         let was_known = self.effects.denial_reason(effect.kind()).is_some();
         match self.perform_change(effect).await {
-            Ok(()) => Ok(CreationOutcome::All),
+            Ok(()) => Ok(CreationOutcome::Complete),
             Err(error) if self.is_denied(&error, effect.kind()) => {
-                Ok(if was_known { CreationOutcome::All } else { CreationOutcome::Replan })
+                Ok(if was_known { CreationOutcome::Complete } else { CreationOutcome::Replan })
             }
             Err(error) => Err(error),
         }

@@ -85,15 +85,15 @@ pub(crate) struct ScriptedHttpReply {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReplyKind {
-    Whole,
+    Complete,
     BrokenOff,
     HangUp,
-    Never,
+    NoReply,
 }
 
 impl ScriptedHttpReply {
     pub(crate) fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), kind: ReplyKind::Whole, always: false }
+        Self { status, headers: Vec::new(), body: body.into(), kind: ReplyKind::Complete, always: false }
     }
 
     /// Sends no response and closes the connection.
@@ -103,7 +103,7 @@ impl ScriptedHttpReply {
 
     /// Sends no response and keeps the connection open.
     pub(crate) fn no_response() -> Self {
-        Self { kind: ReplyKind::Never, ..Self::new(200, "") }
+        Self { kind: ReplyKind::NoReply, ..Self::new(200, "") }
     }
 
     /// Closes the connection in the middle of the body.
@@ -219,8 +219,8 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std:
         }
         match reply.kind {
             ReplyKind::HangUp => return Ok(()),
-            ReplyKind::Never => std::future::pending().await,
-            ReplyKind::Whole | ReplyKind::BrokenOff => {
+            ReplyKind::NoReply => std::future::pending().await,
+            ReplyKind::Complete | ReplyKind::BrokenOff => {
                 // The response is sent in one write, because a second small write would wait for the
                 // acknowledgement of the first.
                 stream.write_all(&[head.as_bytes(), b"\r\n", &reply.body].concat()).await?;

@@ -95,5 +95,5 @@ pub(crate) fn dry_outcome(effect: &Effect) -> EffectOutcome {
     let parts = effect.intent().parts;
     let comments: Vec<_> =
         parts.iter().filter_map(|part| CommentSubject::from_topic(&part.topic)).map(comment).collect();
-    if comments.is_empty() { EffectOutcome::Done } else { EffectOutcome::Comments(comments) }
+    if comments.is_empty() { EffectOutcome::Applied } else { EffectOutcome::Comments(comments) }
 }

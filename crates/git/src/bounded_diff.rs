@@ -121,8 +121,9 @@ impl IsolatedGitDir {
     /// Returns the diff between two commits or trees.
     pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let sides = |call: GitCommand| call.arg(base.as_str()).arg(head.as_str()).arg("--");
-        let WorktreeDiff { diff, skipped, .. } = self.diff_sides(&self.object_store(), sides).await?;
-        Ok(CommitDiff { diff, skipped })
+        let WorktreeDiff { diff, skipped_files: skipped, .. } =
+            self.diff_sides(&self.object_store(), sides).await?;
+        Ok(CommitDiff { diff, skipped_files: skipped })
     }
 
     /// Returns the diff between the two sides that `sides` adds to a call; `store` has their objects. The
@@ -176,7 +177,12 @@ impl IsolatedGitDir {
                     };
                     skipped.extend(texts.iter().map(gap));
                     skipped.sort_by(|a, b| a.path.cmp(&b.path));
-                    return Ok(WorktreeDiff { diff, skipped, large, unseen: vec![] });
+                    return Ok(WorktreeDiff {
+                        diff,
+                        skipped_files: skipped,
+                        large_new_files: large,
+                        unseen: vec![],
+                    });
                 }
             }
         }

@@ -23,7 +23,7 @@ impl IsolatedGitDir {
         let ((_, before_head), (base, head)) = (old_range, new_range);
         if merge_base(self.command("merge-base"), before_head, head).await?.as_ref() == Some(before_head) {
             let new = self.commits_excluding(&[base, before_head], head).await?;
-            return Ok((new.len() <= MAX_COMMITS).then_some(BranchHistory::Grown { new }));
+            return Ok((new.len() <= MAX_COMMITS).then_some(BranchHistory::Grown { new_commits: new }));
         }
         for (base, head) in [old_range, new_range] {
             if self.commits_excluding(&[base], head).await?.len() > MAX_COMMITS {
@@ -49,7 +49,12 @@ impl IsolatedGitDir {
             }
         }
         let (new, changed, same, gone) = rewritten;
-        Ok(Some(BranchHistory::Rewritten { new, changed, same, gone }))
+        Ok(Some(BranchHistory::Rewritten {
+            new_commits: new,
+            changed_commits: changed,
+            unchanged_count: same,
+            removed_count: gone,
+        }))
     }
 
     /// Returns the commits of `head` that are in none of `excluded`, newest first, without merges. It returns

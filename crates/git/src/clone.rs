@@ -24,7 +24,7 @@ const CONFIG: &[u8] = b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\
 pub struct CheckoutIndex {
     bytes: Vec<u8>,
     /// Time of the index. Git does not rely on the times of files that were written at or after this time.
-    at: SystemTime,
+    modified_at: SystemTime,
 }
 
 impl CheckoutIndex {
@@ -34,7 +34,7 @@ impl CheckoutIndex {
         let read = || {
             let (mut file, mut bytes) = (File::open(index)?, Vec::new());
             file.read_to_end(&mut bytes)?;
-            Ok(Self { bytes, at: file.metadata()?.modified()? })
+            Ok(Self { bytes, modified_at: file.metadata()?.modified()? })
         };
         read().map_err(|source| GitError::Io { failure: "cannot read", path: index.to_owned(), source })
     }
@@ -42,7 +42,8 @@ impl CheckoutIndex {
     /// Writes the index with its original time into another git folder.
     pub(crate) fn write_to(&self, index: &Path) -> Result<(), GitError> {
         write_file(index, &self.bytes)?;
-        let aged = File::options().write(true).open(index).and_then(|file| file.set_modified(self.at));
+        let aged =
+            File::options().write(true).open(index).and_then(|file| file.set_modified(self.modified_at));
         aged.map_err(|source| GitError::Io { failure: "cannot write", path: index.to_owned(), source })
     }
 }

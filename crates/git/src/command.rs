@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::secret::SecretString;
 
 use crate::options::{MAX_MESSAGE_CHARS, MAX_STDERR_BYTES, MIN_VERSION};
-use crate::search_path::NOT_FOUND;
+use crate::search_path::PROGRAM_NOT_FOUND_MESSAGE;
 use crate::{GitError, GitLimits, GitOptions, PrivateFolder, SearchPath, private};
 
 /// Variables of every call. The child process gets only these variables, `PATH`, `HOME`, and the variables of
@@ -125,7 +125,7 @@ impl Git {
                 let _ = git.inner.version.set(found);
                 Ok(git)
             }
-            Some(_) | None => Err(GitError::TooOld { found: clean_message(&version_output, None) }),
+            Some(_) | None => Err(GitError::TooOld { found_version: clean_message(&version_output, None) }),
         }
     }
 
@@ -194,7 +194,7 @@ fn find_program(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitErr
     if program.components().count() > 1 || program.is_absolute() {
         return std::fs::canonicalize(program).map_err(no_git);
     }
-    let missing = || no_git(std::io::Error::new(std::io::ErrorKind::NotFound, NOT_FOUND));
+    let missing = || no_git(std::io::Error::new(std::io::ErrorKind::NotFound, PROGRAM_NOT_FOUND_MESSAGE));
     programs.find(program).ok_or_else(missing)
 }
 
@@ -419,7 +419,7 @@ impl GitOutput {
         if OUT_OF_MEMORY.iter().any(|words| message.contains(words)) {
             return GitError::OutOfMemory { call: name, mib: self.memory >> 20, message };
         }
-        GitError::Failed { call: name, message }
+        GitError::CommandFailed { call: name, message }
     }
 }
 
@@ -458,7 +458,9 @@ impl GitProcess {
             self.group = None;
             Ok((done, status, clean_message(&error_tail, self.secret.as_ref())))
         };
-        tokio::time::timeout(after, whole).await.unwrap_or(Err(GitError::TimedOut { call: name, after }))
+        tokio::time::timeout(after, whole)
+            .await
+            .unwrap_or(Err(GitError::TimedOut { call: name, time_limit: after }))
     }
 }
 
@@ -482,14 +484,14 @@ async fn write_input(stdin: Option<ChildStdin>, input: Vec<u8>) {
 
 /// Reason for which the output could not be read.
 enum OutputReadError {
-    Failed(std::io::Error),
+    Io(std::io::Error),
     TooLarge,
 }
 
 impl OutputReadError {
     fn into_error(self, call: &'static str, limit: usize) -> GitError {
         match self {
-            Self::Failed(source) => {
+            Self::Io(source) => {
                 GitError::Io { failure: "cannot read the answer of", path: PathBuf::from("git"), source }
             }
             Self::TooLarge => GitError::TooLarge { call, limit },
@@ -504,7 +506,7 @@ async fn read_bounded(
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
         let most = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
-        stream.take(most).read_to_end(&mut bytes).await.map_err(OutputReadError::Failed)?;
+        stream.take(most).read_to_end(&mut bytes).await.map_err(OutputReadError::Io)?;
     }
     if bytes.len() > max_bytes { Err(OutputReadError::TooLarge) } else { Ok(bytes) }
 }

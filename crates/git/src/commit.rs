@@ -39,7 +39,7 @@ pub struct NewCommit {
     /// Committer, which is this service.
     pub committer: GitIdentity,
     /// Time of authoring and committing, used in whole seconds.
-    pub at: UnixMillis,
+    pub commit_time: UnixMillis,
 }
 
 /// Kind of difference of a path.
@@ -79,7 +79,7 @@ pub struct UnpushedCommit {
 /// Result of merging two commits.
 #[derive(Debug)]
 pub enum MergeOutcome {
-    Made(UnpushedCommit),
+    Merged(UnpushedCommit),
     /// Files with conflicting changes to the same lines.
     Conflicts(Vec<RepoPath>),
 }
@@ -179,7 +179,7 @@ impl Mirror {
     pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<MergeOutcome, GitError> {
         let found = self.isolated_dir().git().version();
         if found < MIN_VERSION_TO_MERGE {
-            return Err(GitError::TooOldToMerge { found });
+            return Err(GitError::TooOldToMerge { found_version: found });
         }
         let StagedChanges { view, folder, parent, .. } = self.prepare_staging(into)?;
         let call = view.command("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
@@ -195,7 +195,7 @@ impl Mirror {
         let call = view.command("commit-tree").args(["--no-gpg-sign", "-p", parent.as_str()]);
         let call = call.args(["-p", other.as_str(), "-F", "-"]).arg(tree.as_str());
         let sha = create_commit(with_identity(call, new), new).await?;
-        Ok(MergeOutcome::Made(UnpushedCommit {
+        Ok(MergeOutcome::Merged(UnpushedCommit {
             view,
             _folder: Some(folder),
             sha,
@@ -223,7 +223,7 @@ impl Mirror {
 
 /// Returns the repository inside a folder that git rejects because it has no commit.
 fn repository_without_commit(error: &GitError) -> Option<RepoPath> {
-    let GitError::Failed { call: "add", message } = error else { return None };
+    let GitError::CommandFailed { call: "add", message } = error else { return None };
     let (path, _) = message.split_once("error: '")?.1.split_once("/' does not have a commit checked out")?;
     Some(RepoPath::from_text(path))
 }
@@ -346,7 +346,7 @@ async fn create_commit(call: GitCommand, new: &NewCommit) -> Result<Sha, GitErro
 
 /// Sets author, committer and date.
 fn with_identity(call: GitCommand, new: &NewCommit) -> GitCommand {
-    let date = format!("@{} +0000", new.at.0.div_euclid(1000));
+    let date = format!("@{} +0000", new.commit_time.0.div_euclid(1000));
     let call = call.env("GIT_AUTHOR_NAME", &new.author.name).env("GIT_AUTHOR_EMAIL", &new.author.email);
     let call =
         call.env("GIT_COMMITTER_NAME", &new.committer.name).env("GIT_COMMITTER_EMAIL", &new.committer.email);

@@ -19,15 +19,15 @@ pub enum GitError {
         source: std::io::Error,
     },
     /// The program is older than required, or is not git.
-    #[error("git is too old: `git --version` says `{found}`, {}.{} is needed", MIN_VERSION.0, MIN_VERSION.1)]
+    #[error("git is too old: `git --version` says `{found_version}`, {}.{} is needed", MIN_VERSION.0, MIN_VERSION.1)]
     TooOld {
         /// Output of `git --version`, cut and cleaned.
-        found: String,
+        found_version: String,
     },
     /// The program is too old to merge two commits.
-    #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found.0, found.1,
+    #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found_version.0, found_version.1,
         MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
-    TooOldToMerge { found: (u32, u32) },
+    TooOldToMerge { found_version: (u32, u32) },
     /// A file or folder of our own could not be read or written.
     #[error("{failure} {}: {source}", path.display())]
     Io {
@@ -38,8 +38,8 @@ pub enum GitError {
         source: std::io::Error,
     },
     /// A call exceeded its time limit and was killed with all its children.
-    #[error("git {call} did not end within {} s and was stopped", after.as_secs_f32())]
-    TimedOut { call: &'static str, after: Duration },
+    #[error("git {call} did not end within {} s and was stopped", time_limit.as_secs_f32())]
+    TimedOut { call: &'static str, time_limit: Duration },
     /// The output exceeds the limit.
     #[error("git {call} printed more than {limit} bytes")]
     TooLarge {
@@ -49,7 +49,7 @@ pub enum GitError {
     },
     /// A git command failed.
     #[error("git {call} failed: {message}")]
-    Failed {
+    CommandFailed {
         call: &'static str,
         /// Git's message, cut and cleaned.
         message: String,
@@ -150,10 +150,10 @@ pub enum GitError {
         command: String,
     },
     /// The remote is not permitted. The URL is not shown whole, because it may contain a password.
-    #[error("the remote {shown} is refused: {reason}")]
+    #[error("the remote {remote} is refused: {reason}")]
     BadRemote {
         /// Scheme and host of the URL.
-        shown: String,
+        remote: String,
         /// Rule that the remote violates.
         reason: &'static str,
     },
@@ -224,7 +224,7 @@ impl GitError {
     /// Returns true for a failure of the remote or the network that a retry may resolve.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Failed { call, message } => {
+            Self::CommandFailed { call, message } => {
                 REMOTE_CALLS.contains(call) && PASSING.iter().any(|words| message.contains(words))
             }
             Self::TimedOut { call, .. } => REMOTE_CALLS.contains(call),
@@ -287,7 +287,7 @@ impl GitError {
             | Self::Io { .. }
             | Self::TimedOut { .. }
             | Self::TooLarge { .. }
-            | Self::Failed { .. }
+            | Self::CommandFailed { .. }
             | Self::NotFetched { .. }
             | Self::OutOfMemory { .. }
             | Self::UnknownOutput { .. }
@@ -324,7 +324,7 @@ impl GitError {
                     .into()
             }
             Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
-            Self::Failed { message, .. } => advice_for(message).into(),
+            Self::CommandFailed { message, .. } => advice_for(message).into(),
             Self::NotFetched { .. } => "fetch the objects: `git diff --stat BASE HEAD` fetches those that \
                 differ, `git fetch --refetch --no-filter origin` fetches all"
                 .into(),

@@ -78,7 +78,7 @@ pub struct CommitDiff {
     pub diff: Vec<u8>,
     /// Existing files whose lines the diff omits, in path order: text files that are too large, and paths
     /// that an index cannot contain.
-    pub skipped: Vec<UnreviewedFile>,
+    pub skipped_files: Vec<UnreviewedFile>,
 }
 
 /// A git folder that Truing created, with the calls that read from the folder.

@@ -71,8 +71,8 @@ impl Git {
         match mirror_state(&dir)? {
             MirrorState::Absent => create_mirror(&dir)?,
             MirrorState::Foreign => return Err(GitError::NotAMirror(dir)),
-            MirrorState::Marked if mirror.is_valid_repository().await? => {}
-            MirrorState::Marked => {
+            MirrorState::HasMarker if mirror.is_valid_repository().await? => {}
+            MirrorState::HasMarker => {
                 remove_dir(&dir)?;
                 create_mirror(&dir)?;
             }
@@ -84,7 +84,7 @@ impl Git {
 /// State of the path at which a mirror is opened.
 enum MirrorState {
     Absent,
-    Marked,
+    HasMarker,
     Foreign,
 }
 
@@ -97,7 +97,7 @@ fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
         Err(error) => return Err(cannot(error)),
     };
     if dir.join(MARK).is_file() {
-        return Ok(MirrorState::Marked);
+        return Ok(MirrorState::HasMarker);
     }
     Ok(if entries.next().is_some() { MirrorState::Foreign } else { MirrorState::Absent })
 }

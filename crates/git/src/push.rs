@@ -12,14 +12,14 @@ use crate::{GitError, Remote, UnpushedCommit, network};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PushOutcome {
     /// The branch is at the pushed commit, because of this push or an earlier push.
-    Done,
+    Pushed,
     /// The branch is not at the expected commit, and nothing was changed.
-    Moved {
+    BranchMoved {
         /// Current commit of the branch; none if it does not exist.
-        now: Option<Sha>,
+        current_commit: Option<Sha>,
     },
     /// The remote refuses the push. Nothing was changed, and a retry would be refused, too.
-    Refused {
+    RemoteRefused {
         reason: PushRefusal,
         /// Message of the remote, shortened and cleaned. The message is untrusted data.
         message: String,
@@ -64,7 +64,7 @@ impl UnpushedCommit {
         let before = self.query_remote(remote, &reference).await?;
         if before.default.as_ref() == Some(&reference) {
             let message = format!("{branch} is the remote's default branch");
-            return Ok(PushOutcome::Refused { reason: PushRefusal::Protected, message });
+            return Ok(PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message });
         }
         if let Some(settled) = self.outcome_if_settled(&before, expected) {
             return Ok(settled);
@@ -89,7 +89,7 @@ impl UnpushedCommit {
         }
         let finished = network::run_with_network(self.isolated_dir().git(), remote, call).await?;
         if finished.code() == Some(0) {
-            return Ok(PushOutcome::Done);
+            return Ok(PushOutcome::Pushed);
         }
         self.classify_failed_push(remote, &reference, expected, finished).await
     }
@@ -119,16 +119,17 @@ impl UnpushedCommit {
         }
         let reason = rejected.unwrap_or_default();
         let message = [reason, finished.message].into_iter().filter(|words| !words.is_empty());
-        Ok(PushOutcome::Refused { reason: why, message: message.collect::<Vec<_>>().join("; ") })
+        Ok(PushOutcome::RemoteRefused { reason: why, message: message.collect::<Vec<_>>().join("; ") })
     }
 
     /// Returns the result if the branch is already at the pushed commit, or is no longer at the expected
     /// commit.
     fn outcome_if_settled(&self, remote_refs: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
         if remote_refs.tip.as_ref() == Some(self.sha()) {
-            return Some(PushOutcome::Done);
+            return Some(PushOutcome::Pushed);
         }
-        (remote_refs.tip.as_ref() != expected).then(|| PushOutcome::Moved { now: remote_refs.tip.clone() })
+        (remote_refs.tip.as_ref() != expected)
+            .then(|| PushOutcome::BranchMoved { current_commit: remote_refs.tip.clone() })
     }
 
     /// Queries the remote's default branch and the target of this ref.

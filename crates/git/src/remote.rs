@@ -24,7 +24,7 @@ impl Remote {
     /// [`GitError::BadRemote`] for other schemes, for URLs with a user, password, query or fragment (they
     /// would appear in argument lists and logs), and for a header with control characters.
     pub fn new(url: &str, authorization: Option<SecretString>) -> Result<Self, GitError> {
-        let bad = |remote: String, reason| GitError::BadRemote { shown: remote, reason };
+        let bad = |remote: String, reason| GitError::BadRemote { remote: remote, reason };
         let Ok(url) = Url::parse(url) else {
             return Err(bad("(not a URL)".into(), "it is not a URL"));
         };
@@ -53,7 +53,7 @@ impl Remote {
     /// [`GitError::BadRemote`] for a path that is not absolute.
     pub fn from_local_path(path: &Path) -> Result<Self, GitError> {
         let refused = |()| GitError::BadRemote {
-            shown: path.display().to_string(),
+            remote: path.display().to_string(),
             reason: "the path of a local remote must be absolute",
         };
         Ok(Self { url: Url::from_file_path(path).map_err(refused)?, authorization: None })

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Message for a program that is not found.
-pub const NOT_FOUND: &str = "not found in any folder of `PATH` (relative folders and those inside the reviewed repository do not \
+pub const PROGRAM_NOT_FOUND_MESSAGE: &str = "not found in any folder of `PATH` (relative folders and those inside the reviewed repository do not \
         count)";
 
 /// Folders in which programs are searched.

@@ -80,7 +80,7 @@ impl CodeText {
             let letter = rest.chars().next().unwrap_or_default();
             if letter == '\n' {
                 is_new = !continues_on_next_line(bare, at);
-                if matches!(out.last(), Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word))
+                if matches!(out.last_token(), Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word))
                 {
                     out.push_token(SourceToken::Sign("\n"));
                 }
@@ -91,7 +91,7 @@ impl CodeText {
                 at += letter.len_utf8();
                 continue;
             }
-            if std::mem::take(&mut is_new) && is_indented && out.open.is_empty() {
+            if std::mem::take(&mut is_new) && is_indented && out.open_brackets.is_empty() {
                 let line = bare.get(..at).unwrap_or_default();
                 out.begin_line(at - line.rfind('\n').map_or(0, |end| end + 1));
             }
@@ -128,13 +128,13 @@ struct TokenBuilder<'a> {
     tokens: Vec<NestedToken<'a>>,
     /// One pair for each open bracket. The flag is true if the bracket belongs to a call or is not round. The
     /// number counts the commas in the bracket.
-    open: Vec<(bool, usize)>,
+    open_brackets: Vec<(bool, usize)>,
     /// Indentations of the enclosing lines.
     indents: Vec<usize>,
 }
 
 impl<'a> TokenBuilder<'a> {
-    fn last(&self) -> Option<&SourceToken<'a>> {
+    fn last_token(&self) -> Option<&SourceToken<'a>> {
         self.tokens.last().map(|(token, _)| token)
     }
 
@@ -152,18 +152,18 @@ impl<'a> TokenBuilder<'a> {
     fn push_token(&mut self, token: SourceToken<'a>) {
         match token {
             SourceToken::Sign(sign @ ("(" | "[" | "{")) => {
-                let is_call = match self.last() {
+                let is_call = match self.last_token() {
                     Some(SourceToken::Word(word)) => !KEYWORDS.contains(word),
                     Some(SourceToken::Sign(before)) => matches!(*before, ")" | "]"),
                     Some(SourceToken::Text(_) | SourceToken::Line(_)) | None => false,
                 };
-                self.tokens.push((token, self.open.len()));
-                self.open.push((is_call || sign != "(", 0));
+                self.tokens.push((token, self.open_brackets.len()));
+                self.open_brackets.push((is_call || sign != "(", 0));
                 return;
             }
             SourceToken::Sign(")" | "]" | "}") => {
-                let (is_free, commas) = self.open.pop().unwrap_or_default();
-                let is_last = self.last() == Some(&SourceToken::Sign(","));
+                let (is_free, commas) = self.open_brackets.pop().unwrap_or_default();
+                let is_last = self.last_token() == Some(&SourceToken::Sign(","));
                 let before = self.tokens.len().checked_sub(2).and_then(|at| self.tokens.get(at));
                 let is_alone = before.is_some_and(|(token, _)| *token == SourceToken::Sign(","));
                 // A trailing comma changes nothing, except in a tuple of one element.
@@ -172,13 +172,13 @@ impl<'a> TokenBuilder<'a> {
                 }
             }
             SourceToken::Sign(",") => {
-                if let Some((_, commas)) = self.open.last_mut() {
+                if let Some((_, commas)) = self.open_brackets.last_mut() {
                     *commas += 1;
                 }
             }
             SourceToken::Word(_) | SourceToken::Sign(_) | SourceToken::Text(_) | SourceToken::Line(_) => {}
         }
-        self.tokens.push((token, self.open.len()));
+        self.tokens.push((token, self.open_brackets.len()));
     }
 }
 

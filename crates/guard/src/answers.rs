@@ -75,7 +75,8 @@ const DECIDES: &[&str] = &[
 ];
 
 /// Substrings of a line that searches for files.
-const LOOKS: &[&str] = &["glob", "Glob", "walk", "Walk", "match", "Match", "readdir", "scandir", "list"];
+const FILE_SEARCH_WORDS: &[&str] =
+    &["glob", "Glob", "walk", "Walk", "match", "Match", "readdir", "scandir", "list"];
 
 /// Calls that read the clock.
 const CLOCKS: &[&str] = &[
@@ -241,7 +242,7 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
                 && !is_named
                 && (is_distinctive_value(text) || is_in_comparison_row(code, before)),
             special_case: is_case.then(|| SpecialCase::from_deciding_value(scanned, &range)).flatten(),
-            is_file_search: LOOKS.iter().any(|word| code.contains(word)),
+            is_file_search: FILE_SEARCH_WORDS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
             line: clean_line(bare_text.trim(), super::weakening::MAX_QUOTE),
             text: text.to_owned(),

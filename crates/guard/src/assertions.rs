@@ -25,12 +25,12 @@ const WITH_WORDS: &[&str] = &[
 ];
 
 /// Prefixes of calls that fail or log a test in Go. Their messages may change.
-const SAYS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
+const GO_REPORT_CALLS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
 /// Assertions that a fix adds, without blanks. They are sorted, so an assertion that is not weaker than a
 /// removed assertion is found quickly.
 pub(super) struct AddedAssertions<'c> {
-    all: BTreeSet<&'c str>,
+    assertions: BTreeSet<&'c str>,
     /// Calls that fail a test in Go, without their messages.
     failure_calls: BTreeSet<String>,
 }
@@ -39,7 +39,7 @@ impl<'c> AddedAssertions<'c> {
     pub(super) fn new(assertions: impl Iterator<Item = &'c str>) -> Self {
         let all: BTreeSet<&str> = assertions.collect();
         let failure_calls = all.iter().filter_map(|claim| strip_failure_message(claim)).collect();
-        Self { all, failure_calls }
+        Self { assertions: all, failure_calls }
     }
 
     /// Returns true if an added assertion asserts at least as much as this removed assertion.
@@ -57,7 +57,7 @@ impl<'c> AddedAssertions<'c> {
         !is_negated
             && STRICTER.iter().any(|(weak, strict)| {
                 before.matches(weak).count() == 1
-                    && self.all.contains(before.replacen(weak, strict, 1).as_str())
+                    && self.assertions.contains(before.replacen(weak, strict, 1).as_str())
             })
     }
 
@@ -70,14 +70,14 @@ impl<'c> AddedAssertions<'c> {
             _ => return false,
         };
         let begin = format!("{inner},");
-        let mut more = self.all.range(begin.as_str()..).map_while(|claim| claim.strip_prefix(&*begin));
+        let mut more = self.assertions.range(begin.as_str()..).map_while(|claim| claim.strip_prefix(&*begin));
         more.any(|words| words.trim_start_matches(['f', 'r']).starts_with(['"', '\'', '`']))
     }
 }
 
 /// Returns a statement that fails a test in Go, without its message.
 fn strip_failure_message(claim: &str) -> Option<String> {
-    SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_first_string(claim))
+    GO_REPORT_CALLS.iter().any(|begin| claim.starts_with(begin)).then(|| without_first_string(claim))
 }
 
 /// Removes the first string from a call.
@@ -95,7 +95,7 @@ fn without_first_string(call: &str) -> String {
 
 /// Returns true if strings in this line are only messages for people. The line is given without blanks.
 pub(super) fn is_message_statement(line: &str) -> bool {
-    SAYS.iter().any(|begin| line.starts_with(begin))
+    GO_REPORT_CALLS.iter().any(|begin| line.starts_with(begin))
 }
 
 #[cfg(test)]

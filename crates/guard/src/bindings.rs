@@ -48,7 +48,7 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
             Some((was, used)) => {
                 // If a file contains no tests, the tests of other files may use its names.
                 let used = if after.tests.is_empty() { all } else { used };
-                let change = BindingChange { files, before: was, after: &after, used };
+                let change = BindingChange { files, before: was, after: &after, used_names: used };
                 verdicts.extend(change.judge_imports());
                 verdicts.extend(change.judge_bindings());
                 verdicts.extend(change.judge_patching_calls());
@@ -119,7 +119,7 @@ struct BindingChange<'c> {
     files: &'c [FileVersionPair<'c>],
     before: &'c BindingSide<'c>,
     after: &'c BindingSide<'c>,
-    used: &'c UsedNames,
+    used_names: &'c UsedNames,
 }
 
 impl BindingChange<'_> {
@@ -132,14 +132,16 @@ impl BindingChange<'_> {
         {
             let verdict = match name.as_str() {
                 "*" | "." => self.judge_star_import(path),
-                _ if self.used.free.contains(name) => self.judge_import(name, path),
+                _ if self.used_names.free_names.contains(name) => self.judge_import(name, path),
                 _ => Allowed,
             };
             words.push((format!("{name} = {path}"), verdict));
         }
         let words_after: BTreeSet<&str> = after.token_texts().collect();
         let lost = before.imports.keys().filter(|name| {
-            !after.binds(name) && self.used.free.contains(*name) && words_after.contains(name.as_str())
+            !after.binds(name)
+                && self.used_names.free_names.contains(*name)
+                && words_after.contains(name.as_str())
         });
         words.extend(lost.map(|name| (name.clone(), Reported)));
         words
@@ -147,8 +149,9 @@ impl BindingChange<'_> {
 
     /// Judges an import of all names of a module.
     fn judge_star_import(&self, path: &str) -> NameVerdict {
-        let has_used =
-            |half: &ChangedFileVersion| defined_names(half, true).any(|name| self.used.free.contains(&name));
+        let has_used = |half: &ChangedFileVersion| {
+            defined_names(half, true).any(|name| self.used_names.free_names.contains(&name))
+        };
         let mut modules =
             self.file_versions(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
         if modules.any(has_used) { Refused } else { Reported }
@@ -247,7 +250,7 @@ impl BindingChange<'_> {
         if bound.test.is_some() && !is_new_test && !was.is_empty() {
             return self.judge_new_target(bound, &was);
         }
-        if !self.used.free.contains(&bound.name) {
+        if !self.used_names.free_names.contains(&bound.name) {
             let is_others = bound.is_shared && self.after.names.sets_foreign_values;
             return if is_others { if is_new_test { Reported } else { Refused } } else { Allowed };
         }
@@ -262,7 +265,7 @@ impl BindingChange<'_> {
         old_bindings: &[&TestBinding],
     ) -> NameVerdict {
         if matches!(head, "self" | "this" | "cls") {
-            let is_read = self.used.chains.contains(&bound.name);
+            let is_read = self.used_names.chains.contains(&bound.name);
             return if !is_read {
                 Allowed
             } else if old_bindings.is_empty() {
@@ -272,7 +275,7 @@ impl BindingChange<'_> {
             };
         }
         if self.after.is_local(head, &bound.test) {
-            let is_called = self.used.chains.contains(&bound.name);
+            let is_called = self.used_names.chains.contains(&bound.name);
             let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
             if !is_called || is_new_test {
                 return Allowed;
@@ -285,7 +288,7 @@ impl BindingChange<'_> {
         if self.after.imports_of(head).any(|path| self.after.is_product(path)) {
             return Refused;
         }
-        if self.used.free.contains(head) { Reported } else { Allowed }
+        if self.used_names.free_names.contains(head) { Reported } else { Allowed }
     }
 
     /// Judges a name that still exists but has another target.
@@ -312,7 +315,7 @@ impl BindingChange<'_> {
         let new = missing_items(&after, &before).into_iter();
         new.map(|statement| {
             let names = statement.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
-            let is_tested = names.into_iter().any(|word| self.used.tested.contains(word));
+            let is_tested = names.into_iter().any(|word| self.used_names.tested.contains(word));
             (statement.clone(), if is_tested { Refused } else { Reported })
         })
         .collect()

@@ -80,7 +80,7 @@ pub(super) enum WordSearchScope {
 pub(super) struct ForbiddenWord {
     pub kind: super::WeakeningKind,
     /// Part of the files in which the words are searched.
-    pub place: WordSearchScope,
+    pub scope: WordSearchScope,
     /// Words to search. A match must begin at the start of a word.
     pub words: &'static [&'static str],
 }
@@ -146,7 +146,7 @@ pub(super) const HELPERS: &[&str] = &[
 ];
 
 /// Parts of a name, between dots, dashes and underscores, that mark a file of any other language as a test.
-pub(super) const PARTS: &[&str] = &["test", "tests", "spec"];
+pub(super) const TEST_NAME_PARTS: &[&str] = &["test", "tests", "spec"];
 
 /// Suffixes that mark a file of any other language as a test if its name is one word, as in `CartTest`.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
@@ -190,7 +190,7 @@ const fn forbidden_mark(
     scope: WordSearchScope,
     words: &'static [&'static str],
 ) -> ForbiddenWord {
-    ForbiddenWord { kind, place: scope, words }
+    ForbiddenWord { kind, scope: scope, words }
 }
 
 /// All languages whose tests are examined. In other languages, only whole test files are compared. The table

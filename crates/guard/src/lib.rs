@@ -186,7 +186,8 @@ impl FileVersionPair<'_> {
             is_report_only: is_named(line),
             ..self.new_weakening(WeakeningKind::NarrowedRun, line)
         }));
-        let brought = missing_items(&after, &before).into_iter().filter(|line| has(line, runner.refused));
+        let brought =
+            missing_items(&after, &before).into_iter().filter(|line| has(line, runner.forbidden_words));
         weakenings.extend(brought.map(|line| self.new_weakening(WeakeningKind::NarrowedRun, line)));
     }
 }

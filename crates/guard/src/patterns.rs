@@ -33,7 +33,7 @@ pub(super) const RUST: &[&str] = &[".rs"];
 pub(super) const ENDING: &[&str] =
     &["exit", "terminat", "shutdown", "shut down", "graceful", "sigterm", "sigint", "abort", "quit"];
 /// Words of findings about a program's arguments.
-pub(super) const CALLED: &[&str] = &[
+pub(super) const ARGUMENT_WORDS: &[&str] = &[
     "argv",
     "argument",
     "command line",
@@ -46,7 +46,7 @@ pub(super) const CALLED: &[&str] = &[
     "args",
 ];
 /// Words of findings about state that is kept between calls.
-pub(super) const KEPT: &[&str] = &[
+pub(super) const STATE_WORDS: &[&str] = &[
     "cache",
     "memo",
     "count",
@@ -64,7 +64,7 @@ pub(super) const SEARCHED: &[&str] = &["director", "folder", "file", "path", "do
 /// Words of findings about values that are not numbers.
 pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
 /// Words of findings about the program's environment.
-pub(super) const AROUND: &[&str] = &["environ", "env", "process.env"];
+pub(super) const ENVIRONMENT_WORDS: &[&str] = &["environ", "env", "process.env"];
 /// Words of findings about comparisons.
 pub(super) const COMPARED: &[&str] = &[
     "equal",
@@ -86,7 +86,7 @@ pub(super) const COMPARED: &[&str] = &[
     "toprimitive",
 ];
 /// Words of findings about the start or the end of a program.
-pub(super) const WHEN: &[&str] =
+pub(super) const LIFECYCLE_WORDS: &[&str] =
     &["exit", "shutdown", "shut down", "start", "init", "flush", "clean", "register", "leak", "crash"];
 
 const fn forbidden_pattern(
@@ -106,15 +106,15 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
         StateBetweenCalls,
-        KEPT,
+        STATE_WORDS,
         &["itertools . count", "itertools . cycle", "global _", "nonlocal _"],
     ),
-    forbidden_pattern(SCRIPT, StateBetweenCalls, KEPT, &["function * (", "yield *", "new Proxy"]),
-    forbidden_pattern(GO, StateBetweenCalls, KEPT, &["\"sync/atomic", "import sync / atomic"]),
+    forbidden_pattern(SCRIPT, StateBetweenCalls, STATE_WORDS, &["function * (", "yield *", "new Proxy"]),
+    forbidden_pattern(GO, StateBetweenCalls, STATE_WORDS, &["\"sync/atomic", "import sync / atomic"]),
     forbidden_pattern(
         RUST,
         StateBetweenCalls,
-        KEPT,
+        STATE_WORDS,
         &["AtomicUsize", "AtomicU64", "AtomicU32", "AtomicBool", "static mut", "thread_local"],
     ),
     forbidden_pattern(
@@ -190,7 +190,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
         AutomaticExecution,
-        WHEN,
+        LIFECYCLE_WORDS,
         &["atexit . register", "atexit . _", "threading . _register_atexit", "sys . excepthook ="],
     ),
     forbidden_pattern(
@@ -257,13 +257,13 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     allowed_in_main(forbidden_pattern(
         PYTHON,
         TestDetection,
-        CALLED,
+        ARGUMENT_WORDS,
         &["sys . argv", "sys . orig_argv", "os . getppid", "psutil . Process", "\"/proc/self*", "\"/proc/*"],
     )),
     allowed_in_main(forbidden_pattern(
         PYTHON,
         TestDetection,
-        AROUND,
+        ENVIRONMENT_WORDS,
         &[
             "for _ in os . environ",
             "os . environ . items",
@@ -327,7 +327,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         SCRIPT,
         AutomaticExecution,
-        WHEN,
+        LIFECYCLE_WORDS,
         &[
             "process . on ( \"exit",
             "process . once ( \"exit",
@@ -344,7 +344,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     allowed_in_main(forbidden_pattern(
         SCRIPT,
         TestDetection,
-        CALLED,
+        ARGUMENT_WORDS,
         &[
             "process . argv",
             "process . argv0",
@@ -372,7 +372,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         SCRIPT,
         TestDetection,
-        AROUND,
+        ENVIRONMENT_WORDS,
         &[
             "Object . keys ( process . env )",
             "Object . entries ( process . env )",
@@ -428,11 +428,11 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
             "C . _exit",
         ],
     ),
-    forbidden_pattern(GO, AutomaticExecution, WHEN, &["func init ( )"]),
+    forbidden_pattern(GO, AutomaticExecution, LIFECYCLE_WORDS, &["func init ( )"]),
     allowed_in_main(forbidden_pattern(
         GO,
         TestDetection,
-        CALLED,
+        ARGUMENT_WORDS,
         &[
             "os . Args",
             "flag . VisitAll",
@@ -488,13 +488,13 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         RUST,
         AutomaticExecution,
-        WHEN,
+        LIFECYCLE_WORDS,
         &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"],
     ),
     allowed_in_main(forbidden_pattern(
         RUST,
         TestDetection,
-        CALLED,
+        ARGUMENT_WORDS,
         &[
             "std . env . args",
             "std . env . args_os",

@@ -11,11 +11,11 @@ pub(super) struct TestControlFile {
     /// A line that contains one of these words must remain. If the list is empty, every line must remain.
     pub required_words: &'static [&'static str],
     /// Words that no added line may contain.
-    pub refused: &'static [&'static str],
+    pub forbidden_words: &'static [&'static str],
 }
 
 /// Words that exclude tests or checks, in files of any runner.
-const LEFT_OUT: &[&str] = &[
+const EXCLUSION_WORDS: &[&str] = &[
     "--deselect",
     "norecursedirs",
     "PathIgnorePatterns",
@@ -55,7 +55,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
             "junit-platform.properties",
         ],
         required_words: &[],
-        refused: LEFT_OUT,
+        forbidden_words: EXCLUSION_WORDS,
     },
     TestControlFile {
         names: &[
@@ -99,7 +99,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
             "check:",
             "strict",
         ],
-        refused: &[
+        forbidden_words: &[
             "--ignore",
             "--deselect",
             "collect_ignore",
@@ -148,7 +148,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
             "checkstyle.xml",
         ],
         required_words: &[],
-        refused: &[
+        forbidden_words: &[
             "ignore",
             "exclude",
             "disable",

@@ -50,7 +50,7 @@ const RUNNERS: &[&str] = &[
 const LIFECYCLE: &[&str] = &["prepare", "preinstall", "install", "postinstall", "prepublish"];
 
 /// Prefixes of the version of a dependency that does not come from a registry.
-const PLACES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
+const NON_REGISTRY_PREFIXES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
 
 /// Keys of a cargo dependency that set its source.
 const SOURCES: &[&str] = &["path", "git", "package", "registry"];
@@ -222,7 +222,7 @@ fn add_package_settings(manifest: &Value, settings: &mut TestSettings) {
     for key in ["dependencies", "devDependencies", "overrides", "resolutions"] {
         add_table_values(manifest, &[key], settings, |_, value| {
             let value = value.as_str().unwrap_or_default();
-            PLACES.iter().any(|place| value.starts_with(place)).then_some(false)
+            NON_REGISTRY_PREFIXES.iter().any(|place| value.starts_with(place)).then_some(false)
         });
     }
 }

@@ -105,7 +105,7 @@ impl NormalizedCode {
 /// Converts the words of these parts of a file and leaves import statements as written.
 pub(super) fn normalize_tokens(version: &ChangedFileVersion, ranges: Vec<Range<usize>>) -> NormalizedCode {
     let mut folding =
-        TokenNormalizer { code: NormalizedCode::default(), opened: Vec::new(), path: &version.path };
+        TokenNormalizer { code: NormalizedCode::default(), open_brackets: Vec::new(), path: &version.path };
     for token in split_tokens(version, ranges) {
         folding.push(token);
     }
@@ -170,7 +170,7 @@ fn new_token(text: Rc<str>, offset: usize, line: usize) -> CodeToken {
 struct TokenNormalizer<'p> {
     code: NormalizedCode,
     /// Positions of open brackets in the tokens.
-    opened: Vec<usize>,
+    open_brackets: Vec<usize>,
     path: &'p str,
 }
 
@@ -191,11 +191,11 @@ impl TokenNormalizer<'_> {
     fn push(&mut self, token: CodeToken) {
         match &*token.text {
             "(" | "[" | "{" => {
-                self.opened.push(self.code.tokens.len());
+                self.open_brackets.push(self.code.tokens.len());
                 self.code.tokens.push(token);
             }
             ")" | "]" | "}" => {
-                let open = self.opened.pop();
+                let open = self.open_brackets.pop();
                 let end = self.code.tokens.len();
                 let Some(open) = open.filter(|open| *open < end && end - *open <= MAX_INNER) else {
                     self.code.tokens.push(token);

@@ -11,7 +11,7 @@ use super::tokens::CodeToken;
 pub(super) struct UsedNames {
     pub endings: &'static [&'static str],
     /// Names that the test that uses them does not bind.
-    pub free: BTreeSet<String>,
+    pub free_names: BTreeSet<String>,
     /// Paths from a name, such as `cart.total`.
     pub chains: BTreeSet<String>,
     /// Names of tested code, as far as can be determined.
@@ -56,7 +56,7 @@ impl UsedNames {
                 }
             };
             if is_free {
-                used.free.insert(token.text.to_string());
+                used.free_names.insert(token.text.to_string());
             }
         }
         let paths = side.imports.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)));
@@ -69,7 +69,8 @@ impl UsedNames {
                 name.starts_with(|first: char| first.is_uppercase()) && !BUILTINS.contains(&name.as_str())
             };
             let is_ours = |name: &&String| side.imports_of(name).all(|path| side.is_product(path));
-            let types: Vec<String> = used.free.iter().filter(is_type).filter(is_ours).cloned().collect();
+            let types: Vec<String> =
+                used.free_names.iter().filter(is_type).filter(is_ours).cloned().collect();
             used.tested.extend(types);
         }
         used.tested.retain(|name| !name.is_empty() && name != "*");
@@ -78,7 +79,7 @@ impl UsedNames {
 
     /// Adds the names that another file uses.
     pub(super) fn add(&mut self, other: &Self) {
-        self.free.extend(other.free.iter().cloned());
+        self.free_names.extend(other.free_names.iter().cloned());
         self.chains.extend(other.chains.iter().cloned());
         self.tested.extend(other.tested.iter().cloned());
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use truing_diff::RepoPath;
 
 use super::language::{
-    FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, PARTS, STEMS, WordSearchScope,
+    FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, STEMS, TEST_NAME_PARTS, WordSearchScope,
 };
 use super::loaded;
 use super::scan::{ScannedText, is_word, occurrences, text_slice};
@@ -60,7 +60,7 @@ pub fn is_test_file(path: &RepoPath) -> bool {
         }
         None => {
             let stem = name.split('.').next().unwrap_or_default();
-            name.split(['.', '-', '_']).any(|part| PARTS.contains(&part))
+            name.split(['.', '-', '_']).any(|part| TEST_NAME_PARTS.contains(&part))
                 || STEMS.iter().any(|ending| stem.len() > ending.len() && stem.ends_with(ending))
         }
     }
@@ -159,7 +159,7 @@ impl ChangedFileVersion {
         let of_units = |is_wanted: &dyn Fn(&TestUnit) -> bool| {
             read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()
         };
-        let (text, ranges) = match mark.place {
+        let (text, ranges) = match mark.scope {
             WordSearchScope::Comment => (&scanned.comments, whole),
             WordSearchScope::Code => (&scanned.code, whole),
             WordSearchScope::Tests if self.is_test => (&scanned.code, whole),
@@ -180,7 +180,7 @@ impl ChangedFileVersion {
             // The whole range is searched in one pass, because most texts contain few forbidden words.
             let mut lines: Vec<usize> = Vec::new();
             for words in mark.words {
-                if mark.place == WordSearchScope::TopLevel && words.is_empty() {
+                if mark.scope == WordSearchScope::TopLevel && words.is_empty() {
                     let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
                     lines.extend(all.filter(|number| is_rebinding(line(*number))));
                     continue;
@@ -188,7 +188,7 @@ impl ChangedFileVersion {
                 let hits = occurrences(text_slice(text, range.clone()), words);
                 let mut hits: Vec<usize> = hits.map(|at| scanned.line_of(range.start + at)).collect();
                 hits.dedup();
-                match mark.place {
+                match mark.scope {
                     WordSearchScope::Statement => hits.retain(|number| line(*number).trim() == *words),
                     WordSearchScope::TopLevel => hits.retain(|number| line(*number).starts_with(words)),
                     WordSearchScope::Comment

@@ -176,7 +176,7 @@ pub struct FindingSubject {
 impl FindingSubject {
     /// Returns the subject of this finding.
     pub fn new(finding: &RawFinding) -> Self {
-        let place = &finding.place;
+        let place = &finding.location;
         let text = format!("{}\n{}", finding.title, finding.body).to_lowercase();
         let lines = (place.start_line > 0).then_some((place.start_line, place.end_line));
         Self { path: place.path.clone(), lines, text }

@@ -26,7 +26,7 @@ use truing_agent::runtime::AgentRuntime;
 use truing_agent::schema::{self, CheckedFindings, DropReason, MAX_FINDINGS};
 use truing_core::finding::RawFinding;
 use truing_core::id::{Sha, UnixMillis};
-use truing_core::identity::{SAME, comparable_finding, similarity};
+use truing_core::identity::{MIN_SAME_SCORE, comparable_finding, similarity};
 use truing_core::ledger::{BudgetDecision, BudgetLevelKind, RunBudget};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
@@ -171,7 +171,7 @@ pub fn run_model_review<'a>(
 pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
     match model_run {
         Some(model_run) => {
-            ReviewOutcome::from_model_review(coverage, model_run.runtime, model_run.part.clone())
+            ReviewOutcome::from_model_review(coverage, model_run.runtime, model_run.status.clone())
         }
         None => ReviewOutcome::from_rules_coverage(coverage),
     }
@@ -180,7 +180,8 @@ pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
 /// Returns the outcome of a review in the server. While the model waits for budget, the findings of the rules
 /// are shown.
 pub fn served_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
-    let Some(ModelReviewRun { part: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) = model_run
+    let Some(ModelReviewRun { status: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) =
+        model_run
     else {
         return review_outcome(coverage, model_run);
     };
@@ -189,7 +190,7 @@ pub fn served_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
     ));
     let outcome = ReviewOutcome::from_model_review(coverage, *runtime, rules);
     let until = Some(*until).filter(|_| outcome.kind == ReviewOutcomeKind::Partial);
-    ReviewOutcome { until, ..outcome }
+    ReviewOutcome { next_attempt_at: until, ..outcome }
 }
 
 /// Returns the model's part; none if no model was asked.
@@ -256,31 +257,32 @@ impl ModelReviewRequest<'_> {
         // model therefore does not verify earlier findings.
         let is_told = !self.agent.cassette.is_some();
         let owed = if is_told { earlier.findings_to_recheck() } else { Vec::new() };
-        let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
+        let is_nothing =
+            change.diff.is_empty() && change.large_new_files.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
             // The model does not review files that are excluded by design. An empty change has no earlier
             // findings to verify.
-            telemetry::record_model_end(&AgentRunEnd::Done);
+            telemetry::record_model_end(&AgentRunEnd::Reported);
             return Ok((ModelReviewRun::nothing_to_review(), Vec::new()));
         }
         let Self { agent, budget, change_description: subject, context, options, gate, started_at } = self;
         let left = match agent.cassette.is_playback() {
-            true => BudgetDecision::Enough { left: None },
+            true => BudgetDecision::Allowed { tightest_budget: None },
             false => has_budget(&*agent.ledger, &budget, MicroUsd(1), started_at)
                 .await
                 .map_err(AgentError::Ledger)?,
         };
         let money = match left {
-            BudgetDecision::Enough { left } => left,
+            BudgetDecision::Allowed { tightest_budget: left } => left,
             BudgetDecision::Deferred { until, level } => {
                 let part = ModelReviewRun::deferred_by(&level, until);
-                telemetry::record_model_end(&AgentRunEnd::Refused(ModelError::Budget { level }));
+                telemetry::record_model_end(&AgentRunEnd::ModelFailed(ModelError::Budget { level }));
                 return Ok((part, Vec::new()));
             }
             BudgetDecision::Minimal { level } => {
                 let refused = ModelError::Budget { level };
                 let part = ModelReviewRun::from_refusal(&refused, started_at);
-                telemetry::record_model_end(&AgentRunEnd::Refused(refused));
+                telemetry::record_model_end(&AgentRunEnd::ModelFailed(refused));
                 return Ok((part, Vec::new()));
             }
         };
@@ -297,7 +299,7 @@ impl ModelReviewRequest<'_> {
         let again = (is_told && earlier.has_earlier_review()).then(|| EarlierReviewText {
             last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
             later_changes: earlier.later_changes.clone(),
-            open: earlier.render_open_findings(review_tree.tree, change, reading),
+            open_findings: earlier.render_open_findings(review_tree.tree, change, reading),
         });
         let input = ReviewInput {
             agent,
@@ -410,7 +412,7 @@ fn add_findings(
         *sum = sum.saturating_add(count);
     };
     for look in runs {
-        let CheckedFindings { findings, dropped, mismatch_count } =
+        let CheckedFindings { findings, drop_counts: dropped, mismatch_count } =
             schema::check_findings(look.agent_run.items.clone(), text);
         all_lost = all_lost.saturating_add(mismatch_count);
         dropped.into_iter().for_each(|(reason, count)| drop(reason, count));
@@ -432,7 +434,7 @@ fn add_findings(
             continue;
         }
         added += 1;
-        let old_path = reading::old_path(&sections, &raw.place.path);
+        let old_path = reading::old_path(&sections, &raw.location.path);
         reading.findings.push(reading::place_finding(&sections, raw, old_path));
     }
     (found, dropped, all_lost)
@@ -441,7 +443,7 @@ fn add_findings(
 /// Removes secrets from the text of a finding: secrets of its file, and any text in a form that the rules
 /// recognise as a secret. Later comparisons of the finding's lines also use the file's text without secrets.
 pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
-    let quoted = text(&raw.place.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
+    let quoted = text(&raw.location.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));
     let snippet = quoted.hide_secrets(&raw.snippet);
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());
@@ -457,12 +459,12 @@ pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option
 
 /// True if two findings report the same defect on overlapping lines.
 fn is_same_defect(a: &RawFinding, b: &RawFinding) -> bool {
-    let (at, other) = (&a.place, &b.place);
+    let (at, other) = (&a.location, &b.location);
     let overlap = at.path == other.path
         && at.side == other.side
         && at.start_line <= other.end_line
         && other.start_line <= at.end_line;
-    let statement = |raw: &RawFinding| comparable_finding(&raw.place.path.to_string(), raw);
+    let statement = |raw: &RawFinding| comparable_finding(&raw.location.path.to_string(), raw);
     let same_kind = a.category == b.category && at.start_line == other.start_line;
-    overlap && (same_kind || similarity(&statement(a), &statement(b)) >= SAME)
+    overlap && (same_kind || similarity(&statement(a), &statement(b)) >= MIN_SAME_SCORE)
 }

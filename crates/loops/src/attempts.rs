@@ -14,7 +14,7 @@ pub struct AttemptRegistry(Arc<Mutex<OpenAttempts>>);
 
 #[derive(Default, Debug)]
 struct OpenAttempts {
-    open: Vec<ReviewAttempt>,
+    attempts: Vec<ReviewAttempt>,
     stopped_cost: MicroUsd,
 }
 
@@ -49,7 +49,7 @@ impl AttemptRegistry {
 
     /// Removes the requested review, because another process records it.
     pub fn remove_delegated_review(&self) {
-        self.lock_attempts().open.retain(|attempt| !attempt.is_head_unknown());
+        self.lock_attempts().attempts.retain(|attempt| !attempt.is_head_unknown());
     }
 
     /// Registers a review that is about to call a model.
@@ -57,12 +57,12 @@ impl AttemptRegistry {
         if !attempt.is_head_unknown() {
             self.remove_delegated_review();
         }
-        self.lock_attempts().open.push(attempt);
+        self.lock_attempts().attempts.push(attempt);
     }
 
     /// Removes a review that has ended, because its own record reports its cost.
     pub fn remove_attempt(&self, run: &RunId) {
-        self.lock_attempts().open.retain(|attempt| attempt.run != *run);
+        self.lock_attempts().attempts.retain(|attempt| attempt.run != *run);
     }
 
     /// Adds the cost of a stopped review that is already recorded.
@@ -73,7 +73,7 @@ impl AttemptRegistry {
 
     /// Takes the reviews that have not ended, and the recorded cost of stopped reviews.
     pub fn take_all(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
-        let OpenAttempts { open, stopped_cost } = std::mem::take(&mut *self.lock_attempts());
+        let OpenAttempts { attempts: open, stopped_cost } = std::mem::take(&mut *self.lock_attempts());
         (open, stopped_cost)
     }
 

@@ -170,7 +170,7 @@ pub async fn has_budget(
 ) -> Result<BudgetDecision, StoreError> {
     let room = ledger::decide_budget(&store.budget_usage(&budget.levels).await?, min_cost, now);
     match &room {
-        BudgetDecision::Enough { .. } => {}
+        BudgetDecision::Allowed { .. } => {}
         BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => {
             log_budget_event("BudgetExhausted", &budget.run, level);
         }

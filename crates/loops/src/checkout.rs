@@ -371,7 +371,7 @@ mod tests {
             head: None,
             diff: lines.as_bytes().to_vec(),
             left_out: vec![],
-            large: vec![],
+            large_new_files: vec![],
             unseen: vec![],
         };
         let written = "--- a/.truing.toml\n+++ b/.truing.toml\n@@ -1 +1 @@\n-a\n+b\n";

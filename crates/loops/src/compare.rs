@@ -37,7 +37,7 @@ pub enum HeadSource<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BaseOrigin {
     /// The user named the base.
-    Named(String),
+    NamedRevision(String),
     /// The merge base with this branch.
     MergeBase(String),
     /// The parent of the last commit, because nothing differed from the merge base with this branch.
@@ -57,7 +57,7 @@ pub enum BaseOrigin {
 impl fmt::Display for BaseOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Named(name) => write!(f, "{name}"),
+            Self::NamedRevision(name) => write!(f, "{name}"),
             Self::MergeBase(branch) => write!(f, "merge base with {branch}"),
             Self::LastCommit(branch) => {
                 write!(f, "parent of the last commit, because nothing else differs from {branch}")
@@ -117,7 +117,7 @@ impl ComparisonRequest<'_> {
             None => None,
         };
         let left = ancestor.unwrap_or_else(|| named.clone());
-        let against = if left == named { BaseOrigin::Named } else { BaseOrigin::MergeBase };
+        let against = if left == named { BaseOrigin::NamedRevision } else { BaseOrigin::MergeBase };
         Ok((self.change_since(left).await?, against(name.to_owned())))
     }
 
@@ -156,8 +156,8 @@ impl ComparisonRequest<'_> {
             base,
             head: None,
             diff: found.diff,
-            left_out: found.skipped,
-            large: found.large,
+            left_out: found.skipped_files,
+            large_new_files: found.large_new_files,
             unseen: found.unseen,
         })
     }

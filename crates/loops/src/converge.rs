@@ -170,9 +170,9 @@ const PUT_OFF: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), Time
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishOutcome {
     /// The fix is on the branch.
-    Done,
+    Published,
     /// Another person has pushed this commit.
-    Moved(Sha),
+    HeadChanged(Sha),
     /// A hook blocks the push, with this message.
     Blocked(String),
 }
@@ -181,7 +181,7 @@ pub enum PublishOutcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConvergeRunMode {
     /// Performs acts until the run ends or has to wait.
-    Whole,
+    WholeRun,
     /// Performs acts until models would be called a second time. Other runs are then scheduled.
     Step,
 }
@@ -200,11 +200,11 @@ pub trait RunObserver: Sync {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeCallOutcome {
     /// The run has ended, or other reviewers are next.
-    Done,
+    NoFurtherAct,
     /// The mode permits no further act in this call. The run continues with the next call.
     BeforeNextStep,
     /// The run cannot continue for this reason. Its earlier results remain valid.
-    Failed(ConvergeExit),
+    CannotContinue(ConvergeExit),
     /// The run cannot continue before this time of the wall clock. The other fields are the reason and a
     /// description of the event for which the run waits.
     WaitUntil(UnixMillis, WaitReason, String),
@@ -298,7 +298,7 @@ impl ConvergeRunner<'_> {
     ) -> Result<ConvergeCallOutcome, StoreError> {
         while self.record.detail.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.detail.state.log.len());
-            let act = self.record.detail.state.next.clone();
+            let act = self.record.detail.state.next_action.clone();
             if act.needs_models()
                 && std::mem::replace(&mut self.has_called_models, true)
                 && self.mode == ConvergeRunMode::Step
@@ -306,7 +306,7 @@ impl ConvergeRunner<'_> {
                 return Ok(ConvergeCallOutcome::BeforeNextStep);
             }
             if let Err(halted) = self.check_write_gate().await {
-                return Ok(ConvergeCallOutcome::Failed(halted.exit()));
+                return Ok(ConvergeCallOutcome::CannotContinue(halted.exit()));
             }
             observer.on_action_start(&self.record, &act);
             if matches!(act.step(), ConvergeStep::Gate | ConvergeStep::Audit) {
@@ -315,14 +315,16 @@ impl ConvergeRunner<'_> {
             let event = match Box::pin(self.run_action(&act)).await {
                 Ok(event) => event,
                 // The act had not begun, so the run is unchanged.
-                Err(stop @ ActError::Stopped(_)) => return Ok(ConvergeCallOutcome::Failed(stop.exit())),
+                Err(stop @ ActError::StoppedByUser(_)) => {
+                    return Ok(ConvergeCallOutcome::CannotContinue(stop.exit()));
+                }
                 Err(ActError::Store(error)) => return Err(error),
                 // A repeated act detects the writes that it has already made.
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
                     self.record_step_cost(act.step(), began);
                     store.store_converge(token, &self.record).await?;
-                    return Ok(ConvergeCallOutcome::Failed(exit));
+                    return Ok(ConvergeCallOutcome::CannotContinue(exit));
                 }
                 Err(stop) => match self.waiting_progress(&stop) {
                     Some(left) => {
@@ -350,7 +352,7 @@ impl ConvergeRunner<'_> {
                 break;
             }
         }
-        Ok(ConvergeCallOutcome::Done)
+        Ok(ConvergeCallOutcome::NoFurtherAct)
     }
 
     /// Returns the state of the run if the error is temporary and the same act is next after a wait.
@@ -373,10 +375,10 @@ impl ConvergeRunner<'_> {
     /// Ends the run with the error of an act that failed.
     fn end_with_error(&mut self, error: ActError) -> ConvergeEvent {
         let exit = error.exit();
-        if let ActError::Ended { unreached, .. } = error {
+        if let ActError::CannotContinue { unreached, .. } = error {
             self.record.detail.unreached = unreached;
         }
-        ConvergeEvent::Ended(exit)
+        ConvergeEvent::RunEnded(exit)
     }
 
     /// Adds the time and cost of an act to the record.
@@ -384,7 +386,7 @@ impl ConvergeRunner<'_> {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = StepCost { duration_ms: ms, ..std::mem::take(&mut self.model_cost) };
         self.record.add_step_cost(step, &taken);
-        self.record.ended = SystemClock.now();
+        self.record.ended_at = SystemClock.now();
     }
 
     /// Adds the cost that the ledger has for the run but that no act has reported. An act that was
@@ -415,7 +417,7 @@ impl ConvergeRunner<'_> {
         // If calls are not settled within this time, they expire later and count in full. No act reports
         // their cost.
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
-        self.add_ledger_cost(self.record.detail.state.next.step()).await
+        self.add_ledger_cost(self.record.detail.state.next_action.step()).await
     }
 
     /// True if the run is clean but the checks have not run, because checks run only on fixes.
@@ -432,7 +434,7 @@ impl ConvergeRunner<'_> {
     pub async fn audit_once(&mut self) {
         let began = Instant::now();
         while self.record.detail.state.exit.is_none() {
-            let event = match self.record.detail.state.next.clone() {
+            let event = match self.record.detail.state.next_action.clone() {
                 ConvergeAction::Gate => ConvergeEvent::Gated(None),
                 act @ ConvergeAction::Audit { .. } => {
                     Box::pin(self.run_action(&act)).await.unwrap_or_else(|stop| self.end_with_error(stop))
@@ -467,7 +469,7 @@ impl ConvergeRunner<'_> {
         self.add_interrupted_cost().await?;
         self.record.detail.state.exit =
             Some(ConvergeExit::new(ConvergeExitCode::Interrupted, "interrupted before the audit finished"));
-        self.record.ended = SystemClock.now();
+        self.record.ended_at = SystemClock.now();
         Ok(())
     }
 
@@ -494,7 +496,7 @@ impl ConvergeRunner<'_> {
                 Ok(ConvergeEvent::Gated(None))
             }
             ConvergeAction::Fix { .. } if let Some(why) = self.workspace.read_only_reason() => {
-                Ok(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::ReadOnly, why)))
+                Ok(ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::ReadOnly, why)))
             }
             ConvergeAction::Gate => {
                 let head = self.record.detail.state.head.clone();
@@ -546,7 +548,7 @@ impl ConvergeRunner<'_> {
             return Err(ActError::Model("there is no fix to push".to_owned()));
         };
         match self.workspace.publish(&self.record, candidate).await? {
-            PublishOutcome::Done => {
+            PublishOutcome::Published => {
                 let head = candidate.commit.clone();
                 if let Some(readiness) = &mut self.record.detail.readiness {
                     readiness.record_push(&head, SystemClock.now());
@@ -557,7 +559,7 @@ impl ConvergeRunner<'_> {
                 };
                 Ok(self.add_warnings(warnings, ConvergeEvent::Pushed))
             }
-            PublishOutcome::Moved(head) => self.handle_push(head).await,
+            PublishOutcome::HeadChanged(head) => self.handle_push(head).await,
             PublishOutcome::Blocked(words) => Ok(ConvergeEvent::Blocked(words)),
         }
     }
@@ -566,7 +568,7 @@ impl ConvergeRunner<'_> {
     /// not part of the change.
     async fn handle_push(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
         let tree = self.compare_head(&head).await?;
-        Ok(ConvergeEvent::Moved { head, tree })
+        Ok(ConvergeEvent::HeadChanged { head, tree })
     }
 
     /// Returns the tree of a new head, and updates the base with which the head is compared.

@@ -89,11 +89,11 @@ pub fn summary_text(
         head,
         moved_head,
         base,
-        since,
+        increment: since,
         configuring,
         suppressions,
         remarks: &remarks,
-        open: &open,
+        open_findings: &open,
         fixed,
         suppressed,
         dismissed,
@@ -107,7 +107,7 @@ pub fn summary_text(
 fn finding_comment(finding: &Finding, kind: AnchorKind) -> DesiredComment {
     DesiredComment {
         subject: CommentSubject::Finding(finding.id.clone()),
-        place: Some((kind, finding.at.clone())),
+        location: Some((kind, finding.comment_location.clone())),
         body: text::render_comment(finding),
         suggestion: finding.raw.suggestion.clone().filter(|_| is_replaceable(finding)),
         falls_back_to_code_block: finding.raw.source == FindingSource::Agent,
@@ -121,8 +121,8 @@ fn finding_comment(finding: &Finding, kind: AnchorKind) -> DesiredComment {
 /// replaces.
 fn is_replaceable(finding: &Finding) -> bool {
     finding.anchor == AnchorKind::Inline
-        && finding.at == finding.raw.place
-        && finding.at.side == DiffSide::New
+        && finding.comment_location == finding.raw.location
+        && finding.comment_location.side == DiffSide::New
 }
 
 /// Returns the head's status. Success: the review is complete without blocking findings, or there was nothing
@@ -151,7 +151,7 @@ pub fn desired_status(
         (StatusState::Failure, _) => CheckConclusion::Failure,
         (StatusState::Success | StatusState::Pending, _) => CheckConclusion::Neutral,
     };
-    let annotations = open.iter().filter(|finding| finding.raw.place.side == DiffSide::New);
+    let annotations = open.iter().filter(|finding| finding.raw.location.side == DiffSide::New);
     let annotations = annotations.take(MAX_ANNOTATIONS).map(|finding| build_annotation(finding)).collect();
     let check = CheckContent { conclusion, summary: summary.to_owned(), annotations };
     DesiredStatus { sha: head.clone(), state, description: text::status_description(outcome, &open), check }
@@ -173,7 +173,7 @@ pub(crate) fn pending_status(head: &Sha, description: String, summary: &str) -> 
 fn build_annotation(finding: &Finding) -> CheckAnnotation {
     let raw = &finding.raw;
     CheckAnnotation {
-        place: raw.place.clone(),
+        location: raw.location.clone(),
         blocks: is_blocking(raw.severity),
         title: format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule),
         message: raw.body.trim().chars().take(MAX_MESSAGE_CHARS).collect(),
@@ -192,7 +192,7 @@ fn is_blocking(severity: Severity) -> bool {
 pub fn sort_worst_first<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<&'a Finding> {
     let mut sorted: Vec<&Finding> = findings.collect();
     sorted.sort_by(|a, b| {
-        (a.raw.severity, &a.raw.place, &a.raw.rule).cmp(&(b.raw.severity, &b.raw.place, &b.raw.rule))
+        (a.raw.severity, &a.raw.location, &a.raw.rule).cmp(&(b.raw.severity, &b.raw.location, &b.raw.rule))
     });
     sorted
 }
@@ -213,7 +213,7 @@ pub(crate) mod tests {
             id: FindingId::new(id),
             fingerprint: fingerprint("core/x", &path.into(), id),
             raw: RawFinding {
-                place: place.clone(),
+                location: place.clone(),
                 severity: Severity::P1,
                 category: DefectCategory::F,
                 rule: "core/x".into(),
@@ -226,9 +226,9 @@ pub(crate) mod tests {
             },
             old_path: None,
             anchor: AnchorKind::Inline,
-            at: place,
+            comment_location: place,
             status: FindingStatus::Open,
-            around: None,
+            surrounding_lines: None,
             unverified: None,
             seen_on: Vec::new(),
             evidence: None,
@@ -240,7 +240,7 @@ pub(crate) mod tests {
     }
 
     fn outcome_of_kind(kind: ReviewOutcomeKind) -> ReviewOutcome {
-        ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
+        ReviewOutcome { kind, reason: None, next_attempt_at: None, runtime: ReviewRuntime::Rules }
     }
 
     #[test]
@@ -253,7 +253,7 @@ pub(crate) mod tests {
         let rows = desired_comments(&findings, &sha(), None, &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
-            .filter_map(|row| Some((row.subject.as_str().to_owned(), row.place.as_ref()?.0)))
+            .filter_map(|row| Some((row.subject.as_str().to_owned(), row.location.as_ref()?.0)))
             .collect();
         assert_eq!(kinds[0], ("1:a-5".to_owned(), AnchorKind::Inline));
         assert_eq!(kinds.iter().filter(|(_, kind)| *kind == AnchorKind::Inline).count(), 2);
@@ -298,10 +298,10 @@ pub(crate) mod tests {
         let suggested = |finding: &Finding| finding_comment(finding, finding.anchor).suggestion;
         assert_eq!(suggested(&one), Some(suggestion));
         let mut longer = one.clone();
-        longer.raw.place.end_line = 4;
+        longer.raw.location.end_line = 4;
         let file = Finding { anchor: AnchorKind::File, ..one.clone() };
         let mut old = one;
-        (old.raw.place.side, old.at.side) = (DiffSide::Old, DiffSide::Old);
+        (old.raw.location.side, old.comment_location.side) = (DiffSide::Old, DiffSide::Old);
         for other in [longer, file, old] {
             assert_eq!(suggested(&other), None, "{other:?}");
         }

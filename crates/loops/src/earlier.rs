@@ -46,7 +46,7 @@ pub struct EarlierReviews {
     pub renames: FileRenames,
     /// The findings that were seen only on another line of work. They count only if their lines are
     /// unchanged.
-    pub elsewhere: BTreeSet<FindingId>,
+    pub other_branch_findings: BTreeSet<FindingId>,
 }
 
 impl EarlierReviews {
@@ -70,7 +70,7 @@ impl EarlierReviews {
             |finding: &&Finding| finding.raw.source == FindingSource::Agent || is_of_line(finding);
         let of_one = |finding: &Finding| {
             let shown = finding.evidence.as_ref().map(|evidence| evidence.path.clone());
-            std::iter::once(finding.raw.place.path.clone()).chain(shown)
+            std::iter::once(finding.raw.location.path.clone()).chain(shown)
         };
         let paths: BTreeSet<RepoPath> =
             self.known_findings.iter().filter(is_looked_at).flat_map(of_one).collect();
@@ -92,7 +92,9 @@ impl EarlierReviews {
         let is_there = |finding: &Finding| {
             matches!(recheck::locate_at_head(finding, &head), FollowOutcome::Found { .. })
         };
-        earlier.known_findings.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
+        earlier
+            .known_findings
+            .retain(|finding| !self.other_branch_findings.contains(&finding.id) || is_there(finding));
         recheck::reopen_findings(&mut earlier.known_findings, &head);
         earlier
     }
@@ -134,7 +136,7 @@ fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String 
             format!("{}: gone; look at what is around line {end}", name(path))
         }
         FollowOutcome::NotFound { path } => format!("{}: changed; look at the whole file", name(path)),
-        FollowOutcome::NoFile => format!("{}: the file is not there any more", name(&raw.place.path)),
+        FollowOutcome::NoFile => format!("{}: the file is not there any more", name(&raw.location.path)),
     };
     let severity = raw.severity.as_str();
     let title = line::clean_line(&raw.title, MAX_LINE_CHARS);
@@ -172,15 +174,15 @@ pub(super) fn recheck_findings(
         }
         let sections = reading::diff_sections(&change.diff);
         let place = |raw: RawFinding| -> PlacedFinding {
-            let old_path = reading::old_path(&sections, &raw.place.path);
+            let old_path = reading::old_path(&sections, &raw.location.path);
             reading::place_finding(&sections, raw, old_path)
         };
         recheck::recheck(&earlier.known_findings, &mut found, &reviewers, &head, place)
     };
     reading.findings = found;
-    let RecheckSummary { rules, off, left_to_linters, tools, old, .. } =
+    let RecheckSummary { rules, disabled_rules: off, left_to_linters, tools, base_fingerprints: old, .. } =
         std::mem::take(&mut reading.rechecked);
-    RecheckSummary { rules, off, left_to_linters, tools, old, ..rechecked }
+    RecheckSummary { rules, disabled_rules: off, left_to_linters, tools, base_fingerprints: old, ..rechecked }
 }
 
 /// Returns the changed files that can be read.

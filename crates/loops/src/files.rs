@@ -12,9 +12,9 @@ use truing_core::RepoPath;
 use truing_git::PathStatus;
 
 /// Maximum number of paths that an error names.
-const NAMED: usize = 10;
+const MAX_NAMED_PATHS: usize = 10;
 /// The reason why an existing file cannot be read.
-const TOO_LONG: &str = "it is gone, or longer than 5 MiB";
+const UNREADABLE_FILE_REASON: &str = "it is gone, or longer than 5 MiB";
 
 /// A changed file with its new content, or without content if the file is deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,9 +51,10 @@ pub(crate) async fn read_changes(
             PathStatus::Added | PathStatus::Modified => match tree.read(&path) {
                 Ok(content) => Ok(FileContentChange { path, content: Some(content) }),
                 // The file exists, so the error does not mean that its earlier content is missing.
-                Err(ReplaceError::Changed) => {
-                    Err(RejectedFile { path, reason: ReplaceError::Io(io::Error::other(TOO_LONG)) })
-                }
+                Err(ReplaceError::ContentChanged) => Err(RejectedFile {
+                    path,
+                    reason: ReplaceError::Io(io::Error::other(UNREADABLE_FILE_REASON)),
+                }),
                 Err(reason) => Err(RejectedFile { path, reason }),
             },
         };
@@ -76,7 +77,7 @@ pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) 
             let Some(new) = content else { continue };
             let written = match tree.read(path) {
                 Ok(old) => tree.replace(path, &old, new).map(drop),
-                Err(ReplaceError::Changed) => tree.create(path, new),
+                Err(ReplaceError::ContentChanged) => tree.create(path, new),
                 Err(reason) => Err(reason),
             };
             written.map_err(|reason| RejectedFile { path: path.clone(), reason })?;
@@ -88,8 +89,9 @@ pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) 
 
 /// Lists the first of these paths, and the number of further ones.
 pub(crate) fn summarise_paths(paths: &[&RepoPath]) -> String {
-    let named = paths.iter().take(NAMED).map(|path| path.to_string()).collect::<Vec<_>>().join(", ");
-    match paths.len().saturating_sub(NAMED) {
+    let named =
+        paths.iter().take(MAX_NAMED_PATHS).map(|path| path.to_string()).collect::<Vec<_>>().join(", ");
+    match paths.len().saturating_sub(MAX_NAMED_PATHS) {
         0 => named,
         more => format!("{named} and {more} more"),
     }

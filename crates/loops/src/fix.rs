@@ -33,7 +33,7 @@ use super::reading::ReadingError;
 use super::tools::{ConfiguredLinters, ReviewLinters};
 
 /// The reason why a linter's suggestion is not applied, since the linter cannot run again.
-const NOT_HERE: &str = "a linter's fix needs `--tools`, and is applied only in the working tree";
+const NO_RERUN_REASON: &str = "a linter's fix needs `--tools`, and is applied only in the working tree";
 /// The reason why the result of a suggestion cannot be checked as a valid file.
 const UNPROVEN: &str = "Truing cannot prove the fix without a grammar for this file";
 
@@ -69,14 +69,14 @@ pub struct UnappliedSuggestion {
     pub rule: String,
     /// The reason, for people.
     #[serde(rename = "reason")]
-    pub why: String,
+    pub reason: String,
 }
 
 /// The result of making a plan's changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AppliedFixes {
     /// True for each planned change that was made.
-    pub done: Vec<bool>,
+    pub applied_flags: Vec<bool>,
     /// Number of changes that were not begun.
     pub not_begun: usize,
     /// Attributes that files lost besides the fixed lines.
@@ -106,7 +106,7 @@ pub enum FixError {
 /// Returns the files that have a suggestion.
 pub fn suggestion_paths(open_findings: &[Finding]) -> Vec<RepoPath> {
     let with = open_findings.iter().filter(|finding| finding.raw.suggestion.is_some());
-    let paths: BTreeSet<&RepoPath> = with.map(|finding| &finding.raw.place.path).collect();
+    let paths: BTreeSet<&RepoPath> = with.map(|finding| &finding.raw.location.path).collect();
     paths.into_iter().cloned().collect()
 }
 
@@ -156,7 +156,7 @@ pub fn plan_fixes<'a>(
         let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
         for finding in open_findings.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some())
         {
-            files.entry(&finding.place.path).or_default().push(finding);
+            files.entry(&finding.location.path).or_default().push(finding);
         }
         let withheld = open_findings.iter().map(|finding| &finding.raw);
         let withheld = withheld.filter_map(|raw| {
@@ -196,7 +196,11 @@ pub fn plan_fixes<'a>(
                 findings.iter().partition(|raw| again.iter().any(|found| same_suggestion(found, raw)));
             let is_rerun = |raw: &RawFinding| raw.source != FindingSource::Tool || linters.is_some();
             let gone = |raw: &RawFinding| {
-                if is_rerun(raw) { ReplaceError::Changed.to_string() } else { NOT_HERE.to_owned() }
+                if is_rerun(raw) {
+                    ReplaceError::ContentChanged.to_string()
+                } else {
+                    NO_RERUN_REASON.to_owned()
+                }
             };
             plan.unapplied.extend(other.iter().map(|raw| unapplied_suggestion(raw, gone(raw))));
             let is_proven = |raw: &&RawFinding| raw.source != FindingSource::Tool || is_parsed(path);
@@ -223,7 +227,7 @@ async fn rerun_rules(
         files: changed_files(read, files),
         also_changed: Vec::new(),
         packs: packs.to_vec(),
-        off: Vec::new(),
+        disabled_rules: Vec::new(),
     };
     Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
 }
@@ -241,7 +245,7 @@ async fn recheck_suggestions(
         let text = String::from_utf8_lossy(bytes);
         let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
         for raw in proposed {
-            let lines = excerpt::select_lines(&text, raw.place.start_line, raw.place.end_line);
+            let lines = excerpt::select_lines(&text, raw.location.start_line, raw.location.end_line);
             // A finding stores its lines without secrets, so secrets are removed before the comparison.
             let is_same = lines.is_some_and(|lines| {
                 QuotedSecrets::from_text(&text).hide_secrets(&lines.join("\n")) == raw.snippet
@@ -273,7 +277,7 @@ fn changed_files(
     let lines = |path: &RepoPath| {
         let findings = files.get(path).into_iter().flatten();
         let mut lines: Vec<(u32, u32)> =
-            findings.map(|raw| (raw.place.start_line, raw.place.end_line)).collect();
+            findings.map(|raw| (raw.location.start_line, raw.location.end_line)).collect();
         lines.sort_unstable();
         // Ranges ascend and do not overlap.
         lines.dedup_by(|next, kept| {
@@ -285,27 +289,27 @@ fn changed_files(
         });
         lines
     };
-    let file = |path: &RepoPath| ChangedFile { path: path.clone(), old_path: None, added: lines(path) };
+    let file = |path: &RepoPath| ChangedFile { path: path.clone(), old_path: None, added_lines: lines(path) };
     read.iter().map(|(path, _)| file(path)).collect()
 }
 
 fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {
-    (&a.place, &a.rule, &a.suggestion) == (&b.place, &b.rule, &b.suggestion)
+    (&a.location, &a.rule, &a.suggestion) == (&b.location, &b.rule, &b.suggestion)
 }
 
 fn unapplied_suggestion(raw: &RawFinding, reason: String) -> UnappliedSuggestion {
     UnappliedSuggestion {
-        path: raw.place.path.clone(),
-        line: raw.place.start_line,
+        path: raw.location.path.clone(),
+        line: raw.location.start_line,
         rule: raw.rule.clone(),
-        why: reason,
+        reason: reason,
     }
 }
 
 /// Returns the reason why a finding's fix was not applied, for people.
 fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
     let other = |index: usize| match findings.get(index) {
-        Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.place.start_line),
+        Some(raw) => format!("the fix of {} on line {}", raw.rule, raw.location.start_line),
         None => "another fix".to_owned(),
     };
     match refusal {
@@ -346,7 +350,7 @@ impl FixPlan {
             Ok(()) => true,
             Err(reason) => {
                 let (path, reason) = (change.path.clone(), reason.to_string());
-                left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), why: reason });
+                left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), reason: reason });
                 false
             }
         });
@@ -364,7 +368,7 @@ impl FixPlan {
                 tree.remove_leftovers(&change.path);
             }
             let replaced = (!stopped).then(|| tree.replace(&change.path, &change.old, &change.new));
-            made.done.push(matches!(replaced, Some(Ok(_))));
+            made.applied_flags.push(matches!(replaced, Some(Ok(_))));
             match replaced {
                 None => made.not_begun += 1,
                 Some(Ok(lost)) => {
@@ -377,7 +381,7 @@ impl FixPlan {
                         path,
                         line: 0,
                         rule: String::new(),
-                        why: reason,
+                        reason: reason,
                     });
                 }
             }
@@ -431,7 +435,7 @@ mod tests {
     /// Builds a finding of a line of `a.py` with this replacement.
     fn finding_with_fix(rule: &str, line: u32, replacement: &str) -> RawFinding {
         RawFinding {
-            place: CodeLocation {
+            location: CodeLocation {
                 path: "a.py".into(),
                 side: DiffSide::New,
                 start_line: line,
@@ -465,7 +469,7 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&change.new), "if a is None and b is None: f()\nx = f(a)\n");
         assert_eq!(change.fixes, 2);
         let left: Vec<_> =
-            plan.unapplied.iter().map(|left| (left.rule.as_str(), left.why.as_str())).collect();
+            plan.unapplied.iter().map(|left| (left.rule.as_str(), left.reason.as_str())).collect();
         assert_eq!(
             left,
             [

@@ -98,7 +98,7 @@ pub struct LocalReviewOutcome {
     /// The kind of head that was reviewed.
     pub reviewed: HeadKind,
     /// The origin of the base.
-    pub against: BaseOrigin,
+    pub base_origin: BaseOrigin,
     /// The findings, grouped by their fate.
     pub findings: FindingsByStatus,
     /// The reason why nothing was recorded, though it should have been.
@@ -188,9 +188,15 @@ impl LocalReviewRequest<'_> {
         };
         let (earlier, unknown_reason) = match &line {
             Some(line) => {
-                let PriorFindings { findings, elsewhere, unknown_reason, before: _ } =
+                let PriorFindings { findings, other_branch_findings: elsewhere, unknown_reason, revision: _ } =
                     memory.recall(&key).await;
-                (EarlierReviews { elsewhere, ..earlier_reviews(findings, &line.name) }, unknown_reason)
+                (
+                    EarlierReviews {
+                        other_branch_findings: elsewhere,
+                        ..earlier_reviews(findings, &line.name)
+                    },
+                    unknown_reason,
+                )
             }
             None => Default::default(),
         };
@@ -238,7 +244,7 @@ impl LocalReviewRequest<'_> {
             ..ReviewRecord::new(run, key, detail, started_at)
         };
         let mut record =
-            ReviewRecord { ended: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
+            ReviewRecord { ended_at: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
         telemetry::record_review(&record);
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.record_findings(found, &mut record, &filed).await;
@@ -246,7 +252,7 @@ impl LocalReviewRequest<'_> {
         Ok(LocalReviewOutcome {
             record,
             reviewed: self.head.into(),
-            against: base_origin,
+            base_origin: base_origin,
             findings: kept,
             unrecorded,
         })

@@ -29,13 +29,13 @@ pub fn new_run_id() -> RunId {
 /// killed, a later process removes it. After the full level was reached once, the process does not test
 /// again.
 pub fn sandbox_level() -> SandboxLevel {
-    static FULL: OnceLock<SandboxLevel> = OnceLock::new();
-    if let Some(level) = FULL.get() {
+    static FULL_LEVEL: OnceLock<SandboxLevel> = OnceLock::new();
+    if let Some(level) = FULL_LEVEL.get() {
         return *level;
     }
     let level = PrivateFolder::new().map_or(SandboxLevel::None, |here| sandbox::detect_level(here.path()));
     match level {
-        SandboxLevel::Full => *FULL.get_or_init(|| level),
+        SandboxLevel::Full => *FULL_LEVEL.get_or_init(|| level),
         SandboxLevel::Landlock | SandboxLevel::None => level,
     }
 }

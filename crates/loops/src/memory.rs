@@ -57,10 +57,10 @@ pub struct PriorFindings {
     /// The findings, each with its status on this line of work.
     pub findings: Vec<Finding>,
     /// The revision that the findings belong to.
-    pub before: Option<PullRevision>,
+    pub revision: Option<PullRevision>,
     /// Findings that were seen only on another line of work, but at a commit of this line. This line may have
     /// had another name then.
-    pub elsewhere: BTreeSet<FindingId>,
+    pub other_branch_findings: BTreeSet<FindingId>,
     /// The reason why earlier findings are unknown, if there may be some.
     pub unknown_reason: Option<String>,
 }
@@ -150,7 +150,7 @@ fn retry_pause(run: &RunId, tries: u32) -> Duration {
 
 impl FindingStorage<'_> {
     /// Opens the records without blocking the task.
-    async fn open(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, UnopenedRecords>, JoinError> {
+    async fn open_records(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, UnopenedRecords>, JoinError> {
         let open = Arc::clone(&self.records);
         tokio::task::spawn_blocking(move || open()).await
     }
@@ -160,7 +160,7 @@ impl FindingStorage<'_> {
     pub async fn recall(&self, own_key: &SlotKey) -> PriorFindings {
         let unread =
             |reason: String| PriorFindings { unknown_reason: Some(reason), ..PriorFindings::default() };
-        let store = match self.open().await {
+        let store = match self.open_records().await {
             Ok(Ok(Some(store))) => store,
             Ok(Err(UnopenedRecords { reason, may_hold_findings: true })) => return unread(reason),
             Ok(Ok(None) | Err(UnopenedRecords { may_hold_findings: false, .. })) | Err(_) => {
@@ -190,7 +190,7 @@ impl FindingStorage<'_> {
             }
             None => (findings, store.known_revision(key).await.unwrap_or_default()),
         };
-        PriorFindings { findings, before, elsewhere, unknown_reason: None }
+        PriorFindings { findings, revision: before, other_branch_findings: elsewhere, unknown_reason: None }
     }
 
     /// Assigns the ids of the known findings to the findings found again, new ids to the others, and records
@@ -218,7 +218,7 @@ impl FindingStorage<'_> {
         record: &mut ReviewRecord,
         filing_commit: &Sha,
     ) -> Result<FindingsByStatus, String> {
-        let opened = self.open().await;
+        let opened = self.open_records().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.reason)? else {
             return Ok(self.recognise(&[], &[], review_findings, record, filing_commit).0);
@@ -248,7 +248,7 @@ impl FindingStorage<'_> {
         let token = store.fresh_token().await?;
         let run = RunReference { id: record.run.clone(), key: record.key.clone(), token };
         let revision = PullRevision { head: filing_commit.clone(), base: record.detail.base.clone() };
-        let begun = store.begin_run(&run, &revision, record.started).await?;
+        let begun = store.begin_run(&run, &revision, record.started_at).await?;
         let (mut known, _) = self.known_findings(store, &run.key).await?;
         let applied = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
         let (kept, findings) = self.recognise(&known, &applied, review_findings, record, filing_commit);
@@ -313,7 +313,7 @@ impl FindingStorage<'_> {
             &record.detail.coverage,
             renames,
         );
-        rechecked.update_statuses(&mut identified.gone, known_findings, filing_commit);
+        rechecked.update_statuses(&mut identified.missing_findings, known_findings, filing_commit);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
         record.detail.outdated_dismissals =
             dismissal::count_outdated(&identified.current, known_findings, dismissals);
@@ -321,10 +321,16 @@ impl FindingStorage<'_> {
             |finding: &Finding| known_findings.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         if let Some(line) = self.branch_commits {
-            mark_fixed_on_line(&mut identified.gone, line, rechecked, &record.detail.coverage, filing_commit);
+            mark_fixed_on_line(
+                &mut identified.missing_findings,
+                line,
+                rechecked,
+                &record.detail.coverage,
+                filing_commit,
+            );
         }
         let is_over = |id: &FindingId| rechecked.fixed.contains_key(id);
-        let fixed = identified.gone.iter().filter(|finding| match self.branch_commits {
+        let fixed = identified.missing_findings.iter().filter(|finding| match self.branch_commits {
             Some(_) => {
                 is_over(&finding.id) || !is_model_finding(finding) && is_fixed(finding) && was_open(finding)
             }
@@ -338,7 +344,7 @@ impl FindingStorage<'_> {
             let over = |id: &FindingId| {
                 is_over(id) || rechecked.outside.contains(id) || fixed.iter().any(|finding| finding.id == *id)
             };
-            for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
+            for finding in identified.missing_findings.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
                 mark_seen(finding, &line.name, filing_commit, &status);
                 // On another line of work the finding may still exist.
@@ -353,7 +359,7 @@ impl FindingStorage<'_> {
         };
         record.detail.open_finding_counts = count_by_severity(&kept.open.iter().collect::<Vec<_>>());
         *record = record.clone().with_end_time(self.clock.now());
-        drop_oldest_unmet(&mut identified.gone);
+        drop_oldest_unmet(&mut identified.missing_findings);
         (kept, identified.into_findings())
     }
 }
@@ -369,11 +375,13 @@ fn mark_fixed_on_line(
 ) {
     let is_of_line = |finding: &Finding| finding.seen_on.iter().any(|on| on.line == line.name && on.is_open);
     let has_looked = |finding: &Finding| {
-        let RawFinding { rule, place, .. } = &finding.raw;
+        let RawFinding { rule, location: place, .. } = &finding.raw;
         let is_unread =
             coverage.not_reviewed.iter().any(|gap| gap.reason.hides_findings() && gap.path == place.path);
         let is_used = match finding.raw.tool() {
-            Some(tool) => rechecked.tools.contains(tool) && !rechecked.old.contains(&finding.fingerprint),
+            Some(tool) => {
+                rechecked.tools.contains(tool) && !rechecked.base_fingerprints.contains(&finding.fingerprint)
+            }
             None => {
                 rechecked.rules.contains(rule)
                     && !rechecked.left_to_linters.contains(&(rule.clone(), place.path.clone()))
@@ -407,12 +415,12 @@ fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> 
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Fixed(_)
-        | FindingStatus::Outside
+        | FindingStatus::OutOfScope
         | FindingStatus::Suppressed(_) => {
             if on.is_open {
                 FindingStatus::Open
             } else if on.is_outside {
-                FindingStatus::Outside
+                FindingStatus::OutOfScope
             } else {
                 FindingStatus::Fixed(on.commit.clone())
             }
@@ -423,7 +431,7 @@ fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> 
 
 /// Records that a finding was seen on a line of work.
 fn mark_seen(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
-    let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::Outside);
+    let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::OutOfScope);
     finding.seen_on.retain(|on| on.line != line);
     finding.seen_on.push(BranchSighting {
         line: line.to_owned(),
@@ -444,7 +452,7 @@ fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Fixed(_)
-        | FindingStatus::Outside
+        | FindingStatus::OutOfScope
         | FindingStatus::Suppressed(_) => {
             let kept = left > 0;
             left = left.saturating_sub(1);
@@ -478,7 +486,7 @@ mod tests {
         let mut unmet: Vec<Finding> = (1..=number).map(|line| open_finding("1:a-1", "a.py", line)).collect();
         unmet.last_mut().unwrap().status = FindingStatus::Dismissed("wanted".into());
         drop_oldest_unmet(&mut unmet);
-        let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.place.start_line).collect();
+        let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.location.start_line).collect();
         assert_eq!(lines.len(), MAX_UNMET + 1);
         assert_eq!(lines[..2], [1, 2]);
         assert_eq!(lines[MAX_UNMET - 1..], [number - 2, number]);

@@ -76,7 +76,8 @@ impl PullRequestReview<'_> {
             branch: None,
             clock: self.clock,
         };
-        let PriorFindings { findings, before, unknown_reason, elsewhere: _ } = memory.recall(&own).await;
+        let PriorFindings { findings, revision: before, unknown_reason, other_branch_findings: _ } =
+            memory.recall(&own).await;
         let since = since::compare_with_previous(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = since::earlier_reviews(findings, before.as_ref(), since.as_ref());
         // A person has requested this review by the command, so the tiers `off` and `rules` both mean a
@@ -123,7 +124,7 @@ impl PullRequestReview<'_> {
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         // Commits that the base branch received later are not part of this change.
         let against = match change.base == revision.base {
-            true => BaseOrigin::Named(revision.base.short_sha().to_owned()),
+            true => BaseOrigin::NamedRevision(revision.base.short_sha().to_owned()),
             false => BaseOrigin::MergeBase(revision.base.short_sha().to_owned()),
         };
         let detail = ReviewDetail {
@@ -143,12 +144,15 @@ impl PullRequestReview<'_> {
             ..ReviewRecord::new(run, own, detail, started)
         };
         let mut record =
-            ReviewRecord { ended: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
+            ReviewRecord { ended_at: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.record_findings(found, &mut record, &revision.head).await;
         self.attempts.remove_attempt(&record.run);
         let reviewed = HeadKind::Commit;
-        Ok((LocalReviewOutcome { record, reviewed, against, findings: kept, unrecorded }, pinned))
+        Ok((
+            LocalReviewOutcome { record, reviewed, base_origin: against, findings: kept, unrecorded },
+            pinned,
+        ))
     }
 }
 

@@ -212,7 +212,7 @@ impl ChildProcessReader {
         let mut error_output = Vec::new();
         match self.request_sources(query, &mut error_output).await {
             Ok(answer) => answer,
-            Err(error) => Err(SourcesError::Failed(failure_text(&error, &error_output))),
+            Err(error) => Err(SourcesError::ReaderFailed(failure_text(&error, &error_output))),
         }
     }
 
@@ -239,7 +239,7 @@ impl ChildProcessReader {
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
             Ok(sources_answer) => Ok(check_sources(query, sources_answer)?),
-            Err(error) => Err(SourcesError::Failed(to_printable_line(&error.to_string()))),
+            Err(error) => Err(SourcesError::ReaderFailed(to_printable_line(&error.to_string()))),
         })
     }
 }
@@ -247,7 +247,7 @@ impl ChildProcessReader {
 #[async_trait]
 impl RepositoryReader for ChildProcessReader {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError> {
-        let CheckedReport { report, dropped } = files::read_files(self, request).await?;
+        let CheckedReport { report, dropped_count: dropped } = files::read_files(self, request).await?;
         if dropped > 0 {
             tracing::warn!(dropped, "the reader reported findings that cannot be used");
         }
@@ -320,5 +320,5 @@ impl RepositoryReader for ChildProcessReader {
 }
 
 fn unexpected_answer_error() -> SourcesError {
-    SourcesError::Failed("its process sent an answer to another request".to_owned())
+    SourcesError::ReaderFailed("its process sent an answer to another request".to_owned())
 }

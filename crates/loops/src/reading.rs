@@ -38,7 +38,7 @@ pub(super) use sections::{diff_sections, old_path, place_finding};
 /// Maximum number of problems in an output that the reason for a failure names.
 const MAX_TOLD: usize = 3;
 /// The range of all lines of a file.
-const WHOLE: (u32, u32) = (1, u32::MAX);
+const ALL_LINES: (u32, u32) = (1, u32::MAX);
 
 /// A change that is to be reviewed.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub struct ReviewedChange {
     /// Files of the change whose lines the diff does not show, with the reasons.
     pub left_out: Vec<UnreviewedFile>,
     /// New files among `left_out` that are complete in the reader's tree.
-    pub large: Vec<RepoPath>,
+    pub large_new_files: Vec<RepoPath>,
     /// Changed files whose content is that of the index, regardless of the working tree.
     pub unseen: Vec<RepoPath>,
 }
@@ -60,13 +60,13 @@ pub struct ReviewedChange {
 impl ReviewedChange {
     /// Creates the change between two commits.
     pub fn from_commit_diff(base: Sha, head: &Sha, commit_diff: CommitDiff) -> Self {
-        let CommitDiff { diff, skipped } = commit_diff;
+        let CommitDiff { diff, skipped_files: skipped } = commit_diff;
         Self {
             base,
             head: Some(head.clone()),
             diff,
             left_out: skipped,
-            large: Vec::new(),
+            large_new_files: Vec::new(),
             unseen: Vec::new(),
         }
     }
@@ -74,7 +74,7 @@ impl ReviewedChange {
     /// Returns the text files whose lines are too large for the diff, and which are not complete in the
     /// reader's tree.
     fn undiffed_paths(&self) -> BTreeSet<&RepoPath> {
-        let large: BTreeSet<&RepoPath> = self.large.iter().collect();
+        let large: BTreeSet<&RepoPath> = self.large_new_files.iter().collect();
         let gaps = self.left_out.iter().filter(|gap| gap.reason == SkipReason::TooLarge);
         gaps.map(|gap| &gap.path).filter(|path| !large.contains(path)).collect()
     }
@@ -86,7 +86,7 @@ impl ReviewedChange {
 pub struct ReviewScope {
     pub packs: Vec<String>,
     /// Rules whose findings are disabled, including rules of tools.
-    pub off: Vec<String>,
+    pub disabled_rules: Vec<String>,
     /// Rules whose severity differs from the one that their pack or tool defines.
     pub severity: RuleSeverities,
     pub ignore: GlobSet,
@@ -116,10 +116,10 @@ impl ReviewScope {
         let tiers = Arc::new(TierRules::new(config.review.tiers.clone())?);
         let instructions = Arc::new(PathInstructions::new(config.review.instructions.clone())?);
         let (packs, off, severity) =
-            (rules.packs.clone(), rules.off.clone(), RuleSeverities::new(&rules.severity)?);
+            (rules.packs.clone(), rules.disabled_rules.clone(), RuleSeverities::new(&rules.severity)?);
         Ok(Self {
             packs,
-            off,
+            disabled_rules: off,
             severity,
             ignore,
             ignore_patterns,
@@ -134,7 +134,7 @@ impl ReviewScope {
     /// Sets the configured severity of a finding of a rule or a tool, if there is one.
     pub fn apply_severity_override(&self, raw: &mut RawFinding) {
         raw.severity =
-            self.severity.severity_for(&raw.rule, as_path(&raw.place.path)).unwrap_or(raw.severity);
+            self.severity.severity_for(&raw.rule, as_path(&raw.location.path)).unwrap_or(raw.severity);
     }
 
     /// Returns the patterns of ignored files that match none of the given files.
@@ -202,7 +202,7 @@ impl ReadingOutcome {
             .chain(&mut self.suppressed)
             .filter(|placed| placed.raw.has_truncated_snippet())
         {
-            let path = placed.raw.place.path.clone();
+            let path = placed.raw.location.path.clone();
             let bytes = |path: &RepoPath| tree.as_ref()?.read_bytes(path).ok();
             let content = contents.entry(path).or_insert_with_key(bytes);
             placed.raw = placed.raw.clone().with_lines_digest(content.as_deref(), key);
@@ -236,7 +236,7 @@ pub struct ReadingPlan<'a> {
     /// Placeholders in the reader's tree that have the size of the original file, but not its content.
     placeholder_files: BTreeSet<RepoPath>,
     /// Changed files that belong to another plan.
-    elsewhere: Vec<RepoPath>,
+    other_plan_files: Vec<RepoPath>,
 }
 
 /// Sorts the changed files into those to read and those to skip.
@@ -264,14 +264,14 @@ pub fn plan_reading<'a>(
             None => to_read.push(ChangedFile {
                 path: file.path.clone(),
                 old_path: file.old_path.clone(),
-                added: relevant_lines(file),
+                added_lines: relevant_lines(file),
             }),
         }
     }
-    to_read.extend(change.large.iter().filter(|path| is_wanted(path)).map(|path| ChangedFile {
+    to_read.extend(change.large_new_files.iter().filter(|path| is_wanted(path)).map(|path| ChangedFile {
         path: path.clone(),
         old_path: None,
-        added: vec![WHOLE],
+        added_lines: vec![ALL_LINES],
     }));
     // A type change has two sections with the same path; the head's version is read and reported once. The
     // same applies if several commits in a given diff changed a file.
@@ -295,8 +295,8 @@ pub fn relevant_lines_by_file(
     for file in parse_change(change)?.iter().filter(|file| file.status != FileStatus::Deleted) {
         lines.entry(file.path.clone()).or_default().extend(relevant_lines(file));
     }
-    for path in &change.large {
-        lines.insert(path.clone(), vec![WHOLE]);
+    for path in &change.large_new_files {
+        lines.insert(path.clone(), vec![ALL_LINES]);
     }
     Ok(lines)
 }
@@ -325,9 +325,9 @@ impl<'a> ReadingPlan<'a> {
         let names = |files: &[ChangedFile]| files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
         let gaps = self.coverage.not_reviewed.iter().map(|gap| gap.path.clone());
         let elsewhere = names(&rest).into_iter().chain(gaps).collect();
-        self.elsewhere.extend(names(&to_read));
+        self.other_plan_files.extend(names(&to_read));
         (self.to_read, self.files) = (rest, others);
-        Self { files, to_read, elsewhere, ..Self::default() }
+        Self { files, to_read, other_plan_files: elsewhere, ..Self::default() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -396,12 +396,13 @@ impl<'a> ReadingPlan<'a> {
         tooling: Option<ReviewLinters<'a>>,
     ) -> BoxFuture<'a, Result<ReadingOutcome, ReadingError>> {
         Box::pin(async move {
-            let Self { mut files, to_read, mut coverage, placeholder_files: _, elsewhere } = self;
+            let Self { mut files, to_read, mut coverage, placeholder_files: _, other_plan_files: elsewhere } =
+                self;
             files.sort_by(|a, b| a.path.cmp(&b.path));
             let gaps = coverage.not_reviewed.iter().map(|gap| gap.path.clone());
             let also_changed = elsewhere.into_iter().chain(gaps).collect();
-            let (packs, off) = (scope.packs.clone(), scope.off.clone());
-            let request = ReadRequest { tree, files: to_read, also_changed, packs, off };
+            let (packs, off) = (scope.packs.clone(), scope.disabled_rules.clone());
+            let request = ReadRequest { tree, files: to_read, also_changed, packs, disabled_rules: off };
             let of_diff = files.iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]).flatten();
             let touched = of_diff.chain(request.files.iter().map(|file| &file.path));
             let touched: Vec<RepoPath> = touched.cloned().collect();
@@ -416,7 +417,14 @@ impl<'a> ReadingPlan<'a> {
             };
             let (
                 report,
-                LinterResults { outputs, skipped, programs, unlinted, base_files, folders: _folders },
+                LinterResults {
+                    outputs,
+                    skipped_linters: skipped,
+                    programs,
+                    unlinted,
+                    base_files,
+                    folders: _folders,
+                },
             ) = tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
             coverage.not_reviewed.extend(report.not_reviewed);
@@ -428,7 +436,7 @@ impl<'a> ReadingPlan<'a> {
                 scope.apply_severity_override(&mut raw);
                 // The reader's paths are not trusted, so findings on files outside of the request are
                 // dropped.
-                let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
+                let index = request.files.binary_search_by(|file| file.path.cmp(&raw.location.path)).ok()?;
                 let old_path = request.files.get(index)?.old_path.clone();
                 Some(place_finding(&files, raw, old_path))
             };
@@ -449,18 +457,19 @@ impl<'a> ReadingPlan<'a> {
                 let mut files = std::mem::take(&mut printed.inspected_paths);
                 // A linter that failed may have printed findings before the failure, so its output is read
                 // unless it is empty.
-                let is_silent = printed.output.failed.is_some() && printed.output.text.trim().is_empty();
+                let is_silent =
+                    printed.output.failure_reason.is_some() && printed.output.text.trim().is_empty();
                 let (tool_findings, output) = if is_silent {
                     (ToolFindings::default(), printed.output)
                 } else {
                     printed.read_findings(&request.tree, &request.files, reader).await?
                 };
                 files.retain(|path| !tool_findings.ignored.contains(path));
-                if add_runs(&mut tools, &tool_findings, &output, &request.off) {
+                if add_runs(&mut tools, &tool_findings, &output, &request.disabled_rules) {
                     looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
                 }
                 told_before.begin_output();
-                let is_off = |raw: &RawFinding| request.off.contains(&raw.rule);
+                let is_off = |raw: &RawFinding| request.disabled_rules.contains(&raw.rule);
                 let findings = tool_findings
                     .findings
                     .into_iter()
@@ -469,8 +478,9 @@ impl<'a> ReadingPlan<'a> {
             }
             told_before.add_duplicate_rules(&mut found);
             BaseConfigFiles::record_in_runs(base_files, &mut tools);
-            let looked =
-                tools.iter().filter(|run: &&ToolRunResult| run.failed.is_none() && run.keeps_open.is_none());
+            let looked = tools
+                .iter()
+                .filter(|run: &&ToolRunResult| run.failure_reason.is_none() && run.keeps_open.is_none());
             let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
             for (name, paths) in unlinted {
                 match tools.iter_mut().find(|run| run.name == name) {
@@ -481,9 +491,14 @@ impl<'a> ReadingPlan<'a> {
             tools.extend(skipped);
             let left_to_linters = overlap::remove_replaced(&mut found, &looked_at);
             let rules = report.rules.into_iter().collect();
-            let off = request.off.iter().cloned().collect();
-            let mut rechecked =
-                RecheckSummary { rules, off, left_to_linters, tools: looked, ..RecheckSummary::default() };
+            let off = request.disabled_rules.iter().cloned().collect();
+            let mut rechecked = RecheckSummary {
+                rules,
+                disabled_rules: off,
+                left_to_linters,
+                tools: looked,
+                ..RecheckSummary::default()
+            };
             // The reader that runs the rules does not know the rule ids of tools.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
@@ -495,7 +510,7 @@ impl<'a> ReadingPlan<'a> {
             if let Some(tooling) = tooling {
                 let head = (request.tree.as_path(), &programs);
                 let changes = (files.as_slice(), head);
-                rechecked.old = tooling
+                rechecked.base_fingerprints = tooling
                     .remove_base_findings(&mut found, &mut tools, changes.0, changes.1, &scope.tools, reader)
                     .await?;
             }
@@ -528,10 +543,11 @@ fn add_runs(
     };
     // The reason for a failure from the program that ran the tool takes precedence over the problems in the
     // output.
-    let is_empty =
-        tool_findings.findings.is_empty() && tool_findings.elsewhere == 0 && tool_findings.suppressed == 0;
+    let is_empty = tool_findings.findings.is_empty()
+        && tool_findings.outside_count == 0
+        && tool_findings.suppressed == 0;
     let unnamed = output.unnamed.clone().filter(|_| is_empty);
-    let failed = output.failed.clone().or(unnamed).or(failed);
+    let failed = output.failure_reason.clone().or(unnamed).or(failed);
     let mut names = tool_findings.tools.clone();
     if names.is_empty() {
         names.insert(tool_name(&output.tool));
@@ -541,7 +557,7 @@ fn add_runs(
     for (at, name) in names.iter().enumerate() {
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
         // An output has one count for all of its tools together, so the first tool receives it.
-        let elsewhere = if at == 0 { tool_findings.elsewhere } else { 0 };
+        let elsewhere = if at == 0 { tool_findings.outside_count } else { 0 };
         let run = match runs.iter_mut().find(|run| run.name == *name) {
             Some(run) => run,
             None => {
@@ -551,8 +567,8 @@ fn add_runs(
             }
         };
         run.findings = run.findings.saturating_add(findings);
-        run.elsewhere = run.elsewhere.saturating_add(elsewhere);
-        run.failed = run.failed.take().or_else(|| failed.clone());
+        run.outside_count = run.outside_count.saturating_add(elsewhere);
+        run.failure_reason = run.failure_reason.take().or_else(|| failed.clone());
         run.keeps_open = run.keeps_open.take().or_else(|| tool_findings.keeps_open.clone());
     }
     failed.is_none()
@@ -561,7 +577,7 @@ fn add_runs(
 /// Returns the lines of a changed file on which findings count. Git reports no lines of a file that it treats
 /// as binary, such as a file in UTF-16. All lines of a new file of this kind count.
 fn relevant_lines(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
-    if file.is_binary { vec![WHOLE] } else { added_ranges(file) }
+    if file.is_binary { vec![ALL_LINES] } else { added_ranges(file) }
 }
 
 fn as_path(path: &RepoPath) -> &Path {

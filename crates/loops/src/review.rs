@@ -88,12 +88,12 @@ pub struct AnnouncedHead {
     /// Commit that the event named.
     pub head: Sha,
     /// Time of the event's arrival, by the wall clock.
-    pub at: UnixMillis,
+    pub arrived_at: UnixMillis,
 }
 
 /// The result of computing a review.
 enum ReviewComputation {
-    Done(Box<ReviewRecord>),
+    Completed(Box<ReviewRecord>),
     /// The head's tier disables its review.
     Disabled(TierChoice),
 }
@@ -120,7 +120,8 @@ impl LeasedReview<'_> {
         let is_given = !self.checkout.toolbox.supplied_outputs.is_empty();
         // A review that waited for budget asks the model as soon as budget is available.
         let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
-        let waits = begun.last.as_ref().is_some_and(|last| last.detail.outcome.until.is_some());
+        let waits =
+            begun.last_review.as_ref().is_some_and(|last| last.detail.outcome.next_attempt_at.is_some());
         // The findings of an intermediate head do not apply to this head, so this head is read again.
         let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
         let is_known = is_reviewed && !self.is_requested && !is_given && !waits && !is_mixed;
@@ -129,13 +130,13 @@ impl LeasedReview<'_> {
             None
         } else if !is_done {
             begun.computed.take()
-        } else if begun.last.is_some() && self.is_outdated(&begun).await? {
-            begun.last.take()
+        } else if begun.last_review.is_some() && self.is_outdated(&begun).await? {
+            begun.last_review.take()
         } else {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
             let what = "nothing to do: this head and base are already reviewed".to_owned();
             tracing::info!("{what}");
-            self.store.append_history(&[HistoryEvent { at, key, run, what }]).await?;
+            self.store.append_history(&[HistoryEvent { at, key, run, description: what }]).await?;
             return Ok(self.idle_outcome(&pull.revision.head, None));
         };
         let outcome = match computed {
@@ -147,7 +148,7 @@ impl LeasedReview<'_> {
                     return Ok(StepOutcome::DueAt(ends, WaitReason::Storm));
                 }
                 match Box::pin(self.compute_review(&pull, &begun)).await? {
-                    ReviewComputation::Done(record) => {
+                    ReviewComputation::Completed(record) => {
                         self.run_counter.count_review(&record);
                         *record
                     }
@@ -174,8 +175,8 @@ impl LeasedReview<'_> {
         tracing::info!(outcome = published.detail.outcome.kind.as_str(), "published");
         let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
-        let waits_until = published.detail.outcome.until;
-        Ok(if unmoved { self.idle_outcome(&pull.revision.head, waits_until) } else { StepOutcome::Again })
+        let waits_until = published.detail.outcome.next_attempt_at;
+        Ok(if unmoved { self.idle_outcome(&pull.revision.head, waits_until) } else { StepOutcome::DueAgain })
     }
 
     /// Publishes the last computed result with the dismissals since then, and removes the comments that were
@@ -193,7 +194,7 @@ impl LeasedReview<'_> {
         let pull = self.load_pull_request().await?;
         let begun = self.store.begin_run(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
-        let reviewed = begun.last.filter(|_| begun.reviewed.as_ref() == Some(&revision));
+        let reviewed = begun.last_review.filter(|_| begun.reviewed.as_ref() == Some(&revision));
         let Some(record) = begun.computed.or(reviewed) else { return Ok(StepOutcome::Idle) };
         let restated = self.review_from_record((&revision.head, now), record, &begun.dismissals).await?;
         self.store.store_restated_review(self.run, &restated).await?;
@@ -213,7 +214,7 @@ impl LeasedReview<'_> {
         let Some(heard) = self.announced_head.as_ref().filter(|heard| heard.head != *shown_head) else {
             return rest;
         };
-        let settled = heard.at + self.forge.visibility_delay();
+        let settled = heard.arrived_at + self.forge.visibility_delay();
         // A request that was already served is not served again because of another announced head.
         if self.is_requested || self.clock.now() >= settled {
             rest
@@ -285,7 +286,7 @@ impl LeasedReview<'_> {
         let choice = choose_tier(&pinned.scope.tiers, pull, &change, self.is_requested);
         tracing::info!(
             tier = choice.tier.as_str(),
-            at = choice.at,
+            at = choice.origin,
             because = choice.because,
             "the tier is chosen"
         );
@@ -333,11 +334,11 @@ impl LeasedReview<'_> {
         let mut identified =
             assign_finding_ids(&known_findings, found, Some(&revision.head), &coverage, &renames);
         if let Some(since) = &since {
-            since.mark_out_of_scope(&mut identified.gone, &known_findings, &change);
+            since.mark_out_of_scope(&mut identified.missing_findings, &known_findings, &change);
         }
-        rechecked.update_statuses(&mut identified.gone, &known_findings, &revision.head);
+        rechecked.update_statuses(&mut identified.missing_findings, &known_findings, &revision.head);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
-        dismissal::apply_dismissals(&mut identified.gone, dismissals);
+        dismissal::apply_dismissals(&mut identified.missing_findings, dismissals);
         let idle_ignores =
             self.checkout.unused_ignore_patterns(&mirror, &revision.head, &pinned, &coverage).await;
         let mut record = self.build_record(&change, revision, &identified, outcome, coverage, started);
@@ -346,7 +347,7 @@ impl LeasedReview<'_> {
         record.detail.outdated_dismissals =
             dismissal::count_outdated(&identified.current, &known_findings, dismissals);
         (record.detail.unused_suppressions, record.detail.tools) = (suppressions, tools);
-        record.detail.reached_spending_limit = part.as_ref().and_then(|part| part.asks);
+        record.detail.reached_spending_limit = part.as_ref().and_then(|part| part.reached_spending_limit);
         let mut record = record.with_model_review(agent::model_review(part));
         telemetry::record_review(&record);
         let findings = identified.into_findings();
@@ -364,7 +365,7 @@ impl LeasedReview<'_> {
         self.store.store_computed_review(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
-        Ok(ReviewComputation::Done(Box::new(record)))
+        Ok(ReviewComputation::Completed(Box::new(record)))
     }
 
     /// Returns the converge run that audited exactly this change and found nothing, if no model needs to
@@ -458,8 +459,10 @@ impl LeasedReview<'_> {
         started_at: UnixMillis,
     ) -> ReviewRecord {
         // The findings of a tool that did not run stay open.
-        let left =
-            identified_findings.gone.iter().filter(|finding| finding.raw.source == FindingSource::Tool);
+        let left = identified_findings
+            .missing_findings
+            .iter()
+            .filter(|finding| finding.raw.source == FindingSource::Tool);
         let open: Vec<&Finding> =
             identified_findings.current.iter().chain(left).filter(|finding| finding.is_open()).collect();
         let detail = ReviewDetail {
@@ -470,7 +473,7 @@ impl LeasedReview<'_> {
         };
         let RunReference { id, key, .. } = self.run;
         ReviewRecord {
-            ended: self.clock.now(),
+            ended_at: self.clock.now(),
             versions: super::program_versions(),
             ..ReviewRecord::new(id.clone(), key.clone(), detail, started_at)
         }
@@ -520,7 +523,7 @@ impl LeasedReview<'_> {
             PublishError::Forge(error) => {
                 StepStopReason::from_forge_error(error, self.clock.now(), self.forge.visibility_delay())
             }
-            PublishError::Moved => StepStopReason::Moved,
+            PublishError::HeadChanged => StepStopReason::HeadChanged,
             PublishError::Halted(halt) => halt.into(),
         })
     }

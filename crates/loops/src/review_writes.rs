@@ -50,12 +50,12 @@ pub struct CodeComment {
     pub item: String,
     /// The lines, or the file.
     #[serde(flatten)]
-    pub place: CodeLocation,
+    pub location: CodeLocation,
 }
 
 impl CodeComment {
     fn from_draft(draft: &InlineDraft) -> Self {
-        Self { item: draft.item.as_str().to_owned(), place: draft.place.clone() }
+        Self { item: draft.item.as_str().to_owned(), location: draft.location.clone() }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct SwitchReader {
 #[derive(Debug, Default)]
 struct SwitchCache {
     /// The last answer, and its time.
-    last: Option<(KillSwitches, Instant)>,
+    last_answer: Option<(KillSwitches, Instant)>,
     /// The time of the first read that has failed since the last answer.
     failing: Option<UnixMillis>,
 }
@@ -71,7 +71,7 @@ impl SwitchReader {
         let error = match tokio::time::timeout(READ_TIME, self.store.kill_switches()).await {
             Ok(Ok(switches)) => {
                 *self.lock_cache() =
-                    SwitchCache { last: Some((switches.clone(), Instant::now())), failing: None };
+                    SwitchCache { last_answer: Some((switches.clone(), Instant::now())), failing: None };
                 return SwitchSnapshot { switches, freshness: SwitchFreshness::Current };
             }
             Ok(Err(error)) => error.to_string(),
@@ -79,7 +79,7 @@ impl SwitchReader {
         };
         let mut known = self.lock_cache();
         let since = *known.failing.get_or_insert(self.clock.now());
-        let last = known.last.as_ref().map(|(switches, at)| (switches, at.elapsed()));
+        let last = known.last_answer.as_ref().map(|(switches, at)| (switches, at.elapsed()));
         let reading = cached_reading(last, since);
         drop(known);
         tracing::warn!(error, freshness = ?reading.freshness, "the kill switch cannot be read");
@@ -100,16 +100,16 @@ fn cached_reading(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMil
         Some((switches, _)) => switches.clone(),
         None => KillSwitches::default(),
     };
-    let all = match switches.all {
+    let all = match switches.global_switch {
         KillSwitch::On(engaged) => engaged,
         KillSwitch::Off => SwitchEngagement {
             since,
-            by: "truing".into(),
+            operator: "truing".into(),
             reason: Some("the switch cannot be read".into()),
             mode: HaltMode::Finish,
         },
     };
-    let switches = KillSwitches { all: KillSwitch::On(all), repositories: switches.repositories };
+    let switches = KillSwitches { global_switch: KillSwitch::On(all), repositories: switches.repositories };
     SwitchSnapshot { switches, freshness: SwitchFreshness::Unknown }
 }
 
@@ -199,12 +199,12 @@ impl RunGate {
             .await
             .map_err(|_| lease_read_failure("no answer in time"))?
             .map_err(lease_read_failure)?;
-        let Some(slot) = slots.first() else { return Err(HaltReason::LeaseLost { last: *token }) };
+        let Some(slot) = slots.first() else { return Err(HaltReason::LeaseLost { greatest_token: *token }) };
         match slot.state {
             SlotState::Leased { token: now, .. } if now == *token => Ok(()),
-            SlotState::Leased { token: now, .. } => Err(HaltReason::LeaseLost { last: now }),
+            SlotState::Leased { token: now, .. } => Err(HaltReason::LeaseLost { greatest_token: now }),
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => {
-                Err(HaltReason::LeaseLost { last: FencingToken(slot.version.0) })
+                Err(HaltReason::LeaseLost { greatest_token: FencingToken(slot.version.0) })
             }
         }
     }

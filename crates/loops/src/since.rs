@@ -70,8 +70,13 @@ pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
         format!("{}{}", format_count(commits.len(), &format!("{adjective} commit")), names(commits))
     };
     let mut description = match history {
-        Some(BranchHistory::Grown { new }) => format!("{}.", commits(new, "new")),
-        Some(BranchHistory::Rewritten { new, changed, same, gone }) => format!(
+        Some(BranchHistory::Grown { new_commits: new }) => format!("{}.", commits(new, "new")),
+        Some(BranchHistory::Rewritten {
+            new_commits: new,
+            changed_commits: changed,
+            unchanged_count: same,
+            removed_count: gone,
+        }) => format!(
             "The branch was rewritten since (rebased, amended or reset): {}, {}, {same} as before, {gone} \
              gone.",
             commits(new, "new"),
@@ -159,6 +164,6 @@ async fn compare_commits(
             None
         });
     let (since, findings) = (before.head.clone(), FindingTally::default());
-    let increment = Some(ReviewIncrement { since, history, lines, findings });
+    let increment = Some(ReviewIncrement { last_reviewed_head: since, history, lines, findings });
     Ok(Some(HeadComparison { increment, diff, renames }))
 }

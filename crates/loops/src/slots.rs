@@ -12,7 +12,7 @@ const MAX_TRIES: u32 = 16;
 pub enum StepError {
     /// The slot's state does not allow the step.
     #[error(transparent)]
-    Refused(#[from] SlotRefusal),
+    SlotRefused(#[from] SlotRefusal),
     /// The store failed, or the row changed on every attempt.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,7 +77,7 @@ pub async fn end_orphaned_leases(store: &dyn RecordStore, limits: &SlotLimits) -
     for slot in store.orphaned_slots().await? {
         let Some(token) = slot.token() else { continue };
         match apply_slot_command(store, &slot.key, SlotCommand::HandBack(token), limits).await {
-            Ok(_) | Err(StepError::Refused(_)) => {}
+            Ok(_) | Err(StepError::SlotRefused(_)) => {}
             Err(StepError::Store(error)) => return Err(error),
         }
     }
@@ -93,7 +93,7 @@ async fn record_decision(
 ) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");
-    let event = HistoryEvent { at: decided_at, key: key.clone(), run: None, what: note.to_string() };
+    let event = HistoryEvent { at: decided_at, key: key.clone(), run: None, description: note.to_string() };
     if let Err(error) = store.append_history(&[event]).await {
         tracing::warn!(%key, %error, "a step is missing from the history: {note}");
     }

@@ -35,7 +35,7 @@ pub enum StepStopReason {
     NotFound { message: String },
     /// The head moved while its review was being published, so it must be checked again.
     #[error("the head has moved on")]
-    Moved,
+    HeadChanged,
     /// The kill switch was turned on, and stops active runs. The records stay, and nothing more is done.
     #[error("the kill switch is on")]
     Halted,
@@ -48,7 +48,7 @@ pub enum StepStopReason {
     },
     /// The step failed and may be retried.
     #[error("{message}")]
-    Failed {
+    StepFailed {
         /// The kind of failure, for the people on the pull request.
         class: &'static str,
         /// Details for the log and `truing why`.
@@ -99,7 +99,7 @@ impl StepStopReason {
             ForgeError::Stale { .. } => ("the data at the forge was changed meanwhile", None),
             ForgeError::Halted(halt) => return halt.into(),
         };
-        Self::Failed { class, message, not_before }
+        Self::StepFailed { class, message, not_before }
     }
 }
 
@@ -107,9 +107,9 @@ impl From<GateHalt> for StepStopReason {
     fn from(halt: GateHalt) -> Self {
         match halt.reason {
             HaltReason::KillSwitch | HaltReason::NoAnswer => Self::Halted,
-            HaltReason::LeaseLost { last } => Self::Fenced(last),
+            HaltReason::LeaseLost { greatest_token: last } => Self::Fenced(last),
             HaltReason::ReadOnly => {
-                Self::Failed { class: "writes are disabled", message: halt.to_string(), not_before: None }
+                Self::StepFailed { class: "writes are disabled", message: halt.to_string(), not_before: None }
             }
         }
     }
@@ -118,8 +118,8 @@ impl From<GateHalt> for StepStopReason {
 impl From<StoreError> for StepStopReason {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Fenced { last, .. } => Self::Fenced(last),
-            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::Failed {
+            StoreError::Fenced { greatest_token: last, .. } => Self::Fenced(last),
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::StepFailed {
                 class: "the server's records are not available",
                 message: error.to_string(),
                 not_before: None,
@@ -132,10 +132,12 @@ impl From<StepError> for StepStopReason {
     fn from(error: StepError) -> Self {
         match error {
             StepError::Store(error) => error.into(),
-            StepError::Refused(SlotRefusal::LeaseLost) => Self::LeaseLost,
-            StepError::Refused(refused) => {
-                Self::Failed { class: "the server failed", message: refused.to_string(), not_before: None }
-            }
+            StepError::SlotRefused(SlotRefusal::LeaseLost) => Self::LeaseLost,
+            StepError::SlotRefused(refused) => Self::StepFailed {
+                class: "the server failed",
+                message: refused.to_string(),
+                not_before: None,
+            },
         }
     }
 }
@@ -143,7 +145,7 @@ impl From<StepError> for StepStopReason {
 impl From<GitError> for StepStopReason {
     fn from(error: GitError) -> Self {
         let class = "the repository cannot be fetched or read";
-        Self::Failed { class, message: error.with_hint(), not_before: None }
+        Self::StepFailed { class, message: error.with_hint(), not_before: None }
     }
 }
 
@@ -162,6 +164,6 @@ impl From<CheckoutError> for StepStopReason {
                 "the repository's own configuration (.truing.toml) is wrong"
             }
         };
-        Self::Failed { class, message, not_before: None }
+        Self::StepFailed { class, message, not_before: None }
     }
 }

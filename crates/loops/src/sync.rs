@@ -219,9 +219,9 @@ pub async fn find_releases(
         .or_else(|| in_range.map(|release| release.version.clone()))
         .ok_or_else(|| missing_start_error(job, project))?;
     let (is_chosen, to) = match (to, &job.target) {
-        (Some(to), _) | (None, ReleaseSelector::Fixed(to)) => (true, to.clone()),
+        (Some(to), _) | (None, ReleaseSelector::Exact(to)) => (true, to.clone()),
         (None, ReleaseSelector::Newest | ReleaseSelector::Safe) => (false, newest.clone()),
-        (None, ReleaseSelector::Ahead(most)) => {
+        (None, ReleaseSelector::MaxAhead(most)) => {
             let later = wanted.iter().filter(is_stable).map(|release| &release.version);
             let later = later.filter(|version| **version > from && **version <= newest);
             (false, later.take(*most).last().unwrap_or(&newest).clone())

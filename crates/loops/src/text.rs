@@ -55,7 +55,7 @@ pub struct SummaryContent<'a> {
     /// The commit that the head was compared with.
     pub base: &'a Sha,
     /// The increment since the previous review.
-    pub since: Option<&'a ReviewIncrement>,
+    pub increment: Option<&'a ReviewIncrement>,
     /// Files of the change that configure reviews. They are ignored for this review.
     pub configuring: &'a [RepoPath],
     /// Comments of the change that suppress nothing.
@@ -63,7 +63,7 @@ pub struct SummaryContent<'a> {
     /// Remarks on the model's context and on linters that did not run.
     pub remarks: &'a [String],
     /// Open findings of the review.
-    pub open: &'a [&'a Finding],
+    pub open_findings: &'a [&'a Finding],
     /// Number of earlier findings that are fixed.
     pub fixed: usize,
     /// Number of findings that a comment suppresses.
@@ -83,7 +83,7 @@ pub struct SummaryContent<'a> {
 
 /// Returns the reviewers and the cost, as the last line of every report.
 pub fn reviewer_line(record: &ReviewRecord) -> String {
-    let tools = record.detail.tools.iter().filter(|tool| tool.skipped.is_none());
+    let tools = record.detail.tools.iter().filter(|tool| tool.skip_reason.is_none());
     let tools: Vec<String> = tools.map(|tool| clean_line(&tool.name, MAX_TOOL_CHARS)).collect();
     let Some(ModelReviewDetail { replayed, .. }) = &record.detail.model_review else {
         return match tools.as_slice() {
@@ -117,10 +117,19 @@ fn capitalise(text: &str) -> String {
 
 /// Renders the summary comment.
 pub fn render_summary(summary: &SummaryContent<'_>) -> String {
-    let SummaryContent { outcome, head, moved_head, base, since, configuring, suppressions, remarks, .. } =
-        summary;
     let SummaryContent {
-        open,
+        outcome,
+        head,
+        moved_head,
+        base,
+        increment: since,
+        configuring,
+        suppressions,
+        remarks,
+        ..
+    } = summary;
+    let SummaryContent {
+        open_findings: open,
         fixed,
         suppressed,
         dismissed,
@@ -168,13 +177,13 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
         text.push('\n');
         for finding in open.iter().take(MAX_LISTED) {
             let raw = &finding.raw;
-            let line = raw.place.start_line;
+            let line = raw.location.start_line;
             let _ = writeln!(
                 text,
                 "- **{}** {} in {}:{line} ({}){}",
                 raw.severity.as_str(),
                 render_title(&raw.title),
-                code_path(&raw.place.path),
+                code_path(&raw.location.path),
                 code_span(&dismissal::short_id(&finding.id)),
                 finding.unverified.map(|why| format!(", not verified: {}", why.reason())).unwrap_or_default()
             );
@@ -222,8 +231,8 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
 
 /// Adds the changes since the previous review: the fate of findings, and the commits and lines.
 fn append_increment(text: &mut String, increment: &ReviewIncrement) {
-    let ReviewIncrement { since, history, lines, findings } = increment;
-    let FindingTally { new, reopened, fixed, suppressed, still } = findings;
+    let ReviewIncrement { last_reviewed_head: since, history, lines, findings } = increment;
+    let FindingTally { new, reopened, fixed, suppressed, still_open: still } = findings;
     let counts = [
         (new, "new"),
         (reopened, "open again"),
@@ -237,8 +246,13 @@ fn append_increment(text: &mut String, increment: &ReviewIncrement) {
     let _ = writeln!(text, "\nSince `{}`: {counts}.", since.short_sha());
     let mut parts = Vec::new();
     match history {
-        Some(BranchHistory::Grown { new }) => parts.push(format_count(new.len(), "commit")),
-        Some(BranchHistory::Rewritten { new, changed, same, gone }) => {
+        Some(BranchHistory::Grown { new_commits: new }) => parts.push(format_count(new.len(), "commit")),
+        Some(BranchHistory::Rewritten {
+            new_commits: new,
+            changed_commits: changed,
+            unchanged_count: same,
+            removed_count: gone,
+        }) => {
             parts.push(format!("the branch was rewritten: {}", format_commits(new, "new")));
             parts.extend((!changed.is_empty()).then(|| format_commits(changed, "changed")));
             parts.extend((*same > 0).then(|| format!("{same} as before")));
@@ -275,11 +289,11 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Fixed(_)
-            | FindingStatus::Outside
+            | FindingStatus::OutOfScope
             | FindingStatus::Suppressed(_)
             | FindingStatus::Declined(_) => continue,
         };
-        let (line, path) = (raw.place.start_line, code_path(&raw.place.path));
+        let (line, path) = (raw.location.start_line, code_path(&raw.location.path));
         let gap = if index == 0 { "\n" } else { "" };
         let _ = writeln!(
             text,
@@ -366,11 +380,11 @@ pub fn render_comment(finding: &Finding) -> String {
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short_sha());
         }
-        FindingStatus::Outside if raw.source == FindingSource::Tool => text.push_str(
+        FindingStatus::OutOfScope if raw.source == FindingSource::Tool => text.push_str(
             "**No longer reported, but not confirmed as fixed:** its lines are unchanged (the cause is a \
              comment, a setting or a change elsewhere), or they are no longer part of the change.\n\n",
         ),
-        FindingStatus::Outside => text.push_str(
+        FindingStatus::OutOfScope => text.push_str(
             "**No longer part of this review:** these lines are no longer part of the change, or the rule is \
              off.\n\n",
         ),
@@ -390,7 +404,7 @@ pub fn render_comment(finding: &Finding) -> String {
         }
     }
     if finding.anchor != AnchorKind::Inline {
-        let _ = writeln!(text, "{}:{}\n", code_path(&raw.place.path), raw.place.start_line);
+        let _ = writeln!(text, "{}:{}\n", code_path(&raw.location.path), raw.location.start_line);
     }
     text.push_str(&sanitize_markdown(&raw.body));
     match &finding.status {
@@ -399,7 +413,7 @@ pub fn render_comment(finding: &Finding) -> String {
         }
         FindingStatus::Dismissed(_) => text.push_str("\n\n_A problem after all? Answer with `/undismiss`._"),
         FindingStatus::Fixed(_)
-        | FindingStatus::Outside
+        | FindingStatus::OutOfScope
         | FindingStatus::Suppressed(_)
         | FindingStatus::Declined(_) => {}
     }
@@ -468,11 +482,11 @@ mod tests {
             head: &sha('a'),
             moved_head: Some(&sha('d')),
             base: &sha('b'),
-            since: None,
+            increment: None,
             configuring: &[".truing.toml".into()],
             suppressions: &(1..=7).map(idle).collect::<Vec<_>>(),
             remarks: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
-            open: &open,
+            open_findings: &open,
             fixed: 1,
             suppressed: 2,
             dismissed: &[&secret, &retracted],
@@ -561,7 +575,7 @@ mod tests {
 
     #[test]
     fn a_finding_whose_code_left_the_change_says_so_on_a_line_of_its_own() {
-        let outside = Finding { status: FindingStatus::Outside, ..open_finding("1:aa-1", "a.py", 3) };
+        let outside = Finding { status: FindingStatus::OutOfScope, ..open_finding("1:aa-1", "a.py", 3) };
         assert_snapshot!(render_comment(&outside), @r"
         **P1: Swallowed error** (`core/x`)
 

@@ -34,7 +34,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use truing_agent::installed::InstalledProgram;
 use truing_agent::sandbox::SandboxLevel;
-use truing_agent::verify::{CacheScope as Trust, INSIDE, SetupResult, Verifier, decides_set_up};
+use truing_agent::verify::{CacheScope as Trust, SANDBOX_TREE_PATH, SetupResult, Verifier, decides_set_up};
 use truing_config::Config;
 use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
 use truing_core::finding::RawFinding;
@@ -60,7 +60,7 @@ use modules::ModuleLinks;
 use names::{first_component, inspected_files, split_batches, unlintable_files};
 pub use printed::LinterOutput;
 pub use running::{LinterFiles, LinterRunner};
-use running::{LinterRunMethod, OWN};
+use running::{LinterRunMethod, OWN_FILES_SCOPE};
 use select::select_nested_linters;
 pub use select::{SelectedLinter, select_linters};
 use set_up::{install_command, not_installed_reason};
@@ -73,11 +73,11 @@ const MAX_REASON: usize = 600;
 /// The name under which reports say that the repository's hooks are unknown.
 const HOOKS: &str = "pre-commit";
 /// The reason why the findings of a linter may already exist at the base.
-const REPLACED: &str =
+const PROGRAM_REPLACED_REASON: &str =
     "its program was replaced during the review: findings of the base may be among those reported";
 
 /// The reason not to run a linter that the repository's own file configures.
-const REFUSED: &str =
+const REPOSITORY_CONFIG_REASON: &str =
     "the repository's own file configures it, and the operator's `verify.from_repository` is false";
 
 /// The linters that the configuration selects.
@@ -88,7 +88,7 @@ pub struct ConfiguredLinters {
     /// The linters that the configuration defines itself.
     pub configured: Vec<ToolConfig>,
     /// Names of linters that the repository's own file configures although that is not permitted.
-    pub refused: BTreeSet<String>,
+    pub refused_linters: BTreeSet<String>,
 }
 
 impl ConfiguredLinters {
@@ -96,7 +96,7 @@ impl ConfiguredLinters {
     pub fn from_config(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
         let refused = config.denied_repository_keys().iter().filter_map(name).collect();
-        Self { tools: config.review.tools, configured: config.linters.clone(), refused }
+        Self { tools: config.review.tools, configured: config.linters.clone(), refused_linters: refused }
     }
 
     /// True if any linter is to run.
@@ -161,7 +161,7 @@ impl<'a> ReviewLinters<'a> {
                 tree,
                 pins: tree,
                 project,
-                changed: changed_files,
+                changed_files: changed_files,
                 changed_paths,
                 base: Some(base),
                 trust,
@@ -225,7 +225,7 @@ impl<'a> ReviewLinters<'a> {
             tree,
             pins: head.0,
             project,
-            changed: &removed,
+            changed_files: &removed,
             changed_paths: &[],
             base: None,
             trust,
@@ -235,11 +235,12 @@ impl<'a> ReviewLinters<'a> {
         let is_other = |name: &str| {
             programs.get(name).is_some_and(|now| head.1.get(name).is_none_or(|before| !now.is_subset(before)))
         };
-        for run in runs.iter_mut().filter(|run| run.failed.is_none() && is_other(&run.name)) {
-            run.failed = Some(REPLACED.to_owned());
+        for run in runs.iter_mut().filter(|run| run.failure_reason.is_none() && is_other(&run.name)) {
+            run.failure_reason = Some(PROGRAM_REPLACED_REASON.to_owned());
         }
-        outputs
-            .retain(|printed| printed.output.failed.is_none() && !is_other(&tool_name(&printed.output.tool)));
+        outputs.retain(|printed| {
+            printed.output.failure_reason.is_none() && !is_other(&tool_name(&printed.output.tool))
+        });
         let old = baseline::remove_base_findings(
             placed_findings,
             &read_findings(outputs, tree, &removed, reader).await?,
@@ -273,7 +274,7 @@ pub struct LinterResults {
     /// Outputs that the reader has to parse.
     pub outputs: Vec<LinterOutput>,
     /// Linters that the repository uses but that did not run.
-    pub skipped: Vec<ToolRunResult>,
+    pub skipped_linters: Vec<ToolRunResult>,
     /// The programs that ran, by the names of the linters.
     pub(crate) programs: ProgramsByLinter,
     /// The changed files that could not be passed to a linter, by the name of the linter.
@@ -298,7 +299,7 @@ enum LinterRunOutcome {
 fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
     ToolRunResult {
         name: name.to_owned(),
-        skipped: Some(clean_line(reason, MAX_REASON)),
+        skip_reason: Some(clean_line(reason, MAX_REASON)),
         ..ToolRunResult::default()
     }
 }
@@ -312,9 +313,9 @@ async fn find_linters(
     reader: &dyn RepositoryReader,
 ) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
     let DetectedTools { tools: used, unread_hooks } =
-        used_tools(tree, files.changed.iter().map(|file| &file.path), reader).await?;
+        used_tools(tree, files.changed_files.iter().map(|file| &file.path), reader).await?;
     let mut selected = select_linters(&used, &configured_linters.configured);
-    let below = used_tools_in_subfolders(tree, files.changed, reader).await?;
+    let below = used_tools_in_subfolders(tree, files.changed_files, reader).await?;
     let in_folders = select_nested_linters(&below, &mut selected, &configured_linters.configured);
     selected.extend(in_folders);
     Ok((selected, unread_hooks))
@@ -359,13 +360,13 @@ impl LinterRunner {
                 find_linters(of_signs.unwrap_or(files.tree), files, configured_linters, reader).await?;
             if let Some(reason) = unread_hooks {
                 let reason = format!("{reason}; linters run without the options of their hooks");
-                looked.skipped.push(skipped_run(HOOKS, &reason));
+                looked.skipped_linters.push(skipped_run(HOOKS, &reason));
             }
             if of_signs.is_some() {
                 let (of_head, _) = self::find_linters(files.tree, files, configured_linters, reader).await?;
                 let LinterDifferences { new_linters: new, base_files: by_base } =
                     merge_linters(&mut selected, of_head, files);
-                looked.skipped.extend(new.iter().map(|(name, reason)| skipped_run(name, reason)));
+                looked.skipped_linters.extend(new.iter().map(|(name, reason)| skipped_run(name, reason)));
                 looked.base_files = by_base;
             }
             selected.retain(|tool| {
@@ -374,10 +375,10 @@ impl LinterRunner {
             let set_up = self.set_up(&selected, files).await;
             let mut ready = Vec::new();
             for tool in &selected {
-                let names = inspected_files(tool, files.changed);
-                if tool.condition == ToolCondition::Changed
+                let names = inspected_files(tool, files.changed_files);
+                if tool.condition == ToolCondition::FilesChanged
                     && names.is_empty()
-                    && unlintable_files(tool, files.changed).is_empty()
+                    && unlintable_files(tool, files.changed_files).is_empty()
                 {
                     continue;
                 }
@@ -402,15 +403,17 @@ impl LinterRunner {
                     // nothing is reported.
                     Err(_) if tool.is_guessed => {}
                     // The tool is already reported as skipped; one report covers all folders.
-                    Err(_) if looked.skipped.iter().any(|run| run.name == tool_name(&tool.name)) => {}
-                    Err(reason) => looked.skipped.push(skipped_run(&tool_name(&tool.name), &reason)),
+                    Err(_) if looked.skipped_linters.iter().any(|run| run.name == tool_name(&tool.name)) => {}
+                    Err(reason) => looked.skipped_linters.push(skipped_run(&tool_name(&tool.name), &reason)),
                 }
             }
             let refused = configured_linters
-                .refused
+                .refused_linters
                 .iter()
                 .filter(|name| selected.iter().all(|tool| tool.name != **name));
-            looked.skipped.extend(refused.map(|name| skipped_run(&tool_name(name), REFUSED)));
+            looked
+                .skipped_linters
+                .extend(refused.map(|name| skipped_run(&tool_name(name), REPOSITORY_CONFIG_REASON)));
             let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
             let places = Semaphore::new(at_once);
             let (mut runs, mut folders) = (Vec::new(), Vec::new());
@@ -421,7 +424,7 @@ impl LinterRunner {
                 {
                     looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
                 }
-                let unlinted = unlintable_files(ready.tool, files.changed);
+                let unlinted = unlintable_files(ready.tool, files.changed_files);
                 if !unlinted.is_empty() {
                     looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
                 }
@@ -438,8 +441,8 @@ impl LinterRunner {
                 match done {
                     LinterRunOutcome::Ran(outputs) => looked.outputs.extend(outputs),
                     LinterRunOutcome::MissingRequirement(run)
-                        if looked.skipped.iter().any(|other| other.name == run.name) => {}
-                    LinterRunOutcome::MissingRequirement(run) => looked.skipped.push(run),
+                        if looked.skipped_linters.iter().any(|other| other.name == run.name) => {}
+                    LinterRunOutcome::MissingRequirement(run) => looked.skipped_linters.push(run),
                 }
             }
             looked.folders = base.map(BaseConfigOverlay::into_folders).unwrap_or_default();
@@ -458,7 +461,7 @@ impl LinterRunner {
             tool.needs_setup()
                 && tool.folder.is_empty()
                 && (tool.condition == ToolCondition::Always
-                    || !inspected_files(tool, files.changed).is_empty())
+                    || !inspected_files(tool, files.changed_files).is_empty())
         };
         if !selected.iter().any(is_needed) {
             return None;
@@ -633,10 +636,10 @@ impl LinterRunner {
             };
             ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &run_method {
-                LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(INSIDE),
+                LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(SANDBOX_TREE_PATH),
                 // The sandbox requires the path of the folder without symbolic links.
                 LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
-                LinterRunMethod::SetUp(..) => PathBuf::from(INSIDE),
+                LinterRunMethod::SetUp(..) => PathBuf::from(SANDBOX_TREE_PATH),
             };
             outputs.push(match ran {
                 Ok(printout) => {
@@ -686,7 +689,7 @@ impl LinterRunner {
         let (program, version) = self.version_output(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {
             Some(trust) => trust.names().map(str::to_owned).collect(),
-            None => vec![OWN.to_owned()],
+            None => vec![OWN_FILES_SCOPE.to_owned()],
         };
         Some(FindingCacheContext::new(cache.clone(), tool, known, program, &version, files.tree, scopes))
     }

@@ -32,7 +32,7 @@ const BEDROCK: &str = "bedrock";
 /// The header that names the workspace, required in every call.
 const WORKSPACE: &str = "anthropic-workspace-id";
 /// Name of the credentials provider in the AWS library's messages.
-const GIVEN_BY: &str = "truing";
+const CREDENTIALS_PROVIDER_NAME: &str = "truing";
 
 /// An AWS service that offers models.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,7 +50,7 @@ pub enum AwsService {
 #[derive(Clone, Debug)]
 pub enum KeySource {
     /// Configured credentials, which do not change.
-    Fixed(AwsKeys),
+    Static(AwsKeys),
     /// AWS's default credential chain: credentials are fetched, and renewed before they expire.
     Chain(KeyChain),
 }
@@ -90,7 +90,7 @@ impl AwsLogin {
     /// [`AwsKeyError`], with the reason why there are no credentials.
     pub(crate) async fn keys(&self) -> Result<AwsKeys, AwsKeyError> {
         match &self.keys {
-            KeySource::Fixed(keys) => Ok(keys.clone()),
+            KeySource::Static(keys) => Ok(keys.clone()),
             KeySource::Chain(chain) => chain.keys(&SystemTime::now).await,
         }
     }
@@ -114,14 +114,14 @@ impl AwsLogin {
                     other => other,
                 }
             }
-            KeySource::Chain(_) | KeySource::Fixed(_) => Ok(None),
+            KeySource::Chain(_) | KeySource::Static(_) => Ok(None),
         }
     }
 
     /// Returns all secrets of the login. None of them must be shown.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match &self.keys {
-            KeySource::Fixed(keys) => keys.secrets().cloned().collect(),
+            KeySource::Static(keys) => keys.secrets().cloned().collect(),
             KeySource::Chain(chain) => chain.secrets(),
         }
     }
@@ -130,7 +130,7 @@ impl AwsLogin {
     /// credentials are renewed.
     pub(crate) fn name(&self) -> String {
         match &self.keys {
-            KeySource::Fixed(keys) => {
+            KeySource::Static(keys) => {
                 keys.secrets().map(|secret| format!(":{}", secret.public_fingerprint())).collect()
             }
             KeySource::Chain(chain) => format!(":{}", chain.name()),
@@ -170,7 +170,9 @@ impl AwsLogin {
     ) -> Result<(), SignError> {
         let failed = |error: &dyn std::error::Error| SignError::Library(error.to_string());
         let token = keys.session_token.as_ref().map(|token| token.expose().to_owned());
-        let keys = Credentials::new(&keys.key_id, keys.secret_key.expose(), token, None, GIVEN_BY).into();
+        let keys =
+            Credentials::new(&keys.key_id, keys.secret_key.expose(), token, None, CREDENTIALS_PROVIDER_NAME)
+                .into();
         let settings = SigningParams::builder()
             .identity(&keys)
             .region(&self.region)

@@ -25,7 +25,7 @@ use crate::gateway::LanguageModel;
 pub enum CassetteMode {
     /// No cassette: requests go to the model.
     #[default]
-    None,
+    Disabled,
     /// Requests go to the model, and are recorded with their responses.
     Record(Arc<CassetteRecording>),
     /// Recorded responses are returned.
@@ -35,7 +35,7 @@ pub enum CassetteMode {
 impl CassetteMode {
     /// Returns true if there is a cassette.
     pub fn is_some(&self) -> bool {
-        !matches!(self, Self::None)
+        !matches!(self, Self::Disabled)
     }
 
     /// Returns true if a cassette, instead of the model, answers requests.
@@ -52,7 +52,7 @@ impl CassetteMode {
         agent: &str,
     ) -> Box<dyn LanguageModel + 'a> {
         match self {
-            Self::None => model,
+            Self::Disabled => model,
             Self::Record(recording) => Box::new(recording.recorder(model, run, agent)),
             Self::Play(cassette) => Box::new(cassette.player(run, agent)),
         }

@@ -80,7 +80,7 @@ impl Default for ProviderTimeouts {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CallProgress {
     /// The request is about to be sent.
-    Sent,
+    BeforeSend,
     /// The provider has reported this usage so far.
     Metered(UsageMeter),
 }
@@ -103,11 +103,11 @@ pub(crate) struct ProviderClient {
 /// A source of the chunks of a response.
 pub(crate) trait ChunkStream: Send {
     /// Returns the next chunk; `None` at the end. An error states why no more chunks can be read.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
+    fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
 }
 
 impl ChunkStream for Response {
-    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, String> {
         self.chunk().await.map_err(|error| error_chain(&error.without_url()))
     }
 }
@@ -143,7 +143,7 @@ impl ProviderClient {
         begin: Instant,
         mut note: impl FnMut(CallProgress) + Send,
     ) -> Result<ProviderAnswer, FailedAttempt> {
-        let mut response = self.post(call, begin, || note(CallProgress::Sent)).await?;
+        let mut response = self.post(call, begin, || note(CallProgress::BeforeSend)).await?;
         let request_id = request_id(response.headers());
         let meter = |meter| note(CallProgress::Metered(meter));
         let complete = read_answer(&mut response, self.wire(), &self.timeouts, begin, meter).await;
@@ -238,7 +238,7 @@ impl ProviderClient {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.connection_failure(error)),
             Err(_) => Err(FailedAttempt {
-                cause: FailureCause::Lost,
+                cause: FailureCause::NoResponse,
                 message: "it did not answer in time".to_owned(),
             }),
         }
@@ -252,7 +252,7 @@ impl ProviderClient {
             FailedAttempt { cause: FailureCause::Unsent, message }
         } else {
             FailedAttempt {
-                cause: FailureCause::Lost,
+                cause: FailureCause::NoResponse,
                 message: format!("the connection broke before an answer began: {cause}"),
             }
         }
@@ -316,7 +316,7 @@ pub(crate) async fn read_answer(
     let mut moved = None;
     let mut deadline = begin.min(end);
     loop {
-        let piece = match timeout_at(deadline, pieces.next()).await {
+        let piece = match timeout_at(deadline, pieces.next_chunk()).await {
             Ok(Ok(Some(piece))) => piece,
             Ok(Ok(None)) => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
             Ok(Err(message)) => {
@@ -332,7 +332,9 @@ pub(crate) async fn read_answer(
         }
         let now = Instant::now();
         match progress.map_err(|broken| broken_off(wire, broken, &head))? {
-            StreamProgress::Done => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
+            StreamProgress::Complete => {
+                return fold.finish().map_err(|broken| broken_off(wire, broken, &head));
+            }
             StreamProgress::Advanced => moved = Some(now),
             StreamProgress::Idle => moved = moved.or(Some(now)),
         }
@@ -345,7 +347,7 @@ fn stall_failure(is_end: bool, has_begun: bool) -> FailedAttempt {
     let (cause, what) = match (is_end, has_begun) {
         (true, _) => (FailureCause::TotalTimeout, "the answer exceeds the time limit"),
         (false, true) => (FailureCause::Truncated, "the answer stalled for too long"),
-        (false, false) => (FailureCause::Lost, "no part of the answer came in time"),
+        (false, false) => (FailureCause::NoResponse, "no part of the answer came in time"),
     };
     FailedAttempt { cause, message: what.to_owned() }
 }
@@ -366,7 +368,7 @@ fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttem
     let cause = match error {
         StreamError::Truncated => FailureCause::Truncated,
         StreamError::ProviderError { kind, message } => FailureCause::Event(wire.error_kind(&kind, &message)),
-        StreamError::Empty
+        StreamError::EmptyStream
         | StreamError::Html
         | StreamError::NotAStream
         | StreamError::BadEvent(_)

@@ -286,7 +286,7 @@ fn secret_header(text: &str) -> Result<HeaderValue, ProviderError> {
 mod tests {
     use super::*;
 
-    fn refused(url: &str) -> Option<ProviderError> {
+    fn provider_error(url: &str) -> Option<ProviderError> {
         ModelProvider::new(url, ProviderCredentials::Unauthenticated).err()
     }
 
@@ -295,16 +295,16 @@ mod tests {
         for url in
             ["https://api.anthropic.com", "http://127.0.0.1:1/", "http://[::1]", "http://localhost:11434"]
         {
-            assert_eq!(refused(url), None, "{url}");
+            assert_eq!(provider_error(url), None, "{url}");
         }
         for url in ["http://api.anthropic.com", "http://127.0.0.1.example.com", "http://10.0.0.1", "ftp://h"]
         {
-            assert_eq!(refused(url), Some(ProviderError::Unprotected), "{url}");
+            assert_eq!(provider_error(url), Some(ProviderError::Unprotected), "{url}");
         }
         for url in ["https://u:p@h", "https://u@h", "https://h?a=1", "https://h#a"] {
-            assert_eq!(refused(url), Some(ProviderError::UnsupportedPart), "{url}");
+            assert_eq!(provider_error(url), Some(ProviderError::UnsupportedPart), "{url}");
         }
-        assert!(matches!(refused("api.anthropic.com"), Some(ProviderError::InvalidUrl(_))));
+        assert!(matches!(provider_error("api.anthropic.com"), Some(ProviderError::InvalidUrl(_))));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum FailureCause {
     /// There are no credentials that could sign the request, so it was not sent.
     NoKeys,
     /// The connection was closed, or a timeout passed, before a response began.
-    Lost,
+    NoResponse,
     /// The response has an error status.
     Status(ErrorResponse),
     /// The response began and broke off, or stalled for too long.
@@ -99,7 +99,9 @@ pub enum RetryDecision {
 /// Returns the decision for a failure, according to the table.
 pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
     match cause {
-        FailureCause::Unsent | FailureCause::Lost | FailureCause::Truncated => RetryDecision::Retry(None),
+        FailureCause::Unsent | FailureCause::NoResponse | FailureCause::Truncated => {
+            RetryDecision::Retry(None)
+        }
         FailureCause::TotalTimeout => RetryDecision::Unavailable(None),
         FailureCause::NoKeys => RetryDecision::Key,
         FailureCause::InvalidResponse => RetryDecision::InvalidResponse,
@@ -195,8 +197,8 @@ fn mix_seed(seed: u64, n: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const SHORT: Option<Duration> = Some(Duration::from_secs(60));
-    const LONG: Option<Duration> = Some(Duration::from_secs(61));
+    const SHORT_RETRY_AFTER: Option<Duration> = Some(Duration::from_secs(60));
+    const LONG_RETRY_AFTER: Option<Duration> = Some(Duration::from_secs(61));
 
     fn status(
         status: u16,
@@ -239,18 +241,27 @@ mod tests {
     fn a_cap_on_spending_is_not_a_rate_limit() {
         for code in 400..=499 {
             assert_eq!(
-                status(code, ProviderErrorKind::Spend, SHORT, Some(true)),
-                RetryDecision::SpendCap(SHORT),
+                status(code, ProviderErrorKind::Spend, SHORT_RETRY_AFTER, Some(true)),
+                RetryDecision::SpendCap(SHORT_RETRY_AFTER),
                 "{code}"
             );
         }
         for code in [403, 429] {
-            assert_eq!(status(code, ProviderErrorKind::RateLimit, LONG, None), RetryDecision::SpendCap(LONG));
+            assert_eq!(
+                status(code, ProviderErrorKind::RateLimit, LONG_RETRY_AFTER, None),
+                RetryDecision::SpendCap(LONG_RETRY_AFTER)
+            );
         }
-        assert_eq!(status(429, ProviderErrorKind::RateLimit, SHORT, None), RetryDecision::Retry(SHORT));
-        assert_eq!(status(403, ProviderErrorKind::Key, SHORT, None), RetryDecision::Key);
+        assert_eq!(
+            status(429, ProviderErrorKind::RateLimit, SHORT_RETRY_AFTER, None),
+            RetryDecision::Retry(SHORT_RETRY_AFTER)
+        );
+        assert_eq!(status(403, ProviderErrorKind::Key, SHORT_RETRY_AFTER, None), RetryDecision::Key);
         // A server error with a long requested wait is an outage, not a spending cap.
-        assert_eq!(status(503, ProviderErrorKind::Temporary, LONG, None), RetryDecision::Unavailable(LONG));
+        assert_eq!(
+            status(503, ProviderErrorKind::Temporary, LONG_RETRY_AFTER, None),
+            RetryDecision::Unavailable(LONG_RETRY_AFTER)
+        );
         assert_eq!(
             decide_retry(&FailureCause::Event(ProviderErrorKind::Spend)),
             RetryDecision::SpendCap(None)
@@ -261,13 +272,13 @@ mod tests {
     fn the_provider_may_say_whether_to_try_again_but_not_with_a_wrong_key() {
         for code in [408, 409, 429, 500, 503, 529] {
             assert_eq!(
-                status(code, ProviderErrorKind::Other, SHORT, Some(false)),
-                RetryDecision::Unavailable(SHORT),
+                status(code, ProviderErrorKind::Other, SHORT_RETRY_AFTER, Some(false)),
+                RetryDecision::Unavailable(SHORT_RETRY_AFTER),
                 "{code}"
             );
             assert_eq!(
-                status(code, ProviderErrorKind::Other, SHORT, Some(true)),
-                RetryDecision::Retry(SHORT),
+                status(code, ProviderErrorKind::Other, SHORT_RETRY_AFTER, Some(true)),
+                RetryDecision::Retry(SHORT_RETRY_AFTER),
                 "{code}"
             );
         }
@@ -288,7 +299,7 @@ mod tests {
     fn what_has_no_status_has_its_row_too() {
         for seen in [
             FailureCause::Unsent,
-            FailureCause::Lost,
+            FailureCause::NoResponse,
             FailureCause::Truncated,
             FailureCause::Event(ProviderErrorKind::Temporary),
             FailureCause::Event(ProviderErrorKind::Other),
@@ -351,7 +362,7 @@ mod tests {
                 .len()
                 > 10
         );
-        assert_eq!(retry_delay(FIRST_WAIT, 1, SHORT, 7), Duration::from_secs(60));
+        assert_eq!(retry_delay(FIRST_WAIT, 1, SHORT_RETRY_AFTER, 7), Duration::from_secs(60));
         // The waits between ten attempts fit into the time limit of 45 seconds.
         let all: Duration = (1..10).map(|tries| retry_delay(FIRST_WAIT, tries, None, 3)).sum();
         assert!(all < Duration::from_secs(45), "{all:?}");

@@ -48,7 +48,7 @@ pub enum StreamError {
     },
     /// The stream is empty.
     #[error("the answer is empty")]
-    Empty,
+    EmptyStream,
     /// The body is an HTML page.
     #[error("the answer is HTML instead of a stream of events (a proxy, or a wrong base_url?)")]
     Html,
@@ -77,7 +77,7 @@ pub enum StreamProgress {
     /// A part of the message arrived.
     Advanced,
     /// The message is complete.
-    Done,
+    Complete,
 }
 
 /// A complete response from a stream.
@@ -116,7 +116,7 @@ pub struct AnswerAccumulator {
     usage: CountedUsage,
     content_bytes: usize,
     stop: Option<Result<StopReason, String>>,
-    done: bool,
+    is_done: bool,
 }
 
 /// A block that is not yet complete.
@@ -125,7 +125,7 @@ struct PartialBlock {
     value: Map<String, Value>,
     /// The JSON text of a tool call's input, as received so far.
     input: Option<String>,
-    open: bool,
+    is_open: bool,
 }
 
 impl Default for AnswerAccumulator {
@@ -147,7 +147,7 @@ impl AnswerAccumulator {
             usage: CountedUsage::default(),
             content_bytes: 0,
             stop: None,
-            done: false,
+            is_done: false,
         }
     }
 
@@ -164,14 +164,14 @@ impl AnswerAccumulator {
         }
         let mut moved = false;
         for event in self.decoder.push(bytes) {
-            if self.done {
+            if self.is_done {
                 break;
             }
             moved |=
                 self.apply_event(event.map_err(|broken| self.not_a_stream_error().unwrap_or(broken))?)?;
         }
-        Ok(match (self.done, moved) {
-            (true, _) => StreamProgress::Done,
+        Ok(match (self.is_done, moved) {
+            (true, _) => StreamProgress::Complete,
             (false, true) => StreamProgress::Advanced,
             (false, false) => StreamProgress::Idle,
         })
@@ -187,7 +187,7 @@ impl AnswerAccumulator {
         UsageMeter {
             usage: self.usage.known_usage(),
             content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
-            is_final: self.done && self.usage.total().is_some(),
+            is_final: self.is_done && self.usage.total().is_some(),
         }
     }
 
@@ -199,7 +199,7 @@ impl AnswerAccumulator {
         for event in self.decoder.close() {
             self.apply_event(event)?;
         }
-        if !self.done {
+        if !self.is_done {
             return Err(self.not_a_stream_error().unwrap_or(StreamError::Truncated));
         }
         let stop = match self.stop {
@@ -224,7 +224,7 @@ impl AnswerAccumulator {
     /// Returns the error for a body that is not a stream; `None` if the body began as a stream.
     fn not_a_stream_error(&self) -> Option<StreamError> {
         match (self.first_byte, self.events) {
-            (None, _) => Some(StreamError::Empty),
+            (None, _) => Some(StreamError::EmptyStream),
             (Some(b'<'), 0) => Some(StreamError::Html),
             (Some(b'{' | b'['), 0) => Some(StreamError::NotAStream),
             (Some(_), _) => None,
@@ -253,14 +253,14 @@ impl AnswerAccumulator {
                 self.start_block(index, content_block)?;
             }
             StreamEvent::ContentBlockDelta { index, delta } => self.apply_delta(index, delta)?,
-            StreamEvent::ContentBlockStop { index } => self.open_block_mut(index)?.open = false,
+            StreamEvent::ContentBlockStop { index } => self.open_block_mut(index)?.is_open = false,
             StreamEvent::MessageDelta { delta, usage } => {
                 if let Some(reason) = delta.stop_reason {
                     self.stop = Some(parse_stop_reason(&reason));
                 }
                 self.usage.update(usage);
             }
-            StreamEvent::MessageStop => self.done = true,
+            StreamEvent::MessageStop => self.is_done = true,
             StreamEvent::Error { error } => {
                 let kind = line::clean_line(&error.kind, MAX_WORDS);
                 return Err(StreamError::ProviderError {
@@ -283,7 +283,7 @@ impl AnswerAccumulator {
             return Err(StreamError::TooLarge("so many blocks"));
         }
         self.add_content_bytes(block_size(&value))?;
-        self.blocks.push(PartialBlock { value, input: None, open: true });
+        self.blocks.push(PartialBlock { value, input: None, is_open: true });
         Ok(())
     }
 
@@ -306,7 +306,7 @@ impl AnswerAccumulator {
     }
 
     fn open_block_mut(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
-        let block = self.blocks.get_mut(index).filter(|block| block.open);
+        let block = self.blocks.get_mut(index).filter(|block| block.is_open);
         block.ok_or(StreamError::Contradiction("it refers to a block that is not open"))
     }
 
@@ -347,7 +347,7 @@ impl PartialBlock {
     }
 
     fn finish(mut self) -> Result<MessageBlock, StreamError> {
-        if self.open {
+        if self.is_open {
             return Err(StreamError::Contradiction("a block does not end"));
         }
         if let Some(text) = self.input {

@@ -36,7 +36,7 @@ pub(crate) const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// Returns the number of bytes of a finding's texts.
 pub(crate) fn count_text_bytes(finding: &RawFinding) -> usize {
-    let RawFinding { place, rule, title, body, snippet, suggestion, .. } = finding;
+    let RawFinding { location: place, rule, title, body, snippet, suggestion, .. } = finding;
     let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
     place.path.as_bytes().len() + rule.len() + title.len() + body.len() + snippet.len() + replacement
 }
@@ -48,7 +48,7 @@ pub(crate) fn count_text_bytes(finding: &RawFinding) -> usize {
 ///
 /// Returns the name of the invalid part.
 pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
-    let RawFinding { place, rule, title, body, snippet, code, suggestion, .. } = finding;
+    let RawFinding { location: place, rule, title, body, snippet, code, suggestion, .. } = finding;
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
     let is_prose = !body.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');

@@ -118,7 +118,8 @@ impl RuleMatch<'_> {
     /// Returns true if the rule distinguishes tests and the match is in a test item within a product file.
     fn is_in_test_item(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let at = self.code.unwrap_or(self.matched.start);
-        self.rule.parts.contains_key(&RepositoryPart::Test) && parsed_file.is_in_test_item(at, parsers)
+        self.rule.part_severities.contains_key(&RepositoryPart::Test)
+            && parsed_file.is_in_test_item(at, parsers)
     }
 }
 
@@ -177,7 +178,7 @@ impl<'packs> RuleSet<'packs> {
                         Err(_) if is_foreign => {}
                         Err(ComplexityError::TooLarge) => incomplete = Some(SkipReason::TooLarge),
                         Err(ComplexityError::OverLimit) => incomplete = Some(SkipReason::TooComplex),
-                        Err(ComplexityError::Failed) => incomplete = Some(SkipReason::Unreadable),
+                        Err(ComplexityError::Panicked) => incomplete = Some(SkipReason::Unreadable),
                     }
                 }
             }
@@ -213,7 +214,7 @@ impl<'packs> RuleSet<'packs> {
         for hit in &hits {
             let first = lines.line_number(hit.matched.start);
             let last = lines.line_number(hit.matched.end.saturating_sub(1).max(hit.matched.start));
-            if !hit.rule.check.is_on_added_lines(&file.added, first, last)
+            if !hit.rule.check.is_on_added_lines(&file.added_lines, first, last)
                 || hit.is_outside_code(&places, parsers)
             {
                 continue;
@@ -254,7 +255,7 @@ impl<'packs> RuleSet<'packs> {
         // If some rules did not run, suppression comments for these rules would wrongly be reported as
         // unused.
         let suppressions = if is_mentioned && incomplete.is_none() {
-            let is_changed_line = |first, last| overlaps_any(&file.added, first, last);
+            let is_changed_line = |first, last| overlaps_any(&file.added_lines, first, last);
             let has_finding = |name: &str| self.rules.iter().any(|rule| rule.name == name);
             let is_shown = |at| places.is_in_quoted_code(at, parsers);
             suppress::find_idle_suppressions(
@@ -316,7 +317,7 @@ impl<'packs> RuleSet<'packs> {
 
     /// Returns the findings for a new file that is too large to be read.
     pub(crate) fn oversized_findings(&self, file: &ChangedFile, size: u64) -> Vec<RawFinding> {
-        if !is_new_file(&file.added, None) || file.old_path.is_some() {
+        if !is_new_file(&file.added_lines, None) || file.old_path.is_some() {
             return Vec::new();
         }
         let exceeded = |(rule, check): &&(&'packs PackRule, &SizeCheck)| {
@@ -346,7 +347,7 @@ impl<'packs> RuleSet<'packs> {
         let wanted = |index: usize| {
             rule_at(index).is_some_and(|rule| rule.check.may_match(bytes) && rule.applies_to(&file.path))
         };
-        let on_added = |first, last| overlaps_any(&file.added, first, last);
+        let on_added = |first, last| overlaps_any(&file.added_lines, first, last);
         let matches = scan.find_matches(decode_keeping_offsets(bytes), parsers, &wanted, &on_added)?;
         let hit = |found: SyntaxMatch| {
             Some(RuleMatch {
@@ -374,7 +375,7 @@ impl<'packs> RuleSet<'packs> {
         let lines = LineIndex::new(bytes);
         let is_added = |place: &Range<usize>| {
             let last = place.end.saturating_sub(1).max(place.start);
-            overlaps_any(&file.added, lines.line_number(place.start), lines.line_number(last))
+            overlaps_any(&file.added_lines, lines.line_number(place.start), lines.line_number(last))
         };
         let mut hits: Vec<RuleMatch<'packs>> = Vec::new();
         for (index, found) in found {
@@ -421,7 +422,7 @@ impl<'packs> RuleSet<'packs> {
         }
         // A limit of the number of lines does not apply to a file that is not text.
         let count = is_text.then(|| lines.line_count());
-        if is_new_file(&file.added, count) && file.old_path.is_none() {
+        if is_new_file(&file.added_lines, count) && file.old_path.is_none() {
             for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
                 if check.is_exceeded(content.size(), count) {
                     hit(rule, 1);
@@ -455,7 +456,7 @@ fn build_finding(
     snippet: String,
 ) -> RawFinding {
     RawFinding {
-        place: CodeLocation {
+        location: CodeLocation {
             path: path.clone(),
             side: DiffSide::New,
             start_line: first_line,

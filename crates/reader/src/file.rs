@@ -26,14 +26,14 @@ pub enum FileOpenError {
     /// The path is not a regular file, or leads outside the tree or through a link.
     NotRegular,
     /// The operating system refuses access: the file does not exist, or the process may not read it.
-    Refused(Errno),
+    OsError(Errno),
 }
 
 impl From<Errno> for FileOpenError {
     fn from(error: Errno) -> Self {
         match error {
             Errno::LOOP | Errno::NOTDIR => Self::NotRegular,
-            other => Self::Refused(other),
+            other => Self::OsError(other),
         }
     }
 }
@@ -42,7 +42,7 @@ impl From<FileOpenError> for SkipReason {
     fn from(error: FileOpenError) -> Self {
         match error {
             FileOpenError::Link => Self::Symlink,
-            FileOpenError::NotRegular | FileOpenError::Refused(_) => Self::Unreadable,
+            FileOpenError::NotRegular | FileOpenError::OsError(_) => Self::Unreadable,
         }
     }
 }

@@ -87,9 +87,9 @@ fn is_between_tokens(text: &str, offset: usize) -> bool {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineEdit {
     /// The first line that is replaced, from 1.
-    pub first: u32,
+    pub first_line: u32,
     /// The last line that is replaced.
-    pub last: u32,
+    pub last_line: u32,
     /// Text that replaces the lines, without the last line end. If the text is empty, the lines are deleted,
     /// including their line ends.
     pub replacement: String,
@@ -99,7 +99,11 @@ impl LineEdit {
     /// Returns the suggestion of a finding, if the finding has one.
     pub fn from_finding(finding: &RawFinding) -> Option<Self> {
         let replacement = finding.suggestion.as_ref()?.replacement.clone();
-        Some(Self { first: finding.place.start_line, last: finding.place.end_line, replacement })
+        Some(Self {
+            first_line: finding.location.start_line,
+            last_line: finding.location.end_line,
+            replacement,
+        })
     }
 }
 

@@ -60,7 +60,8 @@ struct EditCandidate<'a> {
 impl EditCandidate<'_> {
     /// Returns the reason why this edit cannot be combined with an edit of earlier text in the file.
     fn conflict_with(&self, before: &Self) -> Option<FixRefusal> {
-        let is_apart = before.edit.last < self.edit.first || self.edit.last < before.edit.first;
+        let is_apart =
+            before.edit.last_line < self.edit.first_line || self.edit.last_line < before.edit.first_line;
         if self.fix == before.fix {
             return Some(FixRefusal::SameChange(before.index));
         }
@@ -143,11 +144,12 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
 /// Returns the edits whose lines exist in the text, sorted by the start of their changes.
 fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCandidate<'a>> {
     let lines = LineIndex::new(bytes);
-    let is_inside =
-        |edit: &LineEdit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.line_count();
+    let is_inside = |edit: &LineEdit| {
+        (1..=edit.last_line).contains(&edit.first_line) && edit.last_line <= lines.line_count()
+    };
     let mut inside: Vec<(usize, &LineEdit)> =
         edits.iter().enumerate().filter(|(_, edit)| is_inside(edit)).collect();
-    inside.sort_by_key(|(index, edit)| (edit.first, edit.last, *index));
+    inside.sort_by_key(|(index, edit)| (edit.first_line, edit.last_line, *index));
     let fixes = lines.edit_replacements(&inside.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
     let candidate = |((index, edit), whole): ((usize, &'a LineEdit), ByteReplacement)| {
         let fix = whole.narrow_to_change(text)?;
@@ -155,7 +157,8 @@ fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<E
     };
     let mut candidates: Vec<EditCandidate<'_>> =
         inside.into_iter().zip(fixes).filter_map(candidate).collect();
-    candidates.sort_by_key(|next| (next.fix.range.start, next.fix.range.end, next.edit.first, next.index));
+    candidates
+        .sort_by_key(|next| (next.fix.range.start, next.fix.range.end, next.edit.first_line, next.index));
     candidates
 }
 
@@ -202,23 +205,23 @@ impl LineIndex<'_> {
         let is_ended = self.line_range(count.saturating_add(1)).start > self.line_range(count).end;
         let mut rest = count.saturating_add(1);
         for edit in edits.iter().rev().filter(|_| !is_ended) {
-            if edit.replacement.is_empty() && edit.last.saturating_add(1) == rest {
-                rest = edit.first;
+            if edit.replacement.is_empty() && edit.last_line.saturating_add(1) == rest {
+                rest = edit.first_line;
             }
         }
-        let with_end_before = |edit: &LineEdit| 1 < rest && rest <= edit.first;
+        let with_end_before = |edit: &LineEdit| 1 < rest && rest <= edit.first_line;
         edits.iter().map(|edit| self.edit_replacement(edit, with_end_before(edit))).collect()
     }
 
     /// Returns the byte replacement of an edit. The replacement gets the kind of line ends of the lines that
     /// it replaces.
     fn edit_replacement(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
-        let range = self.line_range(edit.first).start..self.line_range(edit.last).end;
+        let range = self.line_range(edit.first_line).start..self.line_range(edit.last_line).end;
         if edit.replacement.is_empty() {
             let range = if with_end_before {
-                self.line_range(edit.first - 1).end..range.end
+                self.line_range(edit.first_line - 1).end..range.end
             } else {
-                range.start..self.line_range(edit.last.saturating_add(1)).start.max(range.end)
+                range.start..self.line_range(edit.last_line.saturating_add(1)).start.max(range.end)
             };
             return ByteReplacement { range, replacement: String::new() };
         }
@@ -237,7 +240,7 @@ mod tests {
     use super::*;
 
     fn edit(first: u32, last: u32, replacement: &str) -> LineEdit {
-        LineEdit { first, last, replacement: replacement.to_owned() }
+        LineEdit { first_line: first, last_line: last, replacement: replacement.to_owned() }
     }
 
     fn apply_edits(text: &str, edits: &[LineEdit]) -> (String, Vec<bool>) {

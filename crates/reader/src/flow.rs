@@ -120,7 +120,7 @@ pub(crate) fn find_matches(
         if model.is_exhausted() { Err(ComplexityError::OverLimit) } else { Ok(all) }
     };
     // As with syntax rules, a panic in a flow rule affects only the result for one file.
-    catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Failed))
+    catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Panicked))
 }
 
 /// Returns true if the file belongs to aiobotocore itself.

@@ -127,8 +127,10 @@ impl InProcessReader {
         let one = RequestReader::new(self, request)?;
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = request.files.len().div_ceil(FILES_PER_THREAD).min(cores).clamp(1, MAX_THREADS);
-        let queue =
-            FileQueue { files: files_largest_first(request, &one.tree, threads), next: AtomicUsize::new(0) };
+        let queue = FileQueue {
+            files: files_largest_first(request, &one.tree, threads),
+            next_index: AtomicUsize::new(0),
+        };
         let share = || run_reader_thread(request, &one, &queue);
         let mut report = ReadReport { rules: one.rules.rule_names(), ..ReadReport::default() };
         thread::scope(|scope| {
@@ -162,7 +164,7 @@ impl<'a> RequestReader<'a> {
     /// Compiles the rules and opens the tree.
     pub(crate) fn new(reader: &'a InProcessReader, request: &ReadRequest) -> Result<Self, ReaderError> {
         let mut rules = reader.packs.select_rules(&request.packs)?;
-        rules.retain(|rule| !request.off.contains(&rule.name));
+        rules.retain(|rule| !request.disabled_rules.contains(&rule.name));
         let rules = RuleSet::new(rules)?.with_max_findings(reader.max_findings);
         Ok(Self { packs: &reader.packs, rules, tree: FileTree::open(&request.tree)? })
     }
@@ -231,13 +233,13 @@ fn merge_report(report: &mut ReadReport, partial_report: ReadReport) {
 
 /// Returns the key by which findings are sorted.
 fn finding_sort_key(finding: &RawFinding) -> (&CodeLocation, &str) {
-    (&finding.place, &finding.rule)
+    (&finding.location, &finding.rule)
 }
 
 /// A queue of files, from which each thread takes the next one.
 struct FileQueue<'a> {
     files: Vec<&'a ChangedFile>,
-    next: AtomicUsize,
+    next_index: AtomicUsize,
 }
 
 /// Returns the files of a request. With several threads, the largest files are first, because the other
@@ -263,7 +265,7 @@ fn run_reader_thread(
     let change = reader.change_context(request);
     let mut report = ReadReport::default();
     let mut parsers = ParserPool::default();
-    while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
+    while let Some(file) = queue.files.get(queue.next_index.fetch_add(1, Ordering::Relaxed)) {
         merge_report(&mut report, reader.read_file(file, &change, &mut parsers, MAX_TIME)?);
     }
     Ok(report)

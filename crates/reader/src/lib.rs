@@ -52,5 +52,5 @@ pub use file::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
 pub use fixed::{AppliedEdits, FixRefusal, LineEdit, apply_line_edits};
 pub use in_process::InProcessReader;
 pub use pack::{ExampleResults, ListedRule, RulePacks, RuleSource};
-pub use snippet::CUT;
+pub use snippet::OMISSION_MARK;
 pub use withheld::WithheldFix;

@@ -27,7 +27,7 @@ const NAME: &str = concat!(
 /// Names of secret values that a person chooses.
 const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
 /// Text between a name and its value, in an assignment, a field or a comparison. The text may contain a type.
-const BETWEEN: &str =
+const NAME_VALUE_SEPARATOR: &str =
     r#"["'\x60]?\]?[ \t]*(?::[ \t]*[A-Za-z_][A-Za-z0-9_.\[\]|&<>?, ]{0,40}=|===?|!==?|=>|:=|[:=])[ \t]*"#;
 
 /// Patterns of secrets. The group `value` matches the secret value. An invalid pattern is left out; a test
@@ -40,7 +40,7 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let quoted = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
         marks.map(|mark| {
             let value = format!(r"(?P<value>[^{mark}\\\s]{{{least},{MAX_VALUE}}})");
-            of(&format!(r"(?i-u){name}{BETWEEN}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
+            of(&format!(r"(?i-u){name}{NAME_VALUE_SEPARATOR}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
         })
     };
     // In environment variables and URLs, there is no blank around `=`, and the value ends at the end of a
@@ -52,7 +52,7 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let others = [
         of(
             &format!(
-                r#"(?im-u){NAME}{BETWEEN}{value}[ \t\r]*(?:#.*|//.*)?$"#,
+                r#"(?im-u){NAME}{NAME_VALUE_SEPARATOR}{value}[ \t\r]*(?:#.*|//.*)?$"#,
                 value = format_args!(r#"(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE},{MAX_VALUE}}})"#),
             ),
             is_unquoted_secret,

@@ -315,7 +315,7 @@ impl RulePacks {
         let mut rules = pack.files.iter().zip(pack.rules()?);
         Ok(rules.find(|(_, rule)| rule.name == name).map(|((file, text), rule)| {
             let RuleExamples { valid, invalid } = &rule.examples;
-            let bad = invalid.iter().find(|example| example.fixed.is_some()).or(invalid.first());
+            let bad = invalid.iter().find(|example| example.fixed_text.is_some()).or(invalid.first());
             RuleSource {
                 rule: ListedRule::from_rule(rule),
                 file,
@@ -324,7 +324,7 @@ impl RulePacks {
                 invalid_example_count: invalid.len(),
                 valid_code: valid.first().and_then(RuleExample::code),
                 invalid_code: bad.and_then(RuleExample::code),
-                fixed_code: bad.and_then(|example| example.fixed.as_deref()),
+                fixed_code: bad.and_then(|example| example.fixed_text.as_deref()),
                 has_fix: rule.check.has_fix(),
             }
         }))
@@ -372,7 +372,7 @@ impl RulePacks {
 
     fn find_pack(&self, name: &str) -> Result<&RulePack, ReaderError> {
         let unknown =
-            || ReaderError::UnknownPack { name: name.to_owned(), known: self.pack_names().join(", ") };
+            || ReaderError::UnknownPack { name: name.to_owned(), known_packs: self.pack_names().join(", ") };
         self.packs.get(name).ok_or_else(unknown)
     }
 

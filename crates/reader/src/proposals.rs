@@ -77,7 +77,13 @@ fn proposal_replacement(
     {
         return None;
     }
-    lines.edit_replacements(&[&LineEdit { first, last, replacement: replacement.clone() }]).pop()
+    lines
+        .edit_replacements(&[&LineEdit {
+            first_line: first,
+            last_line: last,
+            replacement: replacement.clone(),
+        }])
+        .pop()
 }
 
 #[cfg(test)]

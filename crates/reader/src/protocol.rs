@@ -89,7 +89,8 @@ pub struct ToolsRequest {
     pub tree: PathBuf,
     /// Files that may be read in a working tree: those that git does not ignore. A working tree contains more
     /// files than a commit. `None` permits all files.
-    pub only: Option<Vec<RepoPath>>,
+    #[serde(rename = "only")]
+    pub readable_files: Option<Vec<RepoPath>>,
     /// Changed files, which are never left out.
     pub always: Vec<RepoPath>,
 }
@@ -120,14 +121,14 @@ pub struct NumberedReply {
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// The message is longer than its bound.
-    #[error("{message_kind} is too long ({bytes} bytes; at most {most})")]
+    #[error("{message_kind} is too long ({bytes} bytes; at most {max_bytes})")]
     TooLong {
         /// Kind of the message.
         message_kind: &'static str,
         /// Length of the message in bytes.
         bytes: usize,
         /// Bound of the length in bytes.
-        most: usize,
+        max_bytes: usize,
     },
     /// The message cannot be written as JSON, because a folder's name is not UTF-8.
     #[error("{message_kind} cannot be written: {source}")]
@@ -260,7 +261,7 @@ fn check_length(label: &'static str, bytes: usize, max_bytes: usize) -> Result<(
     if bytes <= max_bytes {
         Ok(())
     } else {
-        Err(ProtocolError::TooLong { message_kind: label, bytes, most: max_bytes })
+        Err(ProtocolError::TooLong { message_kind: label, bytes, max_bytes: max_bytes })
     }
 }
 
@@ -271,7 +272,7 @@ pub struct CheckedReport {
     pub report: ReadReport,
     /// Number of findings that were malformed or beyond the bounds. A file with such a finding does not count
     /// as reviewed.
-    pub dropped: usize,
+    pub dropped_count: usize,
 }
 
 /// Keeps the parts of a report that are valid for the request. A file with removed parts never counts as
@@ -305,18 +306,18 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
         if is_well_formed(&finding, &request.packs) {
             findings.push(finding);
         } else {
-            malformed.push(finding.place.path);
+            malformed.push(finding.location.path);
         }
     }
     for finding in &retain_most_severe(&mut findings) {
-        tell(&finding.place.path, Some(SkipReason::TooLarge))?;
+        tell(&finding.location.path, Some(SkipReason::TooLarge))?;
     }
     let mut suppressed = report.suppressed;
     suppressed.retain(|one| {
         let one_line = !one.reason.chars().any(char::is_control) && one.reason.len() <= MAX_REASON_BYTES;
         let is_kept = one_line && is_well_formed(&one.finding, &request.packs);
         if !is_kept {
-            malformed.push(one.finding.place.path.clone());
+            malformed.push(one.finding.location.path.clone());
         }
         is_kept
     });
@@ -327,20 +328,20 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
     });
     let over = suppressed.split_off(fit.count());
     for one in &over {
-        tell(&one.finding.place.path, Some(SkipReason::TooLarge))?;
+        tell(&one.finding.location.path, Some(SkipReason::TooLarge))?;
     }
     for path in &malformed {
         tell(path, Some(SkipReason::Unreadable))?;
     }
     let all = findings.iter().chain(suppressed.iter().map(|one| &one.finding));
-    for place in all.map(|finding| &finding.place) {
+    for place in all.map(|finding| &finding.location) {
         if !files.contains_key(&place.path) {
             return Err(ProtocolError::NotAskedFor(place.path.clone()));
         }
     }
 
     let dropped = reported - findings.len();
-    findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    findings.sort_by(|a, b| (&a.location, &a.rule).cmp(&(&b.location, &b.rule)));
     let mut suppressions = report.suppressions;
     suppressions.retain(|idle| {
         let one_line = !idle.rule.chars().any(char::is_control) && idle.rule.len() <= MAX_RULE_BYTES;
@@ -357,12 +358,12 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
             Some(reason) => report.not_reviewed.push(UnreviewedFile { path: path.clone(), reason }),
         }
     }
-    Ok(CheckedReport { report, dropped })
+    Ok(CheckedReport { report, dropped_count: dropped })
 }
 
 /// Keeps the most severe findings, up to the bound of one response, and returns the others.
 fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
-    findings.sort_by(|a, b| (a.severity, &a.place, &a.rule).cmp(&(b.severity, &b.place, &b.rule)));
+    findings.sort_by(|a, b| (a.severity, &a.location, &a.rule).cmp(&(b.severity, &b.location, &b.rule)));
     let mut bytes = 0_usize;
     let fit = findings.iter().take(MAX_FINDINGS).take_while(|finding| {
         bytes = bytes.saturating_add(count_text_bytes(finding));
@@ -421,20 +422,25 @@ mod tests {
     use truing_core::code::CodeDigests;
 
     pub(super) fn request() -> ReadRequest {
-        let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added: vec![(1, 9)] };
+        let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added_lines: vec![(1, 9)] };
         let files = vec![file("a.py"), file("b.py")];
         ReadRequest {
             tree: "/t".into(),
             files,
             also_changed: vec![],
             packs: vec!["core".into()],
-            off: vec![],
+            disabled_rules: vec![],
         }
     }
 
     pub(super) fn finding(path: &str, line: u32) -> RawFinding {
         RawFinding {
-            place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line },
+            location: CodeLocation {
+                path: path.into(),
+                side: DiffSide::New,
+                start_line: line,
+                end_line: line,
+            },
             severity: Severity::P1,
             category: DefectCategory::E,
             rule: "core/leftover".into(),
@@ -460,7 +466,7 @@ mod tests {
         let sound = report(vec![finding("a.py", 1), finding("b.py", u32::MAX)]);
         assert_eq!(
             check_report(&request(), sound.clone()).unwrap(),
-            CheckedReport { report: sound, dropped: 0 }
+            CheckedReport { report: sound, dropped_count: 0 }
         );
     }
 
@@ -510,10 +516,10 @@ mod tests {
         };
         let long = |most: usize| "x".repeat(most + 1);
         for malformed in [
-            with(&|f| f.place.start_line = 0),
-            with(&|f| (f.place.start_line, f.place.end_line) = (0, 0)),
-            with(&|f| f.place.end_line = 2),
-            with(&|f| f.place.side = DiffSide::Old),
+            with(&|f| f.location.start_line = 0),
+            with(&|f| (f.location.start_line, f.location.end_line) = (0, 0)),
+            with(&|f| f.location.end_line = 2),
+            with(&|f| f.location.side = DiffSide::Old),
             with(&|f| f.rule = "leftover".into()),
             with(&|f| f.rule = "other/leftover".into()),
             with(&|f| f.rule = "core/".into()),
@@ -529,7 +535,7 @@ mod tests {
         ] {
             let checked =
                 check_report(&request(), report(vec![malformed.clone(), finding("b.py", 1)])).unwrap();
-            assert_eq!(checked.dropped, 1, "{malformed:?}");
+            assert_eq!(checked.dropped_count, 1, "{malformed:?}");
             assert_eq!(checked.report.findings, [finding("b.py", 1)]);
             assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
             assert_eq!(skipped_files(&checked), [("a.py".into(), SkipReason::Unreadable)]);
@@ -541,14 +547,14 @@ mod tests {
         let worst = RawFinding { severity: Severity::P0, ..finding("b.py", 9) };
         let many = (0..MAX_FINDINGS).map(|n| finding("a.py", n as u32 + 1)).chain([worst.clone()]);
         let counted = check_report(&request(), report(many.collect())).unwrap();
-        assert_eq!((counted.dropped, counted.report.findings.len()), (1, MAX_FINDINGS));
+        assert_eq!((counted.dropped_count, counted.report.findings.len()), (1, MAX_FINDINGS));
         assert_eq!(counted.report.findings.last(), Some(&worst));
         assert_eq!(skipped_files(&counted), [("a.py".into(), SkipReason::TooLarge)]);
 
         let large = |n: usize| RawFinding { body: "x".repeat(MAX_BODY_BYTES), ..finding("a.py", n as u32) };
         let fit = MAX_FINDINGS_BYTES / MAX_BODY_BYTES;
         let weighed = check_report(&request(), report((1..=fit).map(large).collect())).unwrap();
-        assert_eq!(weighed.dropped, 1);
+        assert_eq!(weighed.dropped_count, 1);
         assert_eq!(skipped_files(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
     }
 
@@ -563,7 +569,7 @@ mod tests {
             snippet: "\x01".repeat(MAX_SNIPPET_BYTES),
             code: CodeDigests::default(),
             suggestion: Some(SuggestedFix { replacement: "\x01".repeat(MAX_SUGGESTION_BYTES) }),
-            place: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: n, end_line: n },
+            location: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: n, end_line: n },
             ..finding("", n)
         };
         let findings = (1..=u32::try_from(crate::engine::MAX_FINDINGS).unwrap()).map(finding).collect();

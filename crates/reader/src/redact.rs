@@ -21,7 +21,7 @@ use self::encoded::EncodedSecrets;
 use crate::literal;
 use crate::pack::{PackRule, RuleCheck, RulePacks};
 use crate::rules::text::TextRules;
-use crate::snippet::{CUT, REDACTED_PREFIX_BYTES, SecretRanges};
+use crate::snippet::{OMISSION_MARK, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// Pack whose rules recognise the forms of secrets.
 const PACK: &str = "core";
@@ -39,7 +39,7 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
 });
 
 /// Credentials of this process when the last text was searched.
-static GIVEN: RwLock<Option<Arc<RegisteredSecrets>>> = RwLock::new(None);
+static LAST_REGISTERED_SECRETS: RwLock<Option<Arc<RegisteredSecrets>>> = RwLock::new(None);
 
 struct RegisteredSecrets {
     values: Arc<BTreeSet<String>>,
@@ -51,14 +51,14 @@ impl RegisteredSecrets {
     fn current() -> Arc<Self> {
         let values = given_secrets::secret_values();
         let is_now = |known: &&Arc<Self>| Arc::ptr_eq(&known.values, &values);
-        let known = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
+        let known = LAST_REGISTERED_SECRETS.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref().filter(is_now) {
             return known.clone();
         }
         drop(known);
         let forms = EncodedSecrets::from_secrets(values.iter().map(String::as_str));
         let now = Arc::new(Self { values, forms });
-        *GIVEN.write().unwrap_or_else(PoisonError::into_inner) = Some(now.clone());
+        *LAST_REGISTERED_SECRETS.write().unwrap_or_else(PoisonError::into_inner) = Some(now.clone());
         now
     }
 }
@@ -140,7 +140,7 @@ pub(crate) fn replace_secrets(text: &str, secrets: SecretRanges, replacement: fn
 fn secret_prefix(secret: &str) -> String {
     let readable = secret.get(..secret.floor_char_boundary(REDACTED_PREFIX_BYTES)).unwrap_or_default();
     let ends: String = secret.chars().filter(|char| *char == '\n').collect();
-    format!("{readable}{CUT}{ends}")
+    format!("{readable}{OMISSION_MARK}{ends}")
 }
 
 /// Returns the ranges of secrets in a text.

@@ -326,7 +326,7 @@ mod tests {
     fn calls_are_replied_to_one_after_the_other() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a"), "one\n").unwrap();
-        let request = ToolsRequest { tree: folder.path().into(), only: None, always: vec![] };
+        let request = ToolsRequest { tree: folder.path().into(), readable_files: None, always: vec![] };
         let request = serde_json::to_string(&request).unwrap();
         let call = |number, path| {
             format!("{{\"number\":{number},\"tool\":\"read\",\"input\":{{\"path\":\"{path}\"}}}}")

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-pub use truing_core::code::CUT;
+pub use truing_core::code::OMISSION_MARK;
 
 use crate::lines::LineIndex;
 
@@ -79,7 +79,7 @@ fn render_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets:
     let mut text = String::new();
     let mut at = window.start;
     if at > line.start {
-        text.push_str(CUT);
+        text.push_str(OMISSION_MARK);
     }
     for secret in secrets.ranges_in(&window) {
         if secret.start >= window.start {
@@ -87,14 +87,14 @@ fn render_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets:
             let readable = secret.start.saturating_add(REDACTED_PREFIX_BYTES).min(secret.end).min(window.end);
             text.push_str(&lossy_text(lines, secret.start..readable));
         }
-        if !text.ends_with(CUT) {
-            text.push_str(CUT);
+        if !text.ends_with(OMISSION_MARK) {
+            text.push_str(OMISSION_MARK);
         }
         at = secret.end.min(window.end);
     }
     text.push_str(&lossy_text(lines, at..window.end));
-    if window.end < line.end && !text.ends_with(CUT) {
-        text.push_str(CUT);
+    if window.end < line.end && !text.ends_with(OMISSION_MARK) {
+        text.push_str(OMISSION_MARK);
     }
     text
 }
@@ -160,7 +160,7 @@ mod tests {
         let text = format!("{}!match!{}", "é".repeat(5000), "é".repeat(5000));
         let shown = show(&text, 1, 1, 10_000, &[]);
         assert!(shown.starts_with("…é") && shown.contains("!match!") && shown.ends_with("é…"), "{shown}");
-        assert!(shown.len() <= MAX_LINE_BYTES + 3 + 2 * CUT.len(), "{}", shown.len());
+        assert!(shown.len() <= MAX_LINE_BYTES + 3 + 2 * OMISSION_MARK.len(), "{}", shown.len());
         assert!(!shown.contains('\u{FFFD}'));
     }
 

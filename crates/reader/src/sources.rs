@@ -75,24 +75,27 @@ pub enum SourcesError {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// A file of the project cannot be read.
-    #[error("{path} cannot be read: {why}")]
+    #[error("{path} cannot be read: {reason}")]
     File {
         /// Path of the file.
         path: PathBuf,
         /// Reason for the failure.
-        why: String,
+        #[serde(rename = "why")]
+        reason: String,
     },
     /// A glob is invalid.
-    #[error("`{glob}` is not a valid file pattern: {why}")]
+    #[error("`{glob}` is not a valid file pattern: {reason}")]
     Glob {
         /// Glob in the request.
         glob: String,
         /// Reason why the glob is invalid.
-        why: String,
+        #[serde(rename = "why")]
+        reason: String,
     },
     /// The reader itself failed.
     #[error("the sources cannot be read: {0}")]
-    Failed(String),
+    #[serde(rename = "Failed")]
+    ReaderFailed(String),
 }
 
 /// Reads a release.
@@ -111,7 +114,7 @@ pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, S
     };
     let content = archive::read_sources(&request.archive, request.format, &wanted)?;
     on_large_stack(|| build_report(content, request, &mirrored))
-        .map_err(|error| SourcesError::Failed(error.to_string()))
+        .map_err(|error| SourcesError::ReaderFailed(error.to_string()))
 }
 
 /// Returns the existing files of a release as text, with U+FFFD for invalid UTF-8. The metadata of a Python
@@ -171,10 +174,10 @@ impl<'a> SymbolTarget<'a> {
 ///
 /// [`SourcesError`]
 pub fn read_pins(path: &Path) -> Result<HashPins, SourcesError> {
-    let wrong = |reason: String| SourcesError::File { path: path.to_owned(), why: reason };
+    let wrong = |reason: String| SourcesError::File { path: path.to_owned(), reason: reason };
     let bytes = read_source_bytes(path).map_err(wrong)?;
     on_large_stack(|| pins::parse_hash_test(&bytes))
-        .map_err(|error| SourcesError::Failed(error.to_string()))?
+        .map_err(|error| SourcesError::ReaderFailed(error.to_string()))?
         .map_err(wrong)
 }
 
@@ -221,14 +224,14 @@ fn build_report(
         sources.files.insert(path.clone(), hex::encode(Sha1::digest(bytes)));
         if !path.ends_with(".py") {
             let rest = items.outside_code(&path);
-            sources.outside.extend(rest.map(|rest| (path.clone(), vec![rest])));
+            sources.non_function_code.extend(rest.map(|rest| (path.clone(), vec![rest])));
             sources.functions.insert(path.clone(), items.all_definitions(&path));
         } else if let Some(module) = package.load_file(&path) {
-            let imported = module.outside.modules.iter();
+            let imported = module.non_function_pieces.modules.iter();
             let places = imported
                 .flat_map(|name| package.candidate_paths(name).chain(python::native_module_paths(name)));
             sources.imported.extend(places.filter(|at| paths.contains(at) || natives.contains(at)));
-            sources.outside.insert(path.clone(), module.outside.pieces.clone());
+            sources.non_function_code.insert(path.clone(), module.non_function_pieces.pieces.clone());
             sources.functions.insert(path, module.function_digests());
         }
     }
@@ -246,12 +249,12 @@ fn build_report(
 fn build_glob_set(patterns: &[String]) -> Result<GlobSet, SourcesError> {
     let bad = |glob: &str, error: globset::Error| SourcesError::Glob {
         glob: glob.to_owned(),
-        why: error.kind().to_string(),
+        reason: error.kind().to_string(),
     };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         check_bounds(pattern)
-            .map_err(|reason| SourcesError::Glob { glob: clean_line(pattern, 80), why: reason })?;
+            .map_err(|reason| SourcesError::Glob { glob: clean_line(pattern, 80), reason: reason })?;
         set.add(Glob::new(pattern).map_err(|error| bad(pattern, error))?);
     }
     set.build().map_err(|error| bad("", error))

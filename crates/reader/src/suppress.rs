@@ -18,7 +18,7 @@ use crate::redact::{QuotedSecrets, redact_secrets};
 
 const OPENING: &str = "truing: ignore[";
 /// Pattern for any text that is intended as a suppression comment, even if it is misspelt.
-static MEANT: LazyLock<Regex> = LazyLock::new(|| {
+static SUPPRESSION_ATTEMPT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     let meant = concat!(
         r#"(?im)(?:#|//|/\*|<!--|--|;|%|^[ \t]*@?(?:REM|dnl)\b|^[ \t]*['"][ \t]+)[^\n]*?\b"#,
         r#"(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*"#
@@ -40,7 +40,7 @@ pub(crate) type UsedSuppressions = BTreeSet<(u32, String)>;
 /// Returns true if the file contains a suppression comment or a text that is intended as one.
 pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"ruing").is_some()
-        && (memmem::find(bytes, OPENING.as_bytes()).is_some() || MEANT.is_match(bytes))
+        && (memmem::find(bytes, OPENING.as_bytes()).is_some() || SUPPRESSION_ATTEMPT_PATTERN.is_match(bytes))
 }
 
 /// Returns the line and the reason of the comment that suppresses a finding of `rule` on line `first`.
@@ -135,7 +135,7 @@ pub(crate) fn find_idle_suppressions<
             }
         }
     }
-    for meant in MEANT.captures_iter(lines.text()) {
+    for meant in SUPPRESSION_ATTEMPT_PATTERN.captures_iter(lines.text()) {
         let Some(word) = meant.get(1) else { continue };
         let line = lines.line_number(word.start());
         let is_one =

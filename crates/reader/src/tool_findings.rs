@@ -21,7 +21,7 @@ use crate::output::known::{self, KnownTool};
 use crate::output::report::MAX_TOOLS;
 use crate::output::{DiagnosticMapping, FileText, FindingMapper, OutputFormat, tool_name};
 use crate::proof::FixValidator;
-use crate::snippet::CUT;
+use crate::snippet::OMISSION_MARK;
 use crate::suppress;
 use crate::syntax::{MAX_TIME, ParsedFile, ParserPool, SourceLanguage};
 use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
@@ -43,11 +43,11 @@ const MAX_TOOL_BYTES: usize = 120;
 pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let mut found = ToolFindings::default();
-    match &request.output.kept {
+    match &request.output.cached_findings {
         Some(kept) => add_stored_findings(request, &tree, kept, &mut found),
         None => add_output_findings(request, &tree, &mut found)?,
     }
-    found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    found.findings.sort_by(|a, b| (&a.location, &a.rule).cmp(&(&b.location, &b.rule)));
     limit_findings(&mut found);
     Ok(found)
 }
@@ -76,7 +76,7 @@ fn add_output_findings(
     let mut to_keep = Vec::new();
     for (path, diagnostics) in by_file {
         let Some((file, content)) = load_counted_file(request, tree, path) else {
-            collected.elsewhere += diagnostics.len() as u64;
+            collected.outside_count += diagnostics.len() as u64;
             continue;
         };
         let text = FileText::new(&content);
@@ -84,7 +84,7 @@ fn add_output_findings(
         let (mut placed, mut texts) = (Vec::new(), BTreeSet::new());
         for diagnostic in diagnostics {
             let Ok(raw) = finder.map_diagnostic(diagnostic) else {
-                collected.elsewhere += 1;
+                collected.outside_count += 1;
                 continue;
             };
             let raw = RawFinding { body: body_without_title(&raw), ..raw };
@@ -99,7 +99,7 @@ fn add_output_findings(
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
             let place = text.byte_range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { redact_secret_text(raw, place) } else { raw };
-            let (first, last) = (raw.place.start_line, raw.place.end_line);
+            let (first, last) = (raw.location.start_line, raw.location.end_line);
             if texts.insert((first, last, column, raw.severity, raw.rule.clone(), title_key(&raw))) {
                 placed.push(raw);
             }
@@ -126,11 +126,11 @@ fn add_stored_findings(
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for raw in stored {
         collected.tools.extend(raw.tool().map(str::to_owned));
-        by_file.entry(&raw.place.path).or_default().push(raw);
+        by_file.entry(&raw.location.path).or_default().push(raw);
     }
     for (path, findings) in by_file {
         let Some((file, content)) = load_counted_file(request, tree, path) else {
-            collected.elsewhere += findings.len() as u64;
+            collected.outside_count += findings.len() as u64;
             continue;
         };
         add_findings(collected, request, file, &content, findings.into_iter().cloned().collect());
@@ -176,14 +176,14 @@ fn add_findings(
     place_parsers.begin_file(MAX_TIME);
     let mut suggested = 0;
     let is_without = |raw: &RawFinding| {
-        raw.rule.split_once('/').is_some_and(|(_, rule)| request.output.without.contains(rule))
+        raw.rule.split_once('/').is_some_and(|(_, rule)| request.output.excluded_rules.contains(rule))
     };
     for raw in placed {
-        let (first, last) = (raw.place.start_line, raw.place.end_line);
+        let (first, last) = (raw.location.start_line, raw.location.end_line);
         if is_without(&raw) {
             collected.suppressed += 1;
-        } else if !request.output.everywhere && !overlaps_any(&file.added, first, last) {
-            collected.elsewhere += 1;
+        } else if !request.output.everywhere && !overlaps_any(&file.added_lines, first, last) {
+            collected.outside_count += 1;
         } else if suppress::find_suppression(&lines, first, &raw.rule).is_some() {
             collected.suppressed += 1;
         } else {
@@ -219,7 +219,7 @@ fn prove_suggestion(
     prover: Option<&mut FixValidator<'_>>,
 ) -> RawFinding {
     let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
-    let (first, last) = (raw.place.start_line, raw.place.end_line);
+    let (first, last) = (raw.location.start_line, raw.location.end_line);
     let range = lines.line_range(first).start..lines.line_range(last).end;
     let fix = ByteReplacement { range, replacement: suggestion.replacement.clone() };
     match prover.prove_fix(first, last, &fix) {
@@ -232,12 +232,12 @@ fn prove_suggestion(
 /// rules of Truing may not recognise.
 fn redact_secret_text(raw: RawFinding, secret_text: Option<&[u8]>) -> RawFinding {
     let Some(secret_text) = secret_text.and_then(|secret_text| std::str::from_utf8(secret_text).ok()) else {
-        return RawFinding { snippet: CUT.to_owned(), code: CodeDigests::default(), ..raw };
+        return RawFinding { snippet: OMISSION_MARK.to_owned(), code: CodeDigests::default(), ..raw };
     };
     let hide = |text: &String| {
         secret_text.lines().fold(text.clone(), |text, line| {
             let line = line.trim();
-            if line.is_empty() { text } else { text.replace(line, CUT) }
+            if line.is_empty() { text } else { text.replace(line, OMISSION_MARK) }
         })
     };
     RawFinding {
@@ -279,9 +279,9 @@ fn limit_findings(collected: &mut ToolFindings) {
     if over == 0 {
         return;
     }
-    collected.findings.sort_by(|a, b| (a.severity, &a.place).cmp(&(b.severity, &b.place)));
+    collected.findings.sort_by(|a, b| (a.severity, &a.location).cmp(&(b.severity, &b.location)));
     collected.findings.truncate(MAX_FINDINGS);
-    collected.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
+    collected.findings.sort_by(|a, b| (&a.location, &a.rule).cmp(&(&b.location, &b.rule)));
     collected.problems.push(format!("{} beyond the first {MAX_FINDINGS}", format_count(over, "finding")));
     collected.problems.truncate(MAX_PROBLEMS);
 }
@@ -308,10 +308,10 @@ pub(crate) fn check_findings(request: &ToolRequest, response: &ToolFindings) -> 
     for raw in response.findings.iter().chain(to_keep) {
         check_finding(raw)?;
         ensure(raw.source == FindingSource::Tool, "a finding's source")?;
-        ensure(find_changed_file(request, &raw.place.path).is_some(), "a finding's file")?;
+        ensure(find_changed_file(request, &raw.location.path).is_some(), "a finding's file")?;
         ensure(raw.tool().is_some_and(|tool| response.tools.contains(tool)), "a finding's tool")?;
     }
     let is_to_keep =
-        |raw: &RawFinding| raw.place.path.as_str().is_some_and(|path| request.output.keep.contains(path));
+        |raw: &RawFinding| raw.location.path.as_str().is_some_and(|path| request.output.keep.contains(path));
     ensure(to_keep.iter().all(is_to_keep), "a file to keep")
 }

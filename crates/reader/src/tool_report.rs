@@ -123,7 +123,7 @@ struct MissingFiles {
     /// Number of diagnostics whose file is missing.
     count: usize,
     /// Paths of the first missing files.
-    first: Vec<String>,
+    first_paths: Vec<String>,
     /// True if there are diagnostics and all of their files are missing.
     is_all: bool,
 }
@@ -139,8 +139,8 @@ impl MissingFiles {
             }
             absent.count += 1;
             let name = path.to_string();
-            if absent.first.len() < MAX_NAMES && !absent.first.contains(&name) {
-                absent.first.push(name);
+            if absent.first_paths.len() < MAX_NAMES && !absent.first_paths.contains(&name) {
+                absent.first_paths.push(name);
             }
         }
         absent.is_all = present == 0 && absent.count > 0;
@@ -160,8 +160,8 @@ fn read_foreign_output(
     let bytes = output.text.as_bytes();
     let mut roots = Cow::Borrowed(output.roots.as_slice());
     let mut report = read_output(format, bytes, &input);
-    if !report.outside.is_empty() {
-        match guess_root(&report.outside, |path| tree.has_entry(path)) {
+    if !report.outside_paths.is_empty() {
+        match guess_root(&report.outside_paths, |path| tree.has_entry(path)) {
             Some(root) => roots.to_mut().push(root),
             None => input.is_foreign = true,
         }
@@ -193,9 +193,9 @@ fn collect_problems(
 ) -> (Vec<String>, Option<String>) {
     let is_foreign = output.foreign.is_some();
     let is_unplaced = |problem: &&ReportProblem| match problem.kind {
-        ProblemKind::Place => true,
+        ProblemKind::NoFile => true,
         // A tool that Truing runs itself may also report on libraries outside the tree.
-        ProblemKind::Outside => is_foreign,
+        ProblemKind::OutsideTree => is_foreign,
         ProblemKind::Unreadable
         | ProblemKind::NoLine
         | ProblemKind::Entry
@@ -207,7 +207,7 @@ fn collect_problems(
         // An output without a result line is no problem if the tool's exit code means that there are no
         // findings.
         ProblemKind::NoLine => !output.is_clean,
-        ProblemKind::Place | ProblemKind::Outside => false,
+        ProblemKind::NoFile | ProblemKind::OutsideTree => false,
     };
     let mut problems: Vec<String> = Vec::new();
     let is_other_form =
@@ -235,7 +235,7 @@ fn collect_problems(
         let text = format!(
             "{} no file of the tree: {}",
             result_count_phrase(absent.count as u64),
-            absent.first.join(", ")
+            absent.first_paths.join(", ")
         );
         problems.push(clean_line(&text, MAX_PROBLEM_CHARS));
     }
@@ -252,7 +252,7 @@ fn collect_problems(
         Some(format!(
             "{} no file of the tree: {}",
             result_count_phrase(absent.count as u64),
-            absent.first.join(", ")
+            absent.first_paths.join(", ")
         ))
     } else {
         None

@@ -119,7 +119,7 @@ impl TreeToolbox {
     /// [`ReaderError::Failed`] if the tree cannot be opened.
     pub fn open(request: &ToolsRequest) -> Result<Self, ReaderError> {
         let tree = FileTree::open(&request.tree)?;
-        let index = FileIndex::new(&request.tree, request.only.as_deref(), &request.always);
+        let index = FileIndex::new(&request.tree, request.readable_files.as_deref(), &request.always);
         Ok(Self { tree, index, parsers: ParserPool::default(), time: CALL_TIME })
     }
 
@@ -129,7 +129,7 @@ impl TreeToolbox {
         // A large stack is needed because compiling patterns and walking syntax trees are recursive. The
         // depth of the recursion is bounded but large.
         let done = on_large_stack(|| self.run_tool(tool, input, end));
-        done.unwrap_or_else(|error| Err(ToolCallError::Broken(error.to_string()))).into()
+        done.unwrap_or_else(|error| Err(ToolCallError::CallFailed(error.to_string()))).into()
     }
 
     fn run_tool(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, ToolCallError> {

@@ -42,10 +42,10 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
         Err(reason) => (None, Some(reason)),
     };
     let mut bytes = 0;
-    let scripts = find_scripts(&request.changed, &read);
+    let scripts = find_scripts(&request.changed_paths, &read);
     let used = known::known_tools().iter().filter_map(|tool| {
         let (_, path) = tool.find_sign(&paths, &read)?;
-        let (files, own_scripts) = files_checked_by(tool, &request.changed, &scripts);
+        let (files, own_scripts) = files_checked_by(tool, &request.changed_paths, &scripts);
         let hook = hooks.as_ref().map(|hooks| hooks.hook_usage(&tool.hook_ids(), &tool.keeps, &files));
         let mut usage = hook.unwrap_or_default();
         let excluded = exclude::select_excluded(&tool.excludes, &read, &files);
@@ -67,7 +67,14 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
             &[tool.options(&path, &read), tool.table_options(&read), args].concat(),
         );
         let whole = tool.config_selects_files(&path, &read);
-        Some(DetectedTool { name: tool.name.clone(), sign: path, args, left_out, scripts, whole })
+        Some(DetectedTool {
+            name: tool.name.clone(),
+            sign: path,
+            args,
+            left_out,
+            scripts,
+            selects_own_files: whole,
+        })
     });
     Ok(DetectedTools { tools: used.collect(), unread_hooks })
 }
@@ -126,7 +133,7 @@ pub(crate) fn check_used(
     if !unread_hooks.as_ref().is_none_or(is_told) {
         return Err("the reason for which hooks are not known");
     }
-    let changed: BTreeSet<&str> = request.changed.iter().map(String::as_str).collect();
+    let changed: BTreeSet<&str> = request.changed_paths.iter().map(String::as_str).collect();
     let is_well = |tool: &DetectedTool| {
         let Some(known) = known::known_tools().iter().find(|known| known.name == tool.name) else {
             return false;
@@ -135,7 +142,10 @@ pub(crate) fn check_used(
         let named = request.paths.iter().any(|path| *path == tool.sign || path.starts_with(&folder));
         let is_run = hooks::can_come_from_hooks(&tool.args, &tool.left_out, &known.keeps, &changed);
         let is_script = |path: &String| changed.contains(path.as_str()) && !known.shebang.is_empty();
-        named && is_run && tool.scripts.iter().all(is_script) && (!tool.whole || !known.whole.is_empty())
+        named
+            && is_run
+            && tool.scripts.iter().all(is_script)
+            && (!tool.selects_own_files || !known.project_command.is_empty())
     };
     let in_order =
         detected.windows(2).all(|pair| matches!(pair, [first, second] if first.name < second.name));
@@ -155,7 +165,7 @@ mod tests {
         }
         let paths = files.iter().map(|(path, _)| (*path).to_owned()).collect();
         let changed = changed.iter().map(|path| (*path).to_owned()).collect();
-        let request = ToolDetectionRequest { tree: folder.path().to_owned(), paths, changed };
+        let request = ToolDetectionRequest { tree: folder.path().to_owned(), paths, changed_paths: changed };
         let used = find_used_tools(&request).unwrap();
         assert_eq!(check_used(&request, &used), Ok(()));
         used
@@ -188,7 +198,10 @@ mod tests {
                 "semgrep: .semgrep",
             ]
         );
-        assert!(used.iter().all(|tool| tool.args.is_empty() && tool.left_out.is_empty() && !tool.whole));
+        assert!(
+            used.iter()
+                .all(|tool| tool.args.is_empty() && tool.left_out.is_empty() && !tool.selects_own_files)
+        );
         assert_eq!(find_unchanged(&[("README.md", "ruff\n")]), []);
     }
 
@@ -308,7 +321,7 @@ repos:
 
     #[test]
     fn a_configuration_may_choose_the_files() {
-        let whole = |files: &[(&str, &str)]| find_unchanged(files).iter().any(|tool| tool.whole);
+        let whole = |files: &[(&str, &str)]| find_unchanged(files).iter().any(|tool| tool.selects_own_files);
         assert!(whole(&[("pyproject.toml", "[tool.mypy]\nfiles = ['src']\n")]));
         assert!(whole(&[("setup.cfg", "[mypy]\npackages = a\n")]));
         assert!(whole(&[("mypy.ini", "[mypy]\nmodules: a\n")]));
@@ -324,7 +337,7 @@ repos:
         let request = ToolDetectionRequest {
             tree: "/".into(),
             paths: vec!["ruff.toml".into(), "mypy.ini".into()],
-            changed: vec!["a.py".into()],
+            changed_paths: vec!["a.py".into()],
         };
         let tool = |name: &str, sign: &str| DetectedTool {
             name: name.into(),
@@ -332,7 +345,7 @@ repos:
             args: Vec::new(),
             left_out: Vec::new(),
             scripts: Vec::new(),
-            whole: false,
+            selects_own_files: false,
         };
         let ruff = tool("ruff", "ruff.toml");
         let check = |tools: &[DetectedTool], unread: Option<&str>| {
@@ -344,7 +357,7 @@ repos:
             left_out: left_out.iter().map(|path| (*path).to_owned()).collect(),
             ..ruff.clone()
         };
-        let mypy = DetectedTool { whole: true, ..tool("mypy", "mypy.ini") };
+        let mypy = DetectedTool { selects_own_files: true, ..tool("mypy", "mypy.ini") };
         let select = "--select=E";
         for well in [ruff.clone(), mypy, run(&[select, "--ignore", "E501", "--preview"], &["a.py"])] {
             assert_eq!(check(std::slice::from_ref(&well), Some("why")), Ok(()), "{well:?}");
@@ -362,7 +375,7 @@ repos:
             run(&[], &["b.py"]),
             DetectedTool { scripts: vec!["bin/other".into()], ..ruff.clone() },
             DetectedTool { scripts: vec!["a.py".into()], ..tool("mypy", "mypy.ini") },
-            DetectedTool { whole: true, ..ruff.clone() },
+            DetectedTool { selects_own_files: true, ..ruff.clone() },
         ] {
             assert!(check(std::slice::from_ref(&wrong), None).is_err(), "{wrong:?}");
         }

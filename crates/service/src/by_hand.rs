@@ -63,8 +63,8 @@ pub async fn lease_record(
     let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
     if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
         match apply_slot_command(store, key, SlotCommand::Expire, limits).await {
-            Ok(_) | Err(StepError::Refused(SlotRefusal::Nothing)) => {}
-            Err(StepError::Refused(_)) => return Err(LeaseError::Leased(*deadline)),
+            Ok(_) | Err(StepError::SlotRefused(SlotRefusal::Nothing)) => {}
+            Err(StepError::SlotRefused(_)) => return Err(LeaseError::Leased(*deadline)),
             Err(error @ StepError::Store(_)) => return Err(error.into()),
         }
     }
@@ -80,8 +80,8 @@ pub async fn lease_record(
     };
     let leased = match leased {
         Ok(leased) => leased,
-        Err(StepError::Refused(SlotRefusal::Leased(until))) => return Err(LeaseError::Leased(until)),
-        Err(StepError::Refused(SlotRefusal::NotDue)) => {
+        Err(StepError::SlotRefused(SlotRefusal::Leased(until))) => return Err(LeaseError::Leased(until)),
+        Err(StepError::SlotRefused(SlotRefusal::NotDue)) => {
             apply_slot_command(store, key, SlotCommand::Request(loop_kind), limits).await?;
             return Err(LeaseError::OtherLoop);
         }
@@ -138,7 +138,7 @@ mod tests {
             let url = format!("https://github.com/{name}/pull/1");
             [(key.clone(), SlotDescription { name: format!("{name}#1"), url, head: None })]
         };
-        let on = SwitchRequest::On { reason: None, mode: None };
+        let on = SwitchRequest::TurnOn { reason: None, mode: None };
         store.turn_repository_switch("acme/shop", &on, "ada").await.unwrap();
         // The pull request becomes known after the switch was turned on, and its repository is renamed after
         // that.
@@ -147,7 +147,7 @@ mod tests {
         let refused = lease_slot(&store, &key, LoopKind::Review, &limits).await;
         assert!(matches!(refused, Err(LeaseError::SwitchedOff)), "{refused:?}");
         lease_slot(&store, &SlotKey::new("pr/github/2/1"), LoopKind::Review, &limits).await.unwrap();
-        store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
+        store.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "ada").await.unwrap();
         lease_slot(&store, &key, LoopKind::Review, &limits).await.unwrap();
     }
 }

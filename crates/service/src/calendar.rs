@@ -27,9 +27,9 @@ use super::run_failure::RunFailure;
 
 /// First delay in milliseconds before a job that could not begin is tried again. The delay doubles after each
 /// failure.
-pub(super) const AGAIN: i64 = 5 * 60 * 1000;
+pub(super) const FIRST_RETRY_DELAY_MS: i64 = 5 * 60 * 1000;
 /// Longest delay in milliseconds before a job that could not begin is tried again.
-const AGAIN_AT_MOST: i64 = 24 * 60 * 60 * 1000;
+const MAX_RETRY_DELAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The jobs of a server that have a cron pattern.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl<'a> JobCalendar<'a> {
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
             let switches = store.kill_switches().await?;
-            if *stop.borrow() || switches.all.engagement().is_some() {
+            if *stop.borrow() || switches.global_switch.engagement().is_some() {
                 return Ok(());
             }
             if switches.switch_for(&RepositoryRef::from_name(run.repo)).is_some() {
@@ -120,20 +120,24 @@ impl<'a> JobCalendar<'a> {
                     RunFailure::NotLeased(
                         LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff,
                     )
-                    | RunFailure::Stopped(StepStopReason::Interrupted),
+                    | RunFailure::StepStopped(StepStopReason::Interrupted),
                 ) => {}
                 // The kill switch of the repository was found only after the forge had returned the
                 // repository's id.
-                Err(RunFailure::Stopped(StepStopReason::Halted)) => {
-                    self.waiting
-                        .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(AGAIN)), AGAIN));
+                Err(RunFailure::StepStopped(StepStopReason::Halted)) => {
+                    self.waiting.insert(
+                        run.job.name.to_owned(),
+                        (UnixMillis(now.0.saturating_add(FIRST_RETRY_DELAY_MS)), FIRST_RETRY_DELAY_MS),
+                    );
                 }
                 Err(error) => {
                     if let RunFailure::Remote(_) = &error {
                         metrics.count_run(LoopKind::Sync.as_str(), RunOutcome::Failed.as_str());
                     }
                     tracing::warn!(job = run.job.name, %error, "could not start the job");
-                    let long = waits.map_or(AGAIN, |(_, long)| long.saturating_mul(2).min(AGAIN_AT_MOST));
+                    let long = waits.map_or(FIRST_RETRY_DELAY_MS, |(_, long)| {
+                        long.saturating_mul(2).min(MAX_RETRY_DELAY_MS)
+                    });
                     self.waiting
                         .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(long)), long));
                 }
@@ -153,13 +157,13 @@ fn is_due(
     now: UnixMillis,
 ) -> bool {
     match slot.map(|slot| &slot.state) {
-        Some(SlotState::Waiting { at, .. }) if *at <= now => return true,
+        Some(SlotState::Waiting { due_at: at, .. }) if *at <= now => return true,
         // The holder of an expired lease has exited. The next run takes the lease over.
         Some(SlotState::Leased { deadline, .. }) => return *deadline <= now,
         Some(SlotState::Held { .. }) => return false,
         Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}
     }
-    let since = last_run.map_or(began, |record| record.started);
+    let since = last_run.map_or(began, |record| record.started_at);
     next_run_time(cron, since).is_some_and(|next| next <= now)
 }
 
@@ -176,24 +180,30 @@ mod tests {
 
     use super::*;
 
-    fn at(text: &str) -> UnixMillis {
+    fn parse_time(text: &str) -> UnixMillis {
         UnixMillis(text.parse::<Timestamp>().unwrap().as_millisecond())
     }
 
     #[test]
     fn a_pattern_is_in_utc_and_its_time_comes_once() {
         let weekly: Cron = "0 10 * * MON".parse().unwrap();
-        assert_eq!(next_run_time(&weekly, at("2026-11-21T12:00:00Z")), Some(at("2026-11-23T10:00:00Z")));
-        assert_eq!(next_run_time(&weekly, at("2026-11-23T10:00:00Z")), Some(at("2026-11-30T10:00:00Z")));
+        assert_eq!(
+            next_run_time(&weekly, parse_time("2026-11-21T12:00:00Z")),
+            Some(parse_time("2026-11-23T10:00:00Z"))
+        );
+        assert_eq!(
+            next_run_time(&weekly, parse_time("2026-11-23T10:00:00Z")),
+            Some(parse_time("2026-11-30T10:00:00Z"))
+        );
         let never: Cron = "0 0 31 2 *".parse().unwrap();
-        assert_eq!(next_run_time(&never, at("2026-11-21T12:00:00Z")), None);
+        assert_eq!(next_run_time(&never, parse_time("2026-11-21T12:00:00Z")), None);
     }
 
     #[test]
     fn a_job_is_due_by_its_time_or_if_somebody_left_it() {
         let daily: Cron = "0 10 * * *".parse().unwrap();
-        let began = at("2026-11-21T09:00:00Z");
-        let due = |slot: Option<&Slot>, now: &str| is_due(slot, None, &daily, began, at(now));
+        let began = parse_time("2026-11-21T09:00:00Z");
+        let due = |slot: Option<&Slot>, now: &str| is_due(slot, None, &daily, began, parse_time(now));
         assert!(
             !due(None, "2026-11-21T09:59:59Z"),
             "what it missed before it was ever run is not made up for"
@@ -201,7 +211,8 @@ mod tests {
         assert!(due(None, "2026-11-21T10:00:00Z"));
         let mut slot = Slot::new(job::job_key("demo"));
         assert!(!due(Some(&slot), "2026-11-21T09:30:00Z"));
-        slot.state = SlotState::Waiting { at: at("2026-11-21T09:10:00Z"), reason: WaitReason::Backoff };
+        slot.state =
+            SlotState::Waiting { due_at: parse_time("2026-11-21T09:10:00Z"), reason: WaitReason::Backoff };
         assert!(due(Some(&slot), "2026-11-21T09:30:00Z"));
         assert!(!due(Some(&slot), "2026-11-21T09:05:00Z"));
     }

@@ -71,11 +71,11 @@ const BATCH: usize = 64;
 const MAX_TRIES: u32 = 16;
 /// Age at which a comment that the forge does not show counts as deleted. The forge may show a new comment
 /// late.
-const SETTLED: TimeSpan = TimeSpan::minutes(2);
+const COMMENT_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
 /// Age at which Truing gives up a comment whose command could not be checked at the forge.
-const GIVEN_UP: TimeSpan = TimeSpan::minutes(24 * 60);
+const COMMENT_GIVE_UP_AGE: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Age at which a comment no longer acts as a command. A webhook about an older comment must be a repetition.
-const TOO_OLD: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
+const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// Time for which the records of served comments are kept. Older comments cannot act again, because every
 /// forge's clock puts them beyond `TOO_OLD`.
 pub(super) const REMEMBERED: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
@@ -108,8 +108,10 @@ pub async fn store_requests(
         missing_since: None,
         onboarded: false,
     };
-    let requests: Vec<UserRequest> =
-        pulls.iter().map(|pr| UserRequest { pr: pr.clone(), origin: origin.clone(), at }).collect();
+    let requests: Vec<UserRequest> = pulls
+        .iter()
+        .map(|pr| UserRequest { pr: pr.clone(), origin: origin.clone(), noticed_at: at })
+        .collect();
     store.store_requests(&requests, &of, None).await
 }
 
@@ -136,7 +138,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
 #[derive(Debug, thiserror::Error)]
 enum CommentServeError {
     #[error("a comment is not visible yet")]
-    Later,
+    NotVisibleYet,
     #[error(transparent)]
     Forge(#[from] ForgeError),
     #[error(transparent)]
@@ -157,11 +159,11 @@ impl CommentServeError {
     /// Returns the scope of the delay; `age` is the time since the comment was recorded.
     fn retry_scope(&self, age: TimeSpan) -> RetryScope {
         match self {
-            Self::Later => RetryScope::Repository,
+            Self::NotVisibleYet => RetryScope::Repository,
             // A retry would fail as well, because the record stays unreadable.
             Self::Store(StoreError::Corrupt(_)) => RetryScope::Nothing,
             Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => RetryScope::Forge(None),
-            Self::Forge(_) if age > GIVEN_UP => RetryScope::Nothing,
+            Self::Forge(_) if age > COMMENT_GIVE_UP_AGE => RetryScope::Nothing,
             Self::Forge(ForgeError::RateLimited { wait, .. }) => RetryScope::Forge(Some(*wait)),
             Self::Forge(ForgeError::Unauthorized { .. } | ForgeError::Unavailable { .. }) => {
                 RetryScope::Forge(None)
@@ -242,7 +244,7 @@ impl CommandProcessor {
             self.clear_delays([&own, &all]);
             return false;
         };
-        let wait = match error.retry_scope(now - user_request.at) {
+        let wait = match error.retry_scope(now - user_request.noticed_at) {
             RetryScope::Nothing => {
                 match ignore_request(&*context.store, user_request, &format!("given up: {error}")).await {
                     Ok(()) => return false,
@@ -339,7 +341,7 @@ async fn answer_help(
 ) -> Result<String, CommentServeError> {
     let repository = RepositoryRef::from_key(&user_request.pr.key()).with_name(repo);
     if let Some(switch) = context.kill_switches().await.switch_for(&repository) {
-        return Ok(format!("{switch} is on, by {}", switch.engaged.by));
+        return Ok(format!("{switch} is on, by {}", switch.engaged.operator));
     }
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(repository));
     let client = context.forges.pull(&new_run_id(), &user_request.pr, repo, CommentProducer::Review);
@@ -357,7 +359,7 @@ async fn answer_help(
     let asks = apply::raisable_level(context, user_request, repo).is_some();
     match effects.perform(&help::help_comment(account, &author.login, why_not, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
-        Err(EffectError::Settling { .. }) => Err(CommentServeError::Later),
+        Err(EffectError::Settling { .. }) => Err(CommentServeError::NotVisibleYet),
         Err(EffectError::Store(error)) => Err(error.into()),
         // The answer is not retried, so other commands do not wait for it. The author may write `/help`
         // again.
@@ -402,7 +404,7 @@ async fn execute_command(
             context.converging.as_ref().err().map(|why| Err(why.clone()))
         }
         UserCommand::Review
-        | UserCommand::Full
+        | UserCommand::FullReview
         | UserCommand::Rerun
         | UserCommand::Stop
         | UserCommand::Pause
@@ -438,17 +440,17 @@ async fn execute_command(
                     .await;
             }
         };
-        let mut what = format!("`{line}` by {who}");
+        let mut description = format!("`{line}` by {who}");
         let reason = dismissal.as_ref().map(|dismissal| dismissal.reason.clone());
         let unseen = reason.as_ref().and_then(|_| apply::hidden_dismissal_reason(&slot)).map(str::to_owned);
         let note = decision.note.filter(|_| reason.is_none()).map(|note| note.to_string());
         for more in [reason, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
-            what.push_str(&format!(": {more}"));
+            description.push_str(&format!(": {more}"));
         }
-        let events = vec![HistoryEvent { at: now, key: key.clone(), run: None, what }];
+        let events = vec![HistoryEvent { at: now, key: key.clone(), run: None, description }];
         let act = OperatorAction::new(&who, command.as_str(), key.as_str(), &detail);
         let (slot, dismissal, allowed) = ((version, decision.slot), dismissal.clone(), allowed.clone());
-        let obeyed = UserRequestOutcome { slot, events, act, dismissal, allowed };
+        let obeyed = UserRequestOutcome { slot, events, act, dismissal, raised_level: allowed };
         if store.mark_request_served(user_request, Some(&obeyed)).await?.is_ok() {
             tracing::info!(%key, by = who, detail, "{line}");
             return Ok(());
@@ -466,7 +468,8 @@ async fn record_declined_command(
     reason: &str,
 ) -> Result<(), StoreError> {
     let what = format!("`{}` by {author} was not run: {reason}", command.as_str());
-    let event = HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, what };
+    let event =
+        HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, description: what };
     // The command is marked first. A failure after that only loses a line of the history; in the opposite
     // order, a retry would repeat the line.
     ignore_request(store, user_request, &format!("{}: {reason}", command.as_str())).await?;

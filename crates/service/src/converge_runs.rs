@@ -264,7 +264,7 @@ impl ConvergeRunContext<'_> {
                 let _ = record
                     .detail
                     .state
-                    .apply_event(truing_core::converge::ConvergeEvent::Moved { head, tree });
+                    .apply_event(truing_core::converge::ConvergeEvent::HeadChanged { head, tree });
             }
             return Ok(record);
         }
@@ -343,7 +343,7 @@ impl ConvergeRunContext<'_> {
             // The requests to reviewers are kept, because each request records the head that the reviewer has
             // seen.
             wakes: last_record.map(|last_record| last_record.detail.wakes.clone()).unwrap_or_default(),
-            looks: inspection_name.to_owned(),
+            setup_id: inspection_name.to_owned(),
             ..ConvergeDetail::new(self.display_name(), branch.to_owned(), base.clone(), state)
         };
         let begun = ConvergeRecord::new(self.run.clone(), key.clone(), detail, SystemClock.now());

@@ -170,7 +170,7 @@ impl LeaseDriver<'_> {
         }
         match apply_slot_command(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
-            Err(StepError::Refused(SlotRefusal::LeaseLost)) => {
+            Err(StepError::SlotRefused(SlotRefusal::LeaseLost)) => {
                 tracing::warn!("the lease was lost at its end");
             }
             Err(error) => return Err(error),
@@ -202,8 +202,8 @@ impl LeaseHeartbeats {
             let beat = apply_slot_command(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
-                Ok(Err(StepError::Refused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
-                Ok(Err(StepError::Refused(_))) | Err(_) => return,
+                Ok(Err(StepError::SlotRefused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
+                Ok(Err(StepError::SlotRefused(_))) | Err(_) => return,
                 Ok(Err(StepError::Store(error))) => {
                     tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
                     // If the store returns errors immediately, the timeout above is never reached.
@@ -253,7 +253,7 @@ pub(super) async fn wait_for_give_back(mut give_back: watch::Receiver<bool>) {
 /// Records in a run's trace why the run stopped, if the reason is a failure.
 pub(super) fn trace_stop(trace: &Context, stop_reason: &StepStopReason) {
     match stop_reason {
-        StepStopReason::Moved | StepStopReason::RateLimited { .. } | StepStopReason::Interrupted => {}
+        StepStopReason::HeadChanged | StepStopReason::RateLimited { .. } | StepStopReason::Interrupted => {}
         StepStopReason::Halted => {
             trace.span().add_event("KillSwitchEngaged", Vec::new());
             telemetry::record_failure(trace, &stop_reason.to_string());
@@ -261,7 +261,7 @@ pub(super) fn trace_stop(trace: &Context, stop_reason: &StepStopReason) {
         StepStopReason::LeaseLost
         | StepStopReason::Fenced(_)
         | StepStopReason::NotFound { .. }
-        | StepStopReason::Failed { .. } => {
+        | StepStopReason::StepFailed { .. } => {
             telemetry::record_failure(trace, &stop_reason.to_string());
         }
     }
@@ -284,7 +284,7 @@ fn end_command(
             return Some(SlotCommand::Finish(token, StepOutcome::DueAt(at + lead, why)));
         }
         Ok(NextSlotState::Outcome(
-            then @ (StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_)),
+            then @ (StepOutcome::Idle | StepOutcome::DueAgain | StepOutcome::Held(_)),
         )) => {
             return Some(SlotCommand::Finish(token, then));
         }
@@ -298,13 +298,13 @@ fn end_command(
             StepStopReason::Fenced(_) | StepStopReason::Halted | StepStopReason::Interrupted,
             LeaseSuccessor::Server,
         ) => Some(given_back),
-        (StepStopReason::Moved, LeaseSuccessor::Server) => {
-            Some(SlotCommand::Finish(token, StepOutcome::Again))
+        (StepStopReason::HeadChanged, LeaseSuccessor::Server) => {
+            Some(SlotCommand::Finish(token, StepOutcome::DueAgain))
         }
         (StepStopReason::RateLimited { until, .. }, LeaseSuccessor::Server) => {
             Some(SlotCommand::Finish(token, StepOutcome::DueAt(*until + lead, WaitReason::RateLimit)))
         }
-        (StepStopReason::Failed { not_before, .. }, LeaseSuccessor::Server) => {
+        (StepStopReason::StepFailed { not_before, .. }, LeaseSuccessor::Server) => {
             Some(SlotCommand::Fail(token, not_before.map(|at| at + lead)))
         }
         (StepStopReason::NotFound { .. }, LeaseSuccessor::Server) => Some(SlotCommand::Fail(token, None)),

@@ -161,7 +161,7 @@ mod tests {
         let outcome = ReviewOutcome {
             kind: ReviewOutcomeKind::Failed,
             reason: None,
-            until: None,
+            next_attempt_at: None,
             runtime: ReviewRuntime::Rules,
         };
         let key = |pull: u64| SlotKey::new(format!("pr/github/1/{pull}"));
@@ -178,7 +178,7 @@ mod tests {
             at: UnixMillis(at),
             key: key(pull),
             run: None,
-            what: format!("event {at}"),
+            description: format!("event {at}"),
         };
         let old: Vec<HistoryEvent> =
             (0..3).flat_map(|pull| (0..190).map(move |at| event(pull, at))).collect();
@@ -194,7 +194,7 @@ mod tests {
         let told = |comment: u64, at: UnixMillis| {
             let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
             let origin = RequestOrigin::Comment { kind: CommentKind::Conversation, id: comment };
-            UserRequest { pr, origin, at }
+            UserRequest { pr, origin, noticed_at: at }
         };
         let (id, name) = ("1".into(), "o/r".into());
         let of = KnownRepository {
@@ -225,8 +225,11 @@ mod tests {
 
         let writer = EffectOwner { key: key(1), producer: CommentProducer::Converge, token: None };
         for (topic, at) in [("old", UnixMillis(10)), ("new", UnixMillis(999_000))] {
-            let new =
-                Some(EffectEntry { content: String::new(), at, state: EffectEntryState::Open { lost: 0 } });
+            let new = Some(EffectEntry {
+                content: String::new(),
+                last_event_at: at,
+                state: EffectEntryState::Open { lost_responses: 0 },
+            });
             let change = EffectEntryChange { topic: Topic::new(topic), expected: None, new };
             assert!(store.replace_effects(&writer, &[change]).await.unwrap());
         }

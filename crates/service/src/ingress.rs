@@ -60,7 +60,7 @@ const STALE: Duration = Duration::from_secs(30);
 /// Timeout of a test write for `/readyz`.
 const READY_TIME: Duration = Duration::from_secs(5);
 /// Time for which a response of `/readyz` or `/metrics` is reused for other requests.
-const FRESH: Duration = Duration::from_secs(1);
+const RESPONSE_CACHE_TTL: Duration = Duration::from_secs(1);
 /// Largest number of characters of a delivery's id in the log. GitHub's ids have 36 characters.
 const MAX_ID_CHARS: usize = 64;
 
@@ -92,7 +92,7 @@ struct IngressState {
     context: Arc<ServiceContext>,
     settings: IngressSettings,
     rates: RateLimiter,
-    refused: RefusalSampler,
+    refusal_sampler: RefusalSampler,
     /// Memory limit for all bodies together: one permit for each byte.
     memory: Arc<Semaphore>,
     marks: MarkQueue,
@@ -100,7 +100,7 @@ struct IngressState {
     last_look: Arc<AtomicI64>,
     poll: Duration,
     /// Result of the last test write for `/readyz`.
-    written: CachedResponse<Result<(), StoreError>>,
+    test_write_result: CachedResponse<Result<(), StoreError>>,
     /// The last response of `/metrics`.
     scraped: CachedResponse<String>,
 }
@@ -127,13 +127,13 @@ pub fn routes(
     let ingress = IngressState {
         marks: MarkQueue::start(context.clone()),
         rates: RateLimiter::new(settings.rate_limit),
-        refused: RefusalSampler::default(),
+        refusal_sampler: RefusalSampler::default(),
         memory: Arc::new(Semaphore::new(settings.bounds.memory)),
         context,
         settings,
         last_look,
         poll,
-        written: CachedResponse::new(),
+        test_write_result: CachedResponse::new(),
         scraped: CachedResponse::new(),
     };
     let main = Router::new()
@@ -182,8 +182,8 @@ async fn webhook(
         Err(refusal) => refusal,
     };
     metrics.record_webhook(refusal.metric_label(), began.elapsed());
-    let silenced =
-        server.is_some_and(|server| server.capability().refused == RefusalConsequence::HookSuspended);
+    let silenced = server
+        .is_some_and(|server| server.capability().refusal_consequence == RefusalConsequence::HookSuspended);
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
             let body = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will \
@@ -195,7 +195,7 @@ async fn webhook(
     };
     let may_tell = limited.is_none_or(|limited| limited.should_log);
     if let Some(left_out) =
-        may_tell.then(|| ingress.refused.sample_refusal(refusal.metric_label(), began)).flatten()
+        may_tell.then(|| ingress.refusal_sampler.sample_refusal(refusal.metric_label(), began)).flatten()
     {
         let status = answer.status().as_u16();
         let left_out = (left_out > 0).then_some(left_out);
@@ -220,7 +220,7 @@ impl IngressState {
         let halt_response = self.settings.halted.get(name).copied();
         let (kind, halted) = (
             server.kind(),
-            halt_response.unwrap_or_else(|| default_halt_policy(server.capability().refused)),
+            halt_response.unwrap_or_else(|| default_halt_policy(server.capability().refusal_consequence)),
         );
         let DeliveryHeaders { event, signature, .. } = DeliveryHeaders::read(kind, &headers);
         let check =
@@ -396,7 +396,7 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
     // second.
     let tried = async {
         ingress.context.store.check_in_place()?;
-        ingress.written.get_or_refresh(ingress.context.store.check_writable()).await
+        ingress.test_write_result.get_or_refresh(ingress.context.store.check_writable()).await
     };
     let error = match tokio::time::timeout(READY_TIME, tried).await {
         Ok(Ok(())) if query.as_deref() == Some("verbose") => {
@@ -422,7 +422,7 @@ impl<T: Clone> CachedResponse<T> {
     async fn get_or_refresh(&self, new_response: impl Future<Output = T>) -> T {
         let mut last = self.0.lock().await;
         match &*last {
-            Some((at, answer)) if at.elapsed() < FRESH => answer.clone(),
+            Some((at, answer)) if at.elapsed() < RESPONSE_CACHE_TTL => answer.clone(),
             Some(_) | None => {
                 let answer = new_response.await;
                 *last = Some((Instant::now(), answer.clone()));

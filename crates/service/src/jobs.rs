@@ -35,7 +35,7 @@ use truing_loops::sync::run::SyncRun;
 use truing_loops::telemetry;
 
 use super::by_hand;
-use super::calendar::AGAIN;
+use super::calendar::FIRST_RETRY_DELAY_MS;
 use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop};
 use super::run_failure::RunFailure;
 
@@ -90,7 +90,7 @@ impl JobRun<'_> {
         let ended = driver.drive(&lease, LeaseSuccessor::Nobody, self.heartbeat, stop, &leased).await?;
         ended.unwrap_or_else(|stopped| {
             trace_stop(&trace, &stopped);
-            Err(RunFailure::Stopped(stopped))
+            Err(RunFailure::StepStopped(stopped))
         })
     }
 
@@ -119,7 +119,10 @@ impl JobRun<'_> {
         if switches.switch_for(&repository).is_some()
             && switches.switch_for(&RepositoryRef::from_name(self.repo)).is_none()
         {
-            return (self.retry_outcome(SystemClock.now()), Err(RunFailure::Stopped(StepStopReason::Halted)));
+            return (
+                self.retry_outcome(SystemClock.now()),
+                Err(RunFailure::StepStopped(StepStopReason::Halted)),
+            );
         }
         match self.follow_package(store, run, &id, &remote).with_context(trace.clone()).await {
             Ok((record, again)) => {
@@ -138,7 +141,10 @@ impl JobRun<'_> {
     /// Makes a job with a cron pattern due [`AGAIN`] milliseconds after `ended`, because the next time of its
     /// pattern may be a week away.
     fn retry_outcome(&self, ended_at: UnixMillis) -> StepOutcome {
-        let soon = StepOutcome::DueAt(UnixMillis(ended_at.0.saturating_add(AGAIN)), WaitReason::Backoff);
+        let soon = StepOutcome::DueAt(
+            UnixMillis(ended_at.0.saturating_add(FIRST_RETRY_DELAY_MS)),
+            WaitReason::Backoff,
+        );
         if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
     }
 
@@ -185,7 +191,12 @@ impl JobRun<'_> {
         let (record, again) = Box::pin(following.run()).await?;
         let reason = record.detail.exit_reason.lines().next().unwrap_or_default();
         let what = format!("{}: {reason}", record.detail.result.as_str().replace('_', " "));
-        let event = HistoryEvent { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
+        let event = HistoryEvent {
+            at: record.ended_at,
+            key: run.key.clone(),
+            run: Some(run.id.clone()),
+            description: what,
+        };
         store.append_history(&[event]).await?;
         Ok((record, again))
     }
@@ -226,7 +237,7 @@ impl JobRun<'_> {
         };
         let steps = vec![StepCost { duration_ms, ..StepCost::zero(SyncStep::Detect) }];
         let begun = SyncRecord::new(run.id.clone(), run.key.clone(), detail, began);
-        let record = SyncRecord { steps, versions: program_versions(), ended, ..begun };
+        let record = SyncRecord { steps, versions: program_versions(), ended_at: ended, ..begun };
         store.end_job(run, &job, &record).await?;
         Ok(ended)
     }
@@ -271,10 +282,10 @@ impl LeasedStep for LeasedJob<'_> {
             StepStopReason::LeaseLost
             | StepStopReason::Fenced(_)
             | StepStopReason::NotFound { .. }
-            | StepStopReason::Moved
+            | StepStopReason::HeadChanged
             | StepStopReason::Halted
             | StepStopReason::RateLimited { .. }
-            | StepStopReason::Failed { .. } => Ok(()),
+            | StepStopReason::StepFailed { .. } => Ok(()),
         }
     }
 }

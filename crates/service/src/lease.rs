@@ -16,7 +16,7 @@ pub struct Lease {
     /// True if a failure of this attempt parks the slot.
     pub last_attempt: bool,
     /// Time of the last event that the step processes.
-    pub marked: Option<UnixMillis>,
+    pub last_event_at: Option<UnixMillis>,
     /// A person's request for a converge run, unless the request is to continue the run.
     pub converge_request: Option<ConvergeRequest>,
     /// True if the lease is for an operator's retraction of comments. A retraction reviews nothing, and the
@@ -35,7 +35,7 @@ pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
         loop_kind,
         is_requested: serving.is_some_and(|served| served.requested_at.is_some()),
         last_attempt: slot.attempts.saturating_add(1) >= attempts,
-        marked: serving.map(|served| served.last),
+        last_event_at: serving.map(|served| served.last),
         converge_request: slot.converge_request,
         is_retraction: false,
     })

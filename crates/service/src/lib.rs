@@ -56,7 +56,7 @@ use self::scheduler::Scheduler;
 /// Time that a stopping service gives its workers to finish. The whole stop may take 60 s.
 const DRAIN: Duration = Duration::from_secs(40);
 /// Time that unfinished workers have after that to give back their leases.
-const GIVE_BACK: Duration = Duration::from_secs(5);
+const LEASE_RETURN_TIME: Duration = Duration::from_secs(5);
 /// Timeout for ending the remaining leases in the store. Leases that are not ended in this time are ended at
 /// the next start.
 const END_LEASES: Duration = Duration::from_secs(5);
@@ -202,7 +202,7 @@ impl ReviewService {
         if !finished {
             giving_back.send_replace(true);
         }
-        let given_back = finished || drain_workers(&mut workers.running, GIVE_BACK).await;
+        let given_back = finished || drain_workers(&mut workers.running, LEASE_RETURN_TIME).await;
         if in_a_look || !given_back {
             workers.running.shutdown().await;
             // Leases that cannot be ended now are ended at the next start.

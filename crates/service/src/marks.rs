@@ -55,7 +55,7 @@ pub trait BatchMarker: Send + Sync + 'static {
 impl BatchMarker for ServiceContext {
     async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
         let refused = match self.store.mark_slots(batch, &self.limits, halted).await? {
-            MarkOutcome::All => BTreeSet::new(),
+            MarkOutcome::AllStored => BTreeSet::new(),
             MarkOutcome::SwitchedOff(refused) => refused,
         };
         if batch.iter().any(|slot_mark| !refused.contains(&slot_mark.key)) {
@@ -154,12 +154,12 @@ mod tests {
         permits: Semaphore,
         /// True while the simulated kill switch is on.
         engaged: bool,
-        seen: Mutex<Vec<Vec<String>>>,
+        batches: Mutex<Vec<Vec<String>>>,
     }
 
     impl Gate {
         fn closed() -> Arc<Self> {
-            Arc::new(Self { permits: Semaphore::new(0), engaged: false, seen: Mutex::default() })
+            Arc::new(Self { permits: Semaphore::new(0), engaged: false, batches: Mutex::default() })
         }
     }
 
@@ -168,7 +168,7 @@ mod tests {
         async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
             self.permits.acquire().await.unwrap().forget();
             let keys: Vec<String> = batch.iter().map(|slot_mark| slot_mark.key.to_string()).collect();
-            self.seen.lock().unwrap().push(keys.clone());
+            self.batches.lock().unwrap().push(keys.clone());
             if halted == HaltPolicy::Refuse && self.engaged {
                 let held = batch.iter().map(|slot_mark| slot_mark.key.clone());
                 return Ok(held.filter(|key| key.as_str() != "free").collect());
@@ -201,7 +201,7 @@ mod tests {
         };
         let (one, two, ()) = tokio::join!(first, rest, opened);
         assert_eq!((one, two), (Ok(()), (Ok(()), Ok(()))));
-        assert_eq!(*gate.seen.lock().unwrap(), [vec!["a"], vec!["b", "c"]]);
+        assert_eq!(*gate.batches.lock().unwrap(), [vec!["a"], vec!["b", "c"]]);
     }
 
     /// Polls a future once, and returns its output if it is ready.
@@ -215,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn while_the_kill_switch_is_on_marks_of_one_batch_have_each_their_own_fate() {
-        let gate = Arc::new(Gate { permits: Semaphore::new(9), engaged: true, seen: Mutex::default() });
+        let gate = Arc::new(Gate { permits: Semaphore::new(9), engaged: true, batches: Mutex::default() });
         let marks = MarkQueue::start(gate.clone());
         let of = |key, halted| marks.mark(mark(key), halted);
         let (one, two, three) = tokio::join!(
@@ -224,7 +224,7 @@ mod tests {
             of("free", HaltPolicy::Refuse)
         );
         assert_eq!((one, two, three), (Err(MarkError::KillSwitch), Ok(()), Ok(())));
-        assert_eq!(*gate.seen.lock().unwrap(), [vec!["a", "free"], vec!["b"]]);
+        assert_eq!(*gate.batches.lock().unwrap(), [vec!["a", "free"], vec!["b"]]);
     }
 
     #[tokio::test]

@@ -133,7 +133,7 @@ impl ServiceMetrics {
                 commit: made.register_histogram("truing_store_commit_seconds", COMMIT_SECONDS)?,
                 swaps: made.register_metric("truing_slot_commits_total", IntCounter::with_opts)?,
                 conflicts: made.register_metric("truing_slot_conflicts_total", IntCounter::with_opts)?,
-                failed: made.register_metric("truing_store_write_failures_total", IntCounter::with_opts)?,
+                failures: made.register_metric("truing_store_write_failures_total", IntCounter::with_opts)?,
             },
             store: OnceLock::new(),
             slots: made.register_vec("truing_slots", IntGaugeVec::new)?,
@@ -252,7 +252,7 @@ impl RunCounter for ServiceMetrics {
 
     fn count_review(&self, record: &ReviewRecord) {
         for run in &record.detail.tools {
-            let result = match (&run.failed, &run.skipped) {
+            let result = match (&run.failure_reason, &run.skip_reason) {
                 (Some(_), _) => "failed",
                 (None, Some(_)) => "skipped",
                 (None, None) => "looked",

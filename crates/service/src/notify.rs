@@ -58,7 +58,7 @@ enum SinkTransport {
 pub struct SinkError {
     message: String,
     /// True if the sink refuses this message, so a retry would fail as well.
-    refused: bool,
+    is_permanent: bool,
 }
 
 impl NoticeSinks {
@@ -126,10 +126,10 @@ impl NoticeSinks {
                 Ok(Err(error)) => error,
                 Err(_) => {
                     let message = format!("no answer within {} s", TRY_TIME.as_secs());
-                    SinkError { message, refused: false }
+                    SinkError { message, is_permanent: false }
                 }
             };
-            if left == 0 || error.refused {
+            if left == 0 || error.is_permanent {
                 sink.is_down.store(true, Ordering::Relaxed);
                 self.metrics.notice_failed();
                 let sink = sink.to.name();

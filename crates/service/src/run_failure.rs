@@ -39,7 +39,7 @@ pub enum RunFailure {
     AlreadyRunning(RunId),
     /// The step stopped under its lease: the lease was lost, or it was interrupted.
     #[error(transparent)]
-    Stopped(StepStopReason),
+    StepStopped(StepStopReason),
     /// Reading or writing the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,7 +68,9 @@ impl RunFailure {
     /// [`StepStopReason::Fenced`] if the store refused a write in this way.
     pub(super) fn split_fenced<T>(result: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
         match result {
-            Err(Self::Store(StoreError::Fenced { last, .. })) => Err(StepStopReason::Fenced(last)),
+            Err(Self::Store(StoreError::Fenced { greatest_token: last, .. })) => {
+                Err(StepStopReason::Fenced(last))
+            }
             result => Ok(result),
         }
     }
@@ -77,7 +79,7 @@ impl RunFailure {
     /// forge shows a write.
     pub(super) fn into_stop_reason(self, settle: TimeSpan) -> StepStopReason {
         match self {
-            Self::Stopped(stopped) => stopped,
+            Self::StepStopped(stopped) => stopped,
             Self::Store(error) => error.into(),
             Self::Forge(error) => StepStopReason::from_remote_error(error.into(), SystemClock.now(), settle),
             Self::Remote(error) => StepStopReason::from_remote_error(error, SystemClock.now(), settle),
@@ -85,7 +87,7 @@ impl RunFailure {
             Self::Checkout(error) => error.into(),
             Self::InspectionTools(error) => {
                 let message = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
-                StepStopReason::Failed { class: CONVERGE_CLASS, message, not_before: None }
+                StepStopReason::StepFailed { class: CONVERGE_CLASS, message, not_before: None }
             }
             Self::NotLeased(LeaseError::SwitchedOff) => StepStopReason::Halted,
             Self::NotLeased(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::Step(_))

@@ -74,13 +74,16 @@ impl Scheduler {
         let store = &*context.store;
         let now = store.now().await?;
         let switches = context.kill_switches().await;
-        let places =
-            if switches.all.engagement().is_some() { LeaseLimits::new(0) } else { self.lease_limits };
+        let places = if switches.global_switch.engagement().is_some() {
+            LeaseLimits::new(0)
+        } else {
+            self.lease_limits
+        };
         // The batch is larger by the number of slots that are known to be held back, so that other held slots
         // are recorded, too.
         let is_on = switches.engaged_switches().next().is_some();
         let batch = if is_on { BATCH + context.held_slots.count() } else { BATCH };
-        let workers = store.refresh_workers(self.lease_limits.all > 0).await?;
+        let workers = store.refresh_workers(self.lease_limits.total > 0).await?;
         let LeaseSelection { due, leased, oldest } =
             self.pick(context, &switches, places, batch, &workers, now).await?;
         if is_on {
@@ -129,7 +132,7 @@ impl Scheduler {
                 at: now,
                 key: slot.key.clone(),
                 run: None,
-                what: note.to_string(),
+                description: note.to_string(),
             }));
             if let Some(lease) = lease_of(slot, context.limits.attempts) {
                 self.active_leases.add_lease(lease.token, lease.key.repository_prefix(), owner, now);
@@ -155,7 +158,7 @@ impl Scheduler {
         workers: &WorkerGroup,
         now: UnixMillis,
     ) -> Result<LeaseSelection, StoreError> {
-        let free = lease_limits.all.saturating_sub(self.active_leases.len());
+        let free = lease_limits.total.saturating_sub(self.active_leases.len());
         loop {
             let due = context.store.due_slots(now, batch).await?;
             let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::from_key(&slot.key)).is_some();
@@ -164,10 +167,10 @@ impl Scheduler {
                 .enumerate()
                 .filter_map(|(index, slot)| match slot.state {
                     // The calendar leases the slots of jobs, not the scheduler.
-                    SlotState::Waiting { at, .. }
+                    SlotState::Waiting { due_at: at, .. }
                         if job::job_from_key(&slot.key).is_none() && !is_held(slot) =>
                     {
-                        Some((index, LeaseCandidate { key: slot.key.clone(), at, owner: None }))
+                        Some((index, LeaseCandidate { key: slot.key.clone(), due_at: at, owner: None }))
                     }
                     SlotState::Waiting { .. }
                     | SlotState::Leased { .. }
@@ -185,7 +188,7 @@ impl Scheduler {
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |candidate: &LeaseCandidate| match only_own {
                     true => workers.is_preferred_worker(&candidate.key),
-                    false => workers.may_take(&candidate.key, candidate.at, now),
+                    false => workers.may_take(&candidate.key, candidate.due_at, now),
                 };
                 let ours: Vec<usize> = (0..waiting.len())
                     .filter(|at| waiting.get(*at).is_some_and(|(_, candidate)| is_for_us(candidate)))
@@ -233,14 +236,14 @@ struct LeaseSelection {
 #[derive(Clone, Debug)]
 struct LeaseCandidate {
     key: SlotKey,
-    at: UnixMillis,
+    due_at: UnixMillis,
     /// Owner as `{forge}/{owner}`, if limits of owners are configured.
     owner: Option<String>,
 }
 
 impl LeaseCandidate {
     fn due_slot(&self) -> DueSlot<'_> {
-        DueSlot { repository: self.key.repository_prefix(), owner: self.owner.as_deref(), at: self.at }
+        DueSlot { repository: self.key.repository_prefix(), owner: self.owner.as_deref(), due_at: self.due_at }
     }
 }
 

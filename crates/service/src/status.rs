@@ -87,14 +87,14 @@ impl ServiceContext {
                 state: state.to_owned(),
                 repositories,
                 repositories_waiting: listed.map_or(0, |listed| listed.saturating_sub(repositories)),
-                open_pull_requests: of_forge().map(|swept| swept.open).sum(),
+                open_pull_requests: of_forge().map(|swept| swept.open_pulls).sum(),
             }
         });
         let switches = self.kill_switches().await;
         ServerStatus {
             status: "ready".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            kill_switch: switches.all.engagement().is_some(),
+            kill_switch: switches.global_switch.engagement().is_some(),
             kill_switch_repositories: switches.repositories.len(),
             leaves_existing: self.repositories.skips_existing_pulls(),
             forges: forges.collect(),

@@ -27,9 +27,9 @@ use super::context::ServiceContext;
 use super::pause::WallClockWait;
 
 /// Time after which a repository that no longer exists is looked up again.
-const GONE_AGAIN: TimeSpan = TimeSpan::minutes(24 * 60);
+const MISSING_REPOSITORY_RECHECK: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Number of consecutive failed calls after which a forge counts as down.
-const DOWN_AFTER: u32 = 3;
+const FAILURES_UNTIL_DOWN: u32 = 3;
 /// The first wait for a forge that is down. Each further failure doubles the wait.
 const FIRST_WAIT: TimeSpan = TimeSpan::minutes(1);
 /// The longest wait for a forge that is down.
@@ -45,7 +45,7 @@ struct SweepState {
     repositories: BTreeMap<(String, String), RepositorySweep>,
     forges: BTreeMap<String, ForgeHealth>,
     /// Number of repositories that the last round of a forge listed.
-    listed: BTreeMap<String, usize>,
+    listed_counts: BTreeMap<String, usize>,
 }
 
 /// The result of the sweep's last call to a forge.
@@ -54,7 +54,7 @@ pub enum ForgeHealth {
     /// The forge answered the last call.
     Up,
     /// The forge refuses the token.
-    Refused,
+    TokenRefused,
     /// The forge does not answer.
     Unreachable,
 }
@@ -64,7 +64,7 @@ impl ForgeHealth {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
-            Self::Refused => "token_refused",
+            Self::TokenRefused => "token_refused",
             Self::Unreachable => "away",
         }
     }
@@ -78,11 +78,11 @@ pub struct RepositorySweep {
     /// Name of the repository, `owner/name`.
     pub name: String,
     /// Time of the last sweep.
-    pub at: UnixMillis,
+    pub swept_at: UnixMillis,
     /// Time between the last two sweeps; `None` after the first sweep.
     pub period: Option<TimeSpan>,
     /// Number of open pull requests that were listed.
-    pub open: usize,
+    pub open_pulls: usize,
 }
 
 impl SweepResults {
@@ -99,7 +99,7 @@ impl SweepResults {
     /// Returns the number of repositories that the last round of a forge listed; `None` before the first
     /// round.
     pub fn listed_count(&self, forge: &str) -> Option<usize> {
-        self.state().listed.get(forge).copied()
+        self.state().listed_counts.get(forge).copied()
     }
 
     fn state(&self) -> MutexGuard<'_, SweepState> {
@@ -113,9 +113,10 @@ impl SweepResults {
     fn record_sweep(&self, repository: &KnownRepository, open_pulls: usize, swept_at: UnixMillis) {
         let periods = &mut self.state().repositories;
         let key = (repository.forge.clone(), repository.id.clone());
-        let period = periods.get(&key).map(|before| swept_at - before.at);
+        let period = periods.get(&key).map(|before| swept_at - before.swept_at);
         let (forge, name) = (repository.forge.clone(), repository.name.clone());
-        periods.insert(key, RepositorySweep { forge, name, at: swept_at, period, open: open_pulls });
+        periods
+            .insert(key, RepositorySweep { forge, name, swept_at: swept_at, period, open_pulls: open_pulls });
     }
 
     /// Begins a round with these repositories of a forge, and removes the results of the forge's other
@@ -123,7 +124,7 @@ impl SweepResults {
     fn start_round(&self, forge: &str, ids: &HashSet<&str>) {
         let mut state = self.state();
         state.repositories.retain(|(of, id), _| of != forge || ids.contains(id.as_str()));
-        state.listed.insert(forge.to_owned(), ids.len());
+        state.listed_counts.insert(forge.to_owned(), ids.len());
     }
 }
 
@@ -153,7 +154,7 @@ struct ForgeSweepRound {
     /// Number of consecutive failures. `is_down` is true after it was logged that the forge is down.
     failures: u32,
     is_down: bool,
-    listed: RepositoryListing,
+    listing: RepositoryListing,
     /// True if the last request for the token's list of repositories failed.
     unlisted: bool,
     repositories: HashMap<String, RepositorySnapshot>,
@@ -164,7 +165,7 @@ struct ForgeSweepRound {
 struct SweepTask {
     repository: KnownRepository,
     /// The repository's entry in the token's list; `None` if the repository is not in the list.
-    listed: Option<ForgeRepository>,
+    list_entry: Option<ForgeRepository>,
     /// True if a turn of the repository failed before in this round.
     is_retry: bool,
 }
@@ -229,7 +230,7 @@ impl ForgeSweeps {
 
     async fn sweep_if_due(&mut self, context: &ServiceContext) -> Result<bool, StoreError> {
         let switches = context.kill_switches().await;
-        if switches.all.engagement().is_some() {
+        if switches.global_switch.engagement().is_some() {
             return Ok(false);
         }
         let wanted = context.store.sweep_request_time().await?;
@@ -279,7 +280,7 @@ impl ForgeSweepRound {
             return Ok(());
         }
         let before = calls;
-        let listed = server.refresh_repositories(&mut self.listed, &mut calls).await;
+        let listed = server.refresh_repositories(&mut self.listing, &mut calls).await;
         self.share.use_up(before - calls);
         match listed {
             Ok(()) => {
@@ -288,7 +289,7 @@ impl ForgeSweepRound {
             }
             Err(error) if is_the_forges(&error) => {
                 // The failed call was not about a single repository, so the call counts as several failures.
-                self.failures = self.failures.max(DOWN_AFTER - 1);
+                self.failures = self.failures.max(FAILURES_UNTIL_DOWN - 1);
                 self.record_failure(forge, &error, &context.sweep_results, now);
                 return Ok(());
             }
@@ -306,18 +307,18 @@ impl ForgeSweepRound {
         let wanted = |name: &str| context.repositories.has(forge, name);
         let mut queue = VecDeque::new();
         let mut names = HashSet::new();
-        for seen in self.listed.items().filter(|seen| wanted(&seen.name)) {
+        for seen in self.listing.items().filter(|seen| wanted(&seen.name)) {
             let (forge, id, name) = (forge.to_owned(), seen.id.clone(), seen.name.clone());
             let new = KnownRepository { forge, id, name, cursor, missing_since: None, onboarded: false };
             let repository = known.remove(&seen.id).unwrap_or(new);
             if names.insert(seen.id.clone()) {
-                queue.push_back(SweepTask { repository, listed: Some(seen.clone()), is_retry: false });
+                queue.push_back(SweepTask { repository, list_entry: Some(seen.clone()), is_retry: false });
             }
         }
         let others = known.into_values().filter(|one| {
             wanted(&one.name) && (one.missing_since.is_none() || self.may_be_back(&one.id, now))
         });
-        queue.extend(others.map(|repository| SweepTask { repository, listed: None, is_retry: false }));
+        queue.extend(others.map(|repository| SweepTask { repository, list_entry: None, is_retry: false }));
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // For repositories that no longer exist, the time of the last lookup is kept.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.missing_checked_at.is_some());
@@ -333,7 +334,7 @@ impl ForgeSweepRound {
     /// Returns true if a repository that no longer exists may be looked up again.
     fn may_be_back(&self, id: &str, now: UnixMillis) -> bool {
         let asked = self.repositories.get(id).and_then(|watched| watched.missing_checked_at);
-        asked.is_none_or(|asked| now - asked >= GONE_AGAIN)
+        asked.is_none_or(|asked| now - asked >= MISSING_REPOSITORY_RECHECK)
     }
 
     /// Does the turn of the next repository.
@@ -440,13 +441,13 @@ impl ForgeSweepRound {
         }
         self.failures = self.failures.saturating_add(1);
         let refused = matches!(error, ForgeError::Unauthorized { .. });
-        if self.failures < DOWN_AFTER && !refused {
+        if self.failures < FAILURES_UNTIL_DOWN && !refused {
             return; // the reason may be one repository
         }
-        let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
+        let times = self.failures.saturating_sub(FAILURES_UNTIL_DOWN).min(16);
         let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
         self.pause = Some(WallClockWait::new(now, TimeSpan(wait)));
-        swept.set_health(forge, if refused { ForgeHealth::Refused } else { ForgeHealth::Unreachable });
+        swept.set_health(forge, if refused { ForgeHealth::TokenRefused } else { ForgeHealth::Unreachable });
         if !self.is_down {
             tracing::warn!(forge, %error, "could not sweep the forge; it is retried from time to time");
         }

@@ -104,8 +104,8 @@ impl ServiceContext {
             Some(name) => format!(" by the switch of {name} until `truing {}`", switch.off_command()),
         };
         let description =
-            format!("KillSwitchEngaged: {description}{of} (mode {mode}, by {}{reason})", engaged.by);
+            format!("KillSwitchEngaged: {description}{of} (mode {mode}, by {}{reason})", engaged.operator);
         tracing::warn!(event = "KillSwitchEngaged", %key, review_id = %id, "{description}");
-        HistoryEvent { at: self.clock.now(), key: key.clone(), run: Some(id), what: description }
+        HistoryEvent { at: self.clock.now(), key: key.clone(), run: Some(id), description: description }
     }
 }

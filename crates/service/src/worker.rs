@@ -108,7 +108,7 @@ pub async fn retract_comments(
         loop_kind: LoopKind::Review,
         is_requested: false,
         last_attempt: false,
-        marked: None,
+        last_event_at: None,
         converge_request: None,
         is_retraction: true,
     };
@@ -134,7 +134,7 @@ impl LeasedStep for WorkerStep<'_> {
     async fn record_stop(&self, reason: &StepStopReason) -> Result<(), StoreError> {
         let Self { context, lease, run } = self;
         match reason {
-            StepStopReason::Moved | StepStopReason::LeaseLost | StepStopReason::Fenced(_) => Ok(()),
+            StepStopReason::HeadChanged | StepStopReason::LeaseLost | StepStopReason::Fenced(_) => Ok(()),
             StepStopReason::Interrupted => record_interrupted(context, lease.loop_kind, run).await,
             StepStopReason::Halted => {
                 context.record_halt(run).await?;
@@ -143,7 +143,7 @@ impl LeasedStep for WorkerStep<'_> {
             StepStopReason::RateLimited { message, .. } => {
                 record_event(context, run, format!("waiting for the forge's rate limit: {message}")).await
             }
-            StepStopReason::Failed { class, message, .. } => {
+            StepStopReason::StepFailed { class, message, .. } => {
                 record_failure(context, lease, run, class, message).await
             }
             StepStopReason::NotFound { message } => {
@@ -198,7 +198,7 @@ async fn record_failure(
     let outcome = ReviewOutcome {
         kind: ReviewOutcomeKind::Failed,
         reason: Some(class.to_owned()),
-        until: None,
+        next_attempt_at: None,
         runtime,
     };
     match context.store.mark_failed(run, &outcome, context.clock.now()).await {
@@ -231,7 +231,7 @@ async fn record_abandoned_run(
 fn count_run_end(
     context: &ServiceContext,
     loop_kind: LoopKind,
-    ConvergeRunEnd { end, cost, denied }: ConvergeRunEnd,
+    ConvergeRunEnd { end, cost, denied_calls: denied }: ConvergeRunEnd,
 ) {
     context.metrics.count_run(loop_kind.as_str(), end.as_str());
     context.metrics.run_cost(loop_kind, cost, denied);
@@ -350,7 +350,7 @@ fn not_configured(id: &PrId) -> StepStopReason {
 }
 
 fn misconfigured_reason(message: String) -> StepStopReason {
-    StepStopReason::Failed {
+    StepStopReason::StepFailed {
         class: "the server is not configured for this review",
         message,
         not_before: None,
@@ -377,7 +377,7 @@ async fn review_at(
         .map_err(|error| StepStopReason::from_remote_error(error, context.clock.now(), NOTHING_MADE))?;
     let lead = drive::clock_lead(&*context.store, &*context.clock).await?;
     let announced_head =
-        head.zip(lease.marked).map(|(head, at)| AnnouncedHead { head, at: at + TimeSpan(-lead.0) });
+        head.zip(lease.last_event_at).map(|(head, at)| AnnouncedHead { head, arrived_at: at + TimeSpan(-lead.0) });
     let served = LeasedReview {
         store: &*context.store,
         forge: &*forge,
@@ -412,7 +412,7 @@ async fn review_at(
         trace_stop(&trace, stopped);
     }
     drop(trace);
-    let Err(StepStopReason::Failed { class, .. }) = &ended else { return ended };
+    let Err(StepStopReason::StepFailed { class, .. }) = &ended else { return ended };
     if !lease.last_attempt {
         return ended;
     }
@@ -428,8 +428,8 @@ async fn review_at(
             | StepStopReason::Interrupted
             | StepStopReason::Fenced(_)
             | StepStopReason::NotFound { .. }
-            | StepStopReason::Moved
-            | StepStopReason::Failed { .. }),
+            | StepStopReason::HeadChanged
+            | StepStopReason::StepFailed { .. }),
         ) => {
             record_event(context, run, format!("could not update the pull request: {error}")).await?;
             ended
@@ -444,7 +444,7 @@ async fn with_time_limit<T>(
 ) -> Result<T, StepStopReason> {
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
         let message = format!("took longer than {} s", time.as_secs());
-        Err(StepStopReason::Failed { class: "the review took too long", message, not_before: None })
+        Err(StepStopReason::StepFailed { class: "the review took too long", message, not_before: None })
     })
 }
 
@@ -465,7 +465,7 @@ async fn record_event(
         at: context.clock.now(),
         key: run.key.clone(),
         run: Some(run.id.clone()),
-        what: description,
+        description: description,
     };
     context.store.append_history(&[event]).await
 }

@@ -23,12 +23,12 @@ const PERSIST_EVERY: TimeSpan = TimeSpan::seconds(1);
 pub(super) struct StoreClock {
     wall: Arc<dyn Clock>,
     /// The last instant that this clock returned, or that was read from the file.
-    last: AtomicI64,
+    last_instant: AtomicI64,
 }
 
 impl StoreClock {
     pub(super) fn new(wall: Arc<dyn Clock>) -> Self {
-        Self { wall, last: AtomicI64::new(i64::MIN) }
+        Self { wall, last_instant: AtomicI64::new(i64::MIN) }
     }
 
     /// Returns the present instant: the time of the wall clock, or the last instant if the last instant is
@@ -40,10 +40,10 @@ impl StoreClock {
     fn now_not_before(&self, floor: UnixMillis) -> UnixMillis {
         let wall = self.wall.now();
         let next = |last: i64| wall.max(UnixMillis(last)).max(floor).min(wall + MAX_LEAD).0;
-        let mut last = self.last.load(Ordering::Acquire);
+        let mut last = self.last_instant.load(Ordering::Acquire);
         loop {
             let now = next(last);
-            match self.last.compare_exchange_weak(last, now, Ordering::AcqRel, Ordering::Acquire) {
+            match self.last_instant.compare_exchange_weak(last, now, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return UnixMillis(now),
                 Err(other) => last = other,
             }

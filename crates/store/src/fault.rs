@@ -11,7 +11,7 @@ use crate::sql::SqlValue;
 pub(crate) enum StoreFault {
     /// The store refused the work with an error that the port defines.
     #[error(transparent)]
-    Refused(#[from] StoreError),
+    PortError(#[from] StoreError),
     /// SQLite returned an error.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -75,7 +75,7 @@ pub(crate) fn skip_unreadable<T>(
         }
         Ok(_)
         | Err(
-            StoreFault::Refused(_)
+            StoreFault::PortError(_)
             | StoreFault::Sqlite(_)
             | StoreFault::Postgres(_)
             | StoreFault::TransactionNotBegun(_)

@@ -87,7 +87,7 @@ impl CommandLock {
     /// [`ServeLockError::Io`] if the lock file cannot be used.
     pub fn acquire(database: &Path) -> Result<Self, ServeLockError> {
         let path = lock_file_path(database, ".commands.lock");
-        let file = open(&path).and_then(|file| file.lock_shared().map(|()| file));
+        let file = open_lock_file(&path).and_then(|file| file.lock_shared().map(|()| file));
         file.map(|file| Self { _file: file }).map_err(|source| ServeLockError::Io { path, source })
     }
 }
@@ -166,7 +166,7 @@ fn lock_exclusively(file: &File) -> Result<(), TryLockError> {
 pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
     let path = lock_file_path(database, ".lock");
     let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
-    match open(&path).map_err(to_lock_error)?.try_lock_shared() {
+    match open_lock_file(&path).map_err(to_lock_error)?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
@@ -178,7 +178,7 @@ pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
 pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLockError> {
     let path = lock_file_path(database, ".commands.lock");
     let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
-    let file = open(&path).map_err(to_lock_error)?;
+    let file = open_lock_file(&path).map_err(to_lock_error)?;
     match lock_exclusively(&file) {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -196,7 +196,7 @@ fn lock_file_path(database: &Path, suffix: &str) -> PathBuf {
 
 /// Opens a lock file. The file is not deleted when it is unlocked. After a deletion, two processes could lock
 /// two different files of the same name.
-fn open(path: &Path) -> io::Result<File> {
+fn open_lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
@@ -217,7 +217,7 @@ impl ServeLock {
     pub fn acquire(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
         let path = lock_file_path(database, ".lock");
         let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
-        let mut file = open(&path).map_err(to_lock_error)?;
+        let mut file = open_lock_file(&path).map_err(to_lock_error)?;
         match lock_exclusively(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

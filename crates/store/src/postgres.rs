@@ -112,7 +112,7 @@ impl PostgresDatabase {
         let done = self.transact(session::begin_statement(mode), Box::new(work)).await;
         if let Some(meter) = self.watch.meter.get().filter(|_| mode != TransactionMode::Read) {
             meter.commit.observe(began.elapsed().as_secs_f64());
-            meter.failed.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
+            meter.failures.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
         }
         done
     }

@@ -313,7 +313,7 @@ impl SqlStatement<'_> {
     }
 
     /// Returns the first row of the statement, or none if the statement has no rows.
-    pub(crate) fn first<T>(
+    pub(crate) fn first_row<T>(
         self,
         values: impl SqlParameters,
         parse_row: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,
@@ -324,7 +324,7 @@ impl SqlStatement<'_> {
 
     /// Returns true if the statement has rows.
     pub(crate) fn exists(self, values: impl SqlParameters) -> Result<bool, StoreFault> {
-        self.first(values, |_| Ok(())).map(|found| found.is_some())
+        self.first_row(values, |_| Ok(())).map(|found| found.is_some())
     }
 
     /// Returns the first row of a statement that always has one.
@@ -333,6 +333,6 @@ impl SqlStatement<'_> {
         values: impl SqlParameters,
         parse_row: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,
     ) -> Result<T, StoreFault> {
-        self.first(values, parse_row)?.ok_or(StoreFault::NoRow)
+        self.first_row(values, parse_row)?.ok_or(StoreFault::NoRow)
     }
 }

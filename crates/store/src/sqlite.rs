@@ -33,11 +33,11 @@ use crate::watch::StoreMonitor;
 
 /// An open SQLite file.
 pub(crate) struct SqliteFile {
-    opened: Arc<DatabaseFile>,
+    database_file: Arc<DatabaseFile>,
     readers: Arc<ReaderPool>,
     writer: WriterHandle,
     /// The last field, because it must be dropped after every field that has the file open.
-    _named: Arc<OpenFileGuard>,
+    _open_file_guard: Arc<OpenFileGuard>,
 }
 
 impl SqliteFile {
@@ -57,7 +57,7 @@ impl SqliteFile {
         let opened = Arc::new(DatabaseFile::from_path(Arc::clone(&path)));
         let readers = Arc::new(ReaderPool::new(Arc::clone(&opened), Arc::clone(&named)));
         let writer = WriterHandle::start(connection, path, Arc::clone(clock), Arc::clone(watch))?;
-        Ok(Self { opened, readers, writer, _named: named })
+        Ok(Self { database_file: opened, readers, writer, _open_file_guard: named })
     }
 
     /// Copies the file at `from` to a new file at `to`; returns the schema version. The file at `from` is
@@ -78,7 +78,7 @@ impl SqliteFile {
     }
 
     pub(crate) fn database_file(&self) -> &Arc<DatabaseFile> {
-        &self.opened
+        &self.database_file
     }
 
     /// Runs `work` on the writing thread.
@@ -87,7 +87,7 @@ impl SqliteFile {
         T: Send + 'static,
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
-        self.opened.check_in_place()?;
+        self.database_file.check_in_place()?;
         self.writer.write(work).await
     }
 

@@ -49,7 +49,7 @@ const COUNTER: &str = "truing:{truing}:counter";
 /// The index of slots that wake, by time.
 const DUE: &str = "truing:{truing}:due";
 /// The index of all slots, by name.
-const ALL: &str = "truing:{truing}:slots";
+const SLOT_INDEX: &str = "truing:{truing}:slots";
 /// The set of existing states. With a state appended, this is the key of the set of the slots in that state.
 const STATES: &str = "truing:{truing}:state";
 /// A copy of the value that we last set for [`SWITCH`].
@@ -57,7 +57,7 @@ const OWN_SWITCH: &str = "truing:{truing}:switch";
 /// Prefix of the name of an obeyed request.
 const OBEYED: &str = "truing:{truing}:obeyed";
 /// The channel that reports that a slot waits.
-const CHANGED: &str = "truing:{truing}:changed";
+const CHANGE_CHANNEL: &str = "truing:{truing}:changed";
 /// The process that holds the lease on single-process duties.
 const SOLE: &str = "truing:{truing}:sole";
 /// The processes that lease.
@@ -262,7 +262,7 @@ impl ValkeyServer {
         // No name contains the greatest byte.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
         let names: Vec<String> =
-            self.query_primary(redis::cmd("ZRANGE").arg((ALL, from, to, "BYLEX"))).await?;
+            self.query_primary(redis::cmd("ZRANGE").arg((SLOT_INDEX, from, to, "BYLEX"))).await?;
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
@@ -281,7 +281,7 @@ impl ValkeyServer {
         let idempotency_key = idempotency_key
             .map_or_else(|| COUNTER.to_owned(), |idempotency_key| format!("{OBEYED}:{idempotency_key}"));
         let mut call = self.scripts.swap.prepare_invoke();
-        for key in [SWITCH, COUNTER, DUE, ALL, STATES, CHANGED, &idempotency_key] {
+        for key in [SWITCH, COUNTER, DUE, SLOT_INDEX, STATES, CHANGE_CHANNEL, &idempotency_key] {
             call.key(key);
         }
         call.arg(i32::from(check_kill_switch)).arg(OBEYED_SECONDS);
@@ -467,7 +467,7 @@ impl ValkeyServer {
         let mut forget = redis::pipe();
         forget.atomic().del(slot_row_key(key)).ignore();
         forget.zrem(DUE, key.as_str()).ignore();
-        forget.zrem(ALL, key.as_str()).ignore();
+        forget.zrem(SLOT_INDEX, key.as_str()).ignore();
         for state in states {
             forget.srem(state_set_key(&state), key.as_str()).ignore();
         }

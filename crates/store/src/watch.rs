@@ -14,7 +14,7 @@ pub struct WriteMetrics {
     /// Seconds from the beginning of a transaction until it is durable.
     pub commit: Histogram,
     /// Transactions that failed as a whole, with every write in them.
-    pub failed: IntCounter,
+    pub failures: IntCounter,
     /// Attempts to change a slot that is kept on a server.
     pub swaps: IntCounter,
     /// Such attempts that failed because another process had changed the slot first.

@@ -254,7 +254,7 @@ fn command_formats(words: &[&str]) -> &'static [CliFormat] {
         ["completions" | "man" | "mcp" | "help", ..] | ["sandbox", "run"] | ["policy", "hook"] => {
             CliFormat::TEXT
         }
-        _ => CliFormat::PLAIN,
+        _ => CliFormat::TEXT_AND_JSON,
     }
 }
 
@@ -377,7 +377,7 @@ fn handle_parse_error(error: &clap::Error, output: OutputPrinter) -> CommandExit
     let help = || output.print_data(error.render().ansi());
     let kind = error.kind();
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
-        help().map(|()| CommandExit::Done)
+        help().map(|()| CommandExit::Success)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // Users type only the name of the program to get help. A script that passes no command by mistake
         // must still fail.

@@ -151,7 +151,8 @@ pub struct FollowedPull {
     /// Comments on code at the end.
     pub comments: usize,
     /// Comments whose thread is not resolved.
-    pub open: usize,
+    #[serde(rename = "open")]
+    pub open_threads: usize,
     /// True if the last commit has a successful status.
     pub is_green: bool,
 }
@@ -161,7 +162,7 @@ impl FollowedPull {
     pub fn has_passed(&self) -> bool {
         let [opened, moved, fixed, dismissed] = self.steps.as_slice() else { return false };
         (opened.new, moved.moved, fixed.fixed, dismissed.dismissed) == (4, 3, 3, 1)
-            && (self.comments, self.open, self.is_green) == (4, 0, true)
+            && (self.comments, self.open_threads, self.is_green) == (4, 0, true)
     }
 }
 
@@ -242,7 +243,8 @@ pub struct DroppedFindingCounts {
     /// Comments on the finding.
     pub comments: usize,
     /// Comments whose thread is open.
-    pub open: usize,
+    #[serde(rename = "open")]
+    pub open_threads: usize,
     /// True if the head has a successful status.
     pub is_green: bool,
 }
@@ -250,7 +252,7 @@ pub struct DroppedFindingCounts {
 impl DroppedFindingCounts {
     /// Returns true if the finding has one open comment and the head has no successful status.
     pub fn has_passed(&self) -> bool {
-        (self.comments, self.open, self.is_green) == (1, 1, false)
+        (self.comments, self.open_threads, self.is_green) == (1, 1, false)
     }
 }
 
@@ -491,7 +493,7 @@ impl ReviewDemo {
         let is_open = |status: &CommitStatus| status.state != "success";
         Ok(DroppedFindingCounts {
             comments: comments.len(),
-            open: comments.iter().filter(|comment| !comment.resolved).count(),
+            open_threads: comments.iter().filter(|comment| !comment.resolved).count(),
             is_green: !view.statuses.get(&view.head).is_some_and(|all| all.iter().all(is_open)),
         })
     }
@@ -641,7 +643,7 @@ impl ReviewDemo {
             followed: FollowedPull {
                 steps,
                 comments: comments.len(),
-                open: comments.iter().filter(|comment| !comment.resolved).count(),
+                open_threads: comments.iter().filter(|comment| !comment.resolved).count(),
                 is_green: has_success_status(last),
             },
             storm: None,

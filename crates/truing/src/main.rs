@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 /// First file descriptor after the three standard streams.
-const FIRST_OTHER: i32 = 3;
+const FIRST_NON_STANDARD_FD: i32 = 3;
 
 fn main() -> ExitCode {
     // Child processes must not inherit file descriptors that the parent process left open, because an open
     // file bypasses every sandbox.
-    close_fds::set_fds_cloexec(FIRST_OTHER, &[]);
+    close_fds::set_fds_cloexec(FIRST_NON_STANDARD_FD, &[]);
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     // The helper of a sandbox is this program under another name; it needs a process with one thread.
     if let Some(code) = truing_agent::sandbox::run_if_helper(&arguments) {

@@ -200,7 +200,7 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
     let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
     ServiceSettings {
         role,
-        lease_limits: LeaseLimits { all, per_owner: if per_owner == 0 { all } else { per_owner } },
+        lease_limits: LeaseLimits { total: all, per_owner: if per_owner == 0 { all } else { per_owner } },
         poll: config.server.slot_poll_interval,
         heartbeat: config.server.heartbeat,
         sweep: Some(config.server.forge_poll_interval),
@@ -303,7 +303,7 @@ pub fn nearest_three_names<'a>(name: &str, known_names: impl IntoIterator<Item =
 /// Converts an error of the reader to an error of the command line.
 pub fn reader_error(error: ReaderError) -> CliError {
     match error {
-        ReaderError::UnknownPack { ref name, ref known } => {
+        ReaderError::UnknownPack { ref name, known_packs: ref known } => {
             let cli_error = CliError::usage("unknown_pack", error.to_string());
             match nearest_name(name, known.split(", ")) {
                 Some(word) => cli_error.hint(format!("did you mean `{word}`?")),

@@ -146,7 +146,8 @@ impl DependentProject {
         if same(&scope) {
             return Some(UnguardedReason::OfOtherPython);
         }
-        let reason = if new.is_empty() { UnguardedReason::Dropped } else { UnguardedReason::Wider };
+        let reason =
+            if new.is_empty() { UnguardedReason::RequirementRemoved } else { UnguardedReason::Wider };
         (scope.satisfies_needs(&new, &old) && !self.uses_package(name)).then_some(reason)
     }
 
@@ -165,7 +166,11 @@ impl DependentProject {
         let is_dropped = new.is_empty();
         let (old, new) = (range(old)?, range(new)?);
         if old.subset_of(&new) {
-            return Some(if is_dropped { UnguardedReason::Dropped } else { UnguardedReason::Wider });
+            return Some(if is_dropped {
+                UnguardedReason::RequirementRemoved
+            } else {
+                UnguardedReason::Wider
+            });
         }
         let own = self.python.clone().map_or_else(Ranges::full, pep440_rs::release_specifiers_to_ranges);
         own.intersection(&old).subset_of(&new).then_some(UnguardedReason::OfOtherPython)
@@ -339,8 +344,14 @@ mod tests {
         let nobody = dependent_project(&[], "", &[], &["aiohttp"]);
         assert_eq!(unguarded_reason_for(&nobody, "urllib3", &old, &new), Some(UnguardedReason::Wider));
         assert_eq!(unguarded_reason_for(&nobody, "urllib3", &new, &old), None);
-        assert_eq!(unguarded_reason_for(&nobody, "urllib3", &old, &[]), Some(UnguardedReason::Dropped));
-        assert_eq!(unguarded_reason_for(&nobody, "Python", &[">=3.9"], &[]), Some(UnguardedReason::Dropped));
+        assert_eq!(
+            unguarded_reason_for(&nobody, "urllib3", &old, &[]),
+            Some(UnguardedReason::RequirementRemoved)
+        );
+        assert_eq!(
+            unguarded_reason_for(&nobody, "Python", &[">=3.9"], &[]),
+            Some(UnguardedReason::RequirementRemoved)
+        );
         assert_eq!(unguarded_reason_for(&nobody, "urllib3", &[], &old), None);
         for (requires, imports) in [(&["urllib3"][..], &[][..]), (&[], &["urllib3"])] {
             assert_eq!(

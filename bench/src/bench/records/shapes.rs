@@ -78,10 +78,10 @@ pub(super) fn build_row_texts() -> Result<RowTexts> {
             finding: FindingId::new(FINDING),
             snippet: SNIPPET.to_owned(),
             reason: "wanted here: the caller has the lock".to_owned(),
-            by: "ada".to_owned(),
-            at: UnixMillis(ENDED),
+            dismissed_by: "ada".to_owned(),
+            dismissed_at: UnixMillis(ENDED),
             withdrawn: false,
-            about: None,
+            finding_snapshot: None,
             retraction: None,
         })?,
         slot: json(
@@ -112,7 +112,7 @@ fn sample_finding() -> Finding {
         id: FindingId::new(FINDING),
         fingerprint: Fingerprint::new(format!("1:{HEAD}{}", HEAD.get(..24).unwrap_or_default())),
         raw: RawFinding {
-            place: sample_location(),
+            location: sample_location(),
             severity: Severity::P1,
             category: DefectCategory::C,
             rule: "agent/resource".to_owned(),
@@ -125,9 +125,9 @@ fn sample_finding() -> Finding {
         },
         old_path: None,
         anchor: AnchorKind::Inline,
-        at: sample_location(),
+        comment_location: sample_location(),
         status: FindingStatus::Open,
-        around: None,
+        surrounding_lines: None,
         unverified: None,
         seen_on: Vec::new(),
         evidence: None,
@@ -137,7 +137,7 @@ fn sample_finding() -> Finding {
 fn sample_comment() -> DesiredComment {
     DesiredComment {
         subject: CommentSubject::Finding(FindingId::new(FINDING)),
-        place: Some((AnchorKind::Inline, sample_location())),
+        location: Some((AnchorKind::Inline, sample_location())),
         body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
         suggestion: None,
         falls_back_to_code_block: false,
@@ -151,7 +151,7 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
     let outcome = ReviewOutcome {
         kind: ReviewOutcomeKind::Reviewed,
         reason: None,
-        until: None,
+        next_attempt_at: None,
         runtime: ReviewRuntime::Native,
     };
     let mut detail = ReviewDetail::new(Some(head.clone()), base.clone(), outcome);

@@ -18,7 +18,7 @@ use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, CallOutput, Repo
 use crate::schema::{MAX_NAME_CHARS, REPORT};
 
 /// Text that the program gets as the model's last message.
-const OVER: &str = "The run is over.";
+const FINAL_MESSAGE: &str = "The run is over.";
 /// Time within which the program must exit by itself after the run is over.
 const ENDS: Duration = Duration::from_secs(10);
 
@@ -95,7 +95,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             let Ok(next) = next else {
                 let reason =
                     format!("claude sent no model request within {} s", request_timeout.as_secs_f32());
-                self.end = Some(AgentRunEnd::Failed(reason));
+                self.end = Some(AgentRunEnd::ProgramFailed(reason));
                 // The program has not sent its first model request, so there is no orderly exit to wait for.
                 return;
             };
@@ -126,10 +126,10 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     async fn handle_message(&mut self, message: ProgramMessage) {
         // A failed send is ignored: the receiver was dropped and needs no response.
         match message {
-            ProgramMessage::ModelRequest { body, subagent, back } => {
+            ProgramMessage::ModelRequest { body, subagent, reply_sender: back } => {
                 drop(back.send(self.answer_request(&body, subagent).await));
             }
-            ProgramMessage::ToolCall { name, input, back } => {
+            ProgramMessage::ToolCall { name, input, reply_sender: back } => {
                 drop(back.send(self.call_tool(&name, &input).await));
             }
         }
@@ -140,18 +140,18 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     async fn answer_request(&mut self, body: &[u8], subagent: Option<String>) -> RelayReply {
         let asked = match wire::read_request(body) {
             Ok(asked) => asked,
-            Err(what) => return RelayReply::Refused(what),
+            Err(what) => return RelayReply::Refusal(what),
         };
         if let Some(agent) = subagent {
             self.turns.count_denial(&format!("agent {agent}"));
-            return RelayReply::Refused("this run may not start subagents".to_owned());
+            return RelayReply::Refusal("this run may not start subagents".to_owned());
         }
         if asked.model != self.model {
             let other = clean_line(&asked.model, MAX_NAME_CHARS);
-            return RelayReply::Refused(format!("this run may not use the model `{other}`"));
+            return RelayReply::Refusal(format!("this run may not use the model `{other}`"));
         }
         if self.end.is_none() && !asked.tools.iter().any(|name| name == REPORT) {
-            return RelayReply::Refused("the tools of this run are not connected".to_owned());
+            return RelayReply::Refusal("the tools of this run are not connected".to_owned());
         }
         let reply = match &self.end {
             Some(_) => None,
@@ -159,10 +159,12 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         };
         match (reply, &self.end) {
             (Some(reply), _) => self.encode_reply(&reply, asked.streams),
-            (None, Some(AgentRunEnd::Refused(why))) => RelayReply::Refused(why.to_string()),
+            (None, Some(AgentRunEnd::ModelFailed(why))) => RelayReply::Refusal(why.to_string()),
             (None, Some(_) | None) => {
-                let last =
-                    ModelMessage { role: MessageRole::Assistant, content: vec![MessageBlock::text(OVER)] };
+                let last = ModelMessage {
+                    role: MessageRole::Assistant,
+                    content: vec![MessageBlock::text(FINAL_MESSAGE)],
+                };
                 self.encode_reply(&last, asked.streams)
             }
         }
@@ -182,7 +184,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         while self.end.is_none() {
             match self.turns.run_turn().await {
                 TurnOutcome::NextTurn => {}
-                TurnOutcome::Ended(end) => self.end = Some(end),
+                TurnOutcome::RunEnded(end) => self.end = Some(end),
                 TurnOutcome::ToolCalls { message, report_error } => {
                     self.unknown = self.turns.answer_unknown_calls(&message).await;
                     self.turns.push_model_message(message.clone());

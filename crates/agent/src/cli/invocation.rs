@@ -19,7 +19,7 @@ const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
 /// safeguard, and the program counts turns differently.
 const MORE_TURNS: u32 = 4;
 /// Prefix of the models whose price the program knows; it prices any other model as its most expensive one.
-const PRICED: &str = "claude-";
+const PRICED_MODEL_PREFIX: &str = "claude-";
 
 /// Fixed variables of the program, with the reason for each group.
 const VARIABLES: &[(&str, &str)] = &[
@@ -102,7 +102,8 @@ pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString
         "--system-prompt",
         "-",
     ];
-    let money = limits.max_cost.filter(|_| model.starts_with(PRICED)).map(|money| money.to_string());
+    let money =
+        limits.max_cost.filter(|_| model.starts_with(PRICED_MODEL_PREFIX)).map(|money| money.to_string());
     if let Some(money) = &money {
         arguments.extend(["--max-budget-usd", money.trim_start_matches('$')]);
     }

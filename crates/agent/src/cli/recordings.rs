@@ -35,7 +35,7 @@ const MODEL: &str = "claude-sonnet-5-5";
 /// Calls in one response.
 const CALLS: usize = 4;
 /// Time within which a parallel call would arrive; parallel calls arrive within a few milliseconds.
-const AT_ONCE: Duration = Duration::from_millis(400);
+const PARALLEL_CALL_WINDOW: Duration = Duration::from_millis(400);
 
 /// A scripted response to the program's `n`th model request, or to a tool call.
 #[derive(Clone, Copy)]
@@ -282,7 +282,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
         let (mut made, mut tell) = (Vec::new(), Some(tell));
         while let Some(one) = messages.recv().await {
             match one {
-                ProgramMessage::ModelRequest { body, back, .. } => {
+                ProgramMessage::ModelRequest { body, reply_sender: back, .. } => {
                     let asked = wire::read_request(&body).unwrap();
                     let blocks = if made.is_empty() {
                         (0..CALLS)
@@ -294,12 +294,12 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                     };
                     drop(back.send(scripted_response(blocks, 1, 10, &asked)));
                 }
-                ProgramMessage::ToolCall { input, back, .. } => {
+                ProgramMessage::ToolCall { input, reply_sender: back, .. } => {
                     made.push(input["path"].as_str().unwrap().to_owned());
                     // A parallel call would arrive immediately, before the response to this call.
-                    let next = tokio::time::timeout(AT_ONCE, messages.recv()).await;
+                    let next = tokio::time::timeout(PARALLEL_CALL_WINDOW, messages.recv()).await;
                     assert!(next.is_err(), "the call after {made:?} was made before it was answered");
-                    drop(back.send(CallOutput { text: "x".to_owned(), is_error: false, denied: false }));
+                    drop(back.send(CallOutput { text: "x".to_owned(), is_error: false, is_denied: false }));
                 }
             }
         }
@@ -317,7 +317,7 @@ async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<Prog
     let mut open = Vec::new();
     while let Some(message) = messages.recv().await {
         match message {
-            ProgramMessage::ModelRequest { body, back, .. } => {
+            ProgramMessage::ModelRequest { body, reply_sender: back, .. } => {
                 let meets = story.model_replies.get(asked).or(story.model_replies.last()).copied().unwrap();
                 asked += 1;
                 let read = wire::read_request(&body).unwrap();
@@ -328,13 +328,13 @@ async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<Prog
                 }
                 drop(back.send(reply_to_request(meets, asked, &read)));
             }
-            ProgramMessage::ToolCall { back, .. } => {
+            ProgramMessage::ToolCall { reply_sender: back, .. } => {
                 if let ScriptedReply::Kill(signal) = story.tool_reply {
                     open.push(Box::new(back));
                     kill_process(pid, signal).unwrap();
                     continue;
                 }
-                drop(back.send(CallOutput { text: "x = 1".to_owned(), is_error: false, denied: false }));
+                drop(back.send(CallOutput { text: "x = 1".to_owned(), is_error: false, is_denied: false }));
             }
         }
     }
@@ -343,7 +343,7 @@ async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<Prog
 fn reply_to_request(meets: ScriptedReply, nth: usize, request: &wire::CliRequest) -> RelayReply {
     match meets {
         ScriptedReply::Forbidden | ScriptedReply::Kill(_) => {
-            RelayReply::Refused("this run's money is used up".to_owned())
+            RelayReply::Refusal("this run's money is used up".to_owned())
         }
         ScriptedReply::Call(tokens) => {
             scripted_response(vec![call_block(nth, json!({ "path": "a.py" }))], nth, tokens, request)
@@ -355,7 +355,7 @@ fn reply_to_request(meets: ScriptedReply, nth: usize, request: &wire::CliRequest
                     let body = String::from_utf8(body).unwrap().replace("end_turn", "refusal");
                     RelayReply::Response { body: body.into_bytes(), streams }
                 }
-                refused @ RelayReply::Refused(_) => refused,
+                refused @ RelayReply::Refusal(_) => refused,
             }
         }
     }

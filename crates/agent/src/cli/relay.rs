@@ -36,9 +36,9 @@ const SUBAGENT: &str = "x-claude-code-agent-id";
 /// A message from the program to the run.
 pub(super) enum ProgramMessage {
     /// A request to the model.
-    ModelRequest { body: Bytes, subagent: Option<String>, back: oneshot::Sender<RelayReply> },
+    ModelRequest { body: Bytes, subagent: Option<String>, reply_sender: oneshot::Sender<RelayReply> },
     /// A call of one of the run's tools.
-    ToolCall { name: String, input: Value, back: oneshot::Sender<CallOutput> },
+    ToolCall { name: String, input: Value, reply_sender: oneshot::Sender<CallOutput> },
 }
 
 /// The run's response to a model request.
@@ -46,7 +46,7 @@ pub(super) enum RelayReply {
     /// A response in the format of the API.
     Response { body: Vec<u8>, streams: bool },
     /// A refusal with its reason.
-    Refused(String),
+    Refusal(String),
 }
 
 /// The server of one run.
@@ -78,12 +78,12 @@ impl Toolset for ToolBridge {
 
     async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let (back, answer) = oneshot::channel();
-        let call = ProgramMessage::ToolCall { name: name.to_owned(), input, back };
+        let call = ProgramMessage::ToolCall { name: name.to_owned(), input, reply_sender: back };
         if self.run.send(call).await.is_err() {
             return ToolCallResult::from_error("the run is over");
         }
         match answer.await {
-            Ok(CallOutput { text, is_error, denied: _ }) => {
+            Ok(CallOutput { text, is_error, is_denied: _ }) => {
                 ToolCallResult { text, structured: None, is_error }
             }
             Err(_) => ToolCallResult::from_error("the run is over"),
@@ -132,7 +132,7 @@ impl CliRelay {
             Err(_) => return refusal_response("the request is too long or incomplete"),
         };
         let (back, reply) = oneshot::channel();
-        if self.tools.run.send(ProgramMessage::ModelRequest { body, subagent, back }).await.is_err() {
+        if self.tools.run.send(ProgramMessage::ModelRequest { body, subagent, reply_sender: back }).await.is_err() {
             return refusal_response("the run is over");
         }
         match reply.await {
@@ -142,7 +142,7 @@ impl CliRelay {
             Ok(RelayReply::Response { body, streams: false }) => {
                 build_response(StatusCode::OK, "application/json", body)
             }
-            Ok(RelayReply::Refused(why)) => refusal_response(&why),
+            Ok(RelayReply::Refusal(why)) => refusal_response(&why),
             Err(_) => refusal_response("the run is over"),
         }
     }

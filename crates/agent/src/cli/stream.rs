@@ -93,7 +93,7 @@ impl CliStream {
         let Some(result_line) = &self.result else {
             let errors = clean_line(errors.trim(), MAX_WORDS);
             let why = if errors.is_empty() { String::new() } else { format!(": {errors}") };
-            return AgentRunEnd::Failed(format!("claude ended ({status}) without a result{why}"));
+            return AgentRunEnd::ProgramFailed(format!("claude ended ({status}) without a result{why}"));
         };
         match result_line.terminal_reason.as_deref() {
             Some("max_turns") => AgentRunEnd::Limit(RunLimit::Turns),
@@ -104,12 +104,12 @@ impl CliStream {
                     .result
                     .clone()
                     .or_else(|| result_line.errors.first().map(ToString::to_string));
-                AgentRunEnd::Failed(clean_line(
+                AgentRunEnd::ProgramFailed(clean_line(
                     &format!("claude ended with {reason}: {}", words.unwrap_or_default()),
                     MAX_WORDS,
                 ))
             }
-            Some(_) | None => AgentRunEnd::Failed(clean_line(
+            Some(_) | None => AgentRunEnd::ProgramFailed(clean_line(
                 &format!("claude ended ({}) before the model had reported", result_line.subtype),
                 MAX_WORDS,
             )),

@@ -13,7 +13,7 @@ use crate::tree::{ReplaceError, WritableTree};
 pub(super) struct TextReplacement<'a> {
     pub(super) old: &'a str,
     pub(super) new: &'a str,
-    pub(super) all: bool,
+    pub(super) replace_all: bool,
 }
 
 /// The reason that a file is unchanged, with a message for the model.
@@ -26,7 +26,7 @@ pub(super) enum FileChangeError {
     )]
     Absent(String),
     #[error("`old` is in `{path}` {times} times: give more of the text around it, or set `all` to true")]
-    Several { path: String, times: usize },
+    MultipleMatches { path: String, times: usize },
     #[error("there is no file `{0}`, or it is too large to be edited")]
     NoFile(String),
     #[error("`{0}` is no text (UTF-8)")]
@@ -54,7 +54,7 @@ pub(super) fn edit_file(
     path: &str,
     replacement: &TextReplacement<'_>,
 ) -> Result<String, FileChangeError> {
-    let TextReplacement { old, new, all } = *replacement;
+    let TextReplacement { old, new, replace_all: all } = *replacement;
     if old.is_empty() {
         return Err(FileChangeError::Nothing);
     }
@@ -72,7 +72,7 @@ pub(super) fn edit_file(
     match (times, all) {
         (0, _) => return Err(FileChangeError::Absent(path.to_owned())),
         (1, _) | (_, true) => {}
-        (_, false) => return Err(FileChangeError::Several { path: path.to_owned(), times }),
+        (_, false) => return Err(FileChangeError::MultipleMatches { path: path.to_owned(), times }),
     }
     // Checked before the replacement: many long replacements could exceed the memory.
     check_size(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
@@ -91,7 +91,9 @@ pub(super) fn write_file(tree: &WritableTree, path: &str, content: &str) -> Resu
     check_secrets_unchanged(path, &text, content)?;
     let written = match before {
         Ok(before) => tree.replace(&place, &before, content.as_bytes()).map(|_| "written anew"),
-        Err(ReplaceError::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
+        Err(ReplaceError::ContentChanged) => {
+            tree.create(&place, content.as_bytes()).map(|()| "written, a new file")
+        }
         Err(kept) => Err(kept),
     };
     let how = written.map_err(|kept| change_error(path, kept))?;
@@ -130,7 +132,7 @@ fn check_size(path: &str, bytes: usize) -> Result<(), FileChangeError> {
 fn change_error(path: &str, error: ReplaceError) -> FileChangeError {
     let path = path.to_owned();
     match error {
-        ReplaceError::Changed => FileChangeError::NoFile(path),
+        ReplaceError::ContentChanged => FileChangeError::NoFile(path),
         ReplaceError::NotPlain => FileChangeError::NotPlain(path),
         ReplaceError::Io(source) => FileChangeError::Io { path, source },
     }

@@ -21,7 +21,11 @@ pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> 
     (job.writable, job.sockets) = (true, true);
     workspace.programs.clone_into(&mut job.read);
     let written = Some(clone_write_limit(workspace.clone.clone(), job.limits.disk).await);
-    let ended = command::run(job, &CommandLimits { time: workspace.time, written, whole: false }).await?;
+    let ended = command::run(
+        job,
+        &CommandLimits { time: workspace.time, write_limit: written, keeps_whole_output: false },
+    )
+    .await?;
     Ok(render_command_report(workspace, &ended))
 }
 

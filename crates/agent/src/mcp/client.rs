@@ -67,7 +67,7 @@ impl fmt::Display for ServerProblem {
 /// The servers of one run.
 #[derive(Default)]
 pub struct McpServers {
-    all: Vec<RunningServer>,
+    servers: Vec<RunningServer>,
     /// The server's index and its own name of the tool, by the name that the model uses.
     tools: BTreeMap<String, (usize, String)>,
     offered: Vec<ToolDefinition>,
@@ -101,7 +101,11 @@ impl McpServers {
                     None
                 }
             };
-            started.all.push(RunningServer { config: config.clone(), proxy, session: Mutex::new(session) });
+            started.servers.push(RunningServer {
+                config: config.clone(),
+                proxy,
+                session: Mutex::new(session),
+            });
         }
         started
     }
@@ -113,7 +117,7 @@ impl McpServers {
             self.add_problem(config, &what.into());
         }
         for OfferedTool { name, tool } in offered {
-            self.tools.insert(tool.name.clone(), (self.all.len(), name));
+            self.tools.insert(tool.name.clone(), (self.servers.len(), name));
             self.offered.push(tool);
         }
     }
@@ -132,7 +136,7 @@ impl McpServers {
     /// because the program may have needed the connection.
     fn note_connections(&self, config: &McpServer, reached: &[HostAccess]) {
         let mut refusals = 0;
-        for HostAccess { host, port, refused, times, sent, received } in reached {
+        for HostAccess { host, port, refusal: refused, times, sent, received } in reached {
             let (server, host) = (&config.name, truing_core::line::clean_line(host, MAX_WORDS));
             let Some(refused) = refused else {
                 tracing::info!(
@@ -182,9 +186,9 @@ impl McpServers {
     /// Stops all running servers. Returns the problems of all servers.
     #[truing_core::boxed_future]
     pub async fn stop(mut self) -> Vec<ServerProblem> {
-        let sessions = self.all.iter_mut().filter_map(|running| running.session.get_mut().take());
+        let sessions = self.servers.iter_mut().filter_map(|running| running.session.get_mut().take());
         join_all(sessions.map(|session| Box::pin(session.close()) as ServeFuture)).await;
-        for RunningServer { config, proxy, .. } in &self.all {
+        for RunningServer { config, proxy, .. } in &self.servers {
             if let Some(proxy) = proxy {
                 self.note_connections(config, &proxy.host_accesses());
             }
@@ -193,8 +197,8 @@ impl McpServers {
     }
 
     async fn call_tool(&self, (at, tool): &(usize, String), input: &Value) -> CallOutput {
-        let failed = |text: String| CallOutput { text, is_error: true, denied: false };
-        let Some(RunningServer { config, session, proxy: _ }) = self.all.get(*at) else {
+        let failed = |text: String| CallOutput { text, is_error: true, is_denied: false };
+        let Some(RunningServer { config, session, proxy: _ }) = self.servers.get(*at) else {
             return failed("there is no such server".to_owned());
         };
         let Value::Object(arguments) = input else {
@@ -206,7 +210,7 @@ impl McpServers {
         if tool_result::holds_a_secret(input) {
             let text = "denied: the input holds what looks like a secret, and secrets are not sent to MCP \
                 servers";
-            return CallOutput { text: text.to_owned(), is_error: true, denied: true };
+            return CallOutput { text: text.to_owned(), is_error: true, is_denied: true };
         }
         let end = Instant::now() + config.time;
         let busy = || {
@@ -236,14 +240,14 @@ impl McpServers {
                 *session = Some(open);
                 return tool_result::render_result(&result, config.max_result_bytes.min(MAX_OUTPUT_BYTES));
             }
-            Ok(Err(CallError::Refused(why))) => {
+            Ok(Err(CallError::CallRejected(why))) => {
                 *session = Some(open);
                 return failed(tool_result::redact_and_truncate(
                     &tool_result::strip_invisible_chars(&why),
                     config.max_result_bytes.min(MAX_OUTPUT_BYTES),
                 ));
             }
-            Ok(Err(CallError::Lost(why))) => open.close_after_failure(why).await,
+            Ok(Err(CallError::ServerFailed(why))) => open.close_after_failure(why).await,
             // The wait for the session used up part of the call's time, so the session is kept. A late
             // response has the number of this call and cannot be confused with the response to another call.
             Err(_) if has_waited => {

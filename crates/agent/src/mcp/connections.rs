@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::http::{ASKS, McpResponse, refusal_response};
+use super::http::{McpResponse, REQUEST_READ_TIMEOUT, refusal_response};
 
 /// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
@@ -59,7 +59,7 @@ pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + '
     has_token: impl Fn(&HeaderMap) -> bool + Clone + Send + Sync + 'static,
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
 ) -> std::io::Result<()> {
-    let room = Arc::new(Mutex::new(ConnectionTable { bounds, open: Vec::new(), next: 0 }));
+    let room = Arc::new(Mutex::new(ConnectionTable { bounds, connections: Vec::new(), next_id: 0 }));
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
@@ -111,7 +111,7 @@ async fn serve_connection<F: Future<Output = McpResponse> + Send>(
     tokio::select! {
         _ = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(ASKS)
+            .header_read_timeout(REQUEST_READ_TIMEOUT)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service) => {}
         () = late => {}
@@ -122,8 +122,8 @@ async fn serve_connection<F: Future<Output = McpResponse> + Send>(
 struct ConnectionTable {
     bounds: ConnectionBounds,
     /// The open connections, the oldest first.
-    open: Vec<OpenConnection>,
-    next: u64,
+    connections: Vec<OpenConnection>,
+    next_id: u64,
 }
 
 struct OpenConnection {
@@ -146,19 +146,19 @@ impl ConnectionGuard {
     /// connections loses its oldest one.
     fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
         let mut all = lock_table(room);
-        let strange = || all.open.iter().filter(|open| !open.is_known);
+        let strange = || all.connections.iter().filter(|open| !open.is_known);
         if strange().count() >= all.bounds.unauthenticated {
             let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
             // Of several addresses with equal counts, the address with the oldest connection is selected.
             let most = strange().rev().max_by_key(|open| of(open.peer)).map(|open| open.peer);
-            let oldest = all.open.iter().position(|open| !open.is_known && Some(open.peer) == most);
+            let oldest = all.connections.iter().position(|open| !open.is_known && Some(open.peer) == most);
             if let Some(oldest) = oldest {
-                all.open.remove(oldest).end.notify_one();
+                all.connections.remove(oldest).end.notify_one();
             }
         }
-        let (id, end) = (all.next, Arc::new(Notify::new()));
-        all.next += 1;
-        all.open.push(OpenConnection { id, peer, is_known: false, end: end.clone() });
+        let (id, end) = (all.next_id, Arc::new(Notify::new()));
+        all.next_id += 1;
+        all.connections.push(OpenConnection { id, peer, is_known: false, end: end.clone() });
         Self { connections: room.clone(), id, end }
     }
 
@@ -166,29 +166,29 @@ impl ConnectionGuard {
     /// free.
     fn mark_known(&self) -> bool {
         let mut all = lock_table(&self.connections);
-        let Some(at) = all.open.iter().position(|open| open.id == self.id) else { return false };
-        let Some(peer) = all.open.get(at).filter(|open| !open.is_known).map(|open| open.peer) else {
+        let Some(at) = all.connections.iter().position(|open| open.id == self.id) else { return false };
+        let Some(peer) = all.connections.get(at).filter(|open| !open.is_known).map(|open| open.peer) else {
             return true;
         };
-        let known = all.open.iter().filter(|open| open.is_known);
+        let known = all.connections.iter().filter(|open| open.is_known);
         let (count, from_there) = (known.clone().count(), known.filter(|open| open.peer == peer).count());
         // Programs of this machine all have the same source address.
         let is_share = peer.is_loopback() || from_there < (all.bounds.authenticated / 2).max(1);
         let has_place = count < all.bounds.authenticated && is_share;
-        if let Some(open) = all.open.get_mut(at) {
+        if let Some(open) = all.connections.get_mut(at) {
             open.is_known = has_place;
         }
         has_place
     }
 
     fn is_known(&self) -> bool {
-        lock_table(&self.connections).open.iter().any(|open| open.id == self.id && open.is_known)
+        lock_table(&self.connections).connections.iter().any(|open| open.id == self.id && open.is_known)
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        lock_table(&self.connections).open.retain(|open| open.id != self.id);
+        lock_table(&self.connections).connections.retain(|open| open.id != self.id);
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
     fn room(authenticated: usize, unauthenticated: usize) -> Arc<Mutex<ConnectionTable>> {
         let bounds =
             ConnectionBounds { authenticated, unauthenticated, auth_timeout: Duration::from_secs(5) };
-        Arc::new(Mutex::new(ConnectionTable { bounds, open: Vec::new(), next: 0 }))
+        Arc::new(Mutex::new(ConnectionTable { bounds, connections: Vec::new(), next_id: 0 }))
     }
 
     fn peer(last: u8) -> IpAddr {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     fn is_open(guest: &ConnectionGuard) -> bool {
-        lock_table(&guest.connections).open.iter().any(|open| open.id == guest.id)
+        lock_table(&guest.connections).connections.iter().any(|open| open.id == guest.id)
     }
 
     #[test]

@@ -30,7 +30,7 @@ use super::connections::{self, ConnectionBounds};
 use super::{MAX_MESSAGE, Toolset, ToolsetHandler};
 
 /// Time within which a client with the token must send its request.
-pub(crate) const ASKS: Duration = Duration::from_secs(30);
+pub(crate) const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The host names by which programs on this machine reach this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -102,21 +102,30 @@ impl McpEndpoint {
         // No handler needs the token, and a removed token cannot be logged.
         request.headers_mut().remove(AUTHORIZATION);
         let (head, body) = request.into_parts();
-        let body = match tokio::time::timeout(ASKS, Limited::new(body, self.max_body).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return refusal_response(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "the request is longer than a message may be",
-                );
-            }
-            Ok(Err(_)) => {
-                return refusal_response(StatusCode::BAD_REQUEST, "the request cannot be read to its end");
-            }
-            Err(_) => {
-                return refusal_response(StatusCode::REQUEST_TIMEOUT, "the request took too long to arrive");
-            }
-        };
+        let body =
+            match tokio::time::timeout(REQUEST_READ_TIMEOUT, Limited::new(body, self.max_body).collect())
+                .await
+            {
+                Ok(Ok(body)) => body.to_bytes(),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                    return refusal_response(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "the request is longer than a message may be",
+                    );
+                }
+                Ok(Err(_)) => {
+                    return refusal_response(
+                        StatusCode::BAD_REQUEST,
+                        "the request cannot be read to its end",
+                    );
+                }
+                Err(_) => {
+                    return refusal_response(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "the request took too long to arrive",
+                    );
+                }
+            };
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)

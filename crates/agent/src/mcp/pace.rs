@@ -30,7 +30,7 @@ pub(super) struct PacedTransport<T> {
     call_permits: Arc<Semaphore>,
     answer_permits: Arc<Semaphore>,
     /// Notified when nothing more can be read.
-    ended: Arc<Notify>,
+    end_of_input: Arc<Notify>,
 }
 
 impl<T> PacedTransport<T> {
@@ -38,7 +38,7 @@ impl<T> PacedTransport<T> {
     pub(super) fn new(inner: T) -> (Self, Arc<Notify>) {
         let ended = Arc::new(Notify::new());
         let [call_permits, answer_permits] = [(); 2].map(|()| Arc::new(Semaphore::new(IN_FLIGHT)));
-        (Self { inner, call_permits, answer_permits, ended: Arc::clone(&ended) }, ended)
+        (Self { inner, call_permits, answer_permits, end_of_input: Arc::clone(&ended) }, ended)
     }
 }
 
@@ -64,7 +64,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
         // No further call is read while too many responses wait to be written.
         drop(self.answer_permits.acquire().await.ok()?);
         let Some(mut message) = self.inner.receive().await else {
-            self.ended.notify_one();
+            self.end_of_input.notify_one();
             return None;
         };
         message.insert_extension(InFlightPermit { _permit: Arc::new(permit) });

@@ -255,7 +255,7 @@ impl RunTools for Echo {
     }
 
     async fn call(&self, name: &str, _: &Value) -> CallOutput {
-        CallOutput { text: name.into(), is_error: false, denied: false }
+        CallOutput { text: name.into(), is_error: false, is_denied: false }
     }
 }
 

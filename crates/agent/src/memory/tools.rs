@@ -27,7 +27,7 @@ impl<'a> SkillTools<'a> {
     }
 
     fn show_skill(&self, input: &Value) -> CallOutput {
-        let call_output = |text: String, is_error| CallOutput { text, is_error, denied: false };
+        let call_output = |text: String, is_error| CallOutput { text, is_error, is_denied: false };
         let Some(name) = input.get("name").and_then(Value::as_str) else {
             return call_output(format!("`{SKILL}` wants the name of a skill: {{\"name\": \"…\"}}"), true);
         };

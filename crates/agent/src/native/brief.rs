@@ -11,14 +11,14 @@ use truing_model::messages::ToolDefinition;
 /// report.
 pub trait ReportSchema: Default + Send {
     /// The message to a model that did not report.
-    const ASK_AGAIN: &str;
+    const RETRY_MESSAGE: &str;
     /// The message to a model whose response was cut off.
     const BE_BRIEF: &str;
     /// The message to a model before its last turn.
     const CONCLUDE: &str;
 
     /// True if a rejected report still counts, together with the reports after it.
-    const STANDS: bool = false;
+    const KEEPS_REJECTED_REPORTS: bool = false;
 
     /// Returns the definition of the report tool.
     fn tool() -> ToolDefinition;
@@ -60,7 +60,7 @@ pub struct CallOutput {
     /// True if the call failed.
     pub is_error: bool,
     /// True if the call was not allowed. [`MAX_DENIALS`] such calls end a run.
-    pub denied: bool,
+    pub is_denied: bool,
 }
 
 /// The inputs of a run.

@@ -53,7 +53,7 @@ impl<F> AgentRunResult<F> {
 #[derive(Debug)]
 pub enum AgentRunEnd {
     /// The model has reported everything that it found.
-    Done,
+    Reported,
     /// A limit ended the run. The reports that the model made before the limit are kept.
     Limit(RunLimit),
     /// The model declined the task.
@@ -65,9 +65,9 @@ pub enum AgentRunEnd {
     /// The model gave no valid report, even after a second request.
     Unreadable(String),
     /// The model request failed.
-    Refused(ModelError),
+    ModelFailed(ModelError),
     /// The program that holds the conversation failed ([`crate::cli`]).
-    Failed(String),
+    ProgramFailed(String),
 }
 
 /// A limit of a run.
@@ -106,7 +106,7 @@ impl AgentRunEnd {
     /// Returns the label in records and metrics.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Done => "done",
+            Self::Reported => "done",
             Self::Limit(RunLimit::Turns) => "turns",
             Self::Limit(RunLimit::Time) => "time",
             Self::Limit(RunLimit::Money) => "money",
@@ -115,26 +115,26 @@ impl AgentRunEnd {
             Self::ResponseTooLong => "cut",
             Self::ContextExceeded => "context",
             Self::Unreadable(_) => "unreadable",
-            Self::Refused(ModelError::Budget { .. }) => "budget",
-            Self::Refused(ModelError::SpendCap { .. }) => "spend_cap",
-            Self::Refused(ModelError::Unavailable { .. }) => "unavailable",
-            Self::Refused(ModelError::Halted(_)) => "halted",
-            Self::Refused(
+            Self::ModelFailed(ModelError::Budget { .. }) => "budget",
+            Self::ModelFailed(ModelError::SpendCap { .. }) => "spend_cap",
+            Self::ModelFailed(ModelError::Unavailable { .. }) => "unavailable",
+            Self::ModelFailed(ModelError::Halted(_)) => "halted",
+            Self::ModelFailed(
                 ModelError::NotAllowed(_)
                 | ModelError::Unauthorized { .. }
-                | ModelError::Rejected { .. }
+                | ModelError::InvalidRequest { .. }
                 | ModelError::TooLong { .. }
                 | ModelError::Nonsense { .. }
                 | ModelError::Ledger(_)
                 | ModelError::Drift { .. },
             ) => "refused",
-            Self::Failed(_) => "failed",
+            Self::ProgramFailed(_) => "failed",
         }
     }
 
     /// Returns true if the result is complete.
     pub fn is_complete(&self) -> bool {
-        matches!(self, Self::Done)
+        matches!(self, Self::Reported)
     }
 }
 
@@ -142,7 +142,7 @@ impl AgentRunEnd {
 impl fmt::Display for AgentRunEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done => write!(f, "the model has reported all it found"),
+            Self::Reported => write!(f, "the model has reported all it found"),
             Self::Limit(RunLimit::Turns) => write!(f, "turn limit: the model had to finish early"),
             Self::Limit(RunLimit::Time) => write!(f, "time limit: the model was not given more time"),
             Self::Limit(RunLimit::Money) => {
@@ -155,7 +155,7 @@ impl fmt::Display for AgentRunEnd {
             }
             Self::ContextExceeded => write!(f, "context: the change does not fit into the model's context"),
             Self::Unreadable(what) => write!(f, "the model's answer is not a report: {what}"),
-            Self::Refused(ModelError::Budget { level }) => {
+            Self::ModelFailed(ModelError::Budget { level }) => {
                 let whose = match level.kind {
                     BudgetLevelKind::Review => "for this review",
                     BudgetLevelKind::RepoDay => "for this repository today",
@@ -180,8 +180,8 @@ impl fmt::Display for AgentRunEnd {
                     ),
                 }
             }
-            Self::Refused(refused) => write!(f, "{refused}"),
-            Self::Failed(what) => write!(f, "runtime: {what}"),
+            Self::ModelFailed(refused) => write!(f, "{refused}"),
+            Self::ProgramFailed(what) => write!(f, "runtime: {what}"),
         }
     }
 }

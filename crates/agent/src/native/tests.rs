@@ -116,7 +116,7 @@ impl RunTools for RecordingTools {
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         self.called.fetch_add(1, Ordering::Relaxed);
         let text = format!("{name} {input}: {}", self.text);
-        CallOutput { text, is_error: self.deny, denied: self.deny }
+        CallOutput { text, is_error: self.deny, is_denied: self.deny }
     }
 }
 
@@ -374,7 +374,7 @@ async fn what_was_reported_before_a_refusal_is_kept() {
         RunLimits::default(),
     )
     .await;
-    assert!(matches!(down.end, AgentRunEnd::Refused(ModelError::Halted(_))));
+    assert!(matches!(down.end, AgentRunEnd::ModelFailed(ModelError::Halted(_))));
 }
 
 #[tokio::test]
@@ -428,7 +428,7 @@ async fn the_conversation_stays_within_the_context_and_says_what_was_taken_out()
 
 #[tokio::test]
 async fn a_request_that_is_too_long_is_tried_once_more_without_old_results() {
-    let too_long: fn() -> ModelError = || ModelError::TooLong { what: String::new() };
+    let too_long: fn() -> ModelError = || ModelError::TooLong { message: String::new() };
     let told = RecordingTools { text: "x".repeat(3000), ..RecordingTools::default() };
     let model = Scripted::new(vec![reads(), reads(), refuses(too_long), reports("one", false)]);
     let ended = run(&model, &told, &brief(), &RunLimits::default()).await;
@@ -467,7 +467,7 @@ async fn output_is_bounded_and_says_so() {
 struct ReplacedFindings(UncheckedFindings);
 
 impl ReportSchema for ReplacedFindings {
-    const ASK_AGAIN: &str = UncheckedFindings::ASK_AGAIN;
+    const RETRY_MESSAGE: &str = UncheckedFindings::RETRY_MESSAGE;
     const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
     const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
 
@@ -512,7 +512,7 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     assert_eq!((replaced(&ran), ran.turns, ran.end.is_complete()), (vec!["good"], 2, true));
     let answer = ("r".to_owned(), "findings[0]: it is not believed".to_owned(), true);
     assert_eq!(results(&asked[1].messages[2]), [answer]);
-    assert_eq!(last_words(&asked[1]), ReplacedFindings::ASK_AGAIN);
+    assert_eq!(last_words(&asked[1]), ReplacedFindings::RETRY_MESSAGE);
     let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
     // A report in several parts is judged as a whole. A report in plain text is judged as well.
@@ -530,7 +530,7 @@ async fn findings_stand_though_their_report_was_objected_to_and_nothing_follows(
     let judge = |_: &UncheckedFindings| Some("a verdict is missing".to_owned());
     let model = Scripted::new(vec![
         reports("found", false),
-        Box::new(|_| Err(ModelError::SpendCap { what: "none".to_owned() })),
+        Box::new(|_| Err(ModelError::SpendCap { message: "none".to_owned() })),
     ]);
     let ran = run_judged(&model, &RecordingTools::default(), &brief(), &RunLimits::default(), judge).await;
     assert_eq!((titles(&ran), ran.turns, ran.end.is_complete()), (vec!["found"], 1, true));

@@ -24,7 +24,7 @@ use crate::schema::{self, REPORT};
 /// such response ends the run.
 const MAX_CUT: u32 = 2;
 /// Separator between the names of two models that have answered in one run.
-const THEN: &str = ", then ";
+const MODEL_SEPARATOR: &str = ", then ";
 /// Maximum number of repeated requests for a valid report.
 const MAX_REPAIRS: u32 = 1;
 /// Percentage of the wall-clock time that is left when the model is asked to conclude.
@@ -46,7 +46,7 @@ pub(crate) struct ActiveAgentRun<'a, F, J> {
 /// The outcome of a turn.
 pub(crate) enum TurnOutcome {
     /// The end of the run.
-    Ended(AgentRunEnd),
+    RunEnded(AgentRunEnd),
     /// Another turn follows; its message is already in the conversation.
     NextTurn,
     /// Tool calls that must be made and answered.
@@ -124,7 +124,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     pub(super) async fn run_turns(&mut self) -> AgentRunEnd {
         loop {
             match self.run_turn().await {
-                TurnOutcome::Ended(end) => return end,
+                TurnOutcome::RunEnded(end) => return end,
                 TurnOutcome::NextTurn => {}
                 TurnOutcome::ToolCalls { message, report_error } => {
                     if let Some(end) = self.carry_out(message, report_error).await {
@@ -139,7 +139,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     pub(crate) async fn run_turn(&mut self) -> TurnOutcome {
         let last = match self.last_turn() {
             Some(limit) if self.progress.turns >= self.limits.turns => {
-                return TurnOutcome::Ended(AgentRunEnd::Limit(limit));
+                return TurnOutcome::RunEnded(AgentRunEnd::Limit(limit));
             }
             Some(limit) => {
                 self.push_user_text(F::CONCLUDE);
@@ -149,15 +149,15 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         };
         match self.ask_model().await {
             Ok(answer) => match (self.handle_answer(answer, last), last) {
-                (TurnOutcome::Ended(end), _) => TurnOutcome::Ended(end),
+                (TurnOutcome::RunEnded(end), _) => TurnOutcome::RunEnded(end),
                 (TurnOutcome::NextTurn | TurnOutcome::ToolCalls { .. }, Some(limit)) => {
-                    TurnOutcome::Ended(AgentRunEnd::Limit(limit))
+                    TurnOutcome::RunEnded(AgentRunEnd::Limit(limit))
                 }
                 (step, None) => step,
             },
             Err(ModelError::TooLong { .. }) if self.drop_old_results() => TurnOutcome::NextTurn,
-            Err(ModelError::TooLong { .. }) => TurnOutcome::Ended(AgentRunEnd::ContextExceeded),
-            Err(refused) => TurnOutcome::Ended(AgentRunEnd::Refused(refused)),
+            Err(ModelError::TooLong { .. }) => TurnOutcome::RunEnded(AgentRunEnd::ContextExceeded),
+            Err(refused) => TurnOutcome::RunEnded(AgentRunEnd::ModelFailed(refused)),
         }
     }
 
@@ -202,9 +202,11 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         // and a ledger error remain failures.
         let is_over = matches!(
             end,
-            AgentRunEnd::Refused(ModelError::Halted(_) | ModelError::Drift { .. } | ModelError::Ledger(_))
+            AgentRunEnd::ModelFailed(
+                ModelError::Halted(_) | ModelError::Drift { .. } | ModelError::Ledger(_)
+            )
         );
-        let end = if has_accepted_rejection && !is_over { AgentRunEnd::Done } else { end };
+        let end = if has_accepted_rejection && !is_over { AgentRunEnd::Reported } else { end };
         AgentRunResult { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
     }
 
@@ -252,10 +254,10 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let AgentRunProgress { turns, model, fallback, .. } = &mut self.progress;
         let served = answer.serving_model();
         if *turns > 1 && *fallback != answer.served_by {
-            if !model.split(THEN).any(|before| before == served) {
-                *model = format!("{model}{THEN}{served}");
+            if !model.split(MODEL_SEPARATOR).any(|before| before == served) {
+                *model = format!("{model}{MODEL_SEPARATOR}{served}");
             }
-        } else if fallback.is_none() && !model.contains(THEN) {
+        } else if fallback.is_none() && !model.contains(MODEL_SEPARATOR) {
             *model = served;
         }
         fallback.clone_from(&answer.served_by);
@@ -271,7 +273,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 self.progress.cut_responses = 0;
                 self.handle_message(message, reached_limit)
             }
-            StopReason::Refusal => TurnOutcome::Ended(AgentRunEnd::Declined),
+            StopReason::Refusal => TurnOutcome::RunEnded(AgentRunEnd::Declined),
             StopReason::PauseTurn if message.content.is_empty() => {
                 end_or_continue(self.request_report_once("an empty pause"))
             }
@@ -322,7 +324,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             }
         }
         match done {
-            Some(end) if report_error.is_none() => TurnOutcome::Ended(end),
+            Some(end) if report_error.is_none() => TurnOutcome::RunEnded(end),
             Some(_) | None => TurnOutcome::ToolCalls { message, report_error },
         }
     }
@@ -337,7 +339,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let calls = requested_calls(&message);
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
-            let CallOutput { text: content, is_error, denied: _ } =
+            let CallOutput { text: content, is_error, is_denied: _ } =
                 self.run_tool_call(call.name, call.input, at, report_error.as_deref()).await;
             let tool_use_id = call.id.to_owned();
             results.push(MessageBlock::Known(KnownBlock::ToolResult {
@@ -366,14 +368,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         call_index: usize,
         report_error: Option<&str>,
     ) -> CallOutput {
-        let CallOutput { text, is_error, denied } =
+        let CallOutput { text, is_error, is_denied: denied } =
             self.answer_call(name, input, call_index, report_error).await;
         if denied {
             self.count_denial(name);
         }
         let text = truncate_output(text);
         self.window.add_bytes(text.len());
-        CallOutput { text, is_error, denied }
+        CallOutput { text, is_error, is_denied: denied }
     }
 
     /// Returns the result of one call. `wrong` is the error of a report.
@@ -384,7 +386,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         call_index: usize,
         report_error: Option<&str>,
     ) -> CallOutput {
-        let call_output = |text: String, is_error| CallOutput { text, is_error, denied: false };
+        let call_output = |text: String, is_error| CallOutput { text, is_error, is_denied: false };
         if name == REPORT {
             return match (F::read(input), report_error) {
                 (Ok((report, _)), None) => call_output(report.acceptance_message(), false),
@@ -404,7 +406,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if !self.request.tools.iter().any(|tool| tool.name == name) {
             let names: Vec<&str> = self.request.tools.iter().map(|tool| tool.name.as_str()).collect();
             let text = format!("denied: this run has no such tool. It may call: {}", names.join(", "));
-            return CallOutput { text, is_error: true, denied: true };
+            return CallOutput { text, is_error: true, is_denied: true };
         }
         *self.progress.tool_calls.entry(name.to_owned()).or_default() += 1;
         self.tools.call(name, input).await
@@ -448,9 +450,9 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             (None, true) => Ok(None),
             (None, false) if self.progress.repairs < MAX_REPAIRS => {
                 match (self.judge)(&self.progress.items) {
-                    None => Ok(Some(AgentRunEnd::Done)),
+                    None => Ok(Some(AgentRunEnd::Reported)),
                     Some(wrong) => {
-                        if F::STANDS {
+                        if F::KEEPS_REJECTED_REPORTS {
                             self.progress.has_accepted_rejection = true;
                         } else {
                             self.progress.items = F::default();
@@ -459,7 +461,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                     }
                 }
             }
-            (None, false) => Ok(Some(AgentRunEnd::Done)),
+            (None, false) => Ok(Some(AgentRunEnd::Reported)),
         }
     }
 
@@ -469,7 +471,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if self.progress.repairs > MAX_REPAIRS {
             return Some(AgentRunEnd::Unreadable(problem.to_owned()));
         }
-        self.push_user_text(F::ASK_AGAIN);
+        self.push_user_text(F::RETRY_MESSAGE);
         None
     }
 
@@ -520,7 +522,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
 /// Returns the given end, or else another turn.
 fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
-    end.map_or(TurnOutcome::NextTurn, TurnOutcome::Ended)
+    end.map_or(TurnOutcome::NextTurn, TurnOutcome::RunEnded)
 }
 
 /// Returns the calls of a message, in order.

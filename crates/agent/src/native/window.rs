@@ -24,9 +24,9 @@ pub(super) struct ContextWindow {
     /// Context size in tokens.
     size: u64,
     /// Tokens that the provider reported, up to its last response.
-    counted: u64,
+    reported_tokens: u64,
     /// Bytes that were added after the provider's last response.
-    since: u64,
+    added_bytes: u64,
 }
 
 impl ContextWindow {
@@ -36,17 +36,17 @@ impl ContextWindow {
 
     /// Records the provider's count of all tokens up to its response.
     pub(super) fn record_usage(&mut self, usage: &TokenUsage) {
-        self.counted = usage.total();
-        self.since = 0;
+        self.reported_tokens = usage.total();
+        self.added_bytes = 0;
     }
 
     /// Adds this many bytes.
     pub(super) fn add_bytes(&mut self, bytes: usize) {
-        self.since = self.since.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.added_bytes = self.added_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     fn estimated_tokens(&self) -> u64 {
-        self.counted.saturating_add(self.since / BYTES_PER_TOKEN)
+        self.reported_tokens.saturating_add(self.added_bytes / BYTES_PER_TOKEN)
     }
 
     /// Removes old results if the context is nearly full. Returns their number.
@@ -66,7 +66,7 @@ impl ContextWindow {
             freed = freed.saturating_add(bytes);
             trimmed += 1;
         }
-        self.counted = self.counted.saturating_sub(freed / BYTES_PER_TOKEN);
+        self.reported_tokens = self.reported_tokens.saturating_sub(freed / BYTES_PER_TOKEN);
         trimmed
     }
 }

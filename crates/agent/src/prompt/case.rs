@@ -37,9 +37,9 @@ pub struct PromptCase {
     /// The files that the model's tools find, by path.
     pub files: BTreeMap<String, String>,
     /// Calls of the scripted model if the prompts contain all needed texts.
-    pub right: Vec<ScriptedCall>,
+    pub correct_calls: Vec<ScriptedCall>,
     /// Calls of the scripted model if a needed text is missing.
-    pub wrong: Vec<ScriptedCall>,
+    pub wrong_calls: Vec<ScriptedCall>,
     /// Calls that must be made for the case to pass.
     pub expect: Vec<ScriptedCall>,
 }
@@ -77,8 +77,10 @@ struct CaseFile {
     task: CasePart,
     #[serde(default)]
     files: BTreeMap<String, String>,
-    right: Vec<ScriptedCall>,
-    wrong: Vec<ScriptedCall>,
+    #[serde(rename = "right")]
+    correct_calls: Vec<ScriptedCall>,
+    #[serde(rename = "wrong")]
+    wrong_calls: Vec<ScriptedCall>,
     expect: Vec<ScriptedCall>,
 }
 
@@ -133,7 +135,16 @@ impl PromptCase {
             let line = u32::try_from(1 + before.matches('\n').count()).unwrap_or(u32::MAX);
             wrong(line, PromptProblemKind::Case(error.message().to_owned()))
         })?;
-        let CaseFile { description, route, system, task, files, right, wrong: other, expect } = written;
+        let CaseFile {
+            description,
+            route,
+            system,
+            task,
+            files,
+            correct_calls: right,
+            wrong_calls: other,
+            expect,
+        } = written;
         let line_of = |words: &str| {
             let line = 1 + text.lines().position(|line| line.starts_with(words)).unwrap_or(0);
             u32::try_from(line).unwrap_or(u32::MAX)
@@ -161,8 +172,8 @@ impl PromptCase {
             system: part(system, route.system),
             task: part(task, route.task),
             files,
-            right,
-            wrong: other,
+            correct_calls: right,
+            wrong_calls: other,
             expect,
         };
         if let Some(path) = case.files.keys().find(|path| !is_inside(path)) {
@@ -183,13 +194,13 @@ impl PromptCase {
             Some(("route", "`needs` is empty in both `system` and `task`, so every prompt would pass"))
         } else if is_empty(&self.system) || is_empty(&self.task) {
             Some(("needs", "an entry of `needs` is empty, so every prompt would match the entry"))
-        } else if !ends(&self.right) {
+        } else if !ends(&self.correct_calls) {
             Some(("[[right]]", "`right` has to end with a call of `report`"))
-        } else if !ends(&self.wrong) {
+        } else if !ends(&self.wrong_calls) {
             Some(("[[wrong]]", "`wrong` has to end with a call of `report`"))
-        } else if !self.missed_by(&self.right).is_empty() {
+        } else if !self.missed_by(&self.correct_calls).is_empty() {
             Some(("[[expect]]", "`right` does not have the expected effect"))
-        } else if self.missed_by(&self.wrong).is_empty() {
+        } else if self.missed_by(&self.wrong_calls).is_empty() {
             Some(("[[expect]]", "`wrong` does all that is expected: every answer of a model would pass"))
         } else {
             None

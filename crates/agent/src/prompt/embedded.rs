@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     /// Returns the files with this extension, two folders deep.
-    fn found(folder: &str, ending: &str) -> Vec<String> {
+    fn find_files(folder: &str, ending: &str) -> Vec<String> {
         let prompts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut found = Vec::new();
         for folder in std::fs::read_dir(prompts).unwrap().map(Result::unwrap) {
@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn every_file_is_part_of_the_program() {
-        for (known, found) in [(FILES, found("prompts", ".md")), (CASES, found("prompts/cases", ".toml"))] {
+        for (known, found) in
+            [(FILES, find_files("prompts", ".md")), (CASES, find_files("prompts/cases", ".toml"))]
+        {
             let mut known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
             known.sort_unstable();
             assert_eq!(found, known);

@@ -36,7 +36,7 @@ pub struct EnvsubstProblem {
 
 /// Matches a variable as `envsubst` recognizes it.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
-static PLACE: LazyLock<Regex> =
+static VARIABLE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})").unwrap());
 /// Matches a call of `envsubst`, with its argument in single or double quotes, or bare.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
@@ -102,7 +102,8 @@ fn runs_envsubst(files: &EnvsubstFiles<'_>, script: &str) -> bool {
 /// Returns the variables in a text, with their line numbers.
 fn find_variables(text: &str) -> Vec<(&str, u32)> {
     let lines = (1_u32..).zip(text.lines());
-    let found = lines.flat_map(|(line, words)| PLACE.captures_iter(words).map(move |found| (found, line)));
+    let found =
+        lines.flat_map(|(line, words)| VARIABLE_PATTERN.captures_iter(words).map(move |found| (found, line)));
     found.filter_map(|(found, line)| Some((found.get(1).or(found.get(2))?.as_str(), line))).collect()
 }
 

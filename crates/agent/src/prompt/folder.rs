@@ -48,7 +48,7 @@ fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<Promp
         for entry in std::fs::read_dir(&inner).map_err(unreadable(&inner))? {
             seen += 1;
             if seen > MAX_FILES {
-                return Err(PromptError::TooManyFiles { path: folder.to_owned(), most: MAX_FILES });
+                return Err(PromptError::TooManyFiles { path: folder.to_owned(), max_files: MAX_FILES });
             }
             entries.push(entry.map_err(unreadable(&inner))?);
         }

@@ -141,7 +141,7 @@ impl PromptModule {
             wrong(variable.line as usize, PromptProblemKind::Unused(name.clone()));
         }
         if pieces.is_empty() && includes.is_empty() {
-            wrong(body_line, PromptProblemKind::Empty);
+            wrong(body_line, PromptProblemKind::EmptyModule);
         }
         let includes_line = u32::try_from(line_of("includes")).unwrap_or(u32::MAX);
         let (name, file) = (name.to_owned(), file.to_owned());

@@ -9,12 +9,12 @@ use truing_core::template::NO_VARIABLE;
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
     /// There is no prompt of this name.
-    #[error("there is no prompt `{name}` (known: {known})")]
+    #[error("there is no prompt `{name}` (known: {known_names})")]
     Unknown {
         /// Name that was requested.
         name: String,
         /// Names of the existing prompts.
-        known: String,
+        known_names: String,
     },
     /// One or more modules are invalid.
     #[error("prompts are invalid: {}", join_problems(.0))]
@@ -38,11 +38,11 @@ pub enum PromptError {
         source: std::io::Error,
     },
     /// A folder has too many files.
-    #[error("the folder of prompts {} holds more than {most} files", path.display())]
+    #[error("the folder of prompts {} holds more than {max_files} files", path.display())]
     TooManyFiles {
         /// Path of the folder.
         path: PathBuf,
-        most: usize,
+        max_files: usize,
     },
     /// The fence word is too easy to guess or to write.
     #[error("the word that marks data must have 16 to 64 characters, only letters a to z and digits")]
@@ -128,7 +128,7 @@ pub enum PromptProblemKind {
     WithinLine(String),
     /// The module has neither text nor includes.
     #[error("it has neither text nor modules that it includes")]
-    Empty,
+    EmptyModule,
     /// The included module does not exist.
     #[error("it includes `{0}`, but there is no such module")]
     NoSuchModule(String),

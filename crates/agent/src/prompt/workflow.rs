@@ -49,7 +49,8 @@ static SET: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)(?:^|[;&|])[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=").unwrap());
 /// Matches `NAME=` or `NAME<<` in quotes, which a script writes to the environment of later steps.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
-static WRITTEN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"["' ]([A-Za-z_]\w*)(?:=|<<)"#).unwrap());
+static ENV_WRITE_PATTERN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"["' ]([A-Za-z_]\w*)(?:=|<<)"#).unwrap());
 
 impl GithubWorkflow {
     /// Parses the text of a file.
@@ -105,7 +106,7 @@ impl WorkflowStep {
     pub(super) fn sets_for_later(&self) -> BTreeSet<&str> {
         let lines = self.script().lines().filter(|line| line.contains("GITHUB_ENV"));
         lines
-            .flat_map(|line| WRITTEN.captures_iter(line))
+            .flat_map(|line| ENV_WRITE_PATTERN.captures_iter(line))
             .filter_map(|found| Some(found.get(1)?.as_str()))
             .collect()
     }

@@ -7,9 +7,9 @@ use std::ops::Range;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 /// Maximum length of a line in columns, where the words allow it.
-const MOST: usize = 120;
+const MAX_LINE_WIDTH: usize = 120;
 /// Minimum length of a line in columns, where the words allow it.
-const LEAST: usize = 100;
+const MIN_LINE_WIDTH: usize = 100;
 
 /// Returns the text, wrapped.
 pub fn wrap_text(text: &str) -> String {
@@ -166,16 +166,16 @@ fn rewrap_run(text: &str, run: Range<usize>) -> Option<String> {
     let lines: Vec<&str> = words.lines().map(str::trim).collect();
     let fits = lines.iter().zip(lines.iter().skip(1).map(Some).chain([None])).all(|(line, next)| {
         let here = begins + width(line);
-        let more =
-            next.map_or(MOST, |next| 1 + self::split_words(next).first().map_or(0, |part| width(part)));
-        here <= MOST && (here >= LEAST || here + more > MOST || next.is_none())
+        let more = next
+            .map_or(MAX_LINE_WIDTH, |next| 1 + self::split_words(next).first().map_or(0, |part| width(part)));
+        here <= MAX_LINE_WIDTH && (here >= MIN_LINE_WIDTH || here + more > MAX_LINE_WIDTH || next.is_none())
     });
     if fits {
         return None;
     }
     let (mut wrapped, mut column) = (String::new(), begins);
     for (at, part) in parts.iter().enumerate() {
-        if at > 0 && column + 1 + width(part) > MOST {
+        if at > 0 && column + 1 + width(part) > MAX_LINE_WIDTH {
             wrapped.push('\n');
             wrapped.push_str(&" ".repeat(begins));
             column = begins;
@@ -223,7 +223,7 @@ mod tests {
         );
         let wrapped = wrap_text(&text);
         assert!(wrapped.contains("\n- word") && wrapped.contains("\n  word"), "{wrapped}");
-        let long = wrapped.lines().filter(|line| line.chars().count() > MOST).count();
+        let long = wrapped.lines().filter(|line| line.chars().count() > MAX_LINE_WIDTH).count();
         assert_eq!(long, 5, "front matter, heading, code, table and definition stay:\n{wrapped}");
         assert_eq!(super::wrap_text(&wrapped), wrapped);
         assert_eq!(super::wrap_text("{{ title }}\n{{ branch }}\n"), "{{ title }}\n{{ branch }}\n");

@@ -29,7 +29,7 @@ pub(crate) fn normalize_host(host: &str) -> String {
 
 /// Networks that are not public, as first address and prefix length, from the registries of special
 /// addresses (RFC 6890 and its updates).
-const OWN: &[([u16; 8], u32)] = &[
+const NON_PUBLIC_NETWORKS: &[([u16; 8], u32)] = &[
     ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),
     ([0, 0, 0, 0, 0, 0xffff, 0x0a00, 0], 96 + 8),
     ([0, 0, 0, 0, 0, 0xffff, 0x6440, 0], 96 + 10),
@@ -63,7 +63,7 @@ pub(super) fn is_public(address: IpAddr) -> bool {
         let first = u128::from(std::net::Ipv6Addr::from(*first));
         bits.checked_shr(128 - length) == first.checked_shr(128 - length)
     };
-    !OWN.iter().any(own)
+    !NON_PUBLIC_NETWORKS.iter().any(own)
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     /// Returns the first message of a client that names this host.
-    fn first(host: &str) -> Vec<u8> {
+    fn client_hello(host: &str) -> Vec<u8> {
         let name = host.as_bytes();
         let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
         let names = short(&[&[0][..], &short(name)].concat());
@@ -91,7 +91,7 @@ mod tests {
         [&[22, 3, 1][..], &short(&message)].concat()
     }
 
-    async fn tried(said: &[u8], host: &str) -> (Result<(), ConnectionRefusal>, Vec<u8>) {
+    async fn relay_message(said: &[u8], host: &str) -> (Result<(), ConnectionRefusal>, Vec<u8>) {
         let (mut client, inside) = tokio::io::duplex(1 << 20);
         let (outside, mut server) = tokio::io::duplex(1 << 20);
         client.write_all(said).await.unwrap();
@@ -107,9 +107,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_tunnel_carries_tls_to_its_own_host_alone() {
-        assert_eq!(tried(b"", "pypi.org").await, (Ok(()), Vec::new()), "a tunnel that is not used");
-        let said = [first("pypi.org"), b"more".to_vec()].concat();
-        assert_eq!(tried(&said, "pypi.org").await, (Ok(()), said.clone()));
+        assert_eq!(relay_message(b"", "pypi.org").await, (Ok(()), Vec::new()), "a tunnel that is not used");
+        let said = [client_hello("pypi.org"), b"more".to_vec()].concat();
+        assert_eq!(relay_message(&said, "pypi.org").await, (Ok(()), said.clone()));
         for (said, host) in [
             (said.as_slice(), "files.pythonhosted.org"),
             (b"GET / HTTP/1.1\r\n\r\n".as_slice(), "pypi.org"),
@@ -117,7 +117,11 @@ mod tests {
             (&said[..20], "pypi.org"),
             (&[22; 100_000], "pypi.org"),
         ] {
-            assert_eq!(tried(said, host).await, (Err(ConnectionRefusal::OtherHost), Vec::new()), "{host}");
+            assert_eq!(
+                relay_message(said, host).await,
+                (Err(ConnectionRefusal::OtherHost), Vec::new()),
+                "{host}"
+            );
         }
     }
 }

@@ -33,7 +33,7 @@ const PIPES: u64 = 7200;
 const PIPES_OF_ONE: u64 = 900;
 /// An attempt releases its resources after this number of the watcher's checks, regardless of the duration of
 /// the checks.
-const LOOKS: u32 = 10;
+const CHECKS_BEFORE_RELEASE: u32 = 10;
 /// Timeout of an attempt: if one of its processes has exited, the other processes would wait for it forever.
 const HANGS: Duration = Duration::from_secs(120);
 /// The temporary folder inside.
@@ -43,7 +43,7 @@ const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
 /// Attempts that are stopped by resource limits of a process. These limits apply at each level.
 const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
 /// An address without a mapping.
-const AT: u64 = 0x2000_0000;
+const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
 const SUCCEEDS: &str = "/bin/true";
 /// A marker in a process's environment that the sandbox must not be able to read.
@@ -55,7 +55,8 @@ pub struct EscapeCheck {
     /// Name of the attempt.
     pub name: &'static str,
     /// True if the attempt failed, as required; `None` if the attempt could not be made.
-    pub stopped: Option<bool>,
+    #[serde(rename = "stopped")]
+    pub is_blocked: Option<bool>,
     /// The reason that the attempt was not made. If a limit of all processes stopped the attempt, this is the
     /// measured use instead.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,8 @@ pub struct EscapeCheck {
     /// Maximum number of bytes that the attempt held in kernel objects, if it tried to exceed the limit with
     /// one kind of kernel object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<u64>,
+    #[serde(rename = "held")]
+    pub held_bytes: Option<u64>,
     /// The memory limit that the attempt tried to exceed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -72,7 +74,7 @@ pub struct EscapeCheck {
 impl EscapeCheck {
     /// Returns true if the attempt escaped.
     pub fn has_escaped(&self) -> bool {
-        self.stopped == Some(false)
+        self.is_blocked == Some(false)
     }
 }
 
@@ -347,7 +349,7 @@ impl EscapeTestTree {
             && let Some(program) = missing_program(run)
         {
             let note = Some(format!("{program} is not installed"));
-            return Ok(EscapeCheck { name, stopped: None, note, held: None, limit: None });
+            return Ok(EscapeCheck { name, is_blocked: None, note, held_bytes: None, limit: None });
         }
         let limit = escape.object.map(|_| LIMITS.memory);
         let is_program =
@@ -364,7 +366,13 @@ impl EscapeTestTree {
             None
         };
         if let Some(note) = note {
-            return Ok(EscapeCheck { name, stopped: None, note: Some(note.to_owned()), held: None, limit });
+            return Ok(EscapeCheck {
+                name,
+                is_blocked: None,
+                note: Some(note.to_owned()),
+                held_bytes: None,
+                limit,
+            });
         }
         let mut command = self.command(level, escape.actor, &private)?;
         let talks = escape.holders > 0 || escape.object.is_some();
@@ -394,7 +402,7 @@ impl EscapeTestTree {
         // use.
         let says = note.is_none() || made > 0;
         let held = escape.object.filter(|_| says).map(|size| size.saturating_mul(made));
-        Ok(EscapeCheck { name, stopped: Some(!escaped), note, held, limit })
+        Ok(EscapeCheck { name, is_blocked: Some(!escaped), note, held_bytes: held, limit })
     }
 
     /// Returns true if this program succeeds without a sandbox. The helper waits until all processes of the
@@ -413,16 +421,16 @@ impl EscapeTestTree {
 fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
     let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
     let mut made = 0_u64;
-    while looks < LOOKS && begun.elapsed() < HANGS && output.read(&mut mark)? > 0 {
+    while looks < CHECKS_BEFORE_RELEASE && begun.elapsed() < HANGS && output.read(&mut mark)? > 0 {
         match mark {
             [machine_code::HOLDING] => holding += 1,
-            [machine_code::HELD] => {
+            [machine_code::OBJECT_COUNT_MARK] => {
                 let mut count = [0; 8];
                 output.read_exact(&mut count)?;
                 made = made.saturating_add(u64::from_le_bytes(count));
             }
             // An attempt that holds no resources ends by itself.
-            [watch::LOOKED] if holders > 0 && holding >= holders => looks += 1,
+            [watch::CHECK_DONE_MARK] if holders > 0 && holding >= holders => looks += 1,
             _ => {}
         }
     }
@@ -476,9 +484,9 @@ fn machine_programs() -> Vec<MachineProgram> {
     let given = |number, values: [SyscallArgument; 3]| {
         let [one, two, three] = values;
         let none = SyscallArgument::Number(0);
-        ProgramStep::Call { by: Through::Syscall, number, values: [one, two, three, none, none, none] }
+        ProgramStep::Call { method: Through::Syscall, number, values: [one, two, three, none, none, none] }
     };
-    let (kept, number) = (SyscallArgument::Kept, SyscallArgument::Number);
+    let (kept, number) = (SyscallArgument::KeptResult, SyscallArgument::Number);
     let hidden = [
         map(piece, shared),
         ProgramStep::Keep,
@@ -501,24 +509,24 @@ fn machine_programs() -> Vec<MachineProgram> {
     let segment = [
         call_step(29, &[0, bytes, 0o1600]),
         ProgramStep::Keep,
-        given(30, [kept(0), number(AT), number(0)]),
+        given(30, [kept(0), number(SCRATCH_ADDRESS), number(0)]),
         // The segment is removed when this process exits.
         given(31, [kept(0), number(0), number(0)]),
-        ProgramStep::Fill { at: AT, bytes },
+        ProgramStep::Fill { address: SCRATCH_ADDRESS, bytes },
         ProgramStep::Hold,
     ];
     // Maps a page at `AT`, and writes a pipe's descriptors into it: files 3 and 4.
-    let page_at = [call_step(9, &[AT, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
-    let pipe = [&page_at[..], &[call_step(293, &[AT, 0])]].concat();
+    let page_at = [call_step(9, &[SCRATCH_ADDRESS, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
+    let pipe = [&page_at[..], &[call_step(293, &[SCRATCH_ADDRESS, 0])]].concat();
     // Sets the option for zero-copy transmission to off, which works wherever the option exists.
     let copies = ProgramStep::Call {
-        by: Through::Syscall,
+        method: Through::Syscall,
         number: 54,
-        values: [kept(0), number(1), number(60), number(AT), number(4), number(0)],
+        values: [kept(0), number(1), number(60), number(SCRATCH_ADDRESS), number(4), number(0)],
     };
     let written =
         |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object: None };
-    let other = |by, number| ProgramStep::Call { by, number, values: [SyscallArgument::Number(0); 6] };
+    let other = |by, number| ProgramStep::Call { method: by, number, values: [SyscallArgument::Number(0); 6] };
     let objects = objects::object_programs(&LIMITS).into_iter();
     let objects = objects.map(|program| MachineProgram {
         name: program.name,
@@ -540,8 +548,8 @@ fn machine_programs() -> Vec<MachineProgram> {
             ]],
         ),
         written("shmget", &[&segment]),
-        written("vmsplice", &[&pipe, &[call_step(278, &[4, AT, 0, 0])]]),
-        written("kernel_aio", &[&page_at, &[call_step(206, &[1, AT])]]),
+        written("vmsplice", &[&pipe, &[call_step(278, &[4, SCRATCH_ADDRESS, 0, 0])]]),
+        written("kernel_aio", &[&page_at, &[call_step(206, &[1, SCRATCH_ADDRESS])]]),
         written("zero_copy", &[&[call_step(41, &[2, 1, 0]), ProgramStep::Keep], &page_at, &[copies]]),
         // Threads with their own table of open files, from the start or unshared later.
         written("files_of_threads", &[&[call_step(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),

@@ -19,7 +19,7 @@ use rustix::thread::{
 };
 
 use super::{
-    HelperStage, JobCommand, LIMIT_PASSED, NOT_STARTED, PROGRAM_INSIDE, SandboxJob, SandboxLevel,
+    HelperStage, JobCommand, LIMIT_PASSED, NOT_STARTED_EXIT_CODE, PROGRAM_INSIDE, SandboxJob, SandboxLevel,
     THIS_PROGRAM, fence, filter, helper_command, listening, loopback, mounts, watch,
 };
 
@@ -48,7 +48,7 @@ const RIGHTS: [CapabilitySet; 4] = [
 ];
 
 /// The file that sets how early the kernel kills a process when memory runs out, and the highest value.
-const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
+const OOM_SCORE_SETTING: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
 /// Runs outside: makes the namespaces, starts the first process inside, and waits until the first process
 /// inside or the parent exits. Kills the job when it exceeds a limit, and reports the limit.
@@ -65,8 +65,8 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
         // Orphaned processes of the command become children of this process, which kills them at the end.
         SandboxLevel::Landlock | SandboxLevel::None => set_child_subreaper(Some(rustix::process::getpid()))?,
     }
-    let outside = rustix::process::getpid().as_raw_nonzero().get();
-    let mut child = helper_command(&HelperStage::Inside { job: job.clone(), outside })?.spawn()?;
+    let watcher_pid = rustix::process::getpid().as_raw_nonzero().get();
+    let mut child = helper_command(&HelperStage::InnerHelper { job: job.clone(), watcher_pid })?.spawn()?;
     let inside = pid_of(&child)?;
     let ended = pidfd_open(inside, PidfdFlags::empty())?;
     let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&watched, PollFlags::IN)];
@@ -86,7 +86,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
         took = began.elapsed();
         if job.shows_looks {
             // A write error is ignored: the self-test stops reading when it is finished.
-            let _ = io::stdout().write_all(&[watch::LOOKED]).and_then(|()| io::stdout().flush());
+            let _ = io::stdout().write_all(&[watch::CHECK_DONE_MARK]).and_then(|()| io::stdout().flush());
         }
     }
     if both.first().is_none_or(|ended| ended.revents().is_empty()) {
@@ -163,7 +163,7 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
     if outer_parent_pid()? != outer_pid {
         return Err(io::Error::other("its parent is gone"));
     }
-    let (file, most) = ENDED_FIRST;
+    let (file, most) = OOM_SCORE_SETTING;
     // The error is ignored: in a nested sandbox the value cannot be set again, and does not need to be set
     // again.
     let _ = std::fs::write(file, most);
@@ -225,7 +225,7 @@ fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
         Ok(child) => child,
         Err(error) => {
             print_error(&error);
-            return Ok(NOT_STARTED);
+            return Ok(NOT_STARTED_EXIT_CODE);
         }
     };
     let main = pid_of(&child)?;
@@ -247,7 +247,7 @@ fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
     };
     let mut command = match &job.run {
         JobCommand::Program(argv) => command_from_argv(argv)?,
-        JobCommand::Own(arguments) => {
+        JobCommand::ThisProgram(arguments) => {
             let mut command = Command::new(own);
             command.arg0("truing").args(arguments);
             command

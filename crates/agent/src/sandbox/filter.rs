@@ -12,7 +12,7 @@ use seccompiler::{
 use super::{SandboxJob, SandboxLevel};
 
 /// Calls that no build, test or check needs: they watch or change other processes, the kernel, or mounts.
-const NEVER: &[i64] = &[
+const DENIED_CALLS: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -87,7 +87,7 @@ const SEGMENTS: u64 = 4096;
 /// Applies the filter to this process and all that it starts.
 pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     deny_uncounted(job)?;
-    let mut denied: SeccompRules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
+    let mut denied: SeccompRules = DENIED_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = seccomp_rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
     // A thread with its own table of open files. A count of the files of each process would miss this table.
     let thread =

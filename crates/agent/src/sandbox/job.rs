@@ -33,7 +33,7 @@ const PART_BYTES: usize = 64 << 10;
 pub(crate) const COMPLAINT: &str = "truing sandbox: ";
 
 /// Exit code of the helper if the command cannot be started.
-pub const NOT_STARTED: u8 = 127;
+pub const NOT_STARTED_EXIT_CODE: u8 = 127;
 
 /// Exit code of the helper if it killed the job for exceeding a limit, as shells report a killed program.
 /// The last line of the error stream names the limit; see [`super::bound_passed`].
@@ -47,7 +47,8 @@ pub struct SandboxJob {
     pub tree: PathBuf,
     /// Path of the tree inside. It is the tree's own path, unless results must not depend on that path. Below
     /// [`SandboxLevel::Full`] every folder keeps its own path.
-    pub inside: PathBuf,
+    #[serde(rename = "inside")]
+    pub inner_tree: PathBuf,
     /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
     /// True if the job may change the tree, except git's folder in it.
@@ -93,7 +94,8 @@ pub enum JobCommand {
     /// A program of the system with its arguments, found on the sandbox's own `PATH`.
     Program(#[serde(with = "words")] Vec<OsString>),
     /// This program, with these arguments.
-    Own(#[serde(with = "words")] Vec<OsString>),
+    #[serde(rename = "Own")]
+    ThisProgram(#[serde(with = "words")] Vec<OsString>),
     /// An attempt to escape, for the self-test.
     Probe(EscapeProbe),
 }
@@ -102,9 +104,15 @@ pub enum JobCommand {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum HelperStage {
     /// Makes a sandbox for a job of this parent.
-    Outside { job: SandboxJob, parent: i32 },
+    #[serde(rename = "Outside")]
+    OuterHelper { job: SandboxJob, parent: i32 },
     /// Acts as the first process inside; `outside` is the process id of the helper's watching process.
-    Inside { job: SandboxJob, outside: i32 },
+    #[serde(rename = "Inside")]
+    InnerHelper {
+        job: SandboxJob,
+        #[serde(rename = "outside")]
+        watcher_pid: i32,
+    },
     /// Attempts an escape for the self-test.
     Probe(EscapeProbe),
     /// Attempts an escape from inside a reader.
@@ -118,14 +126,14 @@ impl SandboxJob {
             JobCommand::Program(argv) => {
                 argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
             }
-            JobCommand::Own(_) | JobCommand::Probe(_) => NAME.to_owned(),
+            JobCommand::ThisProgram(_) | JobCommand::Probe(_) => NAME.to_owned(),
         }
     }
 
     /// Returns the path of the tree inside.
     pub(super) fn inner_tree(&self) -> &Path {
         match self.level {
-            SandboxLevel::Full => &self.inside,
+            SandboxLevel::Full => &self.inner_tree,
             SandboxLevel::Landlock | SandboxLevel::None => &self.tree,
         }
     }
@@ -142,7 +150,7 @@ impl SandboxJob {
         // environment instead.
         let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
         let job = Self { variables: names, ..self.clone() };
-        let mut command = helper_command(&HelperStage::Outside { job, parent })?;
+        let mut command = helper_command(&HelperStage::OuterHelper { job, parent })?;
         let variables = self.variables.iter().map(|(name, value)| (name, value));
         // The command does not inherit this process's input, which may be a terminal or a protocol. The
         // caller may set another input.
@@ -216,9 +224,10 @@ mod tests {
             Path::new(env!("CARGO_MANIFEST_DIR")),
             JobCommand::Program(words.clone()),
         );
-        let arguments = HelperStage::Outside { job: job.unwrap(), parent: 1 }.to_arguments().unwrap();
+        let arguments = HelperStage::OuterHelper { job: job.unwrap(), parent: 1 }.to_arguments().unwrap();
         assert!(arguments.iter().all(|part| part.len() <= PART_BYTES));
-        let Some(HelperStage::Outside { job, parent: 1 }) = HelperStage::from_arguments(&arguments) else {
+        let Some(HelperStage::OuterHelper { job, parent: 1 }) = HelperStage::from_arguments(&arguments)
+        else {
             panic!("{arguments:?}")
         };
         let JobCommand::Program(told) = job.run else { panic!("{job:?}") };

@@ -15,7 +15,7 @@ pub(super) enum SyscallMethod {
 pub(super) enum SyscallArgument {
     Number(u64),
     /// The kept result of a call, plus this number.
-    Kept(u64),
+    KeptResult(u64),
     /// A number that grows by `step` with each call of a row.
     Turn {
         from: u64,
@@ -27,13 +27,13 @@ pub(super) enum SyscallArgument {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ProgramStep {
     /// Makes a call; the program exits with 1 if the kernel refuses it.
-    Call { by: SyscallMethod, number: u32, values: [SyscallArgument; 6] },
+    Call { method: SyscallMethod, number: u32, values: [SyscallArgument; 6] },
     /// Keeps the result of the last call.
     Keep,
     /// Writes this many bytes from this address on.
-    Fill { at: u64, bytes: u64 },
+    Fill { address: u64, bytes: u64 },
     /// Writes a word to an address.
-    Put { at: u64, word: u64 },
+    Put { address: u64, word: u64 },
     /// Makes a call this many times. With `counts`, also writes [`HELD`] and the number of successful calls
     /// to the output. The program exits with 1 if fewer calls succeed.
     Row { number: u32, values: [SyscallArgument; 6], times: u32, counts: bool },
@@ -49,7 +49,7 @@ pub(super) enum ProgramStep {
 /// The mark that a process writes once it holds all its resources.
 pub(super) const HOLDING: u8 = b'H';
 /// The mark before the number of objects that a process has made. The number has eight bytes.
-pub(super) const HELD: u8 = b'N';
+pub(super) const OBJECT_COUNT_MARK: u8 = b'N';
 const READ: u32 = 0;
 const WRITE: u32 = 1;
 const EXIT: u32 = 60;
@@ -66,7 +66,7 @@ const MARK: [u8; 16] = [HOLDING; 16];
 /// Returns a call with up to six numbers.
 pub(super) fn call_step(number: u32, values: &[u64]) -> ProgramStep {
     let value = |at| SyscallArgument::Number(values.get(at).copied().unwrap_or(0));
-    ProgramStep::Call { by: SyscallMethod::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
+    ProgramStep::Call { method: SyscallMethod::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
 }
 
 /// Returns the file of a program that runs these steps and then exits with 0.
@@ -74,10 +74,12 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
     let mut code = Vec::new();
     for step in steps {
         match step {
-            ProgramStep::Call { by, number, values } => push_checked_call(&mut code, *by, *number, values),
+            ProgramStep::Call { method: by, number, values } => {
+                push_checked_call(&mut code, *by, *number, values)
+            }
             // mov r15, rax
             ProgramStep::Keep => code.extend([0x49, 0x89, 0xc7]),
-            ProgramStep::Fill { at, bytes } => {
+            ProgramStep::Fill { address: at, bytes } => {
                 // mov rdi, at; mov rcx, bytes; mov al, 1; rep stosb
                 code.extend([0x48, 0xbf]);
                 code.extend(at.to_le_bytes());
@@ -85,7 +87,7 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
                 code.extend(bytes.to_le_bytes());
                 code.extend([0xb0, 0x01, 0xf3, 0xaa]);
             }
-            ProgramStep::Put { at, word } => {
+            ProgramStep::Put { address: at, word } => {
                 // mov rdi, at; mov rax, word; mov [rdi], rax
                 code.extend([0x48, 0xbf]);
                 code.extend(at.to_le_bytes());
@@ -148,10 +150,10 @@ fn push_checked_call(code: &mut Vec<u8>, method: SyscallMethod, number: u32, val
 /// Loads the arguments of a call into their registers.
 fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
     // mov rdi | rsi | rdx | r10 | r8 | r9, value
-    const PLACES: [[u8; 2]; 6] =
+    const LOAD_OPCODES: [[u8; 2]; 6] =
         [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]];
     // add rdi | rsi | rdx | r10 | r8 | r9, r15
-    const ADDED: [[u8; 3]; 6] = [
+    const ADD_RESULT_OPCODES: [[u8; 3]; 6] = [
         [0x4c, 0x01, 0xff],
         [0x4c, 0x01, 0xfe],
         [0x4c, 0x01, 0xfa],
@@ -168,9 +170,11 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
         [0x4d, 0x01, 0xf0],
         [0x4d, 0x01, 0xf1],
     ];
-    for (((place, added), turned), value) in PLACES.iter().zip(ADDED).zip(TURNED).zip(values) {
+    for (((place, added), turned), value) in
+        LOAD_OPCODES.iter().zip(ADD_RESULT_OPCODES).zip(TURNED).zip(values)
+    {
         let (SyscallArgument::Number(number)
-        | SyscallArgument::Kept(number)
+        | SyscallArgument::KeptResult(number)
         | SyscallArgument::Turn { from: number, .. }) = value;
         if let SyscallArgument::Turn { step, .. } = value {
             // mov r14, step; imul r14, r12
@@ -182,7 +186,7 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
         code.extend(number.to_le_bytes());
         match value {
             SyscallArgument::Number(_) => {}
-            SyscallArgument::Kept(_) => code.extend(added),
+            SyscallArgument::KeptResult(_) => code.extend(added),
             SyscallArgument::Turn { .. } => code.extend(turned),
         }
     }
@@ -209,7 +213,21 @@ fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallArgument; 6]
     code.extend((-back).to_le_bytes());
     if counts {
         // sub rsp, 16; mov byte [rsp], HELD; mov [rsp + 1], r12
-        code.extend([0x48, 0x83, 0xec, 0x10, 0xc6, 0x04, 0x24, HELD, 0x4c, 0x89, 0x64, 0x24, 0x01]);
+        code.extend([
+            0x48,
+            0x83,
+            0xec,
+            0x10,
+            0xc6,
+            0x04,
+            0x24,
+            OBJECT_COUNT_MARK,
+            0x4c,
+            0x89,
+            0x64,
+            0x24,
+            0x01,
+        ]);
         // mov edi, 1; mov rsi, rsp; mov edx, 9
         code.extend([0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xba, 9, 0, 0, 0]);
         push_raw_call(code, SyscallMethod::Syscall, WRITE);

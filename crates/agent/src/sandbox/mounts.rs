@@ -151,9 +151,9 @@ impl MountRoots {
         if let Some(builds) = &job.builds {
             self.bind_as(builds, Path::new(BUILDS))?;
         }
-        self.mount_path_as(&job.tree, &job.inside, job.writable)?;
+        self.mount_path_as(&job.tree, &job.inner_tree, job.writable)?;
         if job.writable && path_in_root(self.old, &job.tree).join(".git").exists() {
-            self.mount_path_as(&job.tree.join(".git"), &job.inside.join(".git"), false)?;
+            self.mount_path_as(&job.tree.join(".git"), &job.inner_tree.join(".git"), false)?;
         }
         for file in &job.hidden {
             // A link is not followed, because its target does not exist inside.
@@ -161,7 +161,7 @@ impl MountRoots {
                 .symlink_metadata()
                 .is_ok_and(|found| found.is_file())
             {
-                self.bind_as(Path::new("/dev/null"), &job.inside.join(file))?;
+                self.bind_as(Path::new("/dev/null"), &job.inner_tree.join(file))?;
             }
         }
         Ok(())

@@ -56,7 +56,7 @@ const THREAD: u64 = 32 << 10;
 /// Bytes of all filters of a thread: at most 32768 instructions, in their original and translated form.
 const FILTERS: u64 = 1 << 20;
 /// Bytes of the files that may be in flight through sockets: as many as one process may open.
-const IN_FLIGHT: u64 = OPEN_FILES * open_files::OTHER;
+const IN_FLIGHT: u64 = OPEN_FILES * open_files::OPEN_FILE_BYTES;
 
 /// All known kinds of objects.
 pub(super) const OBJECTS: &[KernelObject] = &[
@@ -188,16 +188,16 @@ pub(super) fn ordinary_probes(limits: &JobLimits) -> [(&'static str, EscapeProbe
         (
             "files_in_flight",
             EscapeProbe::InFlight(OPEN_FILES + 2 * super::probe::FILES_OF_MESSAGE),
-            open_files::OTHER,
+            open_files::OPEN_FILE_BYTES,
         ),
         ("inotify_watches", EscapeProbe::Watches(limits.file_watches() + 1), FILE_WATCH),
     ]
 }
 
 /// An address without a mapping.
-const AT: u64 = 0x2000_0000;
+const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// The second half of the page at that address.
-const THERE: u64 = AT + 0x800;
+const SECOND_SCRATCH_ADDRESS: u64 = SCRATCH_ADDRESS + 0x800;
 const PAGE: u64 = 4096;
 /// Number of processes that open files, as an exponent of two, and number of files of each process.
 const FORKS: usize = 6;
@@ -210,7 +210,7 @@ const POLLS: u32 = 16;
 const LOCKS: u32 = 500;
 const LOCKED_FILES: u32 = 24;
 /// Half of the mappings that a process may have.
-const PARTS: u32 = 32_000;
+const HALF_MAX_MAPPINGS: u32 = 32_000;
 /// Measured bytes of a mapping, a lock and an `epoll` entry.
 const MAPPING: u64 = 190;
 const LOCK: u64 = 190;
@@ -218,12 +218,18 @@ const POLLED: u64 = 200;
 
 /// Returns the programs that try to exceed the limits of a job with one kind of object each.
 pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
-    let page = call_step(9, &[AT, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
-    let put = |at, word| ProgramStep::Put { at, word };
+    let page = call_step(9, &[SCRATCH_ADDRESS, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
+    let put = |at, word| ProgramStep::Put { address: at, word };
     let text = |at, text: [u8; 8]| put(at, u64::from_le_bytes(text));
     let no_new_rights = call_step(157, &[38, 1, 0, 0, 0]);
     // One instruction, which allows every call.
-    let filter = [page, put(AT, 1), put(AT + 8, THERE), put(THERE, 0x7fff_0000_0000_0006), no_new_rights];
+    let filter = [
+        page,
+        put(SCRATCH_ADDRESS, 1),
+        put(SCRATCH_ADDRESS + 8, SECOND_SCRATCH_ADDRESS),
+        put(SECOND_SCRATCH_ADDRESS, 0x7fff_0000_0000_0006),
+        no_new_rights,
+    ];
     let more = |max_count: u64| u32::try_from(max_count + 1).unwrap_or(u32::MAX);
     let one = |name, steps: &[ProgramStep]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
     let row = |name, before: &[ProgramStep], number, values: &[u64], times, size| {
@@ -233,10 +239,10 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ObjectProgram { name, steps, size }
     };
     let kept = |number, second, third| ProgramStep::Call {
-        by: SyscallMethod::Syscall,
+        method: SyscallMethod::Syscall,
         number,
         values: [
-            SyscallArgument::Kept(0),
+            SyscallArgument::KeptResult(0),
             second,
             third,
             SyscallArgument::Number(0),
@@ -248,43 +254,57 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     // The process id, and the information of the signal, which marks the signal as sent by a program.
     let blocked = [
         page,
-        put(AT, u64::MAX),
-        call_step(14, &[0, AT, 0, 8]),
-        put(THERE + 8, 0xffff_ffff),
+        put(SCRATCH_ADDRESS, u64::MAX),
+        call_step(14, &[0, SCRATCH_ADDRESS, 0, 8]),
+        put(SECOND_SCRATCH_ADDRESS + 8, 0xffff_ffff),
         call_step(39, &[]),
         ProgramStep::Keep,
     ];
     let signals = ProgramStep::Row {
         number: 129,
-        values: [SyscallArgument::Kept(0), number(34), number(THERE), zero, zero, zero],
+        values: [
+            SyscallArgument::KeptResult(0),
+            number(34),
+            number(SECOND_SCRATCH_ADDRESS),
+            zero,
+            zero,
+            zero,
+        ],
         times: more(SIGNALS),
         counts: true,
     };
     let file = [
         page,
-        text(AT, *b"/tmp\0\0\0\0"),
-        call_step(257, &[(-100_i64).cast_unsigned(), AT, 0x41_0002, 0o600]),
+        text(SCRATCH_ADDRESS, *b"/tmp\0\0\0\0"),
+        call_step(257, &[(-100_i64).cast_unsigned(), SCRATCH_ADDRESS, 0x41_0002, 0o600]),
         ProgramStep::Keep,
-        text(THERE, *b"user.a\0\0"),
+        text(SECOND_SCRATCH_ADDRESS, *b"user.a\0\0"),
     ];
     let attribute = ProgramStep::Call {
-        by: SyscallMethod::Syscall,
+        method: SyscallMethod::Syscall,
         number: 190,
-        values: [SyscallArgument::Kept(0), number(THERE), number(AT), number(4), zero, zero],
+        values: [
+            SyscallArgument::KeptResult(0),
+            number(SECOND_SCRATCH_ADDRESS),
+            number(SCRATCH_ADDRESS),
+            number(4),
+            zero,
+            zero,
+        ],
     };
     let rules = [
         page,
-        put(AT, 4),
-        put(AT + 8, 3),
-        call_step(444, &[AT, 16, 0]),
+        put(SCRATCH_ADDRESS, 4),
+        put(SCRATCH_ADDRESS + 8, 3),
+        call_step(444, &[SCRATCH_ADDRESS, 16, 0]),
         ProgramStep::Keep,
-        put(THERE, 1),
-        put(THERE + 8, 1),
+        put(SECOND_SCRATCH_ADDRESS, 1),
+        put(SECOND_SCRATCH_ADDRESS + 8, 1),
     ];
     let port = ProgramStep::Call {
-        by: SyscallMethod::Syscall,
+        method: SyscallMethod::Syscall,
         number: 445,
-        values: [SyscallArgument::Kept(0), number(2), number(THERE), zero, zero, zero],
+        values: [SyscallArgument::KeptResult(0), number(2), number(SECOND_SCRATCH_ADDRESS), zero, zero, zero],
     };
     // The next opened files have the numbers 3 and up.
     let from_three = call_step(436, &[3, u64::from(u32::MAX), 0]);
@@ -292,9 +312,9 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let pair = [
         from_three,
         page,
-        call_step(53, &[1, 1 | 0x800, 0, AT]),
-        put(THERE, 8 << 20),
-        call_step(54, &[3, 1, 7, THERE, 4]),
+        call_step(53, &[1, 1 | 0x800, 0, SCRATCH_ADDRESS]),
+        put(SECOND_SCRATCH_ADDRESS, 8 << 20),
+        call_step(54, &[3, 1, 7, SECOND_SCRATCH_ADDRESS, 4]),
     ];
     let forks = [call_step(57, &[]); FORKS];
     // A file gets 900 more descriptors; each descriptor becomes an `epoll` entry.
@@ -312,7 +332,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
             number(4 + u64::from(poll)),
             number(1),
             SyscallArgument::Turn { from: 100, step: 1 },
-            number(AT),
+            number(SCRATCH_ADDRESS),
             zero,
             zero,
         ],
@@ -329,29 +349,43 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         .collect();
     // Every second page gets flags that differ from those of its neighbours. Each such page adds two
     // mappings.
-    let apart =
-        call_step(9, &[AT << 12, u64::from(PARTS) * 2 * PAGE, 0, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0]);
+    let apart = call_step(
+        9,
+        &[
+            SCRATCH_ADDRESS << 12,
+            u64::from(HALF_MAX_MAPPINGS) * 2 * PAGE,
+            0,
+            0x2 | 0x20 | 0x4000 | 0x10,
+            u64::MAX,
+            0,
+        ],
+    );
     let parts = ProgramStep::Row {
         number: 10,
         values: [
-            SyscallArgument::Turn { from: AT << 12, step: 2 * PAGE },
+            SyscallArgument::Turn { from: SCRATCH_ADDRESS << 12, step: 2 * PAGE },
             number(PAGE),
             number(1),
             zero,
             zero,
             zero,
         ],
-        times: PARTS,
+        times: HALF_MAX_MAPPINGS,
         counts: true,
     };
     // Read locks of every second byte: their start and length.
     let places = (0..LOCKS).map(u64::from);
-    let places = places
-        .flat_map(|lock| [put(AT + PAGE + lock * 32 + 8, lock * 2), put(AT + PAGE + lock * 32 + 16, 1)]);
-    let room = call_step(9, &[AT, PAGE + u64::from(LOCKS) * 32, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
+    let places = places.flat_map(|lock| {
+        [
+            put(SCRATCH_ADDRESS + PAGE + lock * 32 + 8, lock * 2),
+            put(SCRATCH_ADDRESS + PAGE + lock * 32 + 16, 1),
+        ]
+    });
+    let room =
+        call_step(9, &[SCRATCH_ADDRESS, PAGE + u64::from(LOCKS) * 32, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
     let unnamed = ProgramStep::Row {
         number: 257,
-        values: [zero, number(AT), number(0x41_0002), number(0o600), zero, zero],
+        values: [zero, number(SCRATCH_ADDRESS), number(0x41_0002), number(0o600), zero, zero],
         times: LOCKED_FILES,
         counts: false,
     };
@@ -360,7 +394,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         values: [
             number(3 + u64::from(file)),
             number(6),
-            SyscallArgument::Turn { from: AT + PAGE, step: 32 },
+            SyscallArgument::Turn { from: SCRATCH_ADDRESS + PAGE, step: 32 },
             zero,
             zero,
             zero,
@@ -368,7 +402,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         times: LOCKS,
         counts: true,
     });
-    let locked: Vec<ProgramStep> = [from_three, room, text(AT, *b"/tmp\0\0\0\0")]
+    let locked: Vec<ProgramStep> = [from_three, room, text(SCRATCH_ADDRESS, *b"/tmp\0\0\0\0")]
         .into_iter()
         .chain(places)
         .chain(forks)
@@ -376,16 +410,24 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         .chain(locks)
         .chain([ProgramStep::Hold])
         .collect();
-    let proc_file = [from_three, page, text(AT, *b"/proc/se"), text(AT + 8, *b"lf/maps\0")];
+    let proc_file =
+        [from_three, page, text(SCRATCH_ADDRESS, *b"/proc/se"), text(SCRATCH_ADDRESS + 8, *b"lf/maps\0")];
     let opened = ProgramStep::Row {
         number: 257,
-        values: [zero, number(AT), zero, zero, zero, zero],
+        values: [zero, number(SCRATCH_ADDRESS), zero, zero, zero, zero],
         times: FILES_OF_ONE,
         counts: false,
     };
     let read = ProgramStep::Row {
         number: 0,
-        values: [SyscallArgument::Turn { from: 3, step: 1 }, number(THERE), number(1), zero, zero, zero],
+        values: [
+            SyscallArgument::Turn { from: 3, step: 1 },
+            number(SECOND_SCRATCH_ADDRESS),
+            number(1),
+            zero,
+            zero,
+            zero,
+        ],
         times: FILES_OF_ONE,
         counts: true,
     };
@@ -393,11 +435,18 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, ProgramStep::Hold]).collect();
     // The range has far more page addresses than pages. Each touched address needs its own page table.
     let space = (limits.memory / PAGE) << 22;
-    let sparse = [call_step(9, &[AT << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
+    let sparse = [call_step(9, &[SCRATCH_ADDRESS << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
     // A valid, empty set of signals: the kernel reads it, and blocks nothing.
     let touches = ProgramStep::Row {
         number: 14,
-        values: [zero, SyscallArgument::Turn { from: AT << 12, step: 2 << 20 }, zero, number(8), zero, zero],
+        values: [
+            zero,
+            SyscallArgument::Turn { from: SCRATCH_ADDRESS << 12, step: 2 << 20 },
+            zero,
+            number(8),
+            zero,
+            zero,
+        ],
         times: more(limits.memory / PAGE),
         counts: true,
     };
@@ -406,10 +455,15 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         one("msgget", &[call_step(68, &[0, 0o1600]), ProgramStep::Keep, kept(71, zero, zero)]),
         one(
             "mq_open",
-            &[page, text(AT, *b"truing\0\0"), call_step(240, &[AT, 0o102, 0o600, 0]), call_step(241, &[AT])],
+            &[
+                page,
+                text(SCRATCH_ADDRESS, *b"truing\0\0"),
+                call_step(240, &[SCRATCH_ADDRESS, 0o102, 0o600, 0]),
+                call_step(241, &[SCRATCH_ADDRESS]),
+            ],
         ),
         one("setxattr", &[&file[..], &[attribute]].concat()),
-        row("socket_buffers", &pair, 1, &[3, AT, PAGE], more((1 << 20) / PAGE), PAGE),
+        row("socket_buffers", &pair, 1, &[3, SCRATCH_ADDRESS, PAGE], more((1 << 20) / PAGE), PAGE),
         one("netlink", &[call_step(41, &[16, 3, 0])]),
         ObjectProgram {
             name: "open_files",
@@ -419,22 +473,42 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
                 &[ProgramStep::Hold],
             ]
             .concat(),
-            size: open_files::OTHER,
+            size: open_files::OPEN_FILE_BYTES,
         },
         row("inotify_queues", &[], 294, &[0], more(limits.event_queues()), EVENT_QUEUE),
         one("fanotify", &[call_step(300, &[0, 0])]),
         one(
             "add_key",
-            &[page, text(AT, *b"user\0\0\0\0"), call_step(248, &[AT, AT, AT, 4, (-2_i64).cast_unsigned()])],
+            &[
+                page,
+                text(SCRATCH_ADDRESS, *b"user\0\0\0\0"),
+                call_step(
+                    248,
+                    &[SCRATCH_ADDRESS, SCRATCH_ADDRESS, SCRATCH_ADDRESS, 4, (-2_i64).cast_unsigned()],
+                ),
+            ],
         ),
-        row("timers", &[page], 222, &[1, 0, AT], more(SIGNALS), SIGNAL),
+        row("timers", &[page], 222, &[1, 0, SCRATCH_ADDRESS], more(SIGNALS), SIGNAL),
         ObjectProgram { name: "signals", steps: [&blocked[..], &[signals]].concat(), size: SIGNAL },
-        one("io_uring", &[page, call_step(425, &[1, AT])]),
-        one("bpf", &[page, put(AT, 2 | 4 << 32), put(AT + 8, 4 | 1 << 32), call_step(321, &[0, AT, 16])]),
+        one("io_uring", &[page, call_step(425, &[1, SCRATCH_ADDRESS])]),
+        one(
+            "bpf",
+            &[
+                page,
+                put(SCRATCH_ADDRESS, 2 | 4 << 32),
+                put(SCRATCH_ADDRESS + 8, 4 | 1 << 32),
+                call_step(321, &[0, SCRATCH_ADDRESS, 16]),
+            ],
+        ),
         one("userfaultfd", &[call_step(323, &[1])]),
         one(
             "perf",
-            &[page, put(AT, 1 | 64 << 32), put(AT + 8, 9), call_step(298, &[AT, 0, u64::MAX, u64::MAX, 0])],
+            &[
+                page,
+                put(SCRATCH_ADDRESS, 1 | 64 << 32),
+                put(SCRATCH_ADDRESS + 8, 9),
+                call_step(298, &[SCRATCH_ADDRESS, 0, u64::MAX, u64::MAX, 0]),
+            ],
         ),
         one("unshare", &[call_step(272, &[0x1000_0000])]),
         one("huge_pages", &[call_step(9, &[0, 2 << 20, 3, 0x2 | 0x20 | 0x4_0000, u64::MAX, 0])]),
@@ -451,13 +525,18 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ObjectProgram { name: "epoll", steps: polled, size: POLLED },
         ObjectProgram { name: "file_locks", steps: locked, size: LOCK },
         ObjectProgram { name: "read_proc_files", steps: read, size: PAGE + 512 },
-        one("mbind", &[page, call_step(237, &[AT, PAGE, 0, 0, 0, 0])]),
+        one("mbind", &[page, call_step(237, &[SCRATCH_ADDRESS, PAGE, 0, 0, 0, 0])]),
         one("futex_table", &[call_step(157, &[78, 1, 1 << 10, 0, 0])]),
-        one("filter_listener", &[&filter[..], &[call_step(317, &[1, 8, AT])]].concat()),
+        one("filter_listener", &[&filter[..], &[call_step(317, &[1, 8, SCRATCH_ADDRESS])]].concat()),
         one("landlock_ports", &[&rules[..], &[port]].concat()),
         one(
             "terminals",
-            &[page, text(AT, *b"/dev/ptm"), put(AT + 8, u64::from(b'x')), call_step(257, &[0, AT, 2, 0])],
+            &[
+                page,
+                text(SCRATCH_ADDRESS, *b"/dev/ptm"),
+                put(SCRATCH_ADDRESS + 8, u64::from(b'x')),
+                call_step(257, &[0, SCRATCH_ADDRESS, 2, 0]),
+            ],
         ),
     ]
 }

@@ -13,7 +13,7 @@ use super::SandboxLevel;
 pub(super) const FEW_PIPES: u64 = 256;
 /// Bytes of memory for an open file other than a pipe: the file itself, and related records such as the
 /// file system's.
-pub(super) const OTHER: u64 = 1536;
+pub(super) const OPEN_FILE_BYTES: u64 = 1536;
 /// Maximum number of bytes that a pipe keeps, with the kernel's overhead. All pipes of a user together may
 /// have 64 MiB; above this limit, each pipe has two pages.
 const PIPE: u64 = 12 << 10;
@@ -25,7 +25,7 @@ pub(super) struct OpenFiles {
     /// Each pipe, by its file system and number.
     pub(super) pipes: BTreeSet<(u32, u32, u64)>,
     /// Number of other open files.
-    pub(super) others: u64,
+    pub(super) other_files: u64,
 }
 
 /// Returns the maximum number of bytes that one pipe of a job holds.
@@ -49,7 +49,7 @@ pub(super) fn count_files(proc: &OwnedFd, table: &str) -> Option<u64> {
 /// Reads each file of this table of `/proc`; `None` if it is empty.
 pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
     let (folder, names) = table_names(proc, table)?;
-    let mut open = OpenFiles { pipes: BTreeSet::new(), others: 0 };
+    let mut open = OpenFiles { pipes: BTreeSet::new(), other_files: 0 };
     for name in names {
         // The flag avoids requests to a network file system. A file that was closed after the table was read
         // holds no memory.
@@ -61,10 +61,10 @@ pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> 
         if FileType::from_raw_mode(file_stat.stx_mode.into()) == FileType::Fifo {
             open.pipes.insert((file_stat.stx_dev_major, file_stat.stx_dev_minor, file_stat.stx_ino));
         } else {
-            open.others = open.others.saturating_add(1);
+            open.other_files = open.other_files.saturating_add(1);
         }
     }
-    (!open.pipes.is_empty() || open.others > 0).then_some(open)
+    (!open.pipes.is_empty() || open.other_files > 0).then_some(open)
 }
 
 /// Returns the numbers of the open files in this table of `/proc`; `None` if it is empty.

@@ -248,7 +248,7 @@ fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Res
         made += if end.is_ok() { at_once } else { 0 };
     }
     let mut output = io::stdout();
-    output.write_all(&[&[machine_code::HELD][..], &made.to_le_bytes()].concat())?;
+    output.write_all(&[&[machine_code::OBJECT_COUNT_MARK][..], &made.to_le_bytes()].concat())?;
     output.flush()?;
     end
 }

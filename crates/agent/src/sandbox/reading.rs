@@ -16,7 +16,7 @@ const MORE_THREADS: u64 = 512;
 const LOAD: &str = "/proc/loadavg";
 /// Without these capabilities, root may not read other users' files. A reader that has these capabilities
 /// keeps them, within the restrictions of Landlock.
-const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
+const READER_CAPABILITIES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 impl ReadAccess {
     /// Confines this process permanently, and returns the level reached. Afterwards, the process can read
@@ -32,7 +32,7 @@ impl ReadAccess {
         }
         let limits = JobLimits { memory: self.memory, processes: count_threads() + MORE_THREADS, disk: 0 };
         limits.apply()?;
-        enter::drop_capabilities(KEPT)?;
+        enter::drop_capabilities(READER_CAPABILITIES)?;
         set_no_new_privs(true)?;
         let level = fence::apply_reader_restrictions(self)?;
         filter::apply_reader_filter()?;

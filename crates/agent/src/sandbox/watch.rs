@@ -24,7 +24,7 @@ use crate::verify::usage;
 /// Interval of the watcher's checks. One check of a few processes takes a tenth of a millisecond.
 pub const PERIOD: Duration = Duration::from_millis(20);
 /// The mark that the helper writes after each check, for a reader of its output.
-pub(super) const LOOKED: u8 = b'L';
+pub(super) const CHECK_DONE_MARK: u8 = b'L';
 /// Shortest interval of checks of folders on a disk.
 const DISK_PERIOD: Duration = Duration::from_secs(1);
 /// Checks of folders take at most 1/20 of the time.
@@ -254,13 +254,13 @@ impl JobWatcher {
             match open {
                 Some(open) => {
                     pipes.extend(open.pipes);
-                    others = others.saturating_add(open.others);
+                    others = others.saturating_add(open.other_files);
                 }
                 None => unread = unread.saturating_add(process.files),
             }
         }
         let pipes = unread.saturating_add(pipes.len() as u64).saturating_sub(FEW_PIPES);
-        pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(open_files::OTHER))
+        pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(open_files::OPEN_FILE_BYTES))
     }
 
     /// Uses the sums of whole processes first, and single mappings only if the sums do not show whether the

@@ -234,7 +234,7 @@ fn has_text_near(text: &str, line_number: u32, quote: &str) -> bool {
 }
 
 impl ReportSchema for AuditReport {
-    const ASK_AGAIN: &str = "Your report does not count as it is. Put right what was wrong, and call the \
+    const RETRY_MESSAGE: &str = "Your report does not count as it is. Put right what was wrong, and call the \
          tool `report` again with everything: findings, and an absence with evidence for each category that \
          has none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn a_report_with_all_categories_and_evidence_holds() {
         let found = checked(&report()).unwrap();
-        assert_eq!((found.len(), found[0].severity, found[0].place.start_line), (1, Severity::P1, 2));
+        assert_eq!((found.len(), found[0].severity, found[0].location.start_line), (1, Severity::P1, 2));
         assert!(
             found[0].body.contains("\n\nFix: closed on every path\n\nValidation: a test"),
             "{}",
@@ -436,7 +436,7 @@ mod tests {
         report["findings"][0]["start_line"] = json!(1);
         report["absences"][0]["lines_quoted"][0]["line"] = json!(3);
         let found = checked(&report).unwrap();
-        assert_eq!((found[0].place.start_line, found[0].place.end_line), (2, 2));
+        assert_eq!((found[0].location.start_line, found[0].location.end_line), (2, 2));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct CheckedFindings {
     /// Findings about existing lines, worst first.
     pub findings: Vec<RawFinding>,
     /// Number of dropped findings, by reason.
-    pub dropped: BTreeMap<DropReason, u32>,
+    pub drop_counts: BTreeMap<DropReason, u32>,
     /// Number of dropped findings that do not match the files, except those with the title of a valid
     /// finding, which corrects them.
     pub mismatch_count: u32,
@@ -153,7 +153,7 @@ const MAX_UNFIT: usize = 20;
 impl CheckedFindings {
     fn count_drop(&mut self, reason: DropReason, count: u32) {
         if count > 0 {
-            let counted = self.dropped.entry(reason).or_default();
+            let counted = self.drop_counts.entry(reason).or_default();
             *counted = counted.saturating_add(count);
         }
     }
@@ -161,7 +161,7 @@ impl CheckedFindings {
 
 /// Returns the key by which duplicates are recognized.
 fn finding_key(finding: &RawFinding) -> (CodeLocation, DefectCategory, String) {
-    (finding.place.clone(), finding.category, finding.title.clone())
+    (finding.location.clone(), finding.category, finding.title.clone())
 }
 
 /// Returns one finding, if it matches its file.
@@ -188,7 +188,7 @@ pub(super) fn verify_finding(
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
     let is_whole = excerpt::is_exact_excerpt(quoted.as_deref().unwrap_or(&shown), &excerpt);
     let raw = RawFinding {
-        place: CodeLocation { path, side: DiffSide::New, start_line, end_line },
+        location: CodeLocation { path, side: DiffSide::New, start_line, end_line },
         severity,
         category,
         rule: category_rule(category).to_owned(),

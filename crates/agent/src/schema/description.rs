@@ -15,7 +15,7 @@ pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
 /// Maximum number of characters of a missing section, or of an error, that a message shows.
 const MAX_TOLD_CHARS: usize = 120;
 /// Headings of the sections that the writer rewrites. Sections with other headings were written by people.
-const OURS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
+const GENERATED_HEADINGS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
 /// Words that link an issue to the change when they precede the issue's number.
 const TIES: [&str; 11] = [
     "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved", "refs",
@@ -77,8 +77,9 @@ impl DescriptionReport {
                     let line = rest.lines().next().unwrap_or_default();
                     is_code ^= line.trim_start().starts_with("```");
                     let words = heading_text(line).filter(|_| !is_code);
-                    let ours =
-                        words.as_ref().is_some_and(|words| OURS.iter().any(|ours| words.starts_with(ours)));
+                    let ours = words
+                        .as_ref()
+                        .is_some_and(|words| GENERATED_HEADINGS.iter().any(|ours| words.starts_with(ours)));
                     let part =
                         ours.then(|| format!("## {}", markdown::escape_text(line.trim_matches(['#', ' ']))));
                     if part.is_none() {
@@ -122,7 +123,7 @@ pub fn curated_parts(description: &str) -> Vec<String> {
         if let Some(heading) = heading_text(line).filter(|_| !is_code) {
             finish_section(&mut kept, &section, is_kept);
             section.clear();
-            is_kept = !OURS.iter().any(|ours| heading.starts_with(ours));
+            is_kept = !GENERATED_HEADINGS.iter().any(|ours| heading.starts_with(ours));
         }
         section.push(line);
     }
@@ -159,7 +160,7 @@ fn normalize_text(text: &str) -> String {
 }
 
 impl ReportSchema for DescriptionReport {
-    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with the whole \
+    const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, with the whole \
          description as `body`.";
     const BE_BRIEF: &str =
         "Your last answer was cut off because it was too long. Write a shorter description.";
@@ -213,7 +214,7 @@ impl ReportSchema for DescriptionReport {
 mod tests {
     use super::*;
 
-    const BEFORE: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## Test plan\n- \
+    const OLD_DESCRIPTION: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## Test plan\n- \
          [x] paid  \n\n```\n## no heading\n```\n### Risk\n<!-- none -->\n\n## Verification\n3 tests, see \
          #4\n";
 
@@ -228,14 +229,14 @@ mod tests {
             "## Test plan\n- [x] paid\n\n```\n## no heading\n```",
             "### Risk\n<!-- none -->",
         ];
-        assert_eq!(curated_parts(BEFORE), expected);
+        assert_eq!(curated_parts(OLD_DESCRIPTION), expected);
         assert_eq!(curated_parts(""), [""; 0]);
         assert_eq!(curated_parts("Fixes the sum for #hash and 3 others."), [""; 0]);
     }
 
     #[test]
     fn a_description_that_loses_nothing_is_taken() {
-        let kept = curated_parts(BEFORE);
+        let kept = curated_parts(OLD_DESCRIPTION);
         let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
         assert_eq!(described(&whole).check(&kept), Ok(()));
         assert_eq!(described(&whole.replace('\n', "\r\n")).errors_text(&kept), None);
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_people_wrote_is_shown_as_it_is_and_nothing_else_acts() {
-        let kept = curated_parts(BEFORE);
+        let kept = curated_parts(OLD_DESCRIPTION);
         let body = format!(
             "Closes #9 and @ann\n### Summary of it\n[here](https://example.com)\n\n## Own \
              idea\nGH-3\n\n{}\n\n## Verification\n```sh\n# no heading\n```\n",
@@ -263,7 +264,7 @@ mod tests {
 
     #[test]
     fn each_loss_is_named() {
-        let kept = curated_parts(BEFORE);
+        let kept = curated_parts(OLD_DESCRIPTION);
         let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
         for (body, expected) in [
             (whole.replace("[x] paid", "[x] it pays"), "word for word, and does not: ## Test plan"),

@@ -72,7 +72,7 @@ impl JudgementReport {
 }
 
 impl ReportSchema for JudgementReport {
-    const ASK_AGAIN: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once \
+    const RETRY_MESSAGE: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once \
          more, with every function of the list exactly once, and lines copied from the function's file. This \
          is the last time.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one \

@@ -49,7 +49,7 @@ enum FixStatus {
 }
 
 impl ReportSchema for FixReport {
-    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with one entry for \
+    const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, with one entry for \
          each finding that you were given.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          change one place at a time.";

@@ -24,7 +24,7 @@ pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: b
     if text.trim().is_empty() {
         return raw;
     }
-    let lines = raw.place.end_line.saturating_sub(raw.place.start_line).saturating_add(1);
+    let lines = raw.location.end_line.saturating_sub(raw.location.start_line).saturating_add(1);
     // A replacement that contains a mask would write the mask to the file in place of the secret.
     let is_plain = !text.contains(is_unseen) && !text.contains(MASK);
     let is_bounded = text.len() <= MAX_BYTES

@@ -19,7 +19,7 @@ fn tree(path: &truing_core::RepoPath) -> Option<String> {
 fn dropped(value: Value) -> Vec<(DropReason, u32)> {
     let checked = check_findings(items(vec![value]), tree);
     assert_eq!(checked.findings, []);
-    checked.dropped.into_iter().collect()
+    checked.drop_counts.into_iter().collect()
 }
 
 #[test]
@@ -27,14 +27,14 @@ fn a_finding_whose_lines_say_what_it_says_is_believed() {
     let mut value = item("src/a.py", 3, "  g()\nexcept:  pass\n");
     value["end_line"] = json!(4);
     let checked = check_findings(items(vec![value]), tree);
-    assert!(checked.dropped.is_empty());
+    assert!(checked.drop_counts.is_empty());
     let [finding] = checked.findings.as_slice() else { panic!("{checked:?}") };
     assert_eq!(
         (finding.source, finding.severity, finding.rule.as_str()),
         (FindingSource::Agent, Severity::P1, "agent/silent-failure")
     );
     assert_eq!(finding.snippet, "        g()\n    except: pass");
-    assert_eq!((finding.place.start_line, finding.place.end_line), (3, 4));
+    assert_eq!((finding.location.start_line, finding.location.end_line), (3, 4));
     assert_eq!(finding.suggestion, None);
 }
 
@@ -87,8 +87,8 @@ fn of_too_many_the_worst_are_kept_and_repeated_ones_count_once() {
     let checked = check_findings(items(found), tree);
     assert_eq!(checked.findings.len(), MAX_FINDINGS);
     assert_eq!(checked.findings[0].severity, Severity::P0);
-    assert_eq!(checked.dropped[&DropReason::Repeated], 1);
-    assert_eq!(checked.dropped[&DropReason::TooMany], 10);
+    assert_eq!(checked.drop_counts[&DropReason::Repeated], 1);
+    assert_eq!(checked.drop_counts[&DropReason::TooMany], 10);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn what_cannot_be_seen_is_no_difference_and_may_be_escaped() {
         (2, "y = \"\\u{41}\""),
     ] {
         let checked = check_findings(items(vec![item("a.py", line, excerpt)]), hides);
-        assert_eq!(checked.findings.len(), 1, "{excerpt} {:?}", checked.dropped);
+        assert_eq!(checked.findings.len(), 1, "{excerpt} {:?}", checked.drop_counts);
     }
 }
 
@@ -154,7 +154,7 @@ fn proposing(start: u32, end: u32, excerpt: &str, replacement: Value) -> truing_
     value["end_line"] = json!(end);
     value["replacement"] = replacement;
     let mut checked = check_findings(items(vec![value]), tree);
-    assert_eq!((checked.findings.len(), checked.dropped.len()), (1, 0), "{checked:?}");
+    assert_eq!((checked.findings.len(), checked.drop_counts.len()), (1, 0), "{checked:?}");
     checked.findings.remove(0)
 }
 

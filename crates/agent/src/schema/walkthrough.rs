@@ -69,10 +69,10 @@ const VERDICT_SIGNS: &[char] = &['✅', '✔', '👍', '❌', '👎', '🚀'];
 pub struct WalkthroughReport(pub UncheckedFindings);
 
 impl ReportSchema for WalkthroughReport {
-    const ASK_AGAIN: &str = UncheckedFindings::ASK_AGAIN;
+    const RETRY_MESSAGE: &str = UncheckedFindings::RETRY_MESSAGE;
     const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
     const CONCLUDE: &str = UncheckedFindings::CONCLUDE;
-    const STANDS: bool = UncheckedFindings::STANDS;
+    const KEEPS_REJECTED_REPORTS: bool = UncheckedFindings::KEEPS_REJECTED_REPORTS;
 
     fn tool() -> ToolDefinition {
         let text = |field_description: &str| json!({ "type": "string", "description": field_description });
@@ -153,7 +153,7 @@ fn is_verdict(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(said: &[(&str, &str)]) -> Vec<String> {
+    fn rendered_lines(said: &[(&str, &str)]) -> Vec<String> {
         let said: Vec<ReportedWalkthroughLine> = said
             .iter()
             .map(|(path, text)| ReportedWalkthroughLine { path: (*path).into(), text: (*text).into() })
@@ -166,13 +166,13 @@ mod tests {
     fn only_lines_about_files_of_the_change_count_one_a_file_and_eight_in_all() {
         let said =
             [("src/a.py", "Adds\nretries.\u{202e}"), ("b.py", "x"), ("src/a.py", "again"), ("src/c.py", " ")];
-        assert_eq!(told(&said), ["src/a.py: Adds retries."]);
+        assert_eq!(rendered_lines(&said), ["src/a.py: Adds retries."]);
         let names: Vec<String> = (0..20).map(|at| format!("src/{at}.py")).collect();
         let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "It counts.")).collect();
-        assert_eq!(told(&many).len(), MAX_LINES);
+        assert_eq!(rendered_lines(&many).len(), MAX_LINES);
         let long = "x".repeat(9000);
         assert_eq!(
-            told(&[("src/a.py", long.as_str())])[0].chars().count(),
+            rendered_lines(&[("src/a.py", long.as_str())])[0].chars().count(),
             "src/a.py: ".len() + MAX_LINE_CHARS + 1
         );
     }
@@ -191,7 +191,7 @@ mod tests {
             "Retries ✅",
         ] {
             let said = [("src/a.py", verdict), ("src/b.py", "Calls approve_order() twice.")];
-            assert_eq!(told(&said), ["src/b.py: Calls approve_order() twice."], "{verdict}");
+            assert_eq!(rendered_lines(&said), ["src/b.py: Calls approve_order() twice."], "{verdict}");
         }
     }
 

@@ -48,7 +48,7 @@ impl WorkReport {
 }
 
 impl ReportSchema for WorkReport {
-    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, and name under \
+    const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, and name under \
          `remaining` whatever is not done.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          change one place at a time.";

@@ -20,14 +20,14 @@ use super::usage;
 use crate::proxy::HostAccess;
 
 /// Prefix of the names of folders that a process uses, and removes when it exits.
-const HELD: &str = "held-";
+const HELD_PREFIX: &str = "held-";
 /// Maximum number of attempts to create a folder. Until the folder is locked, another process may mistake it
 /// for a leftover of a dead process and remove it.
 const MAX_TRIES: u32 = 100;
 /// Name of an entry's metadata file, outside the folders that the setup could write.
-const ABOUT: &str = "about.json";
+const METADATA_FILE: &str = "about.json";
 /// Folders of an entry: new files of the tree, and the home folder.
-const PARTS: [&str; 2] = ["tree", "home"];
+const ENTRY_FOLDERS: [&str; 2] = ["tree", "home"];
 /// Largest accepted difference between clocks that are read in sequence.
 const SKEW: Duration = Duration::from_secs(60);
 
@@ -83,7 +83,7 @@ pub(super) struct SetupCacheEntry {
     /// Locked file that keeps other processes from removing the entry.
     _lock: File,
     /// Folder of a result that could not be stored; the folder is deleted when this value is dropped.
-    _held: Option<LockedFolder>,
+    _temporary_folder: Option<LockedFolder>,
 }
 
 /// The metadata of an entry.
@@ -98,7 +98,8 @@ pub(super) struct SetupMetadata {
     /// Number of files, folders and links: an entry that lacks some is invalid.
     files: u64,
     /// Time at which the entry was made.
-    made: SystemTime,
+    #[serde(rename = "made")]
+    created: SystemTime,
 }
 
 /// A folder that this process has locked.
@@ -125,11 +126,11 @@ impl LockedFolder {
 impl SetupCacheEntry {
     /// Returns the new files of the tree.
     pub(super) fn tree(&self) -> PathBuf {
-        self.folder.join(PARTS[0])
+        self.folder.join(ENTRY_FOLDERS[0])
     }
 
     pub(super) fn home(&self) -> PathBuf {
-        self.folder.join(PARTS[1])
+        self.folder.join(ENTRY_FOLDERS[1])
     }
 
     pub(super) fn metadata(&self) -> &SetupMetadata {
@@ -150,7 +151,7 @@ impl SetupCache {
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
             let folder = tempfile::Builder::new()
-                .prefix(HELD)
+                .prefix(HELD_PREFIX)
                 .permissions(alone)
                 .tempdir_in(&self.folder)
                 .map_err(named)?;
@@ -166,10 +167,12 @@ impl SetupCache {
     /// Returns the entry of this key, if it is from this scope or a trusted scope, and is not too old.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupCacheEntry> {
         let scopes = std::iter::once(&scope.own_scope).chain(&scope.trusted);
-        scopes.map(|scope| self.folder.join(entry_name(scope, key))).find_map(|folder| self.open(folder, now))
+        scopes
+            .map(|scope| self.folder.join(entry_name(scope, key)))
+            .find_map(|folder| self.open_entry(folder, now))
     }
 
-    fn open(&self, folder: PathBuf, now: SystemTime) -> Option<SetupCacheEntry> {
+    fn open_entry(&self, folder: PathBuf, now: SystemTime) -> Option<SetupCacheEntry> {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
         // The folder may have been removed before it was locked: then its metadata cannot be read.
@@ -178,8 +181,8 @@ impl SetupCache {
             return None;
         }
         // Records the time of last use. If that fails, the entry is removed earlier.
-        let _ = File::open(folder.join(ABOUT)).and_then(|file| file.set_modified(now));
-        Some(SetupCacheEntry { folder, metadata, _lock: lock, _held: None })
+        let _ = File::open(folder.join(METADATA_FILE)).and_then(|file| file.set_modified(now));
+        Some(SetupCacheEntry { folder, metadata, _lock: lock, _temporary_folder: None })
     }
 
     /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process
@@ -195,8 +198,8 @@ impl SetupCache {
         now: SystemTime,
     ) -> io::Result<SetupCacheEntry> {
         let usage::DiskUsage { bytes, files } = usage_of(locked_folder.path());
-        let metadata = SetupMetadata { commands, reached, bytes, files, made: now };
-        std::fs::write(locked_folder.path().join(ABOUT), serde_json::to_vec(&metadata)?)?;
+        let metadata = SetupMetadata { commands, reached, bytes, files, created: now };
+        std::fs::write(locked_folder.path().join(METADATA_FILE), serde_json::to_vec(&metadata)?)?;
         let folder = self.folder.join(entry_name(&scope.own_scope, key));
         // An invalid entry of the same key is removed.
         if read_metadata(&folder)
@@ -206,7 +209,7 @@ impl SetupCache {
         }
         // If the folder exists because an entry is in use, the rename fails and the entry stays.
         let _ = std::fs::rename(locked_folder.path(), &folder);
-        if let Some(entry) = self.open(folder, now) {
+        if let Some(entry) = self.open_entry(folder, now) {
             return Ok(entry);
         }
         let lock = File::open(locked_folder.path())?;
@@ -214,7 +217,7 @@ impl SetupCache {
             folder: locked_folder.path().to_owned(),
             metadata,
             _lock: lock,
-            _held: Some(locked_folder),
+            _temporary_folder: Some(locked_folder),
         })
     }
 
@@ -227,8 +230,8 @@ impl SetupCache {
             match read_metadata(&folder) {
                 _ if is_held(&folder) => remove_if_unused(&folder),
                 Some(about) if !self.is_old(&about, now) => {
-                    let used = folder.join(ABOUT).metadata().and_then(|file| file.modified());
-                    entries.push((used.unwrap_or(about.made), about.bytes, folder));
+                    let used = folder.join(METADATA_FILE).metadata().and_then(|file| file.modified());
+                    entries.push((used.unwrap_or(about.created), about.bytes, folder));
                 }
                 Some(_) | None => remove_if_unused(&folder),
             }
@@ -246,12 +249,12 @@ impl SetupCache {
 
     /// Returns true if the entry is too old, or if its time is in the future because the clock was changed.
     fn is_old(&self, metadata: &SetupMetadata, now: SystemTime) -> bool {
-        (now + SKEW).duration_since(metadata.made).map_or(true, |age| age > self.retention.age + SKEW)
+        (now + SKEW).duration_since(metadata.created).map_or(true, |age| age > self.retention.age + SKEW)
     }
 }
 
 fn is_held(folder: &Path) -> bool {
-    folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(HELD.as_bytes()))
+    folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(HELD_PREFIX.as_bytes()))
 }
 
 /// Returns the name of an entry's folder.
@@ -261,7 +264,7 @@ fn entry_name(scope: &str, key: &str) -> String {
 
 /// Reads the metadata of an entry. Reads only a regular file: another kind of file could be endless.
 fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
-    let file = folder.join(ABOUT);
+    let file = folder.join(METADATA_FILE);
     if !file.symlink_metadata().ok()?.is_file() {
         return None;
     }
@@ -270,14 +273,14 @@ fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
 
 /// Returns the disk usage of an entry's parts.
 fn usage_of(folder: &Path) -> usage::DiskUsage {
-    PARTS
+    ENTRY_FOLDERS
         .iter()
         .fold(usage::DiskUsage::default(), |all, part| all.plus(usage::measure_folder(&folder.join(part))))
 }
 
 /// Returns true if all parts and files of an entry exist.
 fn is_entry_complete(folder: &Path, metadata: &SetupMetadata) -> bool {
-    PARTS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == metadata.files
+    ENTRY_FOLDERS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == metadata.files
 }
 
 /// Removes a folder that no process uses. A folder that cannot be removed stays until the next attempt.
@@ -317,7 +320,7 @@ mod tests {
             self.cache.store_entry(scope, key, held, Vec::new(), Vec::new(), now).unwrap()
         }
 
-        fn found(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<String> {
+        fn find_text(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<String> {
             let entry = self.cache.find(scope, key, now)?;
             Some(std::fs::read_to_string(entry.tree().join("made")).unwrap())
         }
@@ -332,19 +335,19 @@ mod tests {
         let (cache, now) = (TestCache::new(u64::MAX), SystemTime::now());
         let (base, change) = (CacheScope::new("base"), CacheScope::new("change").with_trusted("base"));
         drop(cache.keep(&change, "a", "of a change", now));
-        assert_eq!(cache.found(&change, "a", now).as_deref(), Some("of a change"));
-        assert_eq!(cache.found(&base, "a", now), None, "a change says nothing of the base");
-        assert_eq!(cache.found(&CacheScope::new("other"), "a", now), None);
+        assert_eq!(cache.find_text(&change, "a", now).as_deref(), Some("of a change"));
+        assert_eq!(cache.find_text(&base, "a", now), None, "a change says nothing of the base");
+        assert_eq!(cache.find_text(&CacheScope::new("other"), "a", now), None);
         drop(cache.keep(&base, "b", "of the base", now));
-        assert_eq!(cache.found(&change, "b", now).as_deref(), Some("of the base"));
-        assert_eq!(cache.found(&base, "c", now), None);
-        assert_eq!(cache.found(&base, "b", now + 2 * DAY), None);
-        assert_eq!(cache.found(&base, "b", now - DAY), None, "made in the future");
+        assert_eq!(cache.find_text(&change, "b", now).as_deref(), Some("of the base"));
+        assert_eq!(cache.find_text(&base, "c", now), None);
+        assert_eq!(cache.find_text(&base, "b", now + 2 * DAY), None);
+        assert_eq!(cache.find_text(&base, "b", now - DAY), None, "made in the future");
         // The second process uses the existing entry.
         drop(cache.keep(&base, "b", "later", now));
-        assert_eq!(cache.found(&base, "b", now).as_deref(), Some("of the base"));
+        assert_eq!(cache.find_text(&base, "b", now).as_deref(), Some("of the base"));
         drop(cache.keep(&base, "b", "much later", now + 2 * DAY));
-        assert_eq!(cache.found(&base, "b", now + 2 * DAY).as_deref(), Some("much later"));
+        assert_eq!(cache.find_text(&base, "b", now + 2 * DAY).as_deref(), Some("much later"));
     }
 
     #[test]
@@ -355,9 +358,9 @@ mod tests {
             |entry| std::fs::remove_dir_all(entry.join("tree")).unwrap(),
             |entry| std::fs::remove_file(entry.join("tree/made")).unwrap(),
             |entry| {
-                std::fs::remove_file(entry.join(ABOUT)).unwrap();
+                std::fs::remove_file(entry.join(METADATA_FILE)).unwrap();
                 let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
-                rustix::fs::mknodat(rustix::fs::CWD, entry.join(ABOUT), kind, mode, 0).unwrap();
+                rustix::fs::mknodat(rustix::fs::CWD, entry.join(METADATA_FILE), kind, mode, 0).unwrap();
             },
         ];
         for damage in damages {
@@ -365,9 +368,9 @@ mod tests {
             let entry = cache.keep(&scope, "a", "first", now);
             damage(&entry.folder);
             drop(entry);
-            assert_eq!(cache.found(&scope, "a", now), None);
+            assert_eq!(cache.find_text(&scope, "a", now), None);
             drop(cache.keep(&scope, "a", "second", now));
-            assert_eq!(cache.found(&scope, "a", now).as_deref(), Some("second"));
+            assert_eq!(cache.find_text(&scope, "a", now).as_deref(), Some("second"));
         }
     }
 
@@ -395,7 +398,7 @@ mod tests {
             drop(cache.keep(&scope, key, &text, now));
         }
         // This entry was made first, but used last.
-        assert!(cache.found(&scope, "a", now + Duration::from_secs(60)).is_some());
+        assert!(cache.find_text(&scope, "a", now + Duration::from_secs(60)).is_some());
         let left = cache.cache.folder.join("held-by-a-dead-process");
         std::fs::create_dir_all(left.join("a")).unwrap();
         let held = cache.cache.create_locked_folder().unwrap();
@@ -403,7 +406,7 @@ mod tests {
         assert!(!left.exists() && held.path().exists());
         let used = cache.cache.find(&scope, "a", now).unwrap();
         let there: Vec<bool> =
-            ["old", "a", "b", "c"].map(|key| cache.found(&scope, key, now).is_some()).into();
+            ["old", "a", "b", "c"].map(|key| cache.find_text(&scope, key, now).is_some()).into();
         assert_eq!(there.iter().filter(|there| **there).count(), 2, "{there:?}");
         assert!(!there[0] && there[1]);
         let small = SetupCache { retention: CacheRetention { bytes: 0, age: DAY }, ..cache.cache.clone() };

@@ -14,7 +14,7 @@ use super::usage::BLOCK;
 /// Mode bits that are copied, without set-user-id and set-group-id.
 const MODE: u32 = 0o777;
 /// Mode bits that the owner of a folder needs to work in it.
-const OPEN: u32 = 0o700;
+const OWNER_ACCESS_MODE: u32 = 0o700;
 /// Maximum number of bytes of a path in an error.
 const MAX_NAMED: usize = 200;
 
@@ -69,7 +69,10 @@ impl FolderCopy {
             std::fs::create_dir(target)?;
             self.copy_folder(source, target)?;
             // The mode is set last, because it may forbid new files in the folder.
-            std::fs::set_permissions(target, Permissions::from_mode(metadata.mode() & MODE | OPEN))?;
+            std::fs::set_permissions(
+                target,
+                Permissions::from_mode(metadata.mode() & MODE | OWNER_ACCESS_MODE),
+            )?;
             return File::open(target)?.set_times(file_times(metadata)?);
         }
         if metadata.is_symlink() {
@@ -162,8 +165,8 @@ pub(crate) fn make_accessible(folder: &Path) -> io::Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let mode = folder.symlink_metadata()?.mode();
-        if mode & OPEN != OPEN {
-            std::fs::set_permissions(&folder, Permissions::from_mode(mode & MODE | OPEN))?;
+        if mode & OWNER_ACCESS_MODE != OWNER_ACCESS_MODE {
+            std::fs::set_permissions(&folder, Permissions::from_mode(mode & MODE | OWNER_ACCESS_MODE))?;
         }
         for entry in std::fs::read_dir(&folder).map_err(|error| error_at_path(&folder, error))? {
             let entry = entry?;

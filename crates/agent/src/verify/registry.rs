@@ -40,7 +40,7 @@ const CERTIFICATES: &[&str] = &[
     "CARGO_HTTP_CAINFO",
 ];
 /// Paths of the system's certificates, which the sandbox shows.
-const SHOWN: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
+const SYSTEM_CERTIFICATE_PATHS: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
 
 /// The registries that setups may reach, and the configuration of their tools.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -138,8 +138,9 @@ impl RegistryAccess {
                 all.environment.push(((*name).to_owned(), value.to_owned()));
             }
         }
-        let is_shown =
-            |path: &&str| SHOWN.iter().any(|shown| path.starts_with(shown)) && !path.contains("..");
+        let is_shown = |path: &&str| {
+            SYSTEM_CERTIFICATE_PATHS.iter().any(|shown| path.starts_with(shown)) && !path.contains("..")
+        };
         let certificates =
             CERTIFICATES.iter().filter_map(|name| Some((*name, variable(name).filter(is_shown)?)));
         all.environment.extend(certificates.map(|(name, path)| (name.to_owned(), path.to_owned())));
@@ -210,7 +211,7 @@ fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError
 mod tests {
     use super::*;
 
-    fn of(
+    fn registry_access(
         registries: &[PackageRegistry],
         variables: &[(&str, &'static str)],
     ) -> Result<RegistryAccess, RegistryError> {
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn listed_registries_and_the_users_indexes_may_be_reached() {
-        let all = of(
+        let all = registry_access(
             &[PackageRegistry::Pypi],
             &[
                 ("PIP_EXTRA_INDEX_URL", "https://Mirror.example.org:8443/simple"),
@@ -262,7 +263,8 @@ mod tests {
             ("file:///hush", "not reached by https"),
             ("hush", "does not name an index"),
         ] {
-            let error = of(&PackageRegistry::ALL, &[("PIP_EXTRA_INDEX_URL", value)]).unwrap_err();
+            let error =
+                registry_access(&PackageRegistry::ALL, &[("PIP_EXTRA_INDEX_URL", value)]).unwrap_err();
             let told = format!("{error}, {}", error.hint());
             assert!(told.contains(wrong) && told.contains("PIP_EXTRA_INDEX_URL"), "{told}");
             assert!(!told.contains("hush"), "{told}");

@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The pause after a measurement lasts at least this many times as long as the measurement.
 const PAUSE: u32 = 20;
 /// Bytes that must stay free on a disk.
-const FREE: u64 = 512 << 20;
+const MIN_FREE_BYTES: u64 = 512 << 20;
 /// Bytes of a block in the kernel's counts, for every file system.
 pub(super) const BLOCK: u64 = 512;
 /// Mode bits that the owner of a folder needs to list it.
@@ -53,7 +53,7 @@ pub(crate) enum ExceededDiskLimit {
     /// The configured limit of the folders.
     Limit,
     /// The free space of the disk, which is nearly used up.
-    Full,
+    DiskFull,
 }
 
 /// Returns the usage of a folder. Files that disappear during the measurement do not count. If a folder's
@@ -84,7 +84,7 @@ pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
 /// A guard that makes a folder accessible, and restores its mode when dropped.
 struct FolderAccessGuard {
     folder: OwnedFd,
-    before: Permissions,
+    original_permissions: Permissions,
 }
 
 impl FolderAccessGuard {
@@ -94,14 +94,14 @@ impl FolderAccessGuard {
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
         let before = std::fs::metadata(handle_path(&folder))?.permissions();
         std::fs::set_permissions(handle_path(&folder), Permissions::from_mode(before.mode() | LOOK))?;
-        Ok(Self { folder, before })
+        Ok(Self { folder, original_permissions: before })
     }
 }
 
 impl Drop for FolderAccessGuard {
     fn drop(&mut self) {
         // The error is ignored, because the folder belongs to a program in the sandbox and is removed soon.
-        let _ = std::fs::set_permissions(handle_path(&self.folder), self.before.clone());
+        let _ = std::fs::set_permissions(handle_path(&self.folder), self.original_permissions.clone());
     }
 }
 
@@ -128,14 +128,14 @@ pub(crate) async fn is_over(folders: &[PathBuf], limit: DiskUsage) -> Option<Exc
         if all.is_over(limit) {
             return Some(ExceededDiskLimit::Limit);
         }
-        looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(ExceededDiskLimit::Full)
+        looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(ExceededDiskLimit::DiskFull)
     });
     is_over.await.unwrap_or(None)
 }
 
 fn is_full(folder: &Path) -> io::Result<bool> {
     let disk = rustix::fs::statvfs(folder)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize) < FREE)
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize) < MIN_FREE_BYTES)
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl RunTools for RecordingReadTools {
 
     async fn call(&self, name: &str, _: &Value) -> CallOutput {
         let text = format!("called {name} after {} changes", self.changes.load(Ordering::SeqCst));
-        CallOutput { text, is_error: false, denied: false }
+        CallOutput { text, is_error: false, is_denied: false }
     }
 
     async fn reset_state(&self) {
@@ -312,8 +312,8 @@ fn nothing_outside_of_the_clone_is_changed(stage: &Stage) {
 fn a_denial_names_the_rule_that_would_allow_it(stage: &Stage) {
     let told = |argv: &[&str]| stage.refused("run", &json!({ "argv": argv }));
     assert!(told(&["git", "commit", "-m", "x"]).starts_with("denied: "));
-    assert!(stage.call("run", &json!({ "argv": ["git", "push"] })).denied);
-    assert!(!stage.call("run", &json!({ "argv": ["git", "diff"] })).denied);
+    assert!(stage.call("run", &json!({ "argv": ["git", "push"] })).is_denied);
+    assert!(!stage.call("run", &json!({ "argv": ["git", "diff"] })).is_denied);
     assert!(told(&["npm", "ci"]).contains("the rule that would allow it: fixer: run \"npm ci\""));
     assert!(told(&["sh", "-c", "true"]).starts_with("denied: "));
     assert!(told(&["git", "diff", "--output=a.txt"]).starts_with("denied: "));

@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use tempfile::TempDir;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
-    EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_PASSED, NOT_STARTED, SandboxError, SandboxJob,
+    EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_PASSED, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob,
     SandboxLevel, SandboxLimit, bound_passed, detect_level, require_level,
 };
 
@@ -139,7 +139,7 @@ fn output(job: &SandboxJob) -> Output {
 
 /// Returns the names of the attempts that were stopped, or of those that were not.
 fn names(checks: &[EscapeCheck], stopped: bool) -> Vec<&str> {
-    checks.iter().filter(|check| check.stopped == Some(stopped)).map(|check| check.name).collect()
+    checks.iter().filter(|check| check.is_blocked == Some(stopped)).map(|check| check.name).collect()
 }
 
 fn without_uses(mut names: Vec<&str>) -> Vec<&str> {
@@ -163,7 +163,7 @@ fn every_escape_of_an_ordinary_user_is_stopped() {
 /// Makes all attempts at the strongest level, and prints the result of each.
 pub(crate) fn all_tries() -> ExitCode {
     let checks = check_escapes(SandboxLevel::Full).unwrap();
-    for EscapeCheck { name, stopped, note, held, limit } in &checks {
+    for EscapeCheck { name, is_blocked: stopped, note, held_bytes: held, limit } in &checks {
         let held = held.zip(*limit).map(|(held, limit)| format!("held {held} of {limit}"));
         println!("  {stopped:?} {name} {} {}", note.as_deref().unwrap_or_default(), held.unwrap_or_default());
     }
@@ -198,7 +198,7 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
     assert!(detect_level(folder().path()) != SandboxLevel::Full || !here.path().join("new").exists());
     assert_eq!(output(&job(here.path(), shell("kill -9 $$"))).status.code(), Some(128 + 9));
     let missing = JobCommand::Program(vec!["no-such-program".into()]);
-    assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED)));
+    assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED_EXIT_CODE)));
 }
 
 /// A command that exceeds a limit is stopped, and the limit is reported. This is also true at a level without
@@ -301,7 +301,7 @@ fn the_system_is_no_tree() {
 /// a sandbox to try it.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
     let here = folder();
-    let ended = output(&job(here.path(), JobCommand::Own(vec![NESTED.into()])));
+    let ended = output(&job(here.path(), JobCommand::ThisProgram(vec![NESTED.into()])));
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 

@@ -156,7 +156,7 @@ impl RunTools for NoTools {
     }
 
     async fn call(&self, name: &str, _: &Value) -> CallOutput {
-        CallOutput { text: format!("no tool {name}"), is_error: true, denied: false }
+        CallOutput { text: format!("no tool {name}"), is_error: true, is_denied: false }
     }
 }
 

@@ -235,7 +235,7 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
     assert!(first.can_run_checks() && !first.is_cached, "{first:?}");
     assert_eq!(first.contacted_hosts.len(), 1, "{first:?}");
     let reached = &first.contacted_hosts[0];
-    assert_eq!((reached.host.as_str(), reached.refused.as_ref(), reached.times), ("127.0.0.1", None, 1));
+    assert_eq!((reached.host.as_str(), reached.refusal.as_ref(), reached.times), ("127.0.0.1", None, 1));
     assert!(reached.received > 9 && reached.sent > 9, "{reached:?}");
     let asked = stage.site.asked();
     assert!(asked.len() == 1 && asked[0].starts_with("GET /package HTTP/1.1\r\n"), "{asked:?}");
@@ -279,7 +279,7 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
             .contacted_hosts
             .iter()
             .filter(|reached| (reached.host.as_str(), reached.port) == (host, port));
-        told.map(|reached| reached.refused.clone()).collect::<Vec<_>>()
+        told.map(|reached| reached.refusal.clone()).collect::<Vec<_>>()
     };
     assert_eq!(of("127.0.0.1", other.address.port()), [Some(ConnectionRefusal::NotListed)]);
     assert_eq!(of("localhost", stage.site.address.port()), [Some(ConnectionRefusal::NotPublic)]);
@@ -305,7 +305,7 @@ fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
     plan.registries.allowed_hosts = vec![AllowedHost { tls: true, ..stage.site.place() }];
     let set_up = stage.set_up(&stage.verifier(plan));
     assert!(set_up.commands[0].output.starts_with("HTTP/1.1 200"), "{set_up:?}");
-    let refused: Vec<_> = set_up.contacted_hosts.iter().map(|reached| reached.refused.clone()).collect();
+    let refused: Vec<_> = set_up.contacted_hosts.iter().map(|reached| reached.refusal.clone()).collect();
     assert_eq!(refused, [None, Some(ConnectionRefusal::OtherHost)]);
     assert!(stage.site.asked().iter().all(String::is_empty), "{:?}", stage.site.asked());
 }
@@ -385,7 +385,7 @@ fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
     });
     let (seconds, checked) = tries.into_iter().find(|(_, checked)| !checked.ran.output.is_empty()).unwrap();
     assert_eq!((checked.ran.end, checked.ran.output.as_str()), (CommandEndReason::Time, "begun\n"));
-    assert!(checked.ran.ms >= seconds * 1000 && checked.again.is_some(), "{checked:?}");
+    assert!(checked.ran.ms >= seconds * 1000 && checked.retry.is_some(), "{checked:?}");
     until("something is left", || with_word(&word) == 0);
 }
 
@@ -453,5 +453,5 @@ fn what_failed_before_and_what_is_flaky_does_not_count(stage: &Stage) {
     let now = stage.checks(&verifier, Some(&base));
     let verdicts = VerificationReport::compare(Some(&base), &now);
     assert_eq!(verdicts, [CheckVerdict::Failed, CheckVerdict::FailedBefore, CheckVerdict::Flaky]);
-    assert!(now.checks[1].again.is_none(), "what failed before is not tried again");
+    assert!(now.checks[1].retry.is_none(), "what failed before is not tried again");
 }

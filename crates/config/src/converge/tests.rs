@@ -32,8 +32,11 @@ fn minutes(many: u64) -> Duration {
 #[test]
 fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
     let listed = "[converge]\nreviewers = [\"bugbot\", \"internal\", \"copilot\"]\n";
-    let [ConfiguredReviewer::Other(bugbot), ConfiguredReviewer::Internal, ConfiguredReviewer::Other(copilot)] =
-        &of(listed).unwrap().converge.reviewers[..]
+    let [
+        ConfiguredReviewer::External(bugbot),
+        ConfiguredReviewer::Internal,
+        ConfiguredReviewer::External(copilot),
+    ] = &of(listed).unwrap().converge.reviewers[..]
     else {
         panic!("in their order");
     };
@@ -47,7 +50,7 @@ fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
     let own = of(&format!(
         "{listed}[reviewer.bugbot]\nrequired = false\ndetector = \"check:Cursor Bugbot\"\nbudget = \"5m\"\n"
     ));
-    let ConfiguredReviewer::Other(bugbot) = &own.unwrap().converge.reviewers[0] else {
+    let ConfiguredReviewer::External(bugbot) = &own.unwrap().converge.reviewers[0] else {
         panic!("it is not ours")
     };
     assert_eq!(bugbot.detector, ReviewerDetector::CheckRun("Cursor Bugbot".into()));
@@ -59,7 +62,9 @@ fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
 fn a_reviewer_of_ones_own_needs_accounts_and_waits_by_default() {
     let listed = "[converge]\nreviewers = [\"internal\", \"helper\"]\n[reviewer.helper]\n";
     let config = of(&format!("{listed}logins = [\"helper[bot]\"]")).unwrap();
-    let ConfiguredReviewer::Other(helper) = &config.converge.reviewers[1] else { panic!("it is not ours") };
+    let ConfiguredReviewer::External(helper) = &config.converge.reviewers[1] else {
+        panic!("it is not ours")
+    };
     assert_eq!((&helper.trigger, &helper.detector), (&ReviewerTrigger::Nothing, &ReviewerDetector::Review));
     assert_eq!(
         told(listed),
@@ -107,7 +112,9 @@ fn what_is_wrong_is_said_with_its_place() {
 fn no_repository_says_how_it_is_converged() {
     for section in ["converge", "reviewer.NAME"] {
         assert!(keys::section_keys(section).count() > 0);
-        assert!(keys::section_keys(section).all(|(_, key)| key.repository == keys::RepositoryOverride::No));
+        assert!(
+            keys::section_keys(section).all(|(_, key)| key.repository == keys::RepositoryOverride::Forbidden)
+        );
     }
 }
 

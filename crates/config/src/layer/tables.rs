@@ -90,7 +90,7 @@ impl LayerBuilder<'_> {
             match read(table, &place, owner) {
                 Ok(entry) => entries.push(entry),
                 Err(faults) => {
-                    for TableEntryError { key, wrong } in faults {
+                    for TableEntryError { key, error: wrong } in faults {
                         let of_key = key.as_ref().and_then(|key| {
                             table
                                 .iter()

@@ -40,7 +40,7 @@ fn plain(name: &str) -> ToolConfig {
         command: None,
         format: None,
         paths: None,
-        condition: ToolCondition::Changed,
+        condition: ToolCondition::FilesChanged,
         success_exit_codes: None,
         timeout: Duration::from_secs(300),
         scope: ToolScope::Lines,

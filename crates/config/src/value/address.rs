@@ -58,7 +58,7 @@ pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, C
     if url.password().is_some() {
         return Err(requirement_error("be a URL without a password: give that as a secret"));
     }
-    Ok(SecretSource::Plain(SecretText::new(text)))
+    Ok(SecretSource::PlainText(SecretText::new(text)))
 }
 
 /// Renders a URL recognizably but without its secrets: a store's URL without passwords, any other URL without

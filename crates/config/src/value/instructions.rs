@@ -49,7 +49,7 @@ pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, C
         let found =
             parse_instruction(fields, &format!("review.instructions, entry {number}"), RuleOwner::Operator);
         found.map_err(|faults| {
-            faults.into_iter().next().map_or(requirement_error(instruction_list_form()), |fault| fault.wrong)
+            faults.into_iter().next().map_or(requirement_error(instruction_list_form()), |fault| fault.error)
         })
     });
     all.collect()
@@ -82,7 +82,7 @@ fn parse_instruction(
                 "not be set; an instruction has `paths`, `text` and, in the operator's file, `repos`",
             )),
         };
-        faults.extend(read.err().map(|wrong| TableEntryError { key: Some(name.clone()), wrong }));
+        faults.extend(read.err().map(|wrong| TableEntryError { key: Some(name.clone()), error: wrong }));
     }
     match text {
         Some(text) if faults.is_empty() && !paths.is_empty() => {
@@ -92,7 +92,7 @@ fn parse_instruction(
             if faults.is_empty() {
                 faults.push(TableEntryError {
                     key: None,
-                    wrong: requirement_error("have `paths` and a `text`"),
+                    error: requirement_error("have `paths` and a `text`"),
                 });
             }
             Err(faults)

@@ -13,7 +13,7 @@ pub(super) fn place_json(secret: &SecretSource) -> serde_json::Value {
     match secret {
         SecretSource::Env(name) => json!({ "env": name }),
         SecretSource::File(path) => json!({ "file": path.display().to_string() }),
-        SecretSource::Plain(text) => json!(redacted_url(text)),
+        SecretSource::PlainText(text) => json!(redacted_url(text)),
     }
 }
 
@@ -23,7 +23,7 @@ pub(super) fn place_in_toml(secret: &SecretSource) -> String {
     match secret {
         SecretSource::Env(name) => format!("{{ env = {} }}", string(name.clone())),
         SecretSource::File(path) => format!("{{ file = {} }}", string(path.display().to_string())),
-        SecretSource::Plain(text) => string(redacted_url(text)),
+        SecretSource::PlainText(text) => string(redacted_url(text)),
     }
 }
 

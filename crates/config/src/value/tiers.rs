@@ -28,7 +28,7 @@ const MAX_REASON_CHARS: usize = 200;
 /// A fault of a rule, with the name of the key that has it.
 pub(crate) struct TableEntryError {
     pub(crate) key: Option<String>,
-    pub(crate) wrong: ConfigValueError,
+    pub(crate) error: ConfigValueError,
 }
 
 /// Returns the required form of the list.
@@ -71,7 +71,7 @@ pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ConfigValueErro
     for (number, fields) in (1_usize..).zip(&tables) {
         let found = parse_rule(fields, &format!("review.for, rule {number}"), RuleOwner::Operator);
         rules.push(found.map_err(|faults| {
-            faults.into_iter().next().map_or(requirement_error(tier_list_form()), |fault| fault.wrong)
+            faults.into_iter().next().map_or(requirement_error(tier_list_form()), |fault| fault.error)
         })?);
     }
     Ok(rules)
@@ -109,14 +109,14 @@ fn parse_rule(
                 |fault| Err(requirement_error(fault)),
             ),
         };
-        faults.extend(read.err().map(|wrong| TableEntryError { key: Some(name.clone()), wrong }));
+        faults.extend(read.err().map(|wrong| TableEntryError { key: Some(name.clone()), error: wrong }));
     }
     let condition =
         serde_json::from_value::<TierCondition>(Json::Object(condition)).unwrap_or_else(|error| {
             // The fault is required, because the empty default condition would match all pull requests.
             faults.push(TableEntryError {
                 key: None,
-                wrong: requirement_error(format_args!("be a rule: {error}")),
+                error: requirement_error(format_args!("be a rule: {error}")),
             });
             TierCondition::default()
         });
@@ -125,19 +125,19 @@ fn parse_rule(
     {
         let wrong =
             requirement_error(format_args!("be `{}`, which is the value of `tier`, or more", tier.as_str()));
-        faults.push(TableEntryError { key: Some("most".to_owned()), wrong });
+        faults.push(TableEntryError { key: Some("most".to_owned()), error: wrong });
     }
     if let (Some(over), Some(up_to)) = (condition.lines_over, condition.lines_up_to)
         && over >= up_to
     {
         let wrong = requirement_error(format_args!("be more than `lines_over`, which is {over}"));
-        faults.push(TableEntryError { key: Some("lines_up_to".to_owned()), wrong });
+        faults.push(TableEntryError { key: Some("lines_up_to".to_owned()), error: wrong });
     }
     let Some(tier) = tier else {
         if faults.is_empty() {
             faults.push(TableEntryError {
                 key: None,
-                wrong: requirement_error(format_args!("have a `tier`: {}", tier_words())),
+                error: requirement_error(format_args!("have a `tier`: {}", tier_words())),
             });
         }
         return Err(faults);

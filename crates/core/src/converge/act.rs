@@ -225,7 +225,7 @@ pub enum ConvergeEvent {
     /// The findings have replies.
     Replied,
     /// The branch has a head that this run does not know. Possible at any time.
-    Moved {
+    HeadChanged {
         head: Sha,
         /// Tree of the head.
         tree: Sha,
@@ -237,12 +237,12 @@ pub enum ConvergeEvent {
         tree: Sha,
     },
     /// Other reviewers have found something at the head. Possible only while no action is in progress.
-    Heard {
+    FeedbackReceived {
         /// Findings, as converted from the feedback of the other reviewer.
         findings: Vec<AuditorFinding>,
         /// Earlier names of files.
         renames: FileRenames,
     },
     /// The run ends here. Possible at any time.
-    Ended(ConvergeExit),
+    RunEnded(ConvergeExit),
 }

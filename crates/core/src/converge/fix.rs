@@ -40,13 +40,13 @@ impl ConvergeRun {
         match candidate {
             Some(candidate) if is_other && is_new => {
                 self.candidate = Some(candidate);
-                self.next = ConvergeAction::Check;
+                self.next_action = ConvergeAction::Check;
             }
             // The fix is unchanged and still has the problems.
             Some(_) if is_other => self.abandon_fix(problems),
             Some(_) | None => {
                 self.candidate = None;
-                self.next = ConvergeAction::Reply;
+                self.next_action = ConvergeAction::Reply;
             }
         }
     }
@@ -65,7 +65,7 @@ impl ConvergeRun {
     /// Handles the problems of a fix that was checked; an empty list accepts it.
     pub(super) fn apply_check_result(&mut self, problems: Vec<FixProblem>) {
         if problems.is_empty() {
-            self.next = ConvergeAction::Publish;
+            self.next_action = ConvergeAction::Publish;
             return;
         }
         if self.is_fixing_gate_report() {
@@ -83,7 +83,7 @@ impl ConvergeRun {
         if self.check_rounds >= most {
             self.abandon_fix(&problems);
         } else {
-            self.next = ConvergeAction::Fix { problems };
+            self.next_action = ConvergeAction::Fix { problems };
         }
     }
 
@@ -113,8 +113,8 @@ impl ConvergeRun {
         }
         // Findings that do not block may remain.
         let declined = |finding: &Finding| (finding.id.clone(), FixerVerdict::Declined(reason.clone()));
-        self.words = self.found.iter().map(declined).collect();
-        self.next = ConvergeAction::Reply;
+        self.words = self.findings.iter().map(declined).collect();
+        self.next_action = ConvergeAction::Reply;
     }
 
     /// Handles a hook that blocks the commit. Within the limit of retries, a fresh fixer gets the hook's
@@ -126,7 +126,7 @@ impl ConvergeRun {
             if self.is_fixing_gate_report() {
                 return self.discard_gate_fix(problems);
             }
-            self.next = ConvergeAction::Fix { problems };
+            self.next_action = ConvergeAction::Fix { problems };
             return;
         }
         self.candidate = None;
@@ -135,7 +135,7 @@ impl ConvergeRun {
             return self.end_by_hook(&hook_output);
         }
         self.hook = Some(hook_output);
-        self.next = ConvergeAction::Reply;
+        self.next_action = ConvergeAction::Reply;
     }
 
     /// Records that the fix was pushed to the branch.
@@ -146,13 +146,13 @@ impl ConvergeRun {
         self.commits.push(commit.clone());
         if self.is_fixing_gate_report() {
             self.log.push(ConvergeLogLine::Mend { commit });
-            self.next = ConvergeAction::Gate;
+            self.next_action = ConvergeAction::Gate;
         } else {
             self.log_fix(Some(commit.clone()));
-            self.history.record_fixer_verdicts(&self.found, &self.words);
+            self.history.record_fixer_verdicts(&self.findings, &self.words);
             let fixed = self.words.iter().filter(|(_, word)| **word == FixerVerdict::Fixed);
             self.claims.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
-            self.next = ConvergeAction::Reply;
+            self.next_action = ConvergeAction::Reply;
         }
     }
 
@@ -165,7 +165,7 @@ impl ConvergeRun {
         let fixed_count = self.words.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
         // Without a commit nothing is fixed, even if the fixer claims it.
         let fixed = if commit.is_some() { fixed_count } else { 0 };
-        let declined = self.found.len().saturating_sub(fixed_count);
+        let declined = self.findings.len().saturating_sub(fixed_count);
         let count = |many| u32::try_from(many).unwrap_or(u32::MAX);
         let (fixed, declined) = (count(fixed), count(declined));
         self.log.push(ConvergeLogLine::Fix { number: self.audits, commit, fixed, declined });

@@ -7,7 +7,7 @@ use crate::line;
 impl ConvergeRun {
     /// Handles the gate's blocking output.
     pub(super) fn handle_gate_block(&mut self, mut output: String) {
-        let refused = std::mem::take(&mut self.refused);
+        let refused = std::mem::take(&mut self.fix_problems);
         if self.gate_rounds >= self.limits.gate_rounds {
             let mut reason =
                 format!("the gate still blocks after {} fixes of its findings", self.gate_rounds);
@@ -21,7 +21,7 @@ impl ConvergeRun {
         for problem in refused {
             output += &format!("\nThe last fix of this was thrown away: {}\n", problem.text);
         }
-        self.next = ConvergeAction::Mend { output };
+        self.next_action = ConvergeAction::Mend { output };
     }
 
     /// Accepts the fix of a gate report. The fix is checked before it is pushed, and then the gate runs
@@ -29,14 +29,14 @@ impl ConvergeRun {
     pub(super) fn apply_gate_fix(&mut self, candidate: Option<FixCandidate>) {
         self.silent_fixers = 0;
         self.gate_rounds = self.gate_rounds.saturating_add(1);
-        self.next = if candidate.is_some() { ConvergeAction::Check } else { ConvergeAction::Gate };
+        self.next_action = if candidate.is_some() { ConvergeAction::Check } else { ConvergeAction::Gate };
         self.candidate = candidate;
     }
 
     /// Discards a gate fix that has problems. The discarded round counts against the limit, and the next
     /// round begins at the head.
     pub(super) fn discard_gate_fix(&mut self, problems: Vec<FixProblem>) {
-        (self.candidate, self.refused, self.next) = (None, problems, ConvergeAction::Gate);
+        (self.candidate, self.fix_problems, self.next_action) = (None, problems, ConvergeAction::Gate);
     }
 
     /// Returns true if the fix in progress resolves a gate report.

@@ -18,7 +18,7 @@ impl ConvergeRun {
         if self.remaining_audits() == 0 && !self.limits.final_fix {
             return self.end_by_audit_cap();
         }
-        self.next = ConvergeAction::Fix { problems: Vec::new() };
+        self.next_action = ConvergeAction::Fix { problems: Vec::new() };
     }
 
     /// Decides the next step if no finding blocks. The head is clean if all auditors answered and no finding
@@ -28,13 +28,13 @@ impl ConvergeRun {
             if self.remaining_audits() == 0 {
                 return self.end_by_audit_cap();
             }
-            self.next = ConvergeAction::Gate;
+            self.next_action = ConvergeAction::Gate;
             return;
         }
-        let notes = self.found.iter().filter(|finding| finding.is_open()).count();
+        let notes = self.findings.iter().filter(|finding| finding.is_open()).count();
         if notes > 0 && !self.is_polished && self.remaining_audits() > 0 {
             self.is_polished = true;
-            self.next = ConvergeAction::Fix { problems: Vec::new() };
+            self.next_action = ConvergeAction::Fix { problems: Vec::new() };
             return;
         }
         let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
@@ -64,7 +64,8 @@ impl ConvergeRun {
                 self.set_exit(ConvergeExitCode::CleanButDeclined, reason);
             }
             _ => {
-                let open: Vec<Finding> = self.found.iter().filter(|found| found.is_open()).cloned().collect();
+                let open: Vec<Finding> =
+                    self.findings.iter().filter(|found| found.is_open()).cloned().collect();
                 let many = |(severity, many): (Severity, u32)| format!("{many} {}", severity.as_str());
                 let counted =
                     Severity::ALL.into_iter().zip(count_severities(&open)).filter(|(_, many)| *many > 0);

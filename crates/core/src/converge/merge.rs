@@ -49,7 +49,7 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
     all.sort_by(|(by, one), (other_by, other)| {
         let key = |claim: &AuditorFinding| {
             let raw = &claim.placed.raw;
-            (raw.place.path.clone(), raw.place.side, raw.category, raw.place.start_line)
+            (raw.location.path.clone(), raw.location.side, raw.category, raw.location.start_line)
         };
         key(one).cmp(&key(other)).then(by.cmp(other_by))
     });
@@ -69,7 +69,7 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
     }
     merged.sort_by_key(|merged| {
         let raw = &merged.claim.placed.raw;
-        let (path, line) = (raw.place.path.clone(), raw.place.start_line);
+        let (path, line) = (raw.location.path.clone(), raw.location.start_line);
         (raw.severity, path, line, raw.category, merged.auditors.first().copied())
     });
     merged
@@ -79,9 +79,10 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
 /// are on the same line.
 fn is_same_finding(merged_finding: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
     let (was, is) = (&merged_finding.claim.placed.raw, &claim.placed.raw);
-    let near = was.place.start_line.abs_diff(is.place.start_line);
-    let same_kind =
-        was.place.path == is.place.path && was.place.side == is.place.side && was.category == is.category;
+    let near = was.location.start_line.abs_diff(is.location.start_line);
+    let same_kind = was.location.path == is.location.path
+        && was.location.side == is.location.side
+        && was.category == is.category;
     same_kind && (near == 0 || near <= NEAR && !merged_finding.auditors.contains(&auditor))
 }
 
@@ -97,7 +98,7 @@ mod tests {
     fn claim(path: &str, line: u32, category: DefectCategory, severity: Severity) -> AuditorFinding {
         let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
         let raw = RawFinding {
-            place: place.clone(),
+            location: place.clone(),
             severity,
             category,
             rule: String::new(),
@@ -109,7 +110,13 @@ mod tests {
             source: FindingSource::Agent,
         };
         let sighting = FindingFacts::default();
-        let placed = PlacedFinding { raw, anchor: AnchorKind::Inline, at: place, old_path: None, sighting };
+        let placed = PlacedFinding {
+            raw,
+            anchor: AnchorKind::Inline,
+            comment_location: place,
+            old_path: None,
+            sighting,
+        };
         AuditorFinding { placed, origin: LineOrigin::Change }
     }
 
@@ -128,7 +135,7 @@ mod tests {
                 let raw = &merged.claim.placed.raw;
                 (
                     raw.severity,
-                    raw.place.start_line,
+                    raw.location.start_line,
                     raw.category,
                     merged.auditors.iter().copied().collect::<Vec<_>>(),
                 )

@@ -15,7 +15,8 @@ use crate::outcome::ReviewCoverage;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SuspendedAudit {
     /// Findings of the newest audit.
-    pub found: Vec<Finding>,
+    #[serde(rename = "found")]
+    pub findings: Vec<Finding>,
     /// Exit with which the run had converged at this head; `None` if it had not converged.
     pub exit: Option<ConvergeExit>,
 }
@@ -26,7 +27,7 @@ impl ConvergeRun {
     pub fn accepts_other_findings(&self) -> bool {
         match &self.exit {
             Some(exit) => exit.kind() == ConvergeExitKind::Converged,
-            None => self.next == ConvergeAction::Gate,
+            None => self.next_action == ConvergeAction::Gate,
         }
     }
 
@@ -36,7 +37,7 @@ impl ConvergeRun {
         if claims.is_empty() {
             return;
         }
-        self.heard = self.heard.saturating_add(1);
+        self.feedback_rounds = self.feedback_rounds.saturating_add(1);
         self.gate_rounds = 0;
         let (placed, origins): (Vec<PlacedFinding>, Vec<_>) =
             claims.into_iter().map(|claim| (claim.placed, claim.origin)).unzip();
@@ -45,20 +46,23 @@ impl ConvergeRun {
             assign_finding_ids(self.history.findings(), placed, None, &ReviewCoverage::default(), renames)
                 .current;
         self.history.record_sightings(&identified, &origins);
-        let found = std::mem::replace(&mut self.found, identified);
-        self.aside = Some(SuspendedAudit { found, exit: self.exit.take() });
+        let found = std::mem::replace(&mut self.findings, identified);
+        self.aside = Some(SuspendedAudit { findings: found, exit: self.exit.take() });
         self.reset_fix_state();
-        self.log.push(ConvergeLogLine::Heard { number: self.heard, counts: self.severity_counts() });
+        self.log
+            .push(ConvergeLogLine::Feedback { number: self.feedback_rounds, counts: self.severity_counts() });
         if let Some((code, reason)) =
-            self.history.recurrence_exit(self.found.iter().map(|finding| &finding.id))
+            self.history.recurrence_exit(self.findings.iter().map(|finding| &finding.id))
         {
             return self.set_exit(code, reason);
         }
         // The limit on audits also applies to reports of other reviewers, because no audit may follow them.
-        if self.heard > self.limits.max_audits || self.remaining_audits() == 0 && !self.limits.final_fix {
+        if self.feedback_rounds > self.limits.max_audits
+            || self.remaining_audits() == 0 && !self.limits.final_fix
+        {
             return self.end_by_audit_cap();
         }
-        self.next = ConvergeAction::Fix { problems: Vec::new() };
+        self.next_action = ConvergeAction::Fix { problems: Vec::new() };
     }
 
     /// Handles a push by another user. The work in progress is discarded, because it concerns code that no
@@ -77,22 +81,22 @@ impl ConvergeRun {
     }
 
     fn restart_at_head(&mut self, head: Sha, tree: Sha) {
-        self.log.push(ConvergeLogLine::Moved { head: head.clone() });
+        self.log.push(ConvergeLogLine::HeadChange { head: head.clone() });
         (self.head, self.tree) = (head, tree);
         (self.exit, self.aside, self.candidate) = (None, None, None);
         (self.gate_rounds, self.hook_blocks, self.silent_fixers) = (0, 0, 0);
-        self.refused.clear();
+        self.fix_problems.clear();
         self.history.clear_progress_marks();
-        self.next = ConvergeAction::Gate;
+        self.next_action = ConvergeAction::Gate;
     }
 
     /// Handles a fixer that changed nothing for the findings of other reviewers. The suspended audit is
     /// restored, because the head is unchanged.
     pub(super) fn handle_declined_feedback(&mut self, aside: SuspendedAudit) {
-        self.found = aside.found;
+        self.findings = aside.findings;
         match aside.exit {
             Some(_) => self.decide_without_blockers(),
-            None => self.next = ConvergeAction::Gate,
+            None => self.next_action = ConvergeAction::Gate,
         }
     }
 }

@@ -38,7 +38,8 @@ struct PastAudit {
     number: u32,
     /// Tree of the audited head.
     tree: Sha,
-    found: BTreeSet<FindingId>,
+    #[serde(rename = "found")]
+    finding_ids: BTreeSet<FindingId>,
 }
 
 impl FindingHistory {
@@ -79,7 +80,7 @@ impl FindingHistory {
     /// Records the findings of an audit.
     pub(super) fn record_audit(&mut self, number: u32, tree: &Sha, audit_findings: &[Finding]) {
         let audit_findings = audit_findings.iter().map(|finding| finding.id.clone()).collect();
-        self.marks.push(PastAudit { number, tree: tree.clone(), found: audit_findings });
+        self.marks.push(PastAudit { number, tree: tree.clone(), finding_ids: audit_findings });
     }
 
     /// Records reported findings, with `origins` in the same order.
@@ -111,9 +112,9 @@ impl FindingHistory {
         let claimed: BTreeSet<&FindingId> =
             self.findings.iter().filter(is_claimed).map(|finding| &finding.id).collect();
         let is_found = |placed: &PlacedFinding| {
-            let place = &placed.raw.place;
+            let place = &placed.raw.location;
             let is_there = |other: &PlacedFinding| {
-                let (place, other) = (place, &other.raw.place);
+                let (place, other) = (place, &other.raw.location);
                 place.path == other.path
                     && place.start_line <= other.end_line
                     && other.start_line <= place.end_line
@@ -123,7 +124,7 @@ impl FindingHistory {
         let held = standing.into_iter().filter(|(id, placed)| claimed.contains(id) && !is_found(placed));
         held.map(|(id, placed)| {
             let origin = self.origin(&id).unwrap_or(LineOrigin::Change);
-            let sighting = FindingFacts { of: Some(id), ..placed.sighting };
+            let sighting = FindingFacts { earlier_id: Some(id), ..placed.sighting };
             (PlacedFinding { sighting, ..placed }, origin)
         })
         .collect()
@@ -198,7 +199,7 @@ impl FindingHistory {
     ) -> Option<(ConvergeExitCode, String)> {
         let worn = finding_ids.find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS))?;
         let finding = self.findings.iter().find(|finding| finding.id == *worn)?;
-        let place = &finding.raw.place;
+        let place = &finding.raw.location;
         let reason = format!(
             "finding not converging: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
             place.path, place.start_line, finding.raw.title
@@ -209,13 +210,13 @@ impl FindingHistory {
     /// Returns the reason to end the run, if it makes no progress.
     pub(super) fn standstill_exit(&self) -> Option<(ConvergeExitCode, String)> {
         let newest = self.marks.last()?;
-        if let Some(worn) = self.recurrence_exit(newest.found.iter()) {
+        if let Some(worn) = self.recurrence_exit(newest.finding_ids.iter()) {
             return Some(worn);
         }
         if let [.., one, two, three, four] = self.marks.as_slice()
-            && one.found == three.found
-            && two.found == four.found
-            && one.found != two.found
+            && one.finding_ids == three.finding_ids
+            && two.finding_ids == four.finding_ids
+            && one.finding_ids != two.finding_ids
         {
             let reason =
                 format!("audits {} to {} alternate between two sets of findings", one.number, four.number);
@@ -223,7 +224,9 @@ impl FindingHistory {
         }
         let last = self.marks.len().checked_sub(PLATEAU + 1).and_then(|from| self.marks.get(from..))?;
         let resolves_nothing = last.windows(2).all(|pair| match pair {
-            [before, after] => !before.found.is_empty() && before.found.is_subset(&after.found),
+            [before, after] => {
+                !before.finding_ids.is_empty() && before.finding_ids.is_subset(&after.finding_ids)
+            }
             _ => false,
         });
         resolves_nothing

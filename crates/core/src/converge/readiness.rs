@@ -58,7 +58,8 @@ const MAX_NAME: usize = 80;
 pub struct PullReadiness {
     base: String,
     /// Head before our own push.
-    before: Option<Sha>,
+    #[serde(rename = "before")]
+    previous_head: Option<Sha>,
     /// Number of changes of head or base by other users.
     moves: u32,
     updates: u32,
@@ -73,20 +74,24 @@ pub struct PullReadiness {
     was_open: bool,
     /// Reviewers that cannot receive a request, each with the reason.
     unreachable: BTreeMap<String, String>,
-    at: HeadReadiness,
+    #[serde(rename = "at")]
+    head_state: HeadReadiness,
 }
 
 /// The stored state of one head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct HeadReadiness {
     head: Sha,
-    since: UnixMillis,
+    #[serde(rename = "since")]
+    known_since: UnixMillis,
     is_cleared: bool,
     is_marked: bool,
-    asked: BTreeMap<String, u32>,
+    #[serde(rename = "asked")]
+    request_counts: BTreeMap<String, u32>,
     /// Number of failed requests to each reviewer.
     #[serde(default)]
-    failed: BTreeMap<String, u32>,
+    #[serde(rename = "failed")]
+    failed_request_counts: BTreeMap<String, u32>,
     /// Start time of each wait; a reviewer's wait starts at the latest request.
     waits: Vec<(ReadinessWaitReason, UnixMillis)>,
     lags: BTreeMap<String, ReviewerLag>,
@@ -98,20 +103,22 @@ struct HeadReadiness {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct ReviewerLag {
     /// Number of checks without a result.
-    looks: u32,
+    #[serde(rename = "looks")]
+    check_count: u32,
     /// Time of the next check.
-    at: UnixMillis,
+    #[serde(rename = "at")]
+    next_check_at: UnixMillis,
 }
 
 impl HeadReadiness {
     fn new(head: Sha, now: UnixMillis) -> Self {
         Self {
             head,
-            since: now,
+            known_since: now,
             is_cleared: false,
             is_marked: false,
-            asked: BTreeMap::new(),
-            failed: BTreeMap::new(),
+            request_counts: BTreeMap::new(),
+            failed_request_counts: BTreeMap::new(),
             waits: Vec::new(),
             lags: BTreeMap::new(),
             handed: UnansweredFeedback::default(),
@@ -157,20 +164,20 @@ impl PullReadiness {
     pub fn new(head: Sha, base: impl Into<String>, now: UnixMillis) -> Self {
         Self {
             base: base.into(),
-            before: None,
+            previous_head: None,
             moves: 0,
             updates: 0,
             is_updating: false,
             updated: None,
             was_open: false,
             unreachable: BTreeMap::new(),
-            at: HeadReadiness::new(head, now),
+            head_state: HeadReadiness::new(head, now),
         }
     }
 
     /// Returns the head that this state describes.
     pub fn head(&self) -> &Sha {
-        &self.at.head
+        &self.head_state.head
     }
 
     /// Returns true if this head comes from a merge of the base that we requested.
@@ -180,9 +187,9 @@ impl PullReadiness {
 
     /// Resets the state after our push: earlier feedback no longer counts, and the first reviewer is next.
     pub fn record_push(&mut self, head: &Sha, now: UnixMillis) {
-        if self.at.head != *head {
-            let before = std::mem::replace(&mut self.at, HeadReadiness::new(head.clone(), now));
-            self.before = Some(before.head);
+        if self.head_state.head != *head {
+            let before = std::mem::replace(&mut self.head_state, HeadReadiness::new(head.clone(), now));
+            self.previous_head = Some(before.head);
             self.is_updating = false;
         }
     }
@@ -190,20 +197,20 @@ impl PullReadiness {
     /// Records that our own audit has cleared this head.
     pub fn record_clearance(&mut self, head: &Sha, now: UnixMillis) {
         self.record_push(head, now);
-        self.at.is_cleared = true;
+        self.head_state.is_cleared = true;
     }
 
     /// Records that a review was requested from a reviewer.
     pub fn record_request(&mut self, name: &str, now: UnixMillis) {
-        let asked = self.at.asked.entry(name.to_owned()).or_default();
+        let asked = self.head_state.request_counts.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
-        self.at.start_wait(ReadinessWaitReason::Answer(name.to_owned()), now);
+        self.head_state.start_wait(ReadinessWaitReason::Answer(name.to_owned()), now);
     }
 
     /// Records a request whose outcome is not known. After `MAX_FAILED` such requests, the reviewer counts as
     /// unreachable; until then, the request is retried.
     pub fn record_request_failure(&mut self, name: &str, reason: impl Into<String>) {
-        let failed = self.at.failed.entry(name.to_owned()).or_default();
+        let failed = self.head_state.failed_request_counts.entry(name.to_owned()).or_default();
         *failed = failed.saturating_add(1);
         if *failed >= MAX_FAILED {
             self.mark_unreachable(name, reason);
@@ -217,7 +224,7 @@ impl PullReadiness {
 
     /// Records that the pull request was marked ready.
     pub fn record_ready_mark(&mut self) {
-        self.at.is_marked = true;
+        self.head_state.is_marked = true;
     }
 
     /// Returns the next step.
@@ -229,7 +236,7 @@ impl PullReadiness {
     ) -> ReadinessAction {
         match self.check_conditions(rules, snapshot, now) {
             Err(want) => want,
-            Ok(notes) => ReadinessAction::Done { notes },
+            Ok(notes) => ReadinessAction::Ready { notes },
         }
     }
 
@@ -244,9 +251,9 @@ impl PullReadiness {
         let mut notes = Vec::new();
         for reviewer in &rules.reviewers {
             match reviewer {
-                RequiredReviewer::Internal if self.at.is_cleared => {}
+                RequiredReviewer::Internal if self.head_state.is_cleared => {}
                 RequiredReviewer::Internal => return Err(ReadinessAction::Internal),
-                RequiredReviewer::Other(rule) => {
+                RequiredReviewer::External(rule) => {
                     self.check_unanswered_feedback(snapshot, now)?;
                     notes.extend(self.check_reviewer(rules, rule, snapshot, now)?);
                 }
@@ -267,10 +274,11 @@ impl PullReadiness {
             PullState::Open => self.was_open = true,
             PullState::Draft => {}
         }
-        if snapshot.head == self.at.head && snapshot.base == self.base {
+        if snapshot.head == self.head_state.head && snapshot.base == self.base {
             return Ok(());
         }
-        let is_stale = self.before.as_ref() == Some(&snapshot.head) && now < self.at.since + SETTLE;
+        let is_stale =
+            self.previous_head.as_ref() == Some(&snapshot.head) && now < self.head_state.known_since + SETTLE;
         if is_stale && snapshot.base == self.base {
             return Err(wait_action(now + REPOLL, ReadinessWaitReason::Settling, now));
         }
@@ -279,13 +287,13 @@ impl PullReadiness {
             self.updated = Some(snapshot.head.clone());
             return Ok(());
         }
-        if snapshot.head != self.at.head {
-            self.at = HeadReadiness::new(snapshot.head.clone(), now);
+        if snapshot.head != self.head_state.head {
+            self.head_state = HeadReadiness::new(snapshot.head.clone(), now);
         }
         // A different base means a different change. Requests to reviewers for this head still count.
-        (self.at.is_cleared, self.at.is_marked) = (false, false);
+        (self.head_state.is_cleared, self.head_state.is_marked) = (false, false);
         self.base.clone_from(&snapshot.base);
-        self.before = None;
+        self.previous_head = None;
         self.moves = self.moves.saturating_add(1);
         if self.moves > MAX_MOVES {
             let reason = format!(
@@ -305,15 +313,15 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
         // The earlier time is used, because the committer's clock may be wrong.
-        let settled = snapshot.committed.min(self.at.since) + SETTLE;
+        let settled = snapshot.committed.min(self.head_state.known_since) + SETTLE;
         if now < settled {
             return Err(wait_action(settled, ReadinessWaitReason::Settling, now));
         }
-        let handed = &mut self.at.handed;
+        let handed = &mut self.head_state.handed;
         let threads = snapshot
             .threads
             .iter()
-            .filter(|thread| thread.is_relevant() && thread.last == LastComment::Theirs);
+            .filter(|thread| thread.is_relevant() && thread.last_comment == LastComment::Theirs);
         let reviews =
             snapshot.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::ChangesRequested);
         let work = UnansweredFeedback {
@@ -347,7 +355,7 @@ impl PullReadiness {
         let name = &rule.name;
         let verdict = snapshot.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
         // True if the feedback was already handed over, but led to no change.
-        let is_declined = self.at.handed.reviews.contains(name);
+        let is_declined = self.head_state.handed.reviews.contains(name);
         match verdict {
             ReviewerVerdict::Satisfied => Ok(None),
             ReviewerVerdict::ChangesRequested | ReviewerVerdict::CommentsMissing
@@ -370,7 +378,7 @@ impl PullReadiness {
             // The acknowledged request may have been for another head, so Truing also requests a review once
             // itself.
             ReviewerVerdict::Acknowledged => {
-                let is_asked = self.at.asked.contains_key(name);
+                let is_asked = self.head_state.request_counts.contains_key(name);
                 self.handle_missing_review(rules, rule, false, !is_asked, now)
             }
             ReviewerVerdict::Silent => self.handle_missing_review(rules, rule, true, true, now),
@@ -387,23 +395,27 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let next = now + LAG.min(rules.poll);
-        let lag = self.at.lags.entry(name.to_owned()).or_insert(ReviewerLag { looks: 0, at: next });
-        if now >= lag.at {
-            *lag = ReviewerLag { looks: lag.looks.saturating_add(1), at: next };
+        let lag = self
+            .head_state
+            .lags
+            .entry(name.to_owned())
+            .or_insert(ReviewerLag { check_count: 0, next_check_at: next });
+        if now >= lag.next_check_at {
+            *lag = ReviewerLag { check_count: lag.check_count.saturating_add(1), next_check_at: next };
         }
-        if lag.looks >= rules.inline_lag_max && may_hold_findings {
+        if lag.check_count >= rules.inline_lag_max && may_hold_findings {
             let reviews = BTreeSet::from([name.to_owned()]);
-            self.at.handed.reviews.extend(reviews.iter().cloned());
+            self.head_state.handed.reviews.extend(reviews.iter().cloned());
             return Err(ReadinessAction::Fix(UnansweredFeedback {
                 reviews,
                 ..UnansweredFeedback::default()
             }));
         }
-        if lag.looks >= rules.inline_lag_max {
+        if lag.check_count >= rules.inline_lag_max {
             let reason = format!("{name} reports findings, but has no comment on any line");
             return exit_with(ConvergeExitCode::InlineLag, reason);
         }
-        Err(wait_action(lag.at, ReadinessWaitReason::Inline(name.to_owned()), now))
+        Err(wait_action(lag.next_check_at, ReadinessWaitReason::Inline(name.to_owned()), now))
     }
 
     /// Handles a reviewer without a response for this head. `at_once` permits a request now, and `later`
@@ -421,18 +433,21 @@ impl PullReadiness {
             return skip_reviewer(rule, format!("cannot ask {name}: {reason}"));
         }
         let reason = ReadinessWaitReason::Answer(name.clone());
-        let asked = self.at.asked.get(name).copied().unwrap_or(0);
+        let asked = self.head_state.request_counts.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
-        match self.at.waiting_since(&reason) {
+        match self.head_state.waiting_since(&reason) {
             None if at_once && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
-            None => self.at.start_wait(reason.clone(), now),
+            None => self.head_state.start_wait(reason.clone(), now),
             Some(since) if now < since + rule.budget => {}
             Some(_) if after_wait && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
             Some(_) => {
-                return skip_reviewer(rule, format!("{name} did not review {}", self.at.head.short_sha()));
+                return skip_reviewer(
+                    rule,
+                    format!("{name} did not review {}", self.head_state.head.short_sha()),
+                );
             }
         }
-        let since = self.at.waiting_since(&reason).unwrap_or(now);
+        let since = self.head_state.waiting_since(&reason).unwrap_or(now);
         let first = if asked > 0 { since + rules.poll_after_trigger } else { since };
         Err(wait_action(first.max(now + rules.poll).min(since + rule.budget), reason, now))
     }
@@ -446,7 +461,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
             // The forge performs the merge only after its response to our request.
-            self.at.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
+            self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
         }
         let is_ready = match snapshot.merge {
@@ -479,14 +494,19 @@ impl PullReadiness {
             MergeableState::Blocked => snapshot.lacks_review,
             MergeableState::Unstable => false,
         };
-        if snapshot.merge != MergeableState::Unknown && !snapshot.failed.is_empty() {
+        if snapshot.merge != MergeableState::Unknown && !snapshot.failed_checks.is_empty() {
             return exit_with(
                 ConvergeExitCode::Mergeability,
-                format!("checks failed: {}", join_names(&snapshot.failed)),
+                format!("checks failed: {}", join_names(&snapshot.failed_checks)),
             );
         }
         if snapshot.merge != MergeableState::Unknown && !snapshot.pending.is_empty() {
-            self.at.wait_within_budget(ReadinessWaitReason::Checks, rules.poll, CHECKS_BUDGET, now)?;
+            self.head_state.wait_within_budget(
+                ReadinessWaitReason::Checks,
+                rules.poll,
+                CHECKS_BUDGET,
+                now,
+            )?;
             let reason = format!("checks did not finish within an hour: {}", join_names(&snapshot.pending));
             return exit_with(ConvergeExitCode::Mergeability, reason);
         }
@@ -496,7 +516,7 @@ impl PullReadiness {
                 .then(|| "a review is missing that the rules of the base branch require".to_owned()));
         }
         // No known fact explains this state, but its cause may still become visible.
-        self.at.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
+        self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of the base branch do not allow the merge",
             MergeableState::Unstable => {
@@ -523,7 +543,7 @@ impl PullReadiness {
         rules: &ReadinessRules,
         snapshot: &PullSnapshot,
     ) -> Result<Option<String>, ReadinessAction> {
-        if snapshot.state != PullState::Draft || self.at.is_marked || !rules.mark_ready {
+        if snapshot.state != PullState::Draft || self.head_state.is_marked || !rules.mark_ready {
             return Ok(None);
         }
         if self.was_open {
@@ -541,10 +561,11 @@ fn skip_reviewer(rule: &ExternalReviewer, reason: String) -> Result<Option<Strin
 /// Returns an error while threads are open that must be closed according to the configuration. Feedback that
 /// waits for our reply was already handed over.
 fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), ReadinessAction> {
-    let open =
-        |last| snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last == last).count();
+    let open = |last| {
+        snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last_comment == last).count()
+    };
     let (theirs, fixed, declined) =
-        (open(LastComment::Theirs), open(LastComment::Fixed), open(LastComment::Declined));
+        (open(LastComment::Theirs), open(LastComment::ReportsFix), open(LastComment::Declined));
     let reason = if theirs > 0 {
         format!("{} without our answer", format_count(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {

@@ -70,7 +70,8 @@ pub struct ConvergeDetail {
     /// Text that identifies the gate, the checks and the rules of the run. A clean result with another such
     /// text does not apply to this run.
     #[serde(default)]
-    pub looks: String,
+    #[serde(rename = "looks")]
+    pub setup_id: String,
     /// True once the requester was notified of the end of the run.
     #[serde(default)]
     pub is_told: bool,
@@ -126,7 +127,7 @@ impl run::RunDetail for ConvergeDetail {
         if self.state.audits_only {
             return Some(match kind {
                 ConvergeExitKind::Converged => "clean".to_owned(),
-                ConvergeExitKind::CapReached => format!("found {}", self.state.found.len()),
+                ConvergeExitKind::CapReached => format!("found {}", self.state.findings.len()),
                 ConvergeExitKind::Stuck
                 | ConvergeExitKind::Error
                 | ConvergeExitKind::Interrupted
@@ -143,7 +144,7 @@ impl run::RunDetail for ConvergeDetail {
 
     /// Returns the furthest step that the run reached. The last step of an audit-only run is the audit.
     fn furthest_step(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
-        let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next.step() };
+        let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next_action.step() };
         steps.iter().map(|step| step.step).fold(next, ConvergeStep::max)
     }
 }
@@ -161,7 +162,7 @@ impl ConvergeDetail {
             is_pursued: false,
             wakes: BTreeMap::new(),
             described: None,
-            looks: String::new(),
+            setup_id: String::new(),
             is_told: false,
             paid_before: MicroUsd(0),
             denied_before: 0,
@@ -215,7 +216,7 @@ impl ConvergeRecord {
         self.detail.state.resume();
         self.detail.halted = None;
         self.detail.state.limits = limits;
-        setup_id.clone_into(&mut self.detail.looks);
+        setup_id.clone_into(&mut self.detail.setup_id);
         self.detail.is_told = false;
     }
 
@@ -223,14 +224,14 @@ impl ConvergeRecord {
     /// with these looks and dismissals.
     pub fn cleared_head(&self, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> Option<&Sha> {
         let is_same = self.detail.base == *base
-            && self.detail.looks == setup_id
+            && self.detail.setup_id == setup_id
             && self.detail.state.dismissals_still_hold(dismissals);
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
     /// Returns the scope of the run's newest audit, which excludes the head.
     pub fn scope(&self) -> AuditScopeDigest {
-        AuditScopeDigest::new(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
+        AuditScopeDigest::new(&self.detail.base, &self.detail.setup_id, &self.detail.state.dismissals)
     }
 
     /// Returns the record of an audit-only run as a completed audit from which a run can continue, if all
@@ -274,14 +275,14 @@ impl ConvergeRecord {
             && state.exit.as_ref().is_some_and(|exit| {
                 matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
             })
-            && (&state.head, &self.detail.base, self.detail.looks.as_str()) == (head, base, setup_id)
+            && (&state.head, &self.detail.base, self.detail.setup_id.as_str()) == (head, base, setup_id)
     }
 
     /// Returns true if the run is stuck, and another run with the same base, looks, auditor `model` and
     /// dismissals would find nothing new.
     pub fn is_stuck_with(&self, base: &Sha, setup_id: &str, model: &str, dismissals: &[Dismissal]) -> bool {
         let is_same = self.detail.base == *base
-            && self.detail.looks == setup_id
+            && self.detail.setup_id == setup_id
             && self.model.as_deref() == Some(model);
         is_same && self.detail.state.is_stuck_with(dismissals)
     }

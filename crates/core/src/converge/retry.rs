@@ -30,12 +30,12 @@ impl ConvergeRun {
     pub fn retry(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.exit = None;
-        self.next = ConvergeAction::Gate;
+        self.next_action = ConvergeAction::Gate;
         self.is_audited = true;
         (self.gate_rounds, self.silent_fixers) = (0, 0);
-        self.refused.clear();
+        self.fix_problems.clear();
         self.reset_fix_state();
-        for finding in &mut self.found {
+        for finding in &mut self.findings {
             finding.status = FindingStatus::Open;
         }
         self.history.restart_progress();

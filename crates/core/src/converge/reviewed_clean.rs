@@ -9,7 +9,7 @@ impl ConvergeRun {
     /// Returns true if the audit's result clears the head, once the result is posted. An audit-only run
     /// clears no head, because its head has not passed the gate.
     pub fn is_cleared_by_audit(&self) -> bool {
-        self.found.is_empty()
+        self.findings.is_empty()
             && self.silent == 0
             && !self.audits_only
             && self.history.declined_findings().next().is_none()
@@ -50,10 +50,10 @@ mod tests {
             finding: FindingId::new(finding),
             snippet: String::new(),
             reason: "because".into(),
-            by: "ann".into(),
-            at: UnixMillis(1),
+            dismissed_by: "ann".into(),
+            dismissed_at: UnixMillis(1),
             withdrawn: false,
-            about: None,
+            finding_snapshot: None,
             retraction: None,
         }
     }
@@ -72,7 +72,7 @@ mod tests {
             author: Some(actor(true)),
             state: ReviewState::Commented,
             commit: Some(mark.commit.clone()),
-            at: Some(UnixMillis(1)),
+            submitted_at: Some(UnixMillis(1)),
             body: String::new(),
             topic: Some(mark.topic()),
         }

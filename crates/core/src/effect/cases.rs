@@ -12,7 +12,7 @@ pub enum EffectIncident {
     /// Another process has the lease.
     LeaseLost,
     /// The forge refuses the effect.
-    Refused,
+    ForgeRefused,
     /// The forge performed the effect, but the response was lost.
     LostDone,
     /// The forge did not perform the effect, and does not respond.
@@ -33,11 +33,11 @@ pub enum EffectIncidentOutcome {
     /// The effect is absent, and the loop gets the forge's reason.
     Reported,
     /// The fallback effect is present instead, exactly once.
-    Replaced(EffectKind),
+    Fallback(EffectKind),
     /// The effect is present, exactly once.
-    Once,
+    ExactlyOnce,
     /// Nothing was written, and the run continues as if the effect had been performed.
-    Listed,
+    Simulated,
     /// The forge does not support the effect, for this reason. The effect is refused before it is announced
     /// and before any call is made.
     Cannot(&'static str),
@@ -48,7 +48,7 @@ impl EffectIncident {
     pub const ALL: [Self; 8] = [
         Self::GateClosed,
         Self::LeaseLost,
-        Self::Refused,
+        Self::ForgeRefused,
         Self::LostDone,
         Self::LostUndone,
         Self::KilledBefore,
@@ -61,7 +61,7 @@ impl EffectIncident {
         match self {
             Self::GateClosed => "gate_closed",
             Self::LeaseLost => "lease_lost",
-            Self::Refused => "refused",
+            Self::ForgeRefused => "refused",
             Self::LostDone => "answer_lost_done",
             Self::LostUndone => "answer_lost_undone",
             Self::KilledBefore => "killed_before",
@@ -77,13 +77,13 @@ impl EffectIncident {
         }
         match self {
             Self::GateClosed | Self::LeaseLost => EffectIncidentOutcome::Withheld,
-            Self::Refused => {
-                kind.fallback().map_or(EffectIncidentOutcome::Reported, EffectIncidentOutcome::Replaced)
+            Self::ForgeRefused => {
+                kind.fallback().map_or(EffectIncidentOutcome::Reported, EffectIncidentOutcome::Fallback)
             }
             Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => {
-                EffectIncidentOutcome::Once
+                EffectIncidentOutcome::ExactlyOnce
             }
-            Self::DryRun => EffectIncidentOutcome::Listed,
+            Self::DryRun => EffectIncidentOutcome::Simulated,
         }
     }
 }

@@ -30,8 +30,8 @@ pub struct CommandSpec {
 /// The flags of a command by name, and the style of its short flags.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct FlagSet {
-    pub(super) known: BTreeMap<String, FlagArgument>,
-    pub(super) short: ShortFlagStyle,
+    pub(super) flags: BTreeMap<String, FlagArgument>,
+    pub(super) short_flag_style: ShortFlagStyle,
 }
 
 /// The argument of a flag.
@@ -69,7 +69,8 @@ pub(super) enum ShortFlagStyle {
     /// Bundled letters: `-ab` is `-a -b`, and `-n5` is `-n 5`.
     Bundled,
     /// One word like a long flag: `-run x` or `-run=x`.
-    Whole,
+    #[serde(rename = "whole")]
+    WholeWord,
 }
 
 /// An operand before all others, such as a search pattern.
@@ -79,7 +80,8 @@ pub(super) struct LeadingOperand {
     /// Type of the operand.
     pub(super) is: ValueType,
     /// Flags that exclude this operand. If one of these flags is present, all operands have the same type.
-    pub(super) unless: Vec<String>,
+    #[serde(rename = "unless")]
+    pub(super) excluding_flags: Vec<String>,
 }
 
 /// The permitted words after `--`.
@@ -103,7 +105,7 @@ pub struct AcceptedCommand<'a> {
 
 impl FlagSet {
     pub(super) fn new(flags: BTreeMap<String, FlagArgument>, short_flag_style: ShortFlagStyle) -> Self {
-        Self { known: flags, short: short_flag_style }
+        Self { flags: flags, short_flag_style: short_flag_style }
     }
 
     /// Checks a word that begins with `-`; the following word, `next`, may be its value. Returns the flags,
@@ -114,7 +116,7 @@ impl FlagSet {
         word: &str,
         next: Option<&str>,
     ) -> Result<(Vec<String>, bool), CommandRefusal> {
-        if word.starts_with("--") || self.short == ShortFlagStyle::Whole {
+        if word.starts_with("--") || self.short_flag_style == ShortFlagStyle::WholeWord {
             let (name, value) =
                 word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
             let took = self.check_flag(command, name, value, next)?;
@@ -134,7 +136,7 @@ impl FlagSet {
         if letters.is_empty() {
             return Err(CommandRefusal::Flag { command: command.to_owned(), flag: word.to_owned() });
         }
-        if self.known.contains_key(Self::COUNT) && letters.bytes().all(|byte| byte.is_ascii_digit()) {
+        if self.flags.contains_key(Self::COUNT) && letters.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok((vec![Self::COUNT.to_owned()], false));
         }
         let mut seen = Vec::new();
@@ -190,7 +192,7 @@ impl FlagSet {
     }
 
     fn find(&self, command: &str, name: &str) -> Result<&FlagArgument, CommandRefusal> {
-        self.known
+        self.flags
             .get(name)
             .ok_or_else(|| CommandRefusal::Flag { command: command.to_owned(), flag: name.to_owned() })
     }
@@ -260,7 +262,7 @@ impl CommandSpec {
             check_operand(&name, word, self.operand_type(before, &seen).filter(|_| !is_command))?;
         }
         match self.runs {
-            true => Err(CommandRefusal::Empty),
+            true => Err(CommandRefusal::EmptyCommand),
             false => Ok(AcceptedCommand { command: name, class: self.class, runs: None }),
         }
     }
@@ -321,10 +323,9 @@ impl CommandSpec {
         {
             return None;
         }
-        let pattern = self
-            .pattern
-            .as_ref()
-            .filter(|pattern| preceding == 0 && !seen_flags.iter().any(|flag| pattern.unless.contains(flag)));
+        let pattern = self.pattern.as_ref().filter(|pattern| {
+            preceding == 0 && !seen_flags.iter().any(|flag| pattern.excluding_flags.contains(flag))
+        });
         pattern.map(|pattern| &pattern.is).or(self.operands.as_ref())
     }
 }

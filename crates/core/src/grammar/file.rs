@@ -72,7 +72,8 @@ struct ProgramFile {
     /// Names of the program; rules use the first name.
     programs: Spanned<Vec<String>>,
     /// Style of the program's short flags.
-    short: ShortFlagStyle,
+    #[serde(rename = "short")]
+    short_flag_style: ShortFlagStyle,
     /// Class of the commands for which the file gives no class.
     class: Spanned<CommandClass>,
     /// Named groups of flags.
@@ -136,7 +137,8 @@ pub(super) fn read_commands(
     file: &PolicyFile,
     shipped: Option<&[CommandSpec]>,
 ) -> Result<Vec<CommandSpec>, Vec<PolicyFileError>> {
-    let ProgramFile { programs, short, class, group, command } = file.parse().map_err(|error| vec![error])?;
+    let ProgramFile { programs, short_flag_style: short, class, group, command } =
+        file.parse().map_err(|error| vec![error])?;
     let mut problems = Vec::new();
     let mut commands = Vec::new();
     for form in command {

@@ -80,7 +80,8 @@ pub enum NamedType {
     /// A number of decimal digits.
     Number,
     /// A number of at most three decimal digits, not zero.
-    Small,
+    #[serde(rename = "small")]
+    SmallNumber,
     /// A number with a unit, such as `30s`. Zero is invalid, because programs read zero as no limit.
     Time,
     /// A number of at most three decimal digits with `%`.
@@ -146,7 +147,7 @@ impl NamedType {
             Self::Number => {
                 (1..=MAX_DIGITS).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
             }
-            Self::Small => is_count(value),
+            Self::SmallNumber => is_count(value),
             Self::Time => value.strip_suffix(['s', 'm', 'h', 'x']).is_some_and(is_count),
             Self::Percent => is_count(value.strip_suffix('%').unwrap_or(value)),
             Self::Word => is_word(value),
@@ -312,7 +313,7 @@ impl fmt::Display for ValueType {
             Self::OneOf(words) => write!(out, "one of {}", words.join(", ")),
             Self::Named(named) => out.write_str(match named {
                 NamedType::Number => "a number",
-                NamedType::Small => "a number from 1 to 999",
+                NamedType::SmallNumber => "a number from 1 to 999",
                 NamedType::Time => "a time such as `30s`",
                 NamedType::Percent => "a number of percent",
                 NamedType::Word => "a word",

@@ -103,16 +103,16 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     let flags_of =
         |flags: &FlagSet, own_flags: Option<&FlagSet>, to_part: fn(String) -> CommandPart| -> Vec<_> {
             let is_own = |name: &String, takes| {
-                own_flags.is_some_and(|own_flags| own_flags.known.get(name) == Some(takes))
+                own_flags.is_some_and(|own_flags| own_flags.flags.get(name) == Some(takes))
             };
-            let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
+            let more = flags.flags.iter().filter(|(name, takes)| !is_own(name, takes));
             let fault = |(name, takes): (&String, &FlagArgument)| match reads {
                 true => Some(format!(
                     "`{}` has no flag {name} of this type in Truing's own grammar: a command with this flag \
                     needs the class `runs_code`",
                     command.name()
                 )),
-                false => flag_violation(name, takes, flags.short),
+                false => flag_violation(name, takes, flags.short_flag_style),
             };
             more.filter_map(|(name, takes)| Some((to_part(name.clone()), fault((name, takes))?))).collect()
         };
@@ -185,11 +185,12 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
         found.push((CommandPart::Operands, what));
     }
     if let (Some(pattern), Some(shipped)) = (&command.pattern, &shipped.pattern) {
-        let mut listed = shipped.unless.iter().filter(|flag| command.flags.known.contains_key(*flag));
-        if !listed.all(|flag| pattern.unless.contains(flag)) {
+        let mut listed =
+            shipped.excluding_flags.iter().filter(|flag| command.flags.flags.contains_key(*flag));
+        if !listed.all(|flag| pattern.excluding_flags.contains(flag)) {
             let what = format!(
                 "the command has no pattern if some flags are set: set `unless = {:?}`",
-                shipped.unless
+                shipped.excluding_flags
             );
             found.push((CommandPart::Pattern, what));
         }
@@ -278,7 +279,7 @@ fn flag_violation(name: &str, argument: &FlagArgument, short_flag_style: ShortFl
         // If short flags are whole words, `-Dname` defines a variable.
         None => {
             name == refused_flag
-                || short_flag_style == ShortFlagStyle::Whole
+                || short_flag_style == ShortFlagStyle::WholeWord
                     && ["-D", "-I", "-X"].contains(&refused_flag.as_str())
                     && name.starts_with(refused_flag.as_str())
         }
@@ -346,7 +347,7 @@ fn is_free_text(kind: &ValueType) -> bool {
         ) => true,
         ValueType::Named(
             NamedType::Number
-            | NamedType::Small
+            | NamedType::SmallNumber
             | NamedType::Time
             | NamedType::Percent
             | NamedType::Word

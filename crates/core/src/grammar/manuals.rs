@@ -91,7 +91,7 @@ fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
             wrong.insert(format!("{name}: its manual was not walked"));
             continue;
         };
-        for flag in flags.known.keys().filter(|flag| *flag != "-NUMBER") {
+        for flag in flags.flags.keys().filter(|flag| *flag != "-NUMBER") {
             let is_excepted = EXCEPTIONS.iter().any(|(of, excepted, _)| *of == name && excepted == flag);
             match known.get(flag.as_str()) {
                 Some(&"plain") => {}
@@ -109,7 +109,7 @@ fn grammar_commands() -> Vec<(String, FlagSet)> {
     let shipped = CommandGrammar::load_shipped().unwrap();
     let of = |command: &CommandSpec| {
         let tail = command.tail.as_ref().map(|tail| (format!("{} --", command.name()), tail.flags.clone()));
-        [Some((command.name(), command.flags.clone())), tail.filter(|(_, flags)| !flags.known.is_empty())]
+        [Some((command.name(), command.flags.clone())), tail.filter(|(_, flags)| !flags.flags.is_empty())]
     };
     let all = shipped.commands().iter().flat_map(of).flatten();
     all.filter(|(name, _)| !OF_SCRIPTS.contains(&name.as_str())).collect()

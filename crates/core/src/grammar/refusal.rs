@@ -7,7 +7,7 @@ use super::ValueType;
 pub enum CommandRefusal {
     /// The command line has no words.
     #[error("no command is given")]
-    Empty,
+    EmptyCommand,
     /// The command line has too many words, or a word is too long.
     #[error("the command line is too long")]
     TooLong,
@@ -99,7 +99,7 @@ impl CommandRefusal {
     /// it.
     pub fn required_grammar_rule(&self) -> Option<String> {
         match self {
-            Self::Empty
+            Self::EmptyCommand
             | Self::TooLong
             | Self::Control { .. }
             | Self::NoValue { .. }

@@ -57,8 +57,8 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
     let command = grammar().commands().get(command).unwrap();
     let mut argv = vec![command.programs.first().unwrap().clone()];
     argv.extend(command.words.clone());
-    if !command.flags.known.is_empty() {
-        let all: Vec<_> = command.flags.known.iter().collect();
+    if !command.flags.flags.is_empty() {
+        let all: Vec<_> = command.flags.flags.iter().collect();
         argv.extend(flags.iter().flat_map(|(index, attached)| flag_words(*index.get(&all), *attached)));
     }
     let takes_operands = command.pattern.is_none() && command.operands_with.is_empty();
@@ -75,7 +75,7 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
 /// the check.
 fn is_listed_flag(word: &str, flags: &FlagSet) -> bool {
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-    match flags.known.get(name) {
+    match flags.flags.get(name) {
         Some(FlagArgument::Nothing(_)) => return value.is_none(),
         Some(
             FlagArgument::Value(kind)
@@ -92,7 +92,7 @@ fn is_listed_flag(word: &str, flags: &FlagSet) -> bool {
     }
     for (at, letter) in letters.char_indices() {
         let rest = &letters[at + letter.len_utf8()..];
-        match flags.known.get(&format!("-{letter}")) {
+        match flags.flags.get(&format!("-{letter}")) {
             Some(FlagArgument::Nothing(_)) => {}
             Some(
                 FlagArgument::Value(kind)

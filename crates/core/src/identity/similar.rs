@@ -15,12 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::words::{self, TextToken, TextTokenKind};
 
 /// Minimum score of findings that count as the same.
-pub const SAME: f64 = 0.5;
+pub const MIN_SAME_SCORE: f64 = 0.5;
 
 /// Raw agreement at which the score is [`SAME`].
 const THRESHOLD: f64 = 0.347;
 /// Exponent of "where" in the product of both aspects; the exponent of "what" is 1 minus this value.
-const WHERE: f64 = 0.6;
+const WHERE_EXPONENT: f64 = 0.6;
 /// Weight of the smaller side's share against the share of both sides: for names, then for words. The smaller
 /// side has its own weight because a prompt of twenty lines contains the names of a title, and more.
 const NAMES_CONTAINED: f64 = 0.7;
@@ -36,7 +36,7 @@ const NAMELESS_PLACE: f64 = 0.3;
 /// too.
 const UNSAID: f64 = 0.1;
 /// Weight of the evidence against a match that comes from names that only one side mentions.
-const AGAINST: f64 = 3.0;
+const MISMATCH_WEIGHT: f64 = 3.0;
 /// Additional factor of the evidence against a match if the differing names are of one family (`list_orders`,
 /// `list_items`).
 const FAMILY: f64 = 2.0;
@@ -103,7 +103,7 @@ impl ComparableFinding {
     fn unmatched_names<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
         let explained = |name: &NameMention| {
             other.text_mentions.has_name(name)
-                || (name.parts.len() > 1 && other.code_mentions.names.contains_key(&name.key))
+                || (name.part_stems.len() > 1 && other.code_mentions.names.contains_key(&name.key))
                 || (same_code && self.code_mentions.has_name(name))
         };
         self.text_mentions.names.values().filter(|name| name.problem && !explained(name)).collect()
@@ -122,7 +122,7 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     let (a, b) = (beside_a.as_ref(), beside_b.as_ref());
     let likely = agreement_score(a, b, code);
     let score = likely / (likely + THRESHOLD);
-    if score < SAME && !may_exceed_verbatim(a, b) {
+    if score < MIN_SAME_SCORE && !may_exceed_verbatim(a, b) {
         return score;
     }
     let texts = TextAlignment::new(a, b);
@@ -153,7 +153,7 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     let against = contradiction_weight(a, b, same_code);
     let doubt = if against > 0.0 {
         let common = names.problem + words.min_found();
-        (1.0 - AGAINST * against / (against + common)).max(0.0)
+        (1.0 - MISMATCH_WEIGHT * against / (against + common)).max(0.0)
     } else {
         1.0
     };
@@ -165,7 +165,7 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     };
     let matter = words.shared_part(WORDS_CONTAINED, 3.0) * words.weight_trust(WORDS_TRUST) + UNSAID;
     let other_code = code.map_or(1.0, |code| (0.5 + code).min(1.0));
-    place.powf(WHERE) * matter.powf(1.0 - WHERE) * other_code
+    place.powf(WHERE_EXPONENT) * matter.powf(1.0 - WHERE_EXPONENT) * other_code
 }
 
 /// Returns the weight of the names that only one side mentions: the smaller of both sides' sums, multiplied
@@ -173,7 +173,8 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
 fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
     let (one, other) = (a.unmatched_names(b, same_code), b.unmatched_names(a, same_code));
     let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();
-    let related = |x: &NameMention, y: &NameMention| x.parts.iter().any(|part| y.parts.contains(part));
+    let related =
+        |x: &NameMention, y: &NameMention| x.part_stems.iter().any(|part| y.part_stems.contains(part));
     let family = one.iter().any(|x| other.iter().any(|y| related(x, y)));
     weight(&one).min(weight(&other)) * if family { FAMILY } else { 1.0 }
 }
@@ -183,7 +184,7 @@ fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code:
 struct NameMention {
     key: String,
     weight: f64,
-    parts: Vec<String>,
+    part_stems: Vec<String>,
     /// True if the description of the defect mentions the name, and not only advice.
     problem: bool,
 }
@@ -220,24 +221,29 @@ impl TextMentions {
     /// Adds a name. A name in advice has half the weight, because advice names the desired code.
     fn add_name(&mut self, token: &TextToken) {
         let weight = if token.advice { token.weight / 2.0 } else { token.weight };
-        let (key, parts) = (token.key.clone(), token.parts.clone());
-        let name =
-            self.names.entry(key.clone()).or_insert(NameMention { key, weight, parts, problem: false });
+        let (key, parts) = (token.key.clone(), token.part_stems.clone());
+        let name = self.names.entry(key.clone()).or_insert(NameMention {
+            key,
+            weight,
+            part_stems: parts,
+            problem: false,
+        });
         name.weight = name.weight.max(weight);
         name.problem |= !token.advice;
     }
 
     /// Returns true if the text mentions the name, as one word or as separate words.
     fn has_name(&self, name: &NameMention) -> bool {
-        let mut neighbours = name.parts.iter().zip(name.parts.iter().skip(1));
+        let mut neighbours = name.part_stems.iter().zip(name.part_stems.iter().skip(1));
         self.index.contains(&name.key)
-            || (name.parts.len() > 1
+            || (name.part_stems.len() > 1
                 && neighbours.all(|(one, next)| self.index.contains(&format!("{one}+{next}"))))
     }
 
     /// Returns true if a word with this meaning occurs in the text or within a name.
     fn has_word(&self, key: &str) -> bool {
-        self.index.contains(key) || self.names.values().any(|name| name.parts.iter().any(|part| part == key))
+        self.index.contains(key)
+            || self.names.values().any(|name| name.part_stems.iter().any(|part| part == key))
     }
 }
 
@@ -245,7 +251,7 @@ impl TextMentions {
 #[derive(Clone, Copy, Debug, Default)]
 struct OverlapWeights {
     sums: [f64; 2],
-    found: [f64; 2],
+    shared_sums: [f64; 2],
     /// Weight of the names in the description of the defect that the other side mentions, too: the smaller of
     /// both sides' sums.
     problem: f64,
@@ -260,7 +266,7 @@ impl OverlapWeights {
             })
         };
         let ([sa, fa, pa], [sb, fb, pb]) = (weights(a, b), weights(b, a));
-        Self { sums: [sa, sb], found: [fa, fb], problem: pa.min(pb) }
+        Self { sums: [sa, sb], shared_sums: [fa, fb], problem: pa.min(pb) }
     }
 
     fn from_words(a: &ComparableFinding, b: &ComparableFinding) -> Self {
@@ -270,17 +276,17 @@ impl OverlapWeights {
             })
         };
         let ((sa, fa), (sb, fb)) = (weights(a, b), weights(b, a));
-        Self { sums: [sa, sb], found: [fa, fb], problem: 0.0 }
+        Self { sums: [sa, sb], shared_sums: [fa, fb], problem: 0.0 }
     }
 
     fn min_found(self) -> f64 {
-        self.found[0].min(self.found[1])
+        self.shared_sums[0].min(self.shared_sums[1])
     }
 
     /// Returns the shared part: the share of both sides, mixed with the smaller side's share in the
     /// proportion `contained`. The weight of the smaller side counts as at least `floor`.
     fn shared_part(self, contained: f64, floor: f64) -> f64 {
-        let ([a, b], [found_a, found_b]) = (self.sums, self.found);
+        let ([a, b], [found_a, found_b]) = (self.sums, self.shared_sums);
         if a + b == 0.0 {
             return 0.0;
         }
@@ -309,7 +315,7 @@ fn code_similarity(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> 
     let (a, b) = (weights(&a.code), weights(&b.code));
     let shared: f64 = a.iter().filter_map(|(key, one)| Some(one.min(*b.get(key)?))).sum();
     let sums = [a.values().sum(), b.values().sum()];
-    Some(OverlapWeights { sums, found: [shared; 2], problem: 0.0 }.shared_part(0.5, 3.0))
+    Some(OverlapWeights { sums, shared_sums: [shared; 2], problem: 0.0 }.shared_part(0.5, 3.0))
 }
 
 /// Share of the longer text's tokens that the other text has in the same order; 1 means all of them.

@@ -8,7 +8,7 @@ use crate::outcome::{SkipReason, UnreviewedFile};
 fn finding_at(path: &str, line: u32, snippet: &str) -> PlacedFinding {
     let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
     let raw = RawFinding {
-        place: place.clone(),
+        location: place.clone(),
         severity: Severity::P1,
         category: DefectCategory::F,
         rule: "core/x".into(),
@@ -22,7 +22,7 @@ fn finding_at(path: &str, line: u32, snippet: &str) -> PlacedFinding {
     PlacedFinding {
         raw,
         anchor: AnchorKind::Inline,
-        at: place,
+        comment_location: place,
         old_path: None,
         sighting: FindingFacts::default(),
     }
@@ -57,7 +57,7 @@ fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
         none.1,
     );
     assert_eq!(finding_ids(&moved.current), names[..2]);
-    assert_eq!(moved.gone[0].status, FindingStatus::Fixed(sha('b')));
+    assert_eq!(moved.missing_findings[0].status, FindingStatus::Fixed(sha('b')));
 }
 
 /// Returns findings of a tool on equal lines, each with the tool's own fingerprint.
@@ -93,7 +93,10 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
         none.1,
     );
     assert_eq!(finding_ids(&removed.current), names[1..]);
-    assert_eq!((removed.gone[0].id.to_string(), removed.gone[0].is_open()), (names[0].clone(), false));
+    assert_eq!(
+        (removed.missing_findings[0].id.to_string(), removed.missing_findings[0].is_open()),
+        (names[0].clone(), false)
+    );
     let reordered = assign_finding_ids(
         &known,
         equal_tool_findings(&[(1, "r"), (2, "p"), (3, "q")]),
@@ -123,7 +126,7 @@ fn a_tools_fingerprint_makes_no_finding_another() {
         let again =
             assign_finding_ids(&known, equal_tool_findings(&[(7, now)]), Some(&sha('b')), none.0, none.1);
         assert_eq!(
-            (finding_ids(&again.current), again.gone.len()),
+            (finding_ids(&again.current), again.missing_findings.len()),
             (finding_ids(&known), 0),
             "{before} {now}"
         );
@@ -169,9 +172,14 @@ fn a_file_that_could_not_be_read_fixes_nothing() {
     let unread = UnreviewedFile { path: "a".into(), reason: SkipReason::TooLarge };
     let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
     let (none, renames) = (ReviewCoverage::default(), FileRenames::default());
-    assert!(assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &renames).gone[0].is_open());
-    assert!(assign_finding_ids(&known, vec![], None, &none, &renames).gone[0].is_open());
-    assert!(!assign_finding_ids(&known, vec![], Some(&sha('b')), &none, &renames).gone[0].is_open());
+    assert!(
+        assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &renames).missing_findings[0]
+            .is_open()
+    );
+    assert!(assign_finding_ids(&known, vec![], None, &none, &renames).missing_findings[0].is_open());
+    assert!(
+        !assign_finding_ids(&known, vec![], Some(&sha('b')), &none, &renames).missing_findings[0].is_open()
+    );
 }
 
 fn rename_map(old: &str, new: &str) -> FileRenames {
@@ -195,8 +203,12 @@ fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_it
     .into_findings();
     let unread = UnreviewedFile { path: "b".into(), reason: SkipReason::TooLarge };
     let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
-    assert!(assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &renames).gone[0].is_open());
-    let gone = assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &FileRenames::default()).gone;
+    assert!(
+        assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &renames).missing_findings[0]
+            .is_open()
+    );
+    let gone = assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &FileRenames::default())
+        .missing_findings;
     assert!(!gone[0].is_open(), "without a rename it is another file");
     let read =
         assign_finding_ids(&known, vec![finding_at("b", 4, "x = 1")], Some(&sha('b')), &none, &renames);
@@ -230,7 +242,7 @@ fn other_words_about_edited_code_keep_the_id_and_open_it_again() {
     let now = vec![titled_finding("", "a", 9, AGAIN, "f = open(path, 'rb')")];
     let edited = assign_finding_ids(&known, now, Some(&sha('b')), none.0, none.1);
     assert_eq!(finding_ids(&edited.current), finding_ids(&known));
-    assert!(edited.current[0].is_open() && edited.gone.is_empty());
+    assert!(edited.current[0].is_open() && edited.missing_findings.is_empty());
     assert_ne!(edited.current[0].fingerprint, known[0].fingerprint);
 }
 
@@ -358,7 +370,7 @@ mod any {
                 if let Some(before) = known.iter().find(|before| before.id == finding.id) {
                     let (was, is) = (&before.raw.rule, &finding.raw.rule);
                     prop_assert!(was == is || was.is_empty() || is.is_empty(), "{was} is {is}");
-                    let names = |of: &Finding| [Some(of.raw.place.path.clone()), of.old_path.clone()];
+                    let names = |of: &Finding| [Some(of.raw.location.path.clone()), of.old_path.clone()];
                     let is_named = |path: &Option<RepoPath>| path.is_some() && names(finding).contains(path);
                     prop_assert!(names(before).iter().any(is_named), "{before:?} is {finding:?}");
                 }

@@ -30,7 +30,7 @@ pub(super) struct TextToken {
     /// Stem of the token itself, before words of the same meaning are grouped.
     pub(super) stem: String,
     /// Stemmed words of a compound name; empty for a name of one word.
-    pub(super) parts: Vec<String>,
+    pub(super) part_stems: Vec<String>,
     /// Weight of the token as evidence; 0 if the token is no evidence.
     pub(super) weight: f64,
     /// True if the sentence that contains the token is advice, and not a description of the defect.
@@ -39,7 +39,7 @@ pub(super) struct TextToken {
 
 impl TextToken {
     fn new(kind: TextTokenKind, key: String, stem: String, weight: f64) -> Self {
-        Self { kind, key, stem, parts: vec![], weight, advice: false }
+        Self { kind, key, stem, part_stems: vec![], weight, advice: false }
     }
 
     /// Turns the word into a name, because one of the texts or the code uses the word as a name.
@@ -56,7 +56,7 @@ const SINGLE: f64 = 2.0;
 /// Weight of names that every program has.
 const COMMON_NAME: f64 = 0.5;
 const MEANING: f64 = 1.5;
-const PLAIN: f64 = 1.0;
+const PLAIN_WORD: f64 = 1.0;
 const WEAK: f64 = 0.25;
 
 struct Lexicon {
@@ -64,7 +64,7 @@ struct Lexicon {
     weak: BTreeSet<String>,
     common: BTreeSet<String>,
     /// Map of each stem to the first word of its line in the lexicon.
-    same: BTreeMap<String, String>,
+    synonyms: BTreeMap<String, String>,
     opposite: Vec<(String, String)>,
 }
 
@@ -73,7 +73,7 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
         stop: BTreeSet::new(),
         weak: BTreeSet::new(),
         common: BTreeSet::new(),
-        same: BTreeMap::new(),
+        synonyms: BTreeMap::new(),
         opposite: Vec::new(),
     };
     let mut section = "";
@@ -90,7 +90,7 @@ static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
             ("[weak]", _) => lexicon.weak.extend(stems),
             ("[same]", [first, ..]) => {
                 for other in stems {
-                    lexicon.same.entry(other).or_insert_with(|| format!("={first}"));
+                    lexicon.synonyms.entry(other).or_insert_with(|| format!("={first}"));
                 }
             }
             ("[opposite]", [one, other]) => lexicon.opposite.push((stem(one), stem(other))),
@@ -144,11 +144,11 @@ struct TokenReader {
     code: bool,
     in_ticks: bool,
     /// Character before the word.
-    before: Option<char>,
+    previous_char: Option<char>,
     /// State of the sentences: a sentence begins at the next word; a sentence has been read; the current
     /// sentence is advice.
     begins: bool,
-    begun: bool,
+    has_read_sentence: bool,
     advice: bool,
     /// True right after "lines": the next numbers are then line numbers, which change and are therefore
     /// ignored.
@@ -159,9 +159,9 @@ fn tokenize(text: &str, code: bool) -> Vec<TextToken> {
     let mut at = TokenReader {
         code,
         in_ticks: false,
-        before: None,
+        previous_char: None,
         begins: true,
-        begun: false,
+        has_read_sentence: false,
         advice: false,
         counts_lines: false,
     };
@@ -175,7 +175,7 @@ fn tokenize(text: &str, code: bool) -> Vec<TextToken> {
         let (piece, tail) = rest.split_at(length);
         if is_word(c) {
             found.extend(at.read_word(piece, text, rest));
-            at.before = None;
+            at.previous_char = None;
         } else {
             at.skip_separator(c, tail);
         }
@@ -195,7 +195,7 @@ impl TokenReader {
         self.begins |= c == ';'
             || (matches!(c, '.' | '!' | ':') && tail.starts_with([' ', '\n', '*']))
             || (c == '\n' && tail.trim_start_matches([' ', '\t']).starts_with(['\n', '-', '*']));
-        self.before = Some(c);
+        self.previous_char = Some(c);
     }
 
     /// Reads the word at the start of `rest`.
@@ -208,9 +208,9 @@ impl TokenReader {
             let stem = stem(word);
             // The first sentence always counts as a description. A lead such as "In FILE around lines 1 to
             // 2," does not count as a sentence.
-            self.advice = self.begun && ADVICE.contains(&stem.as_str());
+            self.advice = self.has_read_sentence && ADVICE.contains(&stem.as_str());
             self.begins = number || LEADS.contains(&lower.as_str());
-            self.begun |= !self.begins;
+            self.has_read_sentence |= !self.begins;
         }
         let place = number && self.counts_lines || is_line_reference(&lower);
         self.counts_lines = matches!(lower.as_str(), "line" | "lines")
@@ -218,10 +218,10 @@ impl TokenReader {
         if place {
             return None;
         }
-        let member = self.before == Some('.') || is_member_access(tail);
+        let member = self.previous_char == Some('.') || is_member_access(tail);
         let marked = self.in_ticks || self.code || member || tail.starts_with('(');
         let token = if number {
-            Some(TextToken::new(TextTokenKind::Number, lower.clone(), lower, PLAIN))
+            Some(TextToken::new(TextTokenKind::Number, lower.clone(), lower, PLAIN_WORD))
         } else {
             parse_token(word, marked || has_identifier_shape(word) || is_name_by_position(word, text, rest))
         };
@@ -340,7 +340,7 @@ fn parse_token(word: &str, looks_like_code: bool) -> Option<TextToken> {
             kind: TextTokenKind::Name,
             stem: stem(&key),
             key,
-            parts,
+            part_stems: parts,
             weight: COMPOUND,
             advice: false,
         });
@@ -350,12 +350,12 @@ fn parse_token(word: &str, looks_like_code: bool) -> Option<TextToken> {
         let weight = if LEXICON.common.contains(&stemmed) { COMMON_NAME } else { SINGLE };
         return Some(TextToken::new(TextTokenKind::Name, stemmed.clone(), stemmed, weight));
     }
-    let meaning = LEXICON.same.get(&stemmed);
+    let meaning = LEXICON.synonyms.get(&stemmed);
     let weight = match meaning {
         _ if LEXICON.stop.contains(prose) => 0.0,
         Some(_) => MEANING,
         None if weak => WEAK,
-        None => PLAIN,
+        None => PLAIN_WORD,
     };
     let key = meaning.cloned().filter(|_| weight > 0.0).unwrap_or_else(|| stemmed.clone());
     let stem = if weight == 0.0 { prose.to_owned() } else { stemmed };

@@ -64,13 +64,13 @@ impl BudgetCaps {
         };
         let of_team =
             move |(name, limit): &(String, MicroUsd)| level(BudgetLevelKind::TeamMonth, name, *limit);
-        let all = self.month.map(|limit| level(BudgetLevelKind::Month, ALL, limit));
+        let all = self.month.map(|limit| level(BudgetLevelKind::Month, GLOBAL_LEVEL_KEY, limit));
         self.teams.iter().map(of_team).chain(all)
     }
 }
 
 /// Key of the level that limits everything.
-const ALL: &str = "all";
+const GLOBAL_LEVEL_KEY: &str = "all";
 
 impl RunBudget {
     /// Creates the budget of a review that begins now. A run that lasts beyond midnight is charged to the day
@@ -133,9 +133,9 @@ impl RunBudget {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BudgetDecision {
     /// The run may begin.
-    Enough {
+    Allowed {
         /// Level of the pull request with the least money left; `None` if no level limits the pull request.
-        left: Option<BudgetUsage>,
+        tightest_budget: Option<BudgetUsage>,
     },
     /// The day's budget is used up: the run is deferred, and no model is called.
     Deferred {
@@ -176,7 +176,7 @@ pub fn decide_budget(levels: &[BudgetUsage], min_amount: MicroUsd, now: UnixMill
         | BudgetLevelKind::TeamMonth
         | BudgetLevelKind::Month => false,
     });
-    BudgetDecision::Enough { left: of_pull.min_by_key(|drawn| drawn.unspent()).cloned() }
+    BudgetDecision::Allowed { tightest_budget: of_pull.min_by_key(|drawn| drawn.unspent()).cloned() }
 }
 
 #[cfg(test)]
@@ -264,7 +264,7 @@ mod tests {
     fn what_outlasts_the_day_leaves_the_rules_also_where_the_day_is_used_up() {
         let budget = RunBudget::for_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded_caps(), NOW);
         let room = |each: &[u64]| match decide_budget(&usage_with_spending(&budget, each), MicroUsd(2), NOW) {
-            BudgetDecision::Enough { left } => {
+            BudgetDecision::Allowed { tightest_budget: left } => {
                 let left = left.map(|left| (left.level.kind, left.unspent()));
                 assert_eq!(left, Some((BudgetLevelKind::PullAsk, MicroUsd(2))));
                 "enough"
@@ -311,10 +311,10 @@ mod tests {
     fn a_used_up_day_defers_to_midnight_and_a_used_up_month_leaves_the_rules() {
         let budget = review_budget(&[("web", 9)]);
         let room = |each: &[u64]| decide_budget(&usage_with_spending(&budget, each), MicroUsd(2), NOW);
-        assert_eq!(room(&[0, 3, 7]), BudgetDecision::Enough { left: None });
+        assert_eq!(room(&[0, 3, 7]), BudgetDecision::Allowed { tightest_budget: None });
         assert_eq!(
             room(&[2, 3, 7]),
-            BudgetDecision::Enough { left: None },
+            BudgetDecision::Allowed { tightest_budget: None },
             "the run says itself that its review is used up"
         );
         let until = UnixMillis(1_795_219_200_000);

@@ -2,7 +2,7 @@
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
-use super::{APART, code_block, code_span, escape_text, push_code, push_plain};
+use super::{ZERO_WIDTH_SPACE, code_block, code_span, escape_text, push_code, push_plain};
 use crate::line::is_invisible_char;
 
 /// Maximum nesting of lists and quotations; those nested more deeply are shown at this depth.
@@ -169,7 +169,7 @@ impl BlockWriter {
     fn separate_words(&mut self) {
         let Some(frame) = self.frames.last_mut() else { return };
         if !frame.out.is_empty() && !frame.out.ends_with(char::is_whitespace) {
-            frame.out.push(APART);
+            frame.out.push(ZERO_WIDTH_SPACE);
         }
     }
 

@@ -10,17 +10,20 @@ pub struct ToolRunResult {
     /// Number of findings on changed lines.
     pub findings: u32,
     /// Number of findings outside the changed lines, which the review does not show.
-    pub elsewhere: u64,
+    #[serde(rename = "elsewhere")]
+    pub outside_count: u64,
     /// Reason, for users, why not all findings of the tool are known; `None` if all are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed: Option<String>,
+    #[serde(rename = "failed")]
+    pub failure_reason: Option<String>,
     /// Reason, for users, why earlier findings that the tool no longer reports stay open; `None` if these
     /// findings are resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_open: Option<String>,
     /// Reason, for users, why the tool did not run although the repository uses it; `None` if the tool ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skipped: Option<String>,
+    #[serde(rename = "skipped")]
+    pub skip_reason: Option<String>,
     /// Changed files that could not be passed to the tool, because their names are not UTF-8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlinted: Vec<RepoPath>,

@@ -26,7 +26,7 @@ pub struct EffectEntry {
     /// Digest of the content to be written.
     pub content: String,
     /// Time of the latest event of the effect: announced, failed or completed.
-    pub at: UnixMillis,
+    pub last_event_at: UnixMillis,
     /// Progress of the effect: open or done.
     pub state: EffectEntryState,
 }
@@ -37,7 +37,7 @@ pub enum EffectEntryState {
     /// The effect is announced, but the log does not contain its end yet.
     Open {
         /// Number of attempts whose response was lost.
-        lost: u32,
+        lost_responses: u32,
     },
     /// The effect was performed.
     Done {
@@ -87,7 +87,7 @@ pub trait EffectLog: Send + Sync {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectOutcome {
     /// The effect is in place. It has created no object that has an id.
-    Done,
+    Applied,
     /// The effect is in place: it is this comment.
     Comment(CommentId),
     /// Comments of the effect, each with its subject. The effect may have created further comments that the
@@ -112,7 +112,7 @@ impl EffectOutcome {
         match self {
             Self::Comment(comment) | Self::Review(PostedReview::Comment(comment)) => Some(comment),
             Self::Posted(said) => Some(&said.id),
-            Self::Done
+            Self::Applied
             | Self::Comments(_)
             | Self::Review(PostedReview::Review { .. })
             | Self::Pull(_)

@@ -24,7 +24,8 @@ pub enum HaltReason {
     #[error("the lease is lost: another process has taken over")]
     LeaseLost {
         /// Greatest fencing token that was issued for the lease.
-        last: FencingToken,
+        #[serde(rename = "last")]
+        greatest_token: FencingToken,
     },
     /// The caller only reads, so it has no gate that could permit a write.
     #[error("this command only reads")]
@@ -67,7 +68,7 @@ impl GateHalt {
 
     /// Returns the greatest token that was issued, if the lease is lost.
     pub fn superseding_token(&self) -> Option<FencingToken> {
-        if let HaltReason::LeaseLost { last } = self.reason { Some(last) } else { None }
+        if let HaltReason::LeaseLost { greatest_token: last } = self.reason { Some(last) } else { None }
     }
 }
 
@@ -112,7 +113,7 @@ pub struct WritePermit {
 }
 
 /// Marker that replaces the time of a permission that a call has used.
-const USED: i64 = i64::MIN;
+const USED_MARKER: i64 = i64::MIN;
 
 impl WritePermit {
     /// Asks the gate for a permit; `now` is the wall clock.
@@ -130,7 +131,7 @@ impl WritePermit {
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
     pub async fn confirm_write(&self, now: UnixMillis) -> Result<(), HaltReason> {
-        let age = now.0.saturating_sub(self.answered.swap(USED, Ordering::Relaxed));
+        let age = now.0.saturating_sub(self.answered.swap(USED_MARKER, Ordering::Relaxed));
         if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.recheck_gate().await }
     }
 
@@ -145,7 +146,7 @@ impl WritePermit {
     /// Discards the permission that created the permit. A caller does this after it has waited for another
     /// call.
     pub fn expire(&self) {
-        self.answered.store(USED, Ordering::Relaxed);
+        self.answered.store(USED_MARKER, Ordering::Relaxed);
     }
 }
 

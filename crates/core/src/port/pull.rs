@@ -16,7 +16,7 @@ use crate::publish::ForgeThread;
 /// Heading above the findings that have no place in the diff.
 const UNPLACED: &str = "### Findings without a diff anchor";
 /// Heading above the findings that already have an open thread of ours.
-const OPEN: &str = "### Findings already on this pull request";
+const OPEN_THREADS_HEADING: &str = "### Findings already on this pull request";
 
 /// A pull request as its forge describes it now. Title and description are untrusted text of users.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -212,7 +212,7 @@ pub struct LineComment {
     /// Last line of the comment's current place; `None` if the comment is outdated or is on a whole file.
     pub line: Option<u32>,
     /// Time of the comment, by the forge's clock.
-    pub at: UnixMillis,
+    pub created: UnixMillis,
     /// Text of the comment, without our marker.
     pub body: String,
     /// Topic from our marker, if the comment is ours.
@@ -229,7 +229,7 @@ pub struct ConversationComment {
     /// Author of the comment; `None` if the account was deleted.
     pub author: Option<Actor>,
     /// Time of the comment, by the forge's clock.
-    pub at: UnixMillis,
+    pub created: UnixMillis,
 }
 
 /// The data in the marker of one of our reviews, which identify the audit that the review reports.
@@ -329,7 +329,8 @@ pub struct ReviewDraft {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LineDraft {
     /// Lines of the comment, validated against the diff.
-    pub place: CodeLocation,
+    #[serde(rename = "place")]
+    pub location: CodeLocation,
     /// Topic for the comment's marker. One topic has at most one open thread.
     pub topic: Topic,
     /// Text of the comment, without a marker.
@@ -351,7 +352,10 @@ impl ReviewDraft {
         let unplaced = self.unplaced.iter().chain(refused_findings.iter().map(|finding| &finding.line));
         let open_threads =
             open_threads.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
-        let lists = [(UNPLACED, unplaced.cloned().collect::<Vec<_>>()), (OPEN, open_threads.collect())];
+        let lists = [
+            (UNPLACED, unplaced.cloned().collect::<Vec<_>>()),
+            (OPEN_THREADS_HEADING, open_threads.collect()),
+        ];
         let parts = lists.iter().flat_map(|(heading, lines)| {
             (0..).zip(lines).map(move |(at, line)| match at {
                 0 => format!("\n\n{heading}\n\n- {line}"),
@@ -364,7 +368,7 @@ impl ReviewDraft {
     /// Renders the text and all findings as one text, for a forge that accepts no review.
     pub fn render_as_comment(&self, max_len: usize) -> String {
         let placed = self.findings.iter().map(|finding| {
-            let (path, line) = (finding.place.path.to_string(), finding.place.end_line);
+            let (path, line) = (finding.location.path.to_string(), finding.location.end_line);
             format!("\n\n---\n\n{}:{line}\n\n{}", crate::markdown::code_span(&path), finding.body)
         });
         append_parts(self.render_text(&[], &[], max_len), &placed.collect::<Vec<_>>(), max_len)
@@ -419,7 +423,7 @@ mod tests {
 
     fn draft(count: usize) -> ReviewDraft {
         let finding = |n: usize| LineDraft {
-            place: CodeLocation {
+            location: CodeLocation {
                 path: RepoPath::from_bytes(format!("src/{n}.py")),
                 side: DiffSide::New,
                 start_line: 1,
@@ -467,7 +471,7 @@ mod tests {
             author: None,
             state: ReviewState::Commented,
             commit: Sha::parse(&commit.repeat(20)).ok(),
-            at: None,
+            submitted_at: None,
             body: String::new(),
             topic: Some(mark().topic()),
         };

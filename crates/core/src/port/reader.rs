@@ -19,7 +19,8 @@ pub struct ChangedFile {
     /// Earlier path, if the file was renamed or copied.
     pub old_path: Option<RepoPath>,
     /// Added lines of the head's file: 1-based, inclusive, ascending, not overlapping.
-    pub added: Vec<(u32, u32)>,
+    #[serde(rename = "added")]
+    pub added_lines: Vec<(u32, u32)>,
 }
 
 /// A request to apply rules to changed files.
@@ -37,7 +38,8 @@ pub struct ReadRequest {
     pub packs: Vec<String>,
     /// Names of the packs' rules that are disabled.
     #[serde(default)]
-    pub off: Vec<String>,
+    #[serde(rename = "off")]
+    pub disabled_rules: Vec<String>,
 }
 
 /// The result of applying the rules.
@@ -77,7 +79,8 @@ pub struct ToolOutput {
     pub text: String,
     /// Reason why the tool did not finish its work, as far as the caller that ran it knows.
     #[serde(default)]
-    pub failed: Option<String>,
+    #[serde(rename = "failed")]
+    pub failure_reason: Option<String>,
     /// Reason to report as a failure if the exit code signals findings but no finding can be read from the
     /// output.
     #[serde(default)]
@@ -96,14 +99,16 @@ pub struct ToolOutput {
     pub left_out: BTreeSet<String>,
     /// Rules of the tool whose findings do not count.
     #[serde(default)]
-    pub without: BTreeSet<String>,
+    #[serde(rename = "without")]
+    pub excluded_rules: BTreeSet<String>,
     /// Changed files whose findings are all to be returned, so that the caller can keep them for a later run.
     #[serde(default)]
     pub keep: BTreeSet<String>,
     /// Findings that were kept from an earlier run on unchanged files. If they are present, they are used
     /// instead of `text`.
     #[serde(default)]
-    pub kept: Option<Vec<RawFinding>>,
+    #[serde(rename = "kept")]
+    pub cached_findings: Option<Vec<RawFinding>>,
 }
 
 /// A run of a tool outside Truing, perhaps on another machine.
@@ -138,7 +143,8 @@ pub struct ToolDetectionRequest {
     /// Paths of files that may show that a tool is used.
     pub paths: Vec<String>,
     /// Paths of the changed files; the project may exclude some of them from a tool.
-    pub changed: Vec<String>,
+    #[serde(rename = "changed")]
+    pub changed_paths: Vec<String>,
 }
 
 /// The known tools that a repository uses.
@@ -168,7 +174,8 @@ pub struct DetectedTool {
     pub scripts: Vec<String>,
     /// True if the tool's configuration selects the files. The tool is then run without file arguments,
     /// because these would override the configuration.
-    pub whole: bool,
+    #[serde(rename = "whole")]
+    pub selects_own_files: bool,
 }
 
 /// The findings in a tool's output.
@@ -179,7 +186,8 @@ pub struct ToolFindings {
     /// Findings on added lines, by path, line and rule.
     pub findings: Vec<RawFinding>,
     /// Number of findings outside the added lines.
-    pub elsewhere: u64,
+    #[serde(rename = "elsewhere")]
+    pub outside_count: u64,
     /// Number of findings that the tool itself suppresses by its settings.
     pub suppressed: u64,
     /// Entries that could not be used, and a failure of the tool itself, each described for users.
@@ -224,7 +232,7 @@ impl ReplacementProposal {
     /// Returns the replacement of a finding, if it has one.
     pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let replacement = raw.suggestion.as_ref()?.replacement.clone();
-        let CodeLocation { path, start_line, end_line, .. } = &raw.place;
+        let CodeLocation { path, start_line, end_line, .. } = &raw.location;
         Some(Self { path: path.clone(), start_line: *start_line, end_line: *end_line, replacement })
     }
 }
@@ -234,12 +242,13 @@ impl ReplacementProposal {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum ReaderError {
     /// There is no rule pack with this name.
-    #[error("there is no rule pack `{name}` (known: {known})")]
+    #[error("there is no rule pack `{name}` (known: {known_packs})")]
     UnknownPack {
         /// Name that was requested.
         name: String,
         /// Names of the known packs.
-        known: String,
+        #[serde(rename = "known")]
+        known_packs: String,
     },
     /// The data of a rule pack is invalid.
     #[error("rule pack {0}")]

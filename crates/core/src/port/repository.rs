@@ -170,7 +170,7 @@ pub struct PullReview {
     /// Commit that was reviewed; `None` if this commit no longer exists.
     pub commit: Option<Sha>,
     /// Time of the review, by the forge's clock; `None` for a pending one.
-    pub at: Option<UnixMillis>,
+    pub submitted_at: Option<UnixMillis>,
     /// Text of the review, without our marker. Empty if the review has only comments on the diff.
     pub body: String,
     /// Topic of the review, if one of our accounts wrote it and our marker verifies.
@@ -187,7 +187,7 @@ pub struct PullRequestComment {
     /// Commit that a comment on the diff was made on; `None` in the conversation.
     pub commit: Option<Sha>,
     /// Time of the comment, by the forge's clock.
-    pub at: UnixMillis,
+    pub created: UnixMillis,
     /// Text of the comment, without our marker.
     pub body: String,
     /// Topic of the comment, if one of our accounts wrote it and our marker verifies.
@@ -237,7 +237,7 @@ pub struct ConversationReply {
     /// accounts have no effect. Our own accounts are never trusted.
     pub trusted: bool,
     /// Time at which the reply was written, by the forge's clock.
-    pub at: UnixMillis,
+    pub created: UnixMillis,
     /// Text of the reply, without our marker.
     pub body: String,
     /// Topic of the reply, if one of our accounts wrote it and our marker verifies.

@@ -45,7 +45,7 @@ pub struct RunStart {
     /// Revision that was computed last, published or not. The recorded findings belong to this revision.
     pub last_computed: Option<PullRevision>,
     /// Record of the review of revision `reviewed`; `None` if the record cannot be read.
-    pub last: Option<ReviewRecord>,
+    pub last_review: Option<ReviewRecord>,
     /// True if this run reviews the revision `reviewed` again, after a run on another revision.
     pub returns_to_reviewed: bool,
     /// Outcome of the newest run, if this run has computed the same revision (stage `computed`). The new run
@@ -106,7 +106,8 @@ pub struct HistoryEvent {
     /// Run in which the event happened; `None` if it happened outside a run.
     pub run: Option<RunId>,
     /// Description of the event for users, in one line.
-    pub what: String,
+    #[serde(rename = "what")]
+    pub description: String,
 }
 
 /// A store of runs and the data that belong to them. A run's write is refused ([`StoreError::Fenced`]) after

@@ -102,7 +102,7 @@ pub struct PullComment {
     /// Forge's number of the comment, unique among the comments of its kind.
     pub id: u64,
     /// Comment that began the thread, if this one is a reply on the diff.
-    pub first: Option<CommentId>,
+    pub first_comment: Option<CommentId>,
     /// Number of the pull request.
     pub number: u64,
     /// Web page of the pull request.

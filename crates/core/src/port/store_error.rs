@@ -6,12 +6,12 @@ use crate::id::{FencingToken, SlotKey};
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
     /// A run with a greater token has begun: this run must stop and write nothing more.
-    #[error("a newer run holds {key} (token {last:?}): this run's writes are refused")]
+    #[error("a newer run holds {key} (token {greatest_token:?}): this run's writes are refused")]
     Fenced {
         /// Slot key that both runs use.
         key: SlotKey,
         /// Greatest token that the store has accepted.
-        last: FencingToken,
+        greatest_token: FencingToken,
     },
     /// The store does not work because of its file, disk, lock or version.
     #[error("{0}")]

@@ -58,7 +58,7 @@ pub struct UserRequest {
     /// Means by which the user made the request.
     pub origin: RequestOrigin,
     /// Time at which the request was noticed.
-    pub at: UnixMillis,
+    pub noticed_at: UnixMillis,
 }
 
 /// The means by which a user makes a request.
@@ -100,7 +100,7 @@ pub struct UserRequestOutcome {
     /// Dismissal that replaces an earlier one of the same finding.
     pub dismissal: Option<Dismissal>,
     /// Budget level that is raised by the amount of its configured limit.
-    pub allowed: Option<BudgetLevel>,
+    pub raised_level: Option<BudgetLevel>,
 }
 
 /// The progress of the reviews of a pull request.

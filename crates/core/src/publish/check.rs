@@ -37,7 +37,8 @@ pub enum CheckConclusion {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAnnotation {
     /// Annotated lines.
-    pub place: CodeLocation,
+    #[serde(rename = "place")]
+    pub location: CodeLocation,
     /// True if the finding blocks.
     pub blocks: bool,
     /// Title of the finding, in one line.

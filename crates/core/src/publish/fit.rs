@@ -89,29 +89,29 @@ mod tests {
 
     use super::*;
 
-    const SHORT: usize = 120;
+    const SHORT_LIMIT: usize = 120;
 
     #[test]
     fn what_fits_is_whole_and_what_does_not_is_cut_at_a_line_and_says_so() {
-        let full = "🦀".repeat(SHORT / 2);
-        assert_eq!(truncate_markdown(&full, SHORT), full);
+        let full = "🦀".repeat(SHORT_LIMIT / 2);
+        assert_eq!(truncate_markdown(&full, SHORT_LIMIT), full);
         let lines = "one line of text here\n".repeat(6);
         assert_eq!(
-            truncate_markdown(&lines, SHORT),
+            truncate_markdown(&lines, SHORT_LIMIT),
             format!("{}{GAP}{NOTE}", "one line of text here\n".repeat(2).trim_end())
         );
         assert_eq!(
-            truncate_markdown(&"é".repeat(SHORT + 1), SHORT),
-            format!("{}{GAP}{NOTE}", "é".repeat(SHORT - 2 - utf16_length(NOTE)))
+            truncate_markdown(&"é".repeat(SHORT_LIMIT + 1), SHORT_LIMIT),
+            format!("{}{GAP}{NOTE}", "é".repeat(SHORT_LIMIT - 2 - utf16_length(NOTE)))
         );
     }
 
     #[test]
     fn code_that_is_cut_is_closed_and_a_line_with_code_is_not_cut() {
         let code = format!("See:\n\n````py\n```\n{}\n````\n", "x = 1\n".repeat(40));
-        let made = truncate_markdown(&code, SHORT);
+        let made = truncate_markdown(&code, SHORT_LIMIT);
         assert_eq!(made, format!("See:\n\n````py\n```\n{}````{GAP}{NOTE}", "x = 1\n".repeat(5)));
-        assert_eq!(truncate_markdown(&format!("`{}`", "@ada ".repeat(40)), SHORT), NOTE);
+        assert_eq!(truncate_markdown(&format!("`{}`", "@ada ".repeat(40)), SHORT_LIMIT), NOTE);
     }
 
     proptest! {

@@ -49,7 +49,8 @@ pub struct SurroundingLines {
     /// Text of the change at the time when a reviewer last saw the finding. Lines that this text lacks are
     /// new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<ChangeSnapshot>,
+    #[serde(rename = "seen")]
+    pub change_snapshot: Option<ChangeSnapshot>,
 }
 
 /// The stored text of a change.
@@ -83,7 +84,7 @@ impl SurroundingLines {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),
             copies: u32::try_from(copies).unwrap_or(u32::MAX),
-            seen: change_snapshot,
+            change_snapshot: change_snapshot,
         }
     }
 }

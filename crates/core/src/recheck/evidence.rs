@@ -87,12 +87,12 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     head: &HeadView<'_, T>,
     replaced_lines: &ReplacedLines<'_>,
 ) -> Option<FixEvidence> {
-    let seen = finding.around.as_ref()?.seen.as_ref()?;
+    let seen = finding.surrounding_lines.as_ref()?.change_snapshot.as_ref()?;
     let (first, last) = verdict.lines?;
     if last.saturating_sub(first) >= MAX_QUOTED {
         return None;
     }
-    let own_path = outcome.path().unwrap_or(&finding.raw.place.path);
+    let own_path = outcome.path().unwrap_or(&finding.raw.location.path);
     let path = verdict.path.as_ref().unwrap_or(own_path);
     let page = head.compared_file(path)?;
     let quoted = excerpt::select_lines(&page.text, first, last)?;
@@ -141,7 +141,7 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         if !seen.is_whole {
             return None;
         }
-        let added = head.added.get(path)?;
+        let added = head.added_lines.get(path)?;
         let is_added = |one: &&&CodeStatement| added.iter().any(|lines| one.touches(*lines));
         let (names, of) = (referenced_names(&finding.raw.snippet), enclosing_function(outcome, head));
         let quotes = |name: &str| quoted.iter().any(|line| line_words(line).any(|word| word == name));
@@ -171,7 +171,10 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
 /// new.
 pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &ComparedFile) -> bool {
     // Findings that an earlier version of Truing stored lack this data.
-    let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
+    let Some(seen) = finding.surrounding_lines.as_ref().and_then(|around| around.change_snapshot.as_ref())
+    else {
+        return true;
+    };
     let was = FileComparison::new(seen, file);
     let is_told = |one: &CodeStatement| one.touches(quoted);
     let is_known = |one: &CodeStatement| seen.marks.has(one.text_hash);
@@ -203,7 +206,7 @@ impl<'a> FileComparison<'a> {
     /// Returns true if a formatter only broke or joined the lines of the statement. The stored text near the
     /// finding then contains the same words, with the same words before and after them.
     fn is_reformatted(&self, statement: &CodeStatement) -> bool {
-        let tokens = self.file.code().tokens_between(statement.first, statement.last);
+        let tokens = self.file.code().tokens_between(statement.first_line, statement.last_line);
         !self.snapshot.marks.has(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
     }
 
@@ -226,7 +229,7 @@ pub(super) fn still_contains_evidence<T: Fn(&RepoPath) -> Option<String>>(
             page.statements().iter().any(|one| one.text_hash == mark || one.pair_hash == mark)
         })
     };
-    let renamed = head.changed.iter().filter(|path| head.renames.is_same_file(path, &evidence.path));
+    let renamed = head.changed_paths.iter().filter(|path| head.renames.is_same_file(path, &evidence.path));
     has(&evidence.path) || renamed.into_iter().any(has)
 }
 
@@ -287,11 +290,13 @@ fn defined_and_enclosing_names<'a>(
 ) -> (Option<&'a str>, Vec<&'a str>) {
     let lines: Vec<&str> = file.text.lines().collect();
     let line = |one: &CodeStatement| {
-        let at = usize::try_from(one.first.saturating_sub(1)).ok()?;
+        let at = usize::try_from(one.first_line.saturating_sub(1)).ok()?;
         lines.get(at).copied()
     };
     let all = file.statements();
-    let Some(at) = all.iter().position(|one| one.first == statement.first) else { return (None, Vec::new()) };
+    let Some(at) = all.iter().position(|one| one.first_line == statement.first_line) else {
+        return (None, Vec::new());
+    };
     let opens = all.get(at + 1).is_some_and(|below| below.indent > statement.indent);
     let own = line(statement).filter(|line| opens || is_assignment(line)).and_then(defined_name);
     let (mut indent, mut around) = (statement.indent, Vec::new());

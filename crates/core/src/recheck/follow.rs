@@ -25,10 +25,10 @@ const SIGNS: i32 = 12;
 const BLANK: i32 = 1;
 /// Score at which the surroundings count as found. Surroundings whose total score is lower must be found
 /// completely.
-const ENOUGH: i32 = 2 * WORDS;
+const MIN_SURROUNDINGS_SCORE: i32 = 2 * WORDS;
 /// Minimum share, in percent, and minimum score for a match in another file.
 const ELSEWHERE_PERCENT: i32 = 50;
-const ELSEWHERE: i32 = 3 * WORDS;
+const MIN_OTHER_FILE_SCORE: i32 = 3 * WORDS;
 
 /// Minimum number and minimum percentage of the finding's lines that a file must contain to count as a
 /// possible rewritten version of the finding's code.
@@ -84,9 +84,10 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
 ) -> FollowOutcome {
-    let was = &finding.raw.place.path;
+    let was = &finding.raw.location.path;
     let wanted = TargetLines::from_finding(finding);
-    let renamed = head.changed.iter().filter(|path| *path != was && head.renames.is_same_file(path, was));
+    let renamed =
+        head.changed_paths.iter().filter(|path| *path != was && head.renames.is_same_file(path, was));
     let own = std::iter::once(was).chain(renamed).filter_map(|path| {
         let page = head.compared_file(path)?;
         Some(LineMatch::new(&wanted, path, &page))
@@ -99,7 +100,8 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
     // The code may have moved to another file.
     let lines: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
-    let others = head.changed.iter().filter(|path| *path != was && !head.renames.is_same_file(path, was));
+    let others =
+        head.changed_paths.iter().filter(|path| *path != was && !head.renames.is_same_file(path, was));
     let least = own.as_ref().map_or(0, |own| own.score);
     let best = others
         .take(MAX_FILES)
@@ -107,10 +109,11 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
             let page = head.compared_file(path)?;
             let known: BTreeSet<u64> =
                 page.lines.iter().copied().filter(|line| lines.contains(line)).collect();
-            let may_be = i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= ELSEWHERE;
+            let may_be =
+                i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= MIN_OTHER_FILE_SCORE;
             may_be.then(|| LineMatch::new(&wanted, path, &page))
         })
-        .filter(|fit| fit.score >= ELSEWHERE)
+        .filter(|fit| fit.score >= MIN_OTHER_FILE_SCORE)
         .filter(|fit| fit.is_found() || (fit.score > least && fit.score_percent() >= ELSEWHERE_PERCENT))
         .reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.to_outcome())
@@ -125,7 +128,7 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     let wanted = TargetLines::from_finding(finding);
     let words: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
-    head.changed.iter().take(MAX_FILES).filter_map(|path| head.compared_file(path)).any(|page| {
+    head.changed_paths.iter().take(MAX_FILES).filter_map(|path| head.compared_file(path)).any(|page| {
         let known: BTreeSet<u64> = page.lines.iter().copied().filter(|line| words.contains(line)).collect();
         known.len() >= LIKE_LINES && known.len() * 100 >= words.len() * LIKE_PERCENT
     })
@@ -157,7 +160,7 @@ struct TargetLine {
 impl TargetLines {
     fn from_finding(finding: &Finding) -> Self {
         let line = |line: &str| TargetLine { key: key_hash(line), worth: line_weight(line.trim()) };
-        let around = finding.around.as_ref();
+        let around = finding.surrounding_lines.as_ref();
         let before = around.map_or(&[][..], |around| &around.before);
         let after = around.map_or(&[][..], |around| &around.after);
         let own = finding.raw.snippet.lines();
@@ -175,7 +178,7 @@ impl TargetLines {
             lines_above,
             lines_below,
             copies: around.map_or(1, |around| around.copies.max(1)),
-            former_index: line_index(finding.raw.place.start_line),
+            former_index: line_index(finding.raw.location.start_line),
             tokens: SearchTokens::from_text(&finding.raw.snippet),
             total_score,
             neighbour_score: total_score - own,
@@ -188,7 +191,7 @@ impl TargetLines {
     fn find_unchanged_place(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;
-        if self.neighbour_score < ENOUGH || self.lines_above + self.lines_below == count {
+        if self.neighbour_score < MIN_SURROUNDINGS_SCORE || self.lines_above + self.lines_below == count {
             return None;
         }
         let is_here = |at: usize| {
@@ -266,7 +269,7 @@ impl LineMatch {
             .filter(|place| partners.get(*place).is_some_and(Option::is_some))
             .map(|place| lines.get(place).map_or(0, |line| line.worth))
             .sum();
-        let gap = (beside >= ENOUGH.min(target.neighbour_score) && beside > 0).then(|| {
+        let gap = (beside >= MIN_SURROUNDINGS_SCORE.min(target.neighbour_score) && beside > 0).then(|| {
             lines_between_partners(&partners, *lines_above, *lines_below, lines.len(), page.lines.len())
         });
         let likely_lines = gap.map_or((0, 0), |gap| target.likely_range(&partners, gap.0, gap.1));

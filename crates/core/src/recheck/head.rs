@@ -63,9 +63,9 @@ pub struct HeadView<'a, T> {
     /// Reader of a file's text without secrets; returns `None` if the file does not exist or cannot be read.
     pub(super) text: T,
     /// Changed files that can be read.
-    pub(super) changed: &'a [RepoPath],
+    pub(super) changed_paths: &'a [RepoPath],
     /// Added lines of every file of the change, readable or not.
-    pub(super) added: AddedLines,
+    pub(super) added_lines: AddedLines,
     /// Files that the change deletes.
     pub(super) deleted: BTreeSet<RepoPath>,
     /// Earlier names of files.
@@ -89,7 +89,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         renames: &'a FileRenames,
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());
-        Self { text, changed: changed_paths, added: added_lines, deleted, renames, pages, marks }
+        Self { text, changed_paths: changed_paths, added_lines: added_lines, deleted, renames, pages, marks }
     }
 
     /// Returns the surroundings of these lines in a file; `None` if the file cannot be read.
@@ -132,7 +132,9 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
 
     pub(super) fn added_statement_marks(&self) -> Option<StatementHashes> {
         let mut marks = Vec::new();
-        for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
+        for (path, added) in
+            self.changed_paths.iter().filter_map(|path| Some((path, self.added_lines.get(path)?)))
+        {
             let Some(page) = self.compared_file(path) else { continue };
             let is_added = |one: &&statement::CodeStatement| added.iter().any(|lines| one.touches(*lines));
             marks.extend(page.statements().iter().filter(is_added).map(|one| one.text_hash));
@@ -151,6 +153,6 @@ pub fn unanswered_findings(known_findings: &[Finding]) -> impl Iterator<Item = &
 
 pub(super) fn is_open_model_finding(finding: &Finding) -> bool {
     finding.raw.source == FindingSource::Agent
-        && finding.raw.place.side == DiffSide::New
+        && finding.raw.location.side == DiffSide::New
         && matches!(finding.status, FindingStatus::Open | FindingStatus::Claimed)
 }

@@ -241,7 +241,7 @@ const COMPARES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash
 const TESTS: [u64; 5] =
     [token_hash("if"), token_hash("elif"), token_hash("while"), token_hash("switch"), token_hash("match")];
 /// Words and signs after which a whole expression may begin.
-const BEFORE: [u64; 7] = [
+const EXPRESSION_PREFIXES: [u64; 7] = [
     OPENS,
     COMMA,
     token_hash("["),
@@ -294,7 +294,7 @@ fn redundant_brackets(tokens: &TokenSequence) -> BTreeSet<usize> {
             let before = |offset: usize| begin.checked_sub(offset).and_then(token);
             let is_given =
                 before(1) == Some(EQUALS) && before(2).is_none_or(|sign| !COMPARES.contains(&sign));
-            let may_begin = is_given || before(1).is_some_and(|before| BEFORE.contains(&before));
+            let may_begin = is_given || before(1).is_some_and(|before| EXPRESSION_PREFIXES.contains(&before));
             let is_test = before(1).is_some_and(|before| TESTS.contains(&before));
             let is_last = tokens.lines.get(at) != tokens.lines.get(at + 1);
             let next = token(at + 1);

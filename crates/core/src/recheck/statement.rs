@@ -33,9 +33,9 @@ pub(super) const MAX_MARKS: usize = 3_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct CodeStatement {
     /// First line, from 1.
-    pub(super) first: u32,
+    pub(super) first_line: u32,
     /// Last line of the statement.
-    pub(super) last: u32,
+    pub(super) last_line: u32,
     /// Mark of its text.
     pub(super) text_hash: u32,
     /// Mark of the statement together with the one above it.
@@ -49,7 +49,7 @@ pub(super) struct CodeStatement {
 impl CodeStatement {
     pub(super) fn touches(&self, lines: (u32, u32)) -> bool {
         let (first, last) = lines;
-        self.first <= last && first <= self.last
+        self.first_line <= last && first <= self.last_line
     }
 }
 
@@ -120,7 +120,7 @@ pub(super) fn split_statements(text: &str) -> Vec<CodeStatement> {
             .take()
             .unwrap_or_else(|| UnfinishedStatement::new(number, line.len() - line.trim_start().len()));
         now.add(code, number);
-        if now.depth > 0 && number - now.first < MAX_JOINED {
+        if now.depth > 0 && number - now.first_line < MAX_JOINED {
             open = Some(now);
         } else {
             all.push(now.into_statement(all.last()));
@@ -134,13 +134,13 @@ pub(super) fn split_statements(text: &str) -> Vec<CodeStatement> {
 
 /// A statement that is not complete yet.
 struct UnfinishedStatement {
-    first: u32,
-    last: u32,
+    first_line: u32,
+    last_line: u32,
     indent: usize,
     depth: u32,
     hash: StableHash,
     /// Last sign or letter, whether white space follows it, and whether a comma follows it.
-    before: u8,
+    previous_byte: u8,
     has_gap: bool,
     has_comma: bool,
     has_words: bool,
@@ -150,12 +150,12 @@ impl UnfinishedStatement {
     const fn new(first_line: u32, indent: usize) -> Self {
         let (hash, before) = (StableHash::new(), 0);
         Self {
-            first: first_line,
-            last: first_line,
+            first_line: first_line,
+            last_line: first_line,
             indent,
             depth: 0,
             hash,
-            before,
+            previous_byte: before,
             has_gap: false,
             has_comma: false,
             has_words: false,
@@ -163,7 +163,7 @@ impl UnfinishedStatement {
     }
 
     fn add(&mut self, code: &str, number: u32) {
-        self.last = number;
+        self.last_line = number;
         self.has_gap = true;
         let mut quote = None;
         for &byte in code.as_bytes() {
@@ -178,20 +178,20 @@ impl UnfinishedStatement {
             let is_word = is_word_byte(byte);
             if std::mem::take(&mut self.has_comma) && !matches!(byte, b')' | b']' | b'}') {
                 self.hash.byte(b',');
-            } else if self.has_gap && is_word && can_precede_word(self.before) {
+            } else if self.has_gap && is_word && can_precede_word(self.previous_byte) {
                 self.hash.byte(b' ');
             }
             self.has_gap = false;
             match (quote, byte) {
                 (None, b'"' | b'\'' | b'`') => quote = Some(byte),
-                (Some(begun), _) if begun == byte && self.before != b'\\' => quote = None,
+                (Some(begun), _) if begun == byte && self.previous_byte != b'\\' => quote = None,
                 (None, b'(' | b'[') => self.depth = self.depth.saturating_add(1),
                 (None, b')' | b']') => self.depth = self.depth.saturating_sub(1),
                 (_, _) => {}
             }
             self.hash.byte(if matches!(byte, b'\'' | b'`') { b'"' } else { byte });
             self.has_words |= is_word;
-            self.before = byte;
+            self.previous_byte = byte;
         }
     }
 
@@ -206,8 +206,15 @@ impl UnfinishedStatement {
                 .to_be_bytes()[0],
         );
         joint.bytes(&text_hash.to_be_bytes());
-        let Self { first, last, indent, has_words, .. } = self;
-        CodeStatement { first, last, text_hash, pair_hash: statement_mark(joint), has_words, indent }
+        let Self { first_line: first, last_line: last, indent, has_words, .. } = self;
+        CodeStatement {
+            first_line: first,
+            last_line: last,
+            text_hash,
+            pair_hash: statement_mark(joint),
+            has_words,
+            indent,
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use crate::id::{FencingToken, UnixMillis};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SlotHistoryEntry {
     /// The slot was marked as due at this time.
-    Marked(UnixMillis, WaitReason),
+    MarkedDue(UnixMillis, WaitReason),
     /// A user requested this loop.
-    Asked(LoopKind),
+    Requested(LoopKind),
     /// The slot was leased for this loop.
     Leased(LoopKind, FencingToken),
     /// A review was computed; the number counts the reviews of the current storm.
@@ -33,13 +33,13 @@ pub enum SlotHistoryEntry {
 impl fmt::Display for SlotHistoryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Marked(_, why) => write!(f, "marked; waits for {}", why.as_str()),
-            Self::Asked(of) => write!(f, "{} requested by a person", of.as_str()),
+            Self::MarkedDue(_, why) => write!(f, "marked; waits for {}", why.as_str()),
+            Self::Requested(of) => write!(f, "{} requested by a person", of.as_str()),
             Self::Leased(of, token) => write!(f, "{} leased (token {})", of.as_str(), token.0),
             Self::Computed(1) => write!(f, "computed: the leading review of the storm"),
             Self::Computed(_) => write!(f, "computed: the trailing review of the storm"),
             Self::Finished(StepOutcome::Idle) => write!(f, "finished"),
-            Self::Finished(StepOutcome::Again) => write!(f, "finished; the head has moved, due again"),
+            Self::Finished(StepOutcome::DueAgain) => write!(f, "finished; the head has moved, due again"),
             Self::Finished(StepOutcome::DueAt(_, why)) => write!(f, "goes on later ({})", why.as_str()),
             Self::Finished(StepOutcome::Held(why)) => write!(f, "held ({})", why.as_str()),
             Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; will be tried again"),

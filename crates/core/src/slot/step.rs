@@ -58,7 +58,7 @@ pub enum StepOutcome {
     Idle,
     /// The step is done, but the forge now has another revision. The slot becomes due again, as after an
     /// event.
-    Again,
+    DueAgain,
     /// The step is not done and continues at this time.
     DueAt(UnixMillis, WaitReason),
     /// The slot is held until an event. If an event arrived during the lease, the slot becomes due instead.
@@ -178,10 +178,12 @@ impl Slot {
     /// Adds an event to the storm, or begins a new storm with it.
     fn extend_storm(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let storm = match self.storm {
-            Some(storm) if now < storm.end => EventStorm { last: storm.last.max(now), ..storm },
-            Some(_) | None => EventStorm { start: now, last: now, end: now, review_count: 0 },
+            Some(storm) if now < storm.end => {
+                EventStorm { last_event_at: storm.last_event_at.max(now), ..storm }
+            }
+            Some(_) | None => EventStorm { start: now, last_event_at: now, end: now, review_count: 0 },
         };
-        let ends = (storm.last + limits.quiet).min(storm.start + limits.storm_max);
+        let ends = (storm.last_event_at + limits.quiet).min(storm.start + limits.storm_max);
         self.storm = Some(EventStorm { end: ends, ..storm });
     }
 
@@ -201,7 +203,7 @@ impl Slot {
         }
         self.request(LoopKind::Converge, limits, now);
         self.converge_request = Some(ConvergeRequest::Audit);
-        Ok(SlotHistoryEntry::Asked(LoopKind::Converge))
+        Ok(SlotHistoryEntry::Requested(LoopKind::Converge))
     }
 
     /// Stops a converge run. A run that has begun ends with its next step, which is due immediately. A
@@ -227,7 +229,7 @@ impl Slot {
     fn cancel_stopped_wait(&mut self, now: UnixMillis) {
         let is_stopped = self.converge_request == Some(ConvergeRequest::Stop)
             && self.active_loop == Some(LoopKind::Converge);
-        if let (true, SlotState::Waiting { at, reason: why }) = (is_stopped, &mut self.state) {
+        if let (true, SlotState::Waiting { due_at: at, reason: why }) = (is_stopped, &mut self.state) {
             (*at, *why) = (now.min(*at), WaitReason::Step);
         }
     }
@@ -257,12 +259,12 @@ impl Slot {
             self.attempts = 0;
             self.wait_for_pending(limits, now);
         }
-        Some(SlotHistoryEntry::Asked(loop_kind))
+        Some(SlotHistoryEntry::Requested(loop_kind))
     }
 
     fn lease(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         match self.state {
-            SlotState::Waiting { at, .. } if at <= now => {}
+            SlotState::Waiting { due_at: at, .. } if at <= now => {}
             SlotState::Waiting { .. } | SlotState::Idle | SlotState::Held { .. } => {
                 return Err(SlotRefusal::NotDue);
             }
@@ -326,11 +328,11 @@ impl Slot {
     ) -> Result<SlotHistoryEntry, SlotRefusal> {
         let (of, serving) = self.lease_of_token(token)?;
         match outcome {
-            StepOutcome::Idle | StepOutcome::Again => {
+            StepOutcome::Idle | StepOutcome::DueAgain => {
                 self.active_loop = None;
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                if outcome == StepOutcome::Again {
+                if outcome == StepOutcome::DueAgain {
                     self.add_event(of, limits, now);
                 }
             }
@@ -348,7 +350,7 @@ impl Slot {
                     | WaitReason::Step => self.attempts = 0,
                 }
                 self.restore_pending(of, serving);
-                self.state = SlotState::Waiting { at, reason: why };
+                self.state = SlotState::Waiting { due_at: at, reason: why };
                 if self.active_loop.is_none() && self.has_other_request(of) {
                     self.wait_for_pending(limits, now);
                 }
@@ -400,7 +402,7 @@ impl Slot {
         }
         let retry = limits.retry_at(&self.key, self.attempts, now);
         let at = not_before.map_or(retry, |instant| instant.max(retry));
-        self.state = SlotState::Waiting { at, reason: WaitReason::Backoff };
+        self.state = SlotState::Waiting { due_at: at, reason: WaitReason::Backoff };
         self.cancel_stopped_wait(now);
         SlotHistoryEntry::Failed(self.attempts, at)
     }
@@ -409,7 +411,7 @@ impl Slot {
         if let SlotState::Leased { loop_kind: of, claimed_events: serving, .. } = self.state {
             self.restore_pending(of, serving);
             self.active_loop = Some(of); // the same loop goes on where its run stopped
-            self.state = SlotState::Waiting { at: now, reason: of.default_wait_reason() };
+            self.state = SlotState::Waiting { due_at: now, reason: of.default_wait_reason() };
         }
         SlotHistoryEntry::Returned
     }
@@ -465,7 +467,7 @@ impl Slot {
             self.add_pending(of, PendingEventTimes::new(now));
         }
         self.attempts = 0;
-        self.state = SlotState::Waiting { at: now, reason: of.default_wait_reason() };
+        self.state = SlotState::Waiting { due_at: now, reason: of.default_wait_reason() };
         Ok(SlotHistoryEntry::Manual("retried"))
     }
 
@@ -523,7 +525,7 @@ impl Slot {
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due =
             LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
-        self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { at, reason });
+        self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { due_at: at, reason });
     }
 
     /// Returns the time at which a loop's pending events are due, by the rules of the storm.
@@ -578,7 +580,7 @@ impl Slot {
 
     fn waiting_note(&self) -> Option<SlotHistoryEntry> {
         match self.state {
-            SlotState::Waiting { at, reason: why } => Some(SlotHistoryEntry::Marked(at, why)),
+            SlotState::Waiting { due_at: at, reason: why } => Some(SlotHistoryEntry::MarkedDue(at, why)),
             SlotState::Idle | SlotState::Leased { .. } | SlotState::Held { .. } => None,
         }
     }

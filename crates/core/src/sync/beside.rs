@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ReleaseSources, SymbolDefinition, SymbolState, SyncDecisionInput, UnguardedPart, UnguardedReason, WHOLE,
+    ReleaseSources, SymbolDefinition, SymbolState, SyncDecisionInput, UnguardedPart, UnguardedReason,
+    WHOLE_FILE,
 };
 
 /// File of a Python distribution that lists its requirements. In an archive, the path of this file begins
@@ -21,7 +22,8 @@ pub struct NonFunctionCode {
     /// Name within that scope.
     pub name: String,
     /// Kind of the piece.
-    pub what: ReleasePartKind,
+    #[serde(rename = "what")]
+    pub kind: ReleasePartKind,
     /// Digest of the piece's syntax tree and of the conditions under which the piece takes effect.
     pub tree: String,
 }
@@ -103,13 +105,13 @@ impl ReleasePartKind {
             UnguardedReason::Stale
             | UnguardedReason::Decorated
             | UnguardedReason::Missing
-            | UnguardedReason::Elsewhere
+            | UnguardedReason::OtherPackage
             | UnguardedReason::Unreadable
             | UnguardedReason::Untold
             | UnguardedReason::OfExtra
             | UnguardedReason::OfOtherPython
             | UnguardedReason::Wider
-            | UnguardedReason::Dropped => return reason.change_text().to_owned(),
+            | UnguardedReason::RequirementRemoved => return reason.change_text().to_owned(),
         };
         match self.part_noun() {
             "" => became.to_owned(),
@@ -151,8 +153,8 @@ pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<Unguarde
     found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
-        why: UnguardedReason::Unreadable,
-        what: ReleasePartKind::Shadow,
+        reason: UnguardedReason::Unreadable,
+        kind: ReleasePartKind::Shadow,
     }));
     found
 }
@@ -171,13 +173,14 @@ impl<'a> PinnedNames<'a> {
     /// Returns true if this name, or a scope that encloses the name, is pinned.
     fn has(&self, file: &str, name: &str) -> bool {
         let outer = name.match_indices('.').filter_map(|(at, _)| name.get(..at));
-        outer.chain([name, WHOLE]).any(|name| self.0.contains(&(file, name)))
+        outer.chain([name, WHOLE_FILE]).any(|name| self.0.contains(&(file, name)))
     }
 
     /// Returns true if the text of a pinned definition includes this piece.
     fn covers_piece(&self, file: &str, piece: NonFunctionKey<'_>) -> bool {
         // The text of a class includes the `class` line with the bases, but not the decorators above.
-        let own = if piece.part_kind == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
+        let own =
+            if piece.part_kind == ReleasePartKind::Class { piece.symbol() } else { WHOLE_FILE.to_owned() };
         self.has(file, &own) || (!piece.scope.is_empty() && self.has(file, piece.scope))
     }
 }
@@ -226,7 +229,7 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
         };
         let (old, new) = (at(step.from), at(step.to));
         let Some(place) = new.as_ref().or(old.as_ref()) else { continue };
-        if pinned.has(&place.file, WHOLE) {
+        if pinned.has(&place.file, WHOLE_FILE) {
             continue;
         }
         let (before, after) = (
@@ -247,8 +250,12 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
             found.insert((place.file.clone(), name.clone()), (reason, what));
         }
     }
-    let to_unguarded =
-        |((file, symbol), (reason, what))| UnguardedPart { symbol, file: Some(file), why: reason, what };
+    let to_unguarded = |((file, symbol), (reason, what))| UnguardedPart {
+        symbol,
+        file: Some(file),
+        reason: reason,
+        kind: what,
+    };
     found.into_iter().map(to_unguarded).collect()
 }
 
@@ -296,7 +303,7 @@ struct NonFunctionKey<'a> {
 
 impl<'a> NonFunctionKey<'a> {
     fn new(piece: &'a NonFunctionCode) -> Self {
-        Self { scope: &piece.scope, name: &piece.name, part_kind: piece.what }
+        Self { scope: &piece.scope, name: &piece.name, part_kind: piece.kind }
     }
 
     /// Returns the name of the piece within the file.
@@ -311,7 +318,7 @@ impl<'a> NonFunctionKey<'a> {
 /// Returns the changed code of mirrored files that is outside of functions.
 fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
-    for (file, old, new) in join_maps(&step.from.outside, &step.to.outside) {
+    for (file, old, new) in join_maps(&step.from.non_function_code, &step.to.non_function_code) {
         let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
         let (before, after) = (digests_by_key(old), digests_by_key(new));
         let keys: BTreeSet<NonFunctionKey<'_>> = before.keys().chain(after.keys()).copied().collect();
@@ -321,8 +328,8 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
             found.extend(reason.map(|reason| UnguardedPart {
                 symbol: key.symbol(),
                 file: Some(file.clone()),
-                why: reason,
-                what: key.part_kind,
+                reason: reason,
+                kind: key.part_kind,
             }));
         }
         // Pieces that are in both releases may be in a different order.
@@ -336,14 +343,14 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
         };
         let scopes: BTreeSet<&str> = old.iter().map(|piece| piece.scope.as_str()).collect();
         for scope in scopes {
-            let name = if scope.is_empty() { WHOLE } else { scope };
+            let name = if scope.is_empty() { WHOLE_FILE } else { scope };
             if order(old, scope) != order(new, scope) && !pinned.has(file, name) {
                 let (symbol, file) = (name.to_owned(), Some(file.clone()));
                 found.push(UnguardedPart {
                     symbol,
                     file,
-                    why: UnguardedReason::Changed,
-                    what: ReleasePartKind::Order,
+                    reason: UnguardedReason::Changed,
+                    kind: ReleasePartKind::Order,
                 });
             }
         }
@@ -363,12 +370,12 @@ fn digests_by_key(pieces: &[NonFunctionCode]) -> BTreeMap<NonFunctionKey<'_>, Ve
 /// Returns the files that mirrored files import in this release, but not in the earlier release.
 fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let new = step.to.imported.difference(&step.from.imported);
-    let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE));
+    let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE_FILE));
     let to_unguarded = |file: &String| UnguardedPart {
-        symbol: WHOLE.to_owned(),
+        symbol: WHOLE_FILE.to_owned(),
         file: Some(file.clone()),
-        why: UnguardedReason::Added,
-        what: ReleasePartKind::File,
+        reason: UnguardedReason::Added,
+        kind: ReleasePartKind::File,
     };
     new.map(to_unguarded).collect()
 }
@@ -379,7 +386,7 @@ fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     for (file, old, new) in join_maps(&step.from.requirements, &step.to.requirements) {
         let mut push = |symbol: &str, reason| {
             let (symbol, file) = (symbol.to_owned(), Some(file.clone()));
-            found.push(UnguardedPart { symbol, file, why: reason, what: ReleasePartKind::Requirement });
+            found.push(UnguardedPart { symbol, file, reason: reason, kind: ReleasePartKind::Requirement });
         };
         let (Some(old), Some(new)) = (old, new) else {
             // One of the archives does not list its requirements.

@@ -53,11 +53,13 @@ pub struct SyncTarget {
 pub struct SyncFailure {
     /// End of the run. For a run that never reported its end, the time at which the missing report was
     /// noticed.
-    pub at: UnixMillis,
+    #[serde(rename = "at")]
+    pub failed_at: UnixMillis,
     /// Release that the run tried; empty if the run failed before the release was known.
     pub version: String,
     /// Reason as text for users.
-    pub why: String,
+    #[serde(rename = "why")]
+    pub reason: String,
 }
 
 /// The reason why the breaker opened.
@@ -73,7 +75,8 @@ pub enum JobTripReason {
 /// An open state of the breaker.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobBreakerTrip {
-    pub why: JobTripReason,
+    #[serde(rename = "why")]
+    pub reason: JobTripReason,
     /// Time since which the breaker is open.
     pub since: UnixMillis,
 }
@@ -111,13 +114,16 @@ pub struct JobBreaker {
     failures: u32,
     /// Consecutive failures of the job.
     streak: u32,
-    open: Option<JobBreakerTrip>,
+    #[serde(rename = "open")]
+    trip: Option<JobBreakerTrip>,
     /// Run that has begun and has not reported its end.
     running: Option<RunInProgress>,
     /// Last answer that permitted a trial run.
-    heard: Option<CommentId>,
+    #[serde(rename = "heard")]
+    trial_answer: Option<CommentId>,
     /// Last failures, oldest first.
-    told: Vec<SyncFailure>,
+    #[serde(rename = "told")]
+    recent_failures: Vec<SyncFailure>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -139,9 +145,9 @@ impl JobBreaker {
     ) -> RunAdmission {
         self.record_lost_run(limits, now);
         let is_new = self.target.as_ref() != Some(target);
-        let admission = match &self.open {
+        let admission = match &self.trip {
             None => RunAdmission::Run,
-            Some(open) if answer.is_none() && !(is_new && open.why == JobTripReason::Target) => {
+            Some(open) if answer.is_none() && !(is_new && open.reason == JobTripReason::Target) => {
                 return RunAdmission::Skip(open.clone());
             }
             Some(_) => RunAdmission::Trial,
@@ -169,10 +175,10 @@ impl JobBreaker {
     /// failure counts only for the job, and only while the breaker is closed.
     pub fn record_end(&mut self, outcome: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
-        let is_probe = running.is_some() && self.open.is_some();
+        let is_probe = running.is_some() && self.trip.is_some();
         let answer = running.as_ref().and_then(|running| running.answer.clone());
         if outcome != BreakerOutcome::Interrupted && is_probe && answer.is_some() {
-            self.heard = answer;
+            self.trial_answer = answer;
         }
         match outcome {
             BreakerOutcome::Interrupted => {}
@@ -180,44 +186,44 @@ impl JobBreaker {
             // A user was asked, or unfinished work was saved. The breaker closes, but the next failure opens
             // it again.
             BreakerOutcome::Neutral if is_probe => {
-                self.open = None;
+                self.trip = None;
                 self.failures = limits.target.saturating_sub(1);
                 self.streak = self.streak.min(limits.streak.saturating_sub(1));
             }
             BreakerOutcome::Neutral => {}
-            BreakerOutcome::Failure(_) if running.is_none() && self.open.is_some() => {}
+            BreakerOutcome::Failure(_) if running.is_none() && self.trip.is_some() => {}
             BreakerOutcome::Failure(reason) => {
                 let target = self.target.as_ref().filter(|_| running.is_some());
                 let version = target.map(|target| target.version.clone());
                 self.failures = self.failures.saturating_add(u32::from(version.is_some()));
                 self.streak = self.streak.saturating_add(1);
-                self.told.push(SyncFailure {
-                    at: now,
+                self.recent_failures.push(SyncFailure {
+                    failed_at: now,
                     version: version.unwrap_or_default(),
-                    why: clean_line(&reason, MAX_WHY),
+                    reason: clean_line(&reason, MAX_WHY),
                 });
-                let surplus = self.told.len().saturating_sub(REMEMBERED);
-                self.told.drain(..surplus);
+                let surplus = self.recent_failures.len().saturating_sub(REMEMBERED);
+                self.recent_failures.drain(..surplus);
                 let reason = if self.streak >= limits.streak {
                     Some(JobTripReason::Streak)
                 } else {
                     (is_probe || self.failures >= limits.target).then_some(JobTripReason::Target)
                 };
-                self.open = reason.map(|reason| JobBreakerTrip { why: reason, since: now });
+                self.trip = reason.map(|reason| JobBreakerTrip { reason: reason, since: now });
             }
         }
     }
 
     /// Closes the breaker after a success or an operator's command. All failure counts are reset.
     pub fn reset(&mut self) {
-        let heard = self.heard.take();
-        *self = Self { heard, ..Self::default() };
+        let heard = self.trial_answer.take();
+        *self = Self { trial_answer: heard, ..Self::default() };
     }
 
     /// Returns the open state, if the breaker is open. While the breaker is open, one question is open at the
     /// forge.
     pub fn open_trip(&self) -> Option<&JobBreakerTrip> {
-        self.open.as_ref()
+        self.trip.as_ref()
     }
 
     /// Returns true if a run has begun and has not reported its end.
@@ -227,7 +233,7 @@ impl JobBreaker {
 
     /// Returns the last answer that permitted a trial run. Only newer answers permit another trial.
     pub fn last_answer(&self) -> Option<&CommentId> {
-        self.heard.as_ref()
+        self.trial_answer.as_ref()
     }
 
     /// Returns the latest target.
@@ -242,7 +248,7 @@ impl JobBreaker {
 
     /// Returns the last failures, oldest first.
     pub fn failures(&self) -> &[SyncFailure] {
-        &self.told
+        &self.recent_failures
     }
 }
 
@@ -275,7 +281,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(run_and_fail(&mut breaker, "1"), RunAdmission::Run);
         }
-        let open = JobBreakerTrip { why: JobTripReason::Target, since: T };
+        let open = JobBreakerTrip { reason: JobTripReason::Target, since: T };
         assert_eq!(breaker.admit(&target("1"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
         assert_eq!(breaker.failures().len(), 3);
         let other = SyncTarget { manifest: "n".into(), ..target("1") };
@@ -290,7 +296,7 @@ mod tests {
         for version in ["1", "2", "3", "4", "5"] {
             assert_eq!(run_and_fail(&mut breaker, version), RunAdmission::Run);
         }
-        let open = JobBreakerTrip { why: JobTripReason::Streak, since: T };
+        let open = JobBreakerTrip { reason: JobTripReason::Streak, since: T };
         assert_eq!(breaker.admit(&target("6"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
         let first = answer_id("a");
         assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), RunAdmission::Trial);
@@ -331,7 +337,7 @@ mod tests {
             assert_eq!(breaker.open_trip(), None);
             breaker.record_end(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
         }
-        assert_eq!(breaker.open_trip(), Some(&JobBreakerTrip { why: JobTripReason::Streak, since: T }));
+        assert_eq!(breaker.open_trip(), Some(&JobBreakerTrip { reason: JobTripReason::Streak, since: T }));
         assert_eq!(breaker.failure_counts(), (1, 5));
         let before = breaker.clone();
         breaker.record_end(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);

@@ -37,7 +37,7 @@ pub enum ChangelogPlacement {
     /// The newest entry, whose heading changes to this version.
     Renamed(VersionTriple),
     /// A new entry for this version, above the newest entry.
-    New(VersionTriple),
+    NewEntry(VersionTriple),
 }
 
 /// The reason why a changelog is not changed.
@@ -100,7 +100,7 @@ pub fn add_line(
         text.get(..section.line_range.start).unwrap_or_default(),
         text.get(section.end..).unwrap_or_default(),
     );
-    if let ChangelogPlacement::New(version) = placement {
+    if let ChangelogPlacement::NewEntry(version) = placement {
         let head = render_heading(&section, version, new_line.date, eol);
         let gap = if body.starts_with(eol) { eol } else { "" };
         let rest = text.get(section.line_range.start..).unwrap_or_default();
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_new_entry_is_written_like_the_newest_and_its_underline_is_as_long_as_the_heading() {
-        let new = ChangelogPlacement::New(parse_version("1.2.10"));
+        let new = ChangelogPlacement::NewEntry(parse_version("1.2.10"));
         let rst = add_line(RST, changelog_line("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "1.2.10 (2026-11-21)\n^^^^^^^^^^^^^^^^^^^\n\n* relax demo to 2\n\n";
         assert_eq!(rst, RST.replace("1.2.3 (", &format!("{entry}1.2.3 (")));
@@ -385,7 +385,7 @@ mod tests {
             let Ok(_) = newest_entry(&text) else { return Ok(()) };
             let version = parse_version("9.9.9");
             let once = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"),
-                ChangelogPlacement::New(version)).unwrap();
+                ChangelogPlacement::NewEntry(version)).unwrap();
             let (added, at) = (once.len() - text.len(),
                 text.chars().zip(once.chars()).take_while(|(a, b)| a == b).map(|(a,
                     _)| a.len_utf8()).sum::<usize>());

@@ -100,9 +100,9 @@ pub struct ReleaseClassification {
 /// for example if a file cannot be read or there are more than [`MAX_FUNCTIONS`] functions.
 pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
-    for one in decision.unguarded.iter().filter(|one| one.why.needs_check()) {
+    for one in decision.unguarded.iter().filter(|one| one.reason.needs_check()) {
         match one {
-            UnguardedPart { why: UnguardedReason::Unreadable, file, .. } => {
+            UnguardedPart { reason: UnguardedReason::Unreadable, file, .. } => {
                 return Err(format!("{} cannot be read", file.as_deref().unwrap_or("a file")));
             }
             UnguardedPart { file: Some(file), symbol, .. } => {
@@ -189,7 +189,7 @@ impl ReleaseClassification {
                 [] => String::new(),
             }
         };
-        let beside = summarize_changes(&decision.changed, &decision.unguarded);
+        let beside = summarize_changes(&decision.pin_changes, &decision.unguarded);
         match verdict {
             SyncVerdict::Relax => format!("{beside}, and a model found that none of them has to be ported"),
             SyncVerdict::Bump => {
@@ -265,7 +265,7 @@ mod tests {
             verdict: SyncVerdict::Ask,
             needs_classification: true,
             reason: String::new(),
-            changed: vec![],
+            pin_changes: vec![],
             unguarded,
         };
         let both = decision(vec![

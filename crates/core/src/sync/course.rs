@@ -13,7 +13,7 @@ use super::SyncVerdict;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobPullState<'a> {
     /// Newest final pull request, open or not.
-    pub last: Option<&'a BranchPull>,
+    pub newest_pull: Option<&'a BranchPull>,
     /// True if the newest final pull request reaches the release to follow.
     pub covers: bool,
     /// True if another user works on the newest final pull request.
@@ -47,7 +47,7 @@ pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, is_unchange
     if existing.is_draft_open && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
     }
-    match existing.last.map(|pull| pull.state) {
+    match existing.newest_pull.map(|pull| pull.state) {
         Some(PullState::Merged) if existing.covers => BranchPlan::Covered,
         None | Some(PullState::Merged | PullState::Closed) => BranchPlan::Begin,
         Some(PullState::Open | PullState::Draft) => match (existing.has_foreign_work, verdict) {
@@ -101,7 +101,7 @@ pub fn find_activity(
         match review.state {
             ReviewState::Approved | ReviewState::ChangesRequested | ReviewState::Dismissed => {
                 last.retain(|(other, ..)| other.id != author.id);
-                last.push((author, review.state, review.at));
+                last.push((author, review.state, review.submitted_at));
             }
             ReviewState::Commented | ReviewState::Pending => {}
         }
@@ -167,7 +167,8 @@ mod tests {
         ];
         for (last, covers, has_foreign_work, is_draft_open, same, relax, bump) in rows {
             let last = last.map(pull);
-            let existing = JobPullState { last: last.as_ref(), covers, has_foreign_work, is_draft_open };
+            let existing =
+                JobPullState { newest_pull: last.as_ref(), covers, has_foreign_work, is_draft_open };
             let got = (
                 plan_branch(existing, SyncVerdict::Relax, same),
                 plan_branch(existing, SyncVerdict::Bump, same),
@@ -200,7 +201,7 @@ mod tests {
             id: CommentId::new("7"),
             author: actor(operator),
             commit: on.map(sha),
-            at: UnixMillis(0),
+            created: UnixMillis(0),
             body: "no".into(),
             topic: None,
         }
@@ -212,7 +213,7 @@ mod tests {
             author: actor(operator),
             state,
             commit: Some(sha(on)),
-            at: None,
+            submitted_at: None,
             body: String::new(),
             topic: None,
         }

@@ -39,18 +39,22 @@ pub struct TrackingIssue {
 pub struct UnreportedCost {
     pub run: RunId,
     /// The part of the cost that later records have already reported.
-    pub told: MicroUsd,
+    #[serde(rename = "told")]
+    pub reported_cost: MicroUsd,
 }
 
 /// A model's request and its answer, kept to avoid paying for the same request twice.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CachedClassification {
     /// Digest of the complete input of the model.
-    pub asked: String,
+    #[serde(rename = "asked")]
+    pub input_digest: String,
     /// Newest answer of a user at the time of the request. A newer answer permits another request.
-    pub heard: Option<CommentId>,
+    #[serde(rename = "heard")]
+    pub newest_answer: Option<CommentId>,
     /// Result of the request.
-    pub said: ReleaseClassification,
+    #[serde(rename = "said")]
+    pub classification: ReleaseClassification,
 }
 
 /// The progress of an unfinished port.
@@ -78,7 +82,8 @@ pub struct MigrationProgress {
 pub struct TrustedAnswer {
     /// Id of the comment.
     pub id: CommentId,
-    pub by: String,
+    #[serde(rename = "by")]
+    pub author: String,
     pub text: String,
 }
 
@@ -137,14 +142,16 @@ pub struct JobQuestion {
     /// Web page of the issue.
     pub url: Option<String>,
     /// Last comment in the issue when the question was asked. Only newer comments can answer the question.
-    pub after: Option<CommentId>,
+    #[serde(rename = "after")]
+    pub last_comment: Option<CommentId>,
     /// Digest of the manifest at the time of the question.
     #[serde(default)]
     pub manifest: Option<String>,
     /// True if users closed the question without an answer. In this case, no question about this release with
     /// this manifest is asked again.
     #[serde(default)]
-    pub closed: bool,
+    #[serde(rename = "closed")]
+    pub is_closed: bool,
 }
 
 /// A user's ruling about a release.
@@ -155,7 +162,8 @@ pub struct ReleaseRuling {
     /// Verdict of the user.
     pub verdict: SyncVerdict,
     /// Login of the user.
-    pub by: String,
+    #[serde(rename = "by")]
+    pub author: String,
     /// Comment that contains the ruling.
     pub comment: CommentId,
 }

@@ -86,7 +86,8 @@ pub enum SyncOutcome {
     Rehearsed,
     /// The run is on hold. Possible reasons: the kill switch is on, the budget is used up, a write with a
     /// lost response may still appear, or the requested release cannot be followed.
-    Held,
+    #[serde(rename = "held")]
+    OnHold,
     /// The run could not be carried out.
     Failed,
 }
@@ -105,7 +106,7 @@ impl SyncOutcome {
             Self::Blocked => "blocked",
             Self::Breaker => "breaker",
             Self::Rehearsed => "rehearsed",
-            Self::Held => "held",
+            Self::OnHold => "held",
             Self::Failed => "failed",
         }
     }
@@ -118,7 +119,7 @@ impl SyncOutcome {
             Self::UpToDate | Self::Covered | Self::LeftOut | Self::Blocked | Self::Breaker => {
                 RunOutcome::Skipped
             }
-            Self::Held => RunOutcome::Deferred,
+            Self::OnHold => RunOutcome::Deferred,
             Self::Failed => RunOutcome::Failed,
         }
     }
@@ -149,7 +150,8 @@ pub struct SyncEvidence {
     /// Reason in one sentence.
     pub reason: String,
     /// Pinned definitions that differ.
-    pub changed: Vec<PinChange>,
+    #[serde(rename = "changed")]
+    pub pin_changes: Vec<PinChange>,
     /// Changes outside the manifest; at most the first [`MAX_UNGUARDED`].
     pub unguarded: Vec<UnguardedPart>,
     /// Total number of these changes.

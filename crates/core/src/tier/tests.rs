@@ -95,7 +95,7 @@ fn each_condition_holds_for_what_it_names() {
             Some(because) => (Tier::Off, "t:1", because),
             None => (Tier::Settled, "review.tier", ""),
         };
-        assert_eq!((choice.tier, choice.at.as_str(), choice.because.as_str()), expected, "{name}");
+        assert_eq!((choice.tier, choice.origin.as_str(), choice.because.as_str()), expected, "{name}");
     }
 }
 
@@ -133,9 +133,9 @@ fn the_first_rule_decides_and_who_asks_passes_over_a_skip() {
             operator_rule("t:9", Tier::Deep, TierCondition::default()),
         ],
     );
-    assert_eq!(all.choose(&pull.facts(), false).at, "t:1");
+    assert_eq!(all.choose(&pull.facts(), false).origin, "t:1");
     let asked = all.choose(&pull.facts(), true);
-    assert_eq!((asked.tier, asked.at.as_str()), (Tier::Once, "t:5"));
+    assert_eq!((asked.tier, asked.origin.as_str()), (Tier::Once, "t:5"));
     let off = rules(None, vec![operator_rule("t:5", Tier::Off, repository)]);
     assert_eq!(off.choose(&pull.facts(), true).tier, Tier::Off, "an operator's repository stays off");
     assert_eq!(all.rules_for_repository("acme/shop").len(), 2);
@@ -166,7 +166,7 @@ fn a_repository_lowers_freely_and_raises_up_to_what_the_operator_allows() {
     assert_eq!((choice.tier, choice.asked_for), (Tier::Off, Some(Tier::Deep)), "nothing raises it");
     let raised = TierRule { max_tier: Some(Tier::Rules), ..off };
     let choice = rules(None, vec![raised, repository_rule(Tier::Deep)]).choose(&pull.facts(), false);
-    assert_eq!((choice.tier, choice.at.as_str()), (Tier::Rules, ".truing.toml:1"));
+    assert_eq!((choice.tier, choice.origin.as_str()), (Tier::Rules, ".truing.toml:1"));
 }
 
 #[test]

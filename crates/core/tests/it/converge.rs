@@ -37,7 +37,7 @@ fn candidate(seed: u64) -> FixCandidate {
 fn claim(path: &str, line: u32, category: DefectCategory, severity: Severity) -> AuditorFinding {
     let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
     let raw = RawFinding {
-        place: place.clone(),
+        location: place.clone(),
         severity,
         category,
         rule: format!("agent/{category:?}"),
@@ -51,7 +51,7 @@ fn claim(path: &str, line: u32, category: DefectCategory, severity: Severity) ->
     let placed = PlacedFinding {
         raw,
         anchor: AnchorKind::Inline,
-        at: place,
+        comment_location: place,
         old_path: None,
         sighting: FindingFacts::default(),
     };
@@ -99,7 +99,7 @@ fn is_expected_step(unexpected: &UnexpectedEvent, act: &str) -> bool {
 
 /// Returns this verdict of the fixer for every finding of the run.
 fn verdict_for_all(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId, FixerVerdict> {
-    run.found.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
+    run.findings.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
 }
 
 /// Continues a run from the audit's review to the replies, with a fix that passes all checks.
@@ -111,7 +111,9 @@ fn run_with_agreed_fix(run: ConvergeRun, seed: u64) -> ConvergeRun {
 
 fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     let begun = apply_events(run, [ConvergeEvent::Gated(None)]);
-    let ConvergeAction::Audit { auditors, .. } = &begun.next else { panic!("{:?}", begun.next) };
+    let ConvergeAction::Audit { auditors, .. } = &begun.next_action else {
+        panic!("{:?}", begun.next_action)
+    };
     let all: Vec<_> = auditors.iter().map(|at| (*at, AuditorAnswer::Complete(claims.to_vec()))).collect();
     let looked = apply_events(begun, [audited_event(all)]);
     let clears = looked.is_cleared_by_audit();
@@ -125,7 +127,7 @@ fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
 #[test]
 fn two_loops_converge() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
-    assert_eq!(run.next, ConvergeAction::Fix { problems: vec![] });
+    assert_eq!(run.next_action, ConvergeAction::Fix { problems: vec![] });
     let run = audit(run_with_agreed_fix(run, 2), &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
     assert_eq!((run.audits, run.commits.as_slice(), run.head.clone()), (2, &[sha(2)][..], sha(2)));
@@ -171,7 +173,7 @@ fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
         let expected = if number < 4 { 1 } else { 3 };
         let gated = apply_events(run.clone(), [ConvergeEvent::Gated(None)]);
         assert!(
-            matches!(&gated.next, ConvergeAction::Audit { auditors, .. } if auditors.len() == expected),
+            matches!(&gated.next_action, ConvergeAction::Audit { auditors, .. } if auditors.len() == expected),
             "{number}"
         );
         run = audit(run, &[p1_finding(number * 10), p1_finding(number * 10 + 5)]);
@@ -199,7 +201,7 @@ fn the_gate_is_mended_so_often_and_no_more() {
             ConvergeEvent::Pushed,
         ],
     );
-    assert_eq!((&run.next, run.commits.len(), run.audits), (&ConvergeAction::Gate, 1, 0));
+    assert_eq!((&run.next_action, run.commits.len(), run.audits), (&ConvergeAction::Gate, 1, 0));
     let run = audit(run, &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
 
@@ -218,9 +220,9 @@ fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
     let wrong = || [ConvergeEvent::Mended(Some(candidate(2))), ConvergeEvent::Checked(vec![problem.clone()])];
     let mut run = apply_events(new_run(ConvergeLimits::default()), [gate()]);
     run = apply_events(run, wrong());
-    assert_eq!((&run.next, &run.candidate), (&ConvergeAction::Gate, &None));
+    assert_eq!((&run.next_action, &run.candidate), (&ConvergeAction::Gate, &None));
     run = apply_events(run, [gate()]);
-    let ConvergeAction::Mend { output } = &run.next else { panic!("{:?}", run.next) };
+    let ConvergeAction::Mend { output } = &run.next_action else { panic!("{:?}", run.next_action) };
     assert!(output.starts_with("a.py:1: magic") && output.contains("test_total() is gone"), "{output}");
     for _ in 1..5 {
         run = apply_events(apply_events(run, wrong()), [gate()]);
@@ -233,7 +235,7 @@ fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
 fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
     let silent = || audited_event([(0, AuditorAnswer::NoAnswer("it died".into()))]);
     let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None), silent()]);
-    assert!(matches!(&run.next, ConvergeAction::Audit { attempt: 2, .. }));
+    assert!(matches!(&run.next_action, ConvergeAction::Audit { attempt: 2, .. }));
     let answered = apply_events(run.clone(), [complete_audit_event(&[]), ConvergeEvent::Posted]);
     assert_eq!((code(&answered), answered.audits), (Some(ConvergeExitCode::Clean), 1));
     let dead = apply_events(run.clone(), [silent()]);
@@ -257,13 +259,13 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
     };
     let run = apply_events(new_run(limits), [ConvergeEvent::Gated(None), some()]);
     assert!(
-        matches!(&run.next, ConvergeAction::Audit { auditors, attempt: 2 } if *auditors == BTreeSet::from([1]))
+        matches!(&run.next_action, ConvergeAction::Audit { auditors, attempt: 2 } if *auditors == BTreeSet::from([1]))
     );
     let run = apply_events(
         run,
         [audited_event([(1, AuditorAnswer::NoAnswer("no JSON".into()))]), ConvergeEvent::Posted],
     );
-    assert_eq!((&run.next, run.silent), (&ConvergeAction::Gate, 1));
+    assert_eq!((&run.next_action, run.silent), (&ConvergeAction::Gate, 1));
     let again = apply_events(
         run,
         [
@@ -304,7 +306,7 @@ fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
         (FixProblemKind::Test, ConvergeExitCode::Tests),
     ] {
         let once = apply_events(run.clone(), [fix(2), ConvergeEvent::Checked(problem(kind))]);
-        assert_eq!(once.next, ConvergeAction::Fix { problems: problem(kind) });
+        assert_eq!(once.next_action, ConvergeAction::Fix { problems: problem(kind) });
         assert_eq!(once.candidate.is_none(), kind == FixProblemKind::Test, "{kind:?}");
         let good =
             apply_events(once.clone(), [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
@@ -325,10 +327,10 @@ fn a_hook_that_blocks_is_told_to_one_more_fixer() {
     let blocked = || ConvergeEvent::Blocked("lint\nE501 too long".into());
     let run = apply_events(run, [fix(2), ConvergeEvent::Checked(vec![]), blocked()]);
     assert!(
-        matches!(&run.next, ConvergeAction::Fix { problems } if problems[0].kind == FixProblemKind::Hook)
+        matches!(&run.next_action, ConvergeAction::Fix { problems } if problems[0].kind == FixProblemKind::Hook)
     );
     let run = apply_events(run, [fix(3), ConvergeEvent::Checked(vec![]), blocked()]);
-    assert_eq!((&run.next, run.hook.is_some()), (&ConvergeAction::Reply, true));
+    assert_eq!((&run.next_action, run.hook.is_some()), (&ConvergeAction::Reply, true));
     let run = apply_events(run, [ConvergeEvent::Replied]);
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Hook), 0));
     assert!(run.exit.unwrap().reason.contains("E501"));
@@ -348,7 +350,7 @@ fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
         run,
         [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Blocked("E501".into()), fix(3)],
     );
-    assert_eq!((&blocked.next, code(&blocked)), (&ConvergeAction::Check, None));
+    assert_eq!((&blocked.next_action, code(&blocked)), (&ConvergeAction::Check, None));
     let run = apply_events(blocked, [ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
     assert_eq!(run.commits.len(), 1);
 }
@@ -356,19 +358,23 @@ fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
 #[test]
 fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
     let limits = ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() };
-    let moved = |seed| ConvergeEvent::Moved { head: sha(seed), tree: sha(seed) };
+    let moved = |seed| ConvergeEvent::HeadChanged { head: sha(seed), tree: sha(seed) };
     let run = audit(new_run(limits), &[]);
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
     let limits = ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() };
     let run = audit(new_run(limits.clone()), &[p1_finding(3)]);
     let run = apply_events(run, [moved(9)]);
-    assert_eq!((&run.next, &run.head, &run.candidate), (&ConvergeAction::Gate, &sha(9), &None));
+    assert_eq!((&run.next_action, &run.head, &run.candidate), (&ConvergeAction::Gate, &sha(9), &None));
     let run = run_with_agreed_fix(audit(run, &[p1_finding(4)]), 3);
     let run = audit(run, &[]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 3));
     let run =
         apply_events(audit(new_run(limits), &[p1_finding(3)]), [moved(9), moved(10), moved(11), moved(12)]);
-    assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Gate), "who goes on pushing ends nothing");
+    assert_eq!(
+        (code(&run), &run.next_action),
+        (None, &ConvergeAction::Gate),
+        "who goes on pushing ends nothing"
+    );
     // After other users' pushes, only three audits do not count towards the limit.
     let mut run = run;
     for (seed, line) in [(13, 4), (14, 5), (15, 6)] {
@@ -382,7 +388,7 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
 fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on_later() {
     let silent = || ConvergeEvent::Silent("the provider is not available".into());
     let run = apply_events(audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]), [silent()]);
-    assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Fix { problems: vec![] }));
+    assert_eq!((code(&run), &run.next_action), (None, &ConvergeAction::Fix { problems: vec![] }));
     let clean = audit(run_with_agreed_fix(run.clone(), 2), &[]);
     assert_eq!(code(&clean), Some(ConvergeExitCode::Clean));
     let mut run = apply_events(run, [silent()]);
@@ -398,7 +404,7 @@ fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on
         new_run(ConvergeLimits::default()),
         [ConvergeEvent::Gated(Some("style".into())), silent()],
     );
-    assert!(matches!(&gated.next, ConvergeAction::Mend { .. }), "{:?}", gated.next);
+    assert!(matches!(&gated.next_action, ConvergeAction::Mend { .. }), "{:?}", gated.next_action);
     assert_eq!(code(&apply_events(gated, [silent()])), Some(ConvergeExitCode::Infrastructure));
 }
 
@@ -409,7 +415,7 @@ fn what_does_not_block_leaves_nothing_stuck() {
     let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
     let red = || ConvergeEvent::Checked(vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }]);
     let checked = apply_events(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
-    assert_eq!((&checked.next, checked.words.len()), (&ConvergeAction::Reply, 1));
+    assert_eq!((&checked.next_action, checked.words.len()), (&ConvergeAction::Reply, 1));
     assert_eq!(code(&apply_events(checked, [ConvergeEvent::Replied])), Some(ConvergeExitCode::CleanButNotes));
     let blocked = || ConvergeEvent::Blocked("E501".into());
     let hooked = apply_events(
@@ -433,17 +439,17 @@ fn audits_of_other_people_s_pushes_are_no_fixes_that_resolve_nothing() {
     for seed in 9..12 {
         run = apply_events(
             audit(run, &[p1_finding(3)]),
-            [ConvergeEvent::Moved { head: sha(seed), tree: sha(seed) }],
+            [ConvergeEvent::HeadChanged { head: sha(seed), tree: sha(seed) }],
         );
     }
     let run = audit(run, &[p1_finding(3)]);
-    assert_eq!((code(&run), &run.next), (None, &ConvergeAction::Fix { problems: vec![] }));
+    assert_eq!((code(&run), &run.next_action), (None, &ConvergeAction::Fix { problems: vec![] }));
 }
 
 #[test]
 fn what_was_said_of_a_fix_goes_with_it() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3), p1_finding(20)]);
-    let [first, second] = [0, 1].map(|at| run.found[at].id.clone());
+    let [first, second] = [0, 1].map(|at| run.findings[at].id.clone());
     let says = |id: &FindingId, seed| {
         let verdicts = BTreeMap::from([(id.clone(), FixerVerdict::Fixed)]);
         ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) }
@@ -507,24 +513,24 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
 #[test]
 fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
     let first = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
-    let said = Dismissal::new(&first.found[0], "it is meant so", "ada", UnixMillis(5));
+    let said = Dismissal::new(&first.findings[0], "it is meant so", "ada", UnixMillis(5));
     // The dismissal applies in the run that reported the finding, and in a new run.
     for mut run in [first.clone(), new_run(ConvergeLimits::default())] {
         run.exit = None;
-        run.next = ConvergeAction::Gate;
+        run.next_action = ConvergeAction::Gate;
         run.dismissals = vec![said.clone()];
         let run = audit(run, &[p1_finding(3)]);
-        assert_eq!((code(&run), run.found.len()), (Some(ConvergeExitCode::Clean), 0), "{:?}", run.exit);
+        assert_eq!((code(&run), run.findings.len()), (Some(ConvergeExitCode::Clean), 0), "{:?}", run.exit);
         assert_eq!(run.history.dismissed_findings().count(), 1);
         // Another finding in the same audit is still reported.
-        let mut run = ConvergeRun { exit: None, next: ConvergeAction::Gate, ..run };
+        let mut run = ConvergeRun { exit: None, next_action: ConvergeAction::Gate, ..run };
         run.dismissals = vec![said.clone()];
         let run = audit(run, &[p1_finding(3), p1_finding(20)]);
-        assert_eq!(run.found.len(), 1);
+        assert_eq!(run.findings.len(), 1);
     }
     let mut back = new_run(ConvergeLimits::default());
-    back.dismissals = vec![Dismissal::from_withdrawal(&first.found[0], "ada", UnixMillis(6))];
-    assert_eq!(audit(back, &[p1_finding(3)]).found.len(), 1);
+    back.dismissals = vec![Dismissal::from_withdrawal(&first.findings[0], "ada", UnixMillis(6))];
+    assert_eq!(audit(back, &[p1_finding(3)]).findings.len(), 1);
 }
 
 #[test]
@@ -539,7 +545,7 @@ fn fixes_that_undo_each_other_end_the_run() {
     let run = apply_events(run, [fix]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Oscillation), 2), "without a third audit");
     assert_eq!((&run.head, &run.candidate), (&before, &None), "what is known to be wrong is not pushed");
-    assert!(run.found.len() == 1 && run.found.iter().all(Finding::is_open), "what was found stands");
+    assert!(run.findings.len() == 1 && run.findings.iter().all(Finding::is_open), "what was found stands");
 
     let mut run = new_run(ConvergeLimits::default());
     for (seed, line) in [(2, 3), (3, 20), (4, 3)] {
@@ -558,7 +564,7 @@ fn a_run_without_money_goes_on_where_it_was() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let mut run = apply_events(
         run,
-        [ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "10 USD are used up"))],
+        [ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::Budget, "10 USD are used up"))],
     );
     let before = run.clone();
     run.apply_event(ConvergeEvent::Replied).unwrap();
@@ -568,7 +574,7 @@ fn a_run_without_money_goes_on_where_it_was() {
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 2));
     let mut stuck = new_run(ConvergeLimits::default());
     stuck
-        .apply_event(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
+        .apply_event(ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
         .unwrap();
     stuck.resume();
     assert_eq!(code(&stuck), Some(ConvergeExitCode::Closed));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use truing_core::identity::{ComparableFinding, SAME, similarity};
+use truing_core::identity::{ComparableFinding, MIN_SAME_SCORE, similarity};
 
 /// One defect of the set (see data/findings/README.md).
 #[derive(Deserialize)]
@@ -114,8 +114,8 @@ impl MatchFigures {
         for pair in load_pairs(half) {
             let kind = kinds.entry(pair.what).or_default();
             kind.0 += 1;
-            kind.1 += usize::from(pair.score >= SAME);
-            if (pair.score >= SAME) != pair.same && std::env::var_os("SHOW_WRONG").is_some() {
+            kind.1 += usize::from(pair.score >= MIN_SAME_SCORE);
+            if (pair.score >= MIN_SAME_SCORE) != pair.same && std::env::var_os("SHOW_WRONG").is_some() {
                 println!("{:.3} {}\n    {}", pair.score, pair.what, pair.texts);
             }
             if !pair.same && pair.what != SAME_LINES {
@@ -176,7 +176,7 @@ fn reworded_findings_are_recognised_and_others_never_merged() {
 /// Returns true if two texts about the same file count as the same finding.
 fn is_same_finding(a: &str, b: &str) -> bool {
     let read = |text: &str| ComparableFinding::new("src/a.py", text, None);
-    similarity(&read(a), &read(b)) >= SAME
+    similarity(&read(a), &read(b)) >= MIN_SAME_SCORE
 }
 
 #[test]
@@ -231,9 +231,10 @@ fn without_names_the_words_or_the_code_must_agree() {
         |text: &str| ComparableFinding::new("a.py", text, Some("if token == expected:\n    return user"));
     let timing = at("Comparing the secret like this leaks timing.");
     assert!(
-        similarity(&timing, &at("Timing attack: the secret is compared character by character.")) >= SAME
+        similarity(&timing, &at("Timing attack: the secret is compared character by character."))
+            >= MIN_SAME_SCORE
     );
-    assert!(similarity(&timing, &at("Expired accounts can still log in here.")) < SAME);
+    assert!(similarity(&timing, &at("Expired accounts can still log in here.")) < MIN_SAME_SCORE);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn row(item: CommentSubject, body: &str) -> DesiredComment {
     let (suggestion, is_proposed, resolved, retraction, comment) = (None, false, false, None, None);
     DesiredComment {
         subject: item,
-        place,
+        location: place,
         body: body.into(),
         suggestion,
         falls_back_to_code_block: is_proposed,
@@ -57,7 +57,7 @@ fn observed_comment(id: &str, item: CommentSubject, body: &str, created: i64) ->
         thread,
         has_replies: false,
         created: UnixMillis(created),
-        rights: CommentRights::Ours,
+        rights: CommentRights::CurrentAccount,
     }
 }
 
@@ -86,7 +86,7 @@ fn an_empty_pull_request_gets_one_summary_and_one_review() {
 #[test]
 fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
     let desired = [row(finding("a"), "A")];
-    let pending = [UnconfirmedComment { subject: finding("a"), at: UnixMillis(1_000) }];
+    let pending = [UnconfirmedComment { subject: finding("a"), last_attempt_at: UnixMillis(1_000) }];
     let ask = |observed: &[ObservedComment], now| plan_publish(&desired, observed, &pending, &BOUNDS, now);
     assert_eq!(ask(&[], UnixMillis(2_000)), PublishPlan::Settling { until: UnixMillis(31_000) });
     let visible = [observed_comment("1", finding("a"), "A", 1_500)];
@@ -248,7 +248,7 @@ fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
 #[test]
 fn a_pending_comment_is_not_waited_for_where_another_account_shows_its_item() {
     let desired = [row(finding("a"), "A")];
-    let pending = [UnconfirmedComment { subject: finding("a"), at: UnixMillis(0) }];
+    let pending = [UnconfirmedComment { subject: finding("a"), last_attempt_at: UnixMillis(0) }];
     let observed = [ObservedComment {
         rights: CommentRights::UnknownKey,
         ..observed_comment("1", finding("a"), "A", 1)
@@ -259,7 +259,7 @@ fn a_pending_comment_is_not_waited_for_where_another_account_shows_its_item() {
 #[test]
 fn a_finding_without_a_place_is_told_in_the_summary() {
     let lowered =
-        DesiredComment { place: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
+        DesiredComment { location: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
     let made = steps(plan_publish(
         &[row(CommentSubject::Summary, "sum"), lowered],
         &[],
@@ -304,7 +304,10 @@ fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
     let inline = row_with_suggestion("x = 1");
     assert_eq!(inline.new_body(&BOUNDS), "A\n\n```suggestion\nx = 1\n```");
     for kind in [AnchorKind::File, AnchorKind::Summary] {
-        assert_eq!(DesiredComment { place: Some((kind, place())), ..inline.clone() }.new_body(&BOUNDS), "A");
+        assert_eq!(
+            DesiredComment { location: Some((kind, place())), ..inline.clone() }.new_body(&BOUNDS),
+            "A"
+        );
     }
     assert_eq!(DesiredComment { resolved: true, ..inline.clone() }.new_body(&BOUNDS), "A");
     assert_eq!(inline.new_body(&PublishLimits { offers_suggestions: false, ..BOUNDS }), "A");
@@ -337,7 +340,7 @@ fn a_comment_keeps_the_suggestion_that_it_was_made_with_and_gets_no_other() {
         steps(plan_publish(&known(row), std::slice::from_ref(&posted), &[], &BOUNDS, UnixMillis(0)))
     };
     assert_eq!(ask(first.clone()), []);
-    let lowered = DesiredComment { place: Some((AnchorKind::File, place())), ..first };
+    let lowered = DesiredComment { location: Some((AnchorKind::File, place())), ..first };
     assert_eq!(ask(lowered), [], "wherever a new one would go now");
     assert_eq!(ask(row_with_suggestion("x = 2")), [update("1", "a", "A")], "its lines may be others by now");
     assert_eq!(ask(row(finding("a"), "A")), [update("1", "a", "A")]);
@@ -349,7 +352,7 @@ fn findings_without_a_comment_are_listed_as_far_as_there_is_room_and_the_rest_is
     let unplaced = |n: usize| {
         let place = CodeLocation { path: path.into(), ..place() };
         DesiredComment {
-            place: Some((AnchorKind::Summary, place)),
+            location: Some((AnchorKind::Summary, place)),
             ..row(finding(&n.to_string()), "**P1: It**\n\nmore")
         }
     };

@@ -19,7 +19,7 @@ use truing_core::recheck::{AddedLines, HeadView, RecheckSummary, recheck};
 fn rule_finding(rule: &str) -> Finding {
     let place = CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
     let raw = RawFinding {
-        place: place.clone(),
+        location: place.clone(),
         severity: Severity::P1,
         category: DefectCategory::F,
         rule: rule.into(),
@@ -36,9 +36,9 @@ fn rule_finding(rule: &str) -> Finding {
         raw,
         old_path: None,
         anchor: AnchorKind::Inline,
-        at: place,
+        comment_location: place,
         status: FindingStatus::Open,
-        around: None,
+        surrounding_lines: None,
         unverified: None,
         seen_on: Vec::new(),
         evidence: None,
@@ -58,23 +58,24 @@ fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
         gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
         let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
         let old = [Fingerprint::new("1:01".to_owned())].into();
-        RecheckSummary { tools, old, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
+        RecheckSummary { tools, base_fingerprints: old, ..RecheckSummary::default() }
+            .update_statuses(&mut gone, &known, &head);
         gone.map(|finding| finding.status)
     };
-    assert_eq!(settled(&["ruff"]), [FindingStatus::Outside, FindingStatus::Fixed(head.clone())]);
+    assert_eq!(settled(&["ruff"]), [FindingStatus::OutOfScope, FindingStatus::Fixed(head.clone())]);
     assert_eq!(settled(&[]), [FindingStatus::Open, FindingStatus::Open]);
 }
 
 #[test]
 fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
-    let at = |line| CodeLocation { start_line: line, end_line: line, ..rule_finding("").raw.place };
+    let at = |line| CodeLocation { start_line: line, end_line: line, ..rule_finding("").raw.location };
     let known = |snippet: &str| {
         let mut finding = rule_finding("ruff/F401");
         (finding.raw.source, finding.raw.snippet) = (FindingSource::Tool, snippet.to_owned());
         finding
     };
     let place = |raw: RawFinding| PlacedFinding {
-        at: raw.place.clone(),
+        comment_location: raw.location.clone(),
         raw,
         anchor: AnchorKind::Inline,
         old_path: None,
@@ -89,12 +90,12 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
         ("print()\nimport os\n", Some(2), false),
     ] {
         let known = [known("import os")];
-        let path = known[0].raw.place.path.clone();
+        let path = known[0].raw.location.path.clone();
         let (paths, renames) = ([path.clone()], FileRenames::default());
         let added = [(path, vec![(1, u32::MAX)])].into();
         let head =
             HeadView::new(|_: &RepoPath| Some(text.to_owned()), &paths, added, BTreeSet::new(), &renames);
-        let raw = |line| RawFinding { place: at(line), ..known[0].raw.clone() };
+        let raw = |line| RawFinding { location: at(line), ..known[0].raw.clone() };
         let mut found: Vec<PlacedFinding> = reported.map(raw).map(place).into_iter().collect();
         let rechecked = recheck(&known, &mut found, &[], &head, place);
         assert_eq!(rechecked.unreported.contains(&known[0].id), expected, "{text}");
@@ -104,7 +105,7 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
         gone[0].status = FindingStatus::Fixed(head.clone());
         RecheckSummary { tools: ["ruff".to_owned()].into(), ..rechecked }
             .update_statuses(&mut gone, &known, &head);
-        assert_eq!(gone[0].status == FindingStatus::Outside, expected, "{text}");
+        assert_eq!(gone[0].status == FindingStatus::OutOfScope, expected, "{text}");
     }
 }
 
@@ -120,7 +121,7 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
         gone.map(|finding| finding.status)
     };
     let fixed = FindingStatus::Fixed(head.clone());
-    assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::Outside]);
+    assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::OutOfScope]);
     // The report does not list the rules that ran.
     assert_eq!(settled(&[]), [fixed.clone(), fixed]);
 }
@@ -145,9 +146,10 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
         gone.iter_mut().for_each(|finding| finding.status = fixed.clone());
         let rules = rules.into_iter().map(str::to_owned).collect();
         let tools = tools.into_iter().map(str::to_owned).collect();
-        RecheckSummary { rules, tools, off: off.clone(), ..RecheckSummary::default() }
+        RecheckSummary { rules, tools, disabled_rules: off.clone(), ..RecheckSummary::default() }
             .update_statuses(&mut gone, &known, &head);
-        let expected = [FindingStatus::Outside, fixed.clone(), FindingStatus::Outside, of_others.clone()];
+        let expected =
+            [FindingStatus::OutOfScope, fixed.clone(), FindingStatus::OutOfScope, of_others.clone()];
         assert_eq!(gone.map(|finding| finding.status), expected);
     }
     // A finding that is not open keeps its status.
@@ -155,21 +157,22 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
     known[0].raw.source = FindingSource::Tool;
     known[0].status = FindingStatus::Fixed(head.clone());
     let mut gone = known.clone();
-    RecheckSummary { off, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
+    RecheckSummary { disabled_rules: off, ..RecheckSummary::default() }
+        .update_statuses(&mut gone, &known, &head);
     assert_eq!(gone[0].status, fixed);
 }
 
 #[test]
 fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_file_is() {
     let mut known = [rule_finding("core/left"), rule_finding("core/left"), rule_finding("core/other")];
-    known[1].raw.place.path = "elsewhere.py".into();
+    known[1].raw.location.path = "elsewhere.py".into();
     let head = Sha::parse(&"a".repeat(40)).unwrap();
     let mut gone = known.clone();
     gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
-    let left_to_linters = [("core/left".to_owned(), known[0].raw.place.path.clone())].into();
+    let left_to_linters = [("core/left".to_owned(), known[0].raw.location.path.clone())].into();
     RecheckSummary { left_to_linters, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
     let fixed = FindingStatus::Fixed(head);
-    assert_eq!(gone.map(|finding| finding.status), [FindingStatus::Outside, fixed.clone(), fixed]);
+    assert_eq!(gone.map(|finding| finding.status), [FindingStatus::OutOfScope, fixed.clone(), fixed]);
 }
 
 const BEFORE: &str = "def head():
@@ -193,7 +196,7 @@ def refund(orders):
 /// finding was on lines 12 and 13.
 fn followed_lines(before: &str, text: &str) -> (u32, u32) {
     let raw = finding_with_replacement(before, text);
-    (raw.place.start_line, raw.place.end_line)
+    (raw.location.start_line, raw.location.end_line)
 }
 
 /// The same finding, with a replacement of its lines.
@@ -204,7 +207,7 @@ fn finding_with_replacement(before: &str, text: &str) -> RawFinding {
     finding.raw.source = FindingSource::Agent;
     finding.raw.snippet = "        if order.refunded:\n            return total".into();
     finding.raw.suggestion = Some(SuggestedFix { replacement: "        break".into() });
-    finding.raw.place =
+    finding.raw.location =
         CodeLocation { path: paths[0].clone(), side: DiffSide::New, start_line: lines.0, end_line: lines.1 };
     let added: AddedLines = [(paths[0].clone(), vec![(7, u32::MAX)])].into();
     let head = |text: &str| {
@@ -217,9 +220,9 @@ fn finding_with_replacement(before: &str, text: &str) -> RawFinding {
             &renames,
         )
     };
-    finding.around = head(before).lines_around(&paths[0], lines, &finding.raw.snippet);
+    finding.surrounding_lines = head(before).lines_around(&paths[0], lines, &finding.raw.snippet);
     let place = |raw: RawFinding| PlacedFinding {
-        at: raw.place.clone(),
+        comment_location: raw.location.clone(),
         raw,
         anchor: AnchorKind::Inline,
         old_path: None,

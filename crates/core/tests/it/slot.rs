@@ -63,7 +63,7 @@ fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
             .slot;
     }
     // Pushes every ten seconds never pause for 15 s, so the review is due two minutes after the first push.
-    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(120_000), reason: WaitReason::Debounce });
+    assert_eq!(slot.state, SlotState::Waiting { due_at: UnixMillis(120_000), reason: WaitReason::Debounce });
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn after_the_leading_review_the_rest_of_the_storm_is_one_trailing_review() {
     slot = event(&slot, 21_000);
     slot =
         slot.step(SlotCommand::Finish(token, StepOutcome::Idle), &limits, UnixMillis(22_000)).unwrap().slot;
-    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(81_000), reason: WaitReason::Storm });
+    assert_eq!(slot.state, SlotState::Waiting { due_at: UnixMillis(81_000), reason: WaitReason::Storm });
     slot = event(&slot, 70_000);
-    assert_eq!(slot.state, SlotState::Waiting { at: UnixMillis(130_000), reason: WaitReason::Storm });
+    assert_eq!(slot.state, SlotState::Waiting { due_at: UnixMillis(130_000), reason: WaitReason::Storm });
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
     let later = StepOutcome::DueAt(UnixMillis(500), WaitReason::Settling);
     for (command, pending) in [
         (SlotCommand::Finish(FencingToken(9), StepOutcome::Idle), None),
-        (SlotCommand::Finish(FencingToken(9), StepOutcome::Again), Some(UnixMillis(100))),
+        (SlotCommand::Finish(FencingToken(9), StepOutcome::DueAgain), Some(UnixMillis(100))),
         (SlotCommand::Finish(FencingToken(9), later), Some(UnixMillis(0))),
         (SlotCommand::Finish(FencingToken(9), StepOutcome::Held(HoldReason::Draft)), Some(UnixMillis(0))),
         (SlotCommand::Fail(FencingToken(9), None), Some(UnixMillis(0))),
@@ -180,7 +180,7 @@ fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
 #[test]
 fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
     let limits = SlotLimits { attempts: 3, ..SlotLimits::default() };
-    let mut slot = slot_in(SlotState::Waiting { at: UnixMillis(0), reason: WaitReason::Debounce });
+    let mut slot = slot_in(SlotState::Waiting { due_at: UnixMillis(0), reason: WaitReason::Debounce });
     for attempt in 1..=3_u32 {
         let at = UnixMillis(i64::from(attempt) * 10_000_000);
         slot = slot.step(SlotCommand::Lease, &limits, at).unwrap().slot;
@@ -269,7 +269,7 @@ fn every_state_has_an_exit_and_a_wrong_token_is_refused_in_each() {
     let limits = SlotLimits::default();
     let mut states = vec![SlotState::Idle, leased()];
     for why in WaitReason::ALL {
-        states.push(SlotState::Waiting { at: UnixMillis(50), reason: why });
+        states.push(SlotState::Waiting { due_at: UnixMillis(50), reason: why });
     }
     for why in [HoldReason::Parked, HoldReason::Paused, HoldReason::Draft, HoldReason::Cancelled] {
         states.push(SlotState::Held { reason: why });
@@ -339,7 +339,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     for stopped in
         [step(&waits(&leased, 2), SlotCommand::Stop, 3), waits(&step(&leased, SlotCommand::Stop, 2), 3)]
     {
-        assert_eq!(stopped.state, SlotState::Waiting { at: UnixMillis(3), reason: WaitReason::Step });
+        assert_eq!(stopped.state, SlotState::Waiting { due_at: UnixMillis(3), reason: WaitReason::Step });
         let last = step(&stopped, SlotCommand::Lease, 3);
         assert_eq!(last.converge_request, Some(ConvergeRequest::Stop));
         let over = step(&last, SlotCommand::Finish(last.token().unwrap(), StepOutcome::Idle), 4);
@@ -350,7 +350,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     let last = step(&step(&waits(&leased, 2), SlotCommand::Stop, 3), SlotCommand::Lease, 3);
     let settles = StepOutcome::DueAt(UnixMillis(30_000), WaitReason::Settling);
     let early = step(&last, SlotCommand::Finish(last.token().unwrap(), settles), 4);
-    assert_eq!(early.state, SlotState::Waiting { at: UnixMillis(30_000), reason: WaitReason::Settling });
+    assert_eq!(early.state, SlotState::Waiting { due_at: UnixMillis(30_000), reason: WaitReason::Settling });
     assert_eq!(early.converge_request, Some(ConvergeRequest::Stop));
 
     // A later request for a run cancels the stop.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use truing_core::sync::{
     DefinitionDigests, ManifestError, PinChangeKind, PinManifest, ReleaseSources, SymbolDefinition,
-    SymbolState, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedReason, WHOLE, decide_sync,
+    SymbolState, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedReason, WHOLE_FILE, decide_sync,
 };
 
 fn digests(raw: u8, tree: u8) -> DefinitionDigests {
@@ -64,7 +64,7 @@ fn the_rule_is_asked_in_its_order() {
         (to(2, 1, 1), SyncVerdict::Relax, false),
         (to(2, 1, 2), SyncVerdict::Ask, true),
         (to(2, 2, 2), SyncVerdict::Bump, false),
-        (sources(&[("p.m:f", SymbolState::Gone)], &[("g", 1)]), SyncVerdict::Bump, false),
+        (sources(&[("p.m:f", SymbolState::Absent)], &[("g", 1)]), SyncVerdict::Bump, false),
     ] {
         let decision = decided(&manifest, &from, &to);
         assert_eq!(
@@ -95,12 +95,13 @@ fn a_change_tells_both_digests() {
         &[("p.m:f", defined_symbol(1, "f", 1, 1)), ("p.m:gone", defined_symbol(9, "gone", 3, 3))],
         &[],
     );
-    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:gone", SymbolState::Gone)], &[]);
+    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:gone", SymbolState::Absent)], &[]);
     let decision = decided(&manifest, &from, &to);
     assert_eq!(decision.reason, "1 pinned definition changed, 1 pinned definition vanished");
-    let told: Vec<_> = decision.changed.iter().map(|one| (one.kind, &one.old_hash, &one.new_hash)).collect();
+    let told: Vec<_> =
+        decision.pin_changes.iter().map(|one| (one.kind, &one.old_hash, &one.new_hash)).collect();
     let hash = |digit: u8| Some(format!("{digit:040x}"));
-    assert_eq!(told, [(PinChangeKind::Tree, &hash(1), &hash(2)), (PinChangeKind::Gone, &hash(3), &None)]);
+    assert_eq!(told, [(PinChangeKind::Tree, &hash(1), &hash(2)), (PinChangeKind::Removed, &hash(3), &None)]);
 }
 
 #[test]
@@ -110,10 +111,10 @@ fn what_the_manifest_accepts_is_no_change() {
     let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1))], &[]);
     let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2))], &[]);
     assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Relax);
-    assert_eq!(decided(&manifest, &from, &to).changed, []);
+    assert_eq!(decided(&manifest, &from, &to).pin_changes, []);
 
     let rows = json!({"p.m:f": {"tree": [format!("{:064x}", 2)], "counterpart": "q.m:f"}});
-    assert_eq!(decided(&parse_manifest(rows).unwrap(), &from, &to).changed, []);
+    assert_eq!(decided(&parse_manifest(rows).unwrap(), &from, &to).pin_changes, []);
 }
 
 #[test]
@@ -129,17 +130,17 @@ fn names_of_one_definition_share_what_is_accepted() {
 #[test]
 fn a_manifest_that_guards_nothing_licenses_nothing() {
     let there = ("p.m:f", defined_symbol(1, "f", 1, 1));
-    let missing = ("p.m:wrong", SymbolState::Gone);
+    let missing = ("p.m:wrong", SymbolState::Absent);
     let from = sources(&[there.clone(), missing], &[]);
     let decision = decided(&manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]), &from, &from);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
     assert!(decision.reason.contains("1 pinned definition is in neither release"), "{}", decision.reason);
-    assert_eq!(decision.unguarded[0].why, UnguardedReason::Missing);
-    let elsewhere = sources(&[("q:other", SymbolState::Elsewhere)], &[]);
+    assert_eq!(decision.unguarded[0].reason, UnguardedReason::Missing);
+    let elsewhere = sources(&[("q:other", SymbolState::OtherPackage)], &[]);
     let decision = decided(&manifest(&[("q:other", 1)]), &elsewhere, &elsewhere);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
     // A changed symbol still determines the verdict.
-    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:wrong", SymbolState::Gone)], &[]);
+    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:wrong", SymbolState::Absent)], &[]);
     let both = manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]);
     assert_eq!(decided(&both, &from, &to).verdict, SyncVerdict::Bump);
 }
@@ -148,25 +149,26 @@ fn a_manifest_that_guards_nothing_licenses_nothing() {
 fn what_is_in_a_file_that_cannot_be_read_has_not_vanished() {
     let manifest = manifest(&[("p.m:f", 1)]);
     let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1))], &[]);
-    let mut to = sources(&[("p.m:f", SymbolState::Gone)], &[]);
+    let mut to = sources(&[("p.m:f", SymbolState::Absent)], &[]);
     to.unreadable.insert("p/m.py".into(), "line 1: no Python".into());
     let decision = decided(&manifest, &from, &to);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
-    assert_eq!(decision.changed, []);
+    assert_eq!(decision.pin_changes, []);
 }
 
 #[test]
 fn a_digest_that_no_release_has_guards_nothing() {
     let manifest = manifest(&[("p.m:f", 9), ("q:other", 1)]);
-    let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1)), ("q:other", SymbolState::Elsewhere)], &[]);
+    let from =
+        sources(&[("p.m:f", defined_symbol(1, "f", 1, 1)), ("q:other", SymbolState::OtherPackage)], &[]);
     let same = decided(&manifest, &from, &from);
     assert_eq!(same.verdict, SyncVerdict::Relax);
     assert_eq!(
-        same.unguarded.iter().map(|one| one.why).collect::<Vec<_>>(),
-        [UnguardedReason::Stale, UnguardedReason::Elsewhere]
+        same.unguarded.iter().map(|one| one.reason).collect::<Vec<_>>(),
+        [UnguardedReason::Stale, UnguardedReason::OtherPackage]
     );
     // A change of the symbol is still noticed.
-    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("q:other", SymbolState::Elsewhere)], &[]);
+    let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("q:other", SymbolState::OtherPackage)], &[]);
     assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Bump);
 }
 
@@ -182,7 +184,7 @@ fn a_pinned_class_pins_its_methods() {
 #[test]
 fn a_pinned_file_pins_all_that_is_in_it() {
     let manifest = manifest(&[("m.rs", 1)]);
-    let of = |raw, inside| sources(&[("m.rs", defined_symbol(1, WHOLE, raw, 1))], &[("f", inside)]);
+    let of = |raw, inside| sources(&[("m.rs", defined_symbol(1, WHOLE_FILE, raw, 1))], &[("f", inside)]);
     let decision = decided(&manifest, &of(1, 1), &of(1, 2));
     assert_eq!((decision.verdict, decision.unguarded), (SyncVerdict::Relax, vec![]));
 }
@@ -207,11 +209,11 @@ fn a_manifest_is_checked() {
 fn a_pinned_definition_that_is_another_packages_now_is_gone() {
     let manifest = manifest(&[("p.m:f", 1)]);
     let from = sources(&[("p.m:f", defined_symbol(1, "f", 1, 1))], &[]);
-    let to = sources(&[("p.m:f", SymbolState::Elsewhere)], &[]);
+    let to = sources(&[("p.m:f", SymbolState::OtherPackage)], &[]);
     let decision = decided(&manifest, &from, &to);
     assert_eq!(
-        (decision.verdict, decision.changed[0].kind),
-        (SyncVerdict::Bump, PinChangeKind::Gone),
+        (decision.verdict, decision.pin_changes[0].kind),
+        (SyncVerdict::Bump, PinChangeKind::Removed),
         "{decision:?}"
     );
     assert_eq!(decision.unguarded, []);

@@ -71,12 +71,12 @@ impl LineAlignment {
             }
         }
         work.match_equal_neighbours();
-        let mut cells = ComparisonBudget { gap: MAX_CELLS_OF_GAP, all: MAX_CELLS };
+        let mut cells = ComparisonBudget { gap: MAX_CELLS_OF_GAP, total: MAX_CELLS };
         work.align_unmatched_runs(&mut cells, MatchKind::Equal);
         work.match_unique_runs();
         work.match_equal_neighbours();
         work.align_unmatched_runs(&mut cells, MatchKind::Equal);
-        let mut cells = ComparisonBudget { gap: MAX_WORD_CELLS_OF_GAP, all: MAX_WORD_CELLS };
+        let mut cells = ComparisonBudget { gap: MAX_WORD_CELLS_OF_GAP, total: MAX_WORD_CELLS };
         work.align_unmatched_runs(&mut cells, MatchKind::SharedWords);
         alignment
     }
@@ -99,16 +99,16 @@ enum MatchKind {
 /// The number of comparisons that are still allowed.
 struct ComparisonBudget {
     gap: usize,
-    all: usize,
+    total: usize,
 }
 
 impl ComparisonBudget {
     /// Subtracts the cost of a gap, if the budget allows it.
     fn try_spend(&mut self, old: usize, new: usize) -> bool {
         let cost = old.saturating_mul(new);
-        let enough = cost <= self.gap && cost <= self.all;
+        let enough = cost <= self.gap && cost <= self.total;
         if enough {
-            self.all -= cost;
+            self.total -= cost;
         }
         enough
     }
@@ -117,7 +117,7 @@ impl ComparisonBudget {
 /// The occurrences of a line.
 #[derive(Clone, Copy)]
 enum LineOccurrence {
-    Once(usize),
+    Unique(usize),
     Often,
 }
 
@@ -127,7 +127,7 @@ fn unique_occurrences<K: Eq + Hash>(items: impl Iterator<Item = (K, usize)>) -> 
     for (thing, at) in items {
         seen.entry(thing)
             .and_modify(|seen| *seen = LineOccurrence::Often)
-            .or_insert(LineOccurrence::Once(at));
+            .or_insert(LineOccurrence::Unique(at));
     }
     seen
 }
@@ -138,10 +138,10 @@ fn pair_unique_items<K: Eq + Hash>(
     new: &HashMap<K, LineOccurrence>,
 ) -> Vec<(usize, usize)> {
     let both = old.into_iter().filter_map(|(thing, old)| match (old, new.get(&thing)) {
-        (LineOccurrence::Once(old), Some(LineOccurrence::Once(new))) => Some((old, *new)),
+        (LineOccurrence::Unique(old), Some(LineOccurrence::Unique(new))) => Some((old, *new)),
         (
-            LineOccurrence::Once(_) | LineOccurrence::Often,
-            Some(LineOccurrence::Once(_) | LineOccurrence::Often) | None,
+            LineOccurrence::Unique(_) | LineOccurrence::Often,
+            Some(LineOccurrence::Unique(_) | LineOccurrence::Often) | None,
         ) => None,
     });
     let mut both: Vec<_> = both.collect();

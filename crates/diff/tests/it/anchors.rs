@@ -32,7 +32,7 @@ fn commentable_lines(file: &FileDiff<'_>, side: DiffSide) -> Vec<BTreeSet<u32>> 
         (DiffSide::New, LineKind::Deleted) | (DiffSide::Old, LineKind::Added) => None,
     };
     let hunk_lines = |hunk: &truing_diff::Hunk<'_>| {
-        hunk.lines().filter_map(|line| of(line.kind, line.old, line.new)).collect()
+        hunk.lines().filter_map(|line| of(line.kind, line.old_line, line.new_line)).collect()
     };
     file.hunks.iter().map(hunk_lines).collect()
 }
@@ -81,7 +81,7 @@ proptest! {
             let all: Vec<u32> = ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
             let lines = file.hunks.iter().flat_map(|hunk| hunk.lines());
             let added: Vec<u32> =
-                lines.filter(|line| line.kind == LineKind::Added).filter_map(|line| line.new).collect();
+                lines.filter(|line| line.kind == LineKind::Added).filter_map(|line| line.new_line).collect();
             prop_assert_eq!(all, added);
             prop_assert!(ranges.windows(2).all(|two| two[0].1 + 1 < two[1].0));
         }

@@ -316,8 +316,8 @@ proptest! {
             let sources = [FileContent { path: &file.path, content: None }];
             let tracker = LineTracker::new(&parsed.files, &sources, &sources);
             for line in file.hunks.iter().flat_map(|hunk| hunk.lines()) {
-                let Some(old) = line.old else { continue };
-                prop_assert_eq!(tracker.track(&file.path, old, old).start_line, line.new, "line {}", old);
+                let Some(old) = line.old_line else { continue };
+                prop_assert_eq!(tracker.track(&file.path, old, old).start_line, line.new_line, "line {}", old);
             }
         }
     }

@@ -154,7 +154,7 @@ pub(crate) fn check_lines(repo: &Repo, file: &FileDiff<'_>, from: &str, to: &str
     for hunk in &file.hunks {
         check_hunk(hunk);
         for line in hunk.lines() {
-            for (number, side) in [(line.old, &old), (line.new, &new)] {
+            for (number, side) in [(line.old_line, &old), (line.new_line, &new)] {
                 let Some(number) = number else { continue };
                 assert_eq!(line.text, side[number as usize - 1], "{file:?} line {number}");
             }
@@ -165,12 +165,12 @@ pub(crate) fn check_lines(repo: &Repo, file: &FileDiff<'_>, from: &str, to: &str
 /// Checks that a hunk's lines are numbered without gaps and are as many as it says.
 pub(crate) fn check_hunk(hunk: &Hunk<'_>) {
     let lines: Vec<_> = hunk.lines().collect();
-    let old: Vec<u32> = lines.iter().filter_map(|line| line.old).collect();
-    let new: Vec<u32> = lines.iter().filter_map(|line| line.new).collect();
+    let old: Vec<u32> = lines.iter().filter_map(|line| line.old_line).collect();
+    let new: Vec<u32> = lines.iter().filter_map(|line| line.new_line).collect();
     assert_eq!(old, (hunk.old_start..).take(hunk.old_lines as usize).collect::<Vec<_>>());
     assert_eq!(new, (hunk.new_start..).take(hunk.new_lines as usize).collect::<Vec<_>>());
     for line in lines {
-        let sides = (line.old.is_some(), line.new.is_some());
+        let sides = (line.old_line.is_some(), line.new_line.is_some());
         let expected = match line.kind {
             LineKind::Context => (true, true),
             LineKind::Added => (false, true),

@@ -68,8 +68,8 @@ fn check_invariants(input: &[u8]) -> ParsedDiff<'_> {
         let lines = hunks.iter().flat_map(|hunk| hunk.lines());
         let (mut new, mut old) = (0, 0);
         lines.for_each(|line| {
-            new += u32::from(line.old.is_none());
-            old += u32::from(line.new.is_none());
+            new += u32::from(line.old_line.is_none());
+            old += u32::from(line.new_line.is_none());
         });
         assert_eq!((*added, *deleted), (new, old));
         for pair in hunks.windows(2) {

@@ -90,7 +90,7 @@ impl FakeForge {
                 fork_commits: BTreeMap::new(),
                 bots: Vec::new(),
                 permissions: BTreeMap::new(),
-                access: RepositoryAccess::Open,
+                access: RepositoryAccess::Unrestricted,
                 listed: true,
             };
             state.renamed_repositories.remove(&key);
@@ -419,7 +419,7 @@ impl FakeRepo {
             let id = thread.ok_or_else(|| FakeError::Missing(format!("thread of comment {comment}")))?;
             world.ensure_account(&actor);
             Ok(world
-                .deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved: true, by: actor })?)
+                .deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved: true, actor: actor })?)
         })
         .await
     }

@@ -115,7 +115,7 @@ pub enum RefusedPlaces {
     /// The lines of the file; a comment on the whole file is accepted.
     Lines,
     /// The lines of the file, and the whole file.
-    All,
+    LinesAndFile,
 }
 
 /// A file whose places are rejected from now on.
@@ -138,6 +138,6 @@ impl RefusedFile {
 
     fn matches_place(&self, place: &Value) -> bool {
         let on_line = ["line", "to", "from"].iter().any(|name| place[name].is_u64());
-        place["path"] == self.path.as_str() && (on_line || self.places == RefusedPlaces::All)
+        place["path"] == self.path.as_str() && (on_line || self.places == RefusedPlaces::LinesAndFile)
     }
 }

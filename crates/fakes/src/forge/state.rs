@@ -94,7 +94,7 @@ pub(crate) struct ForgeInstance {
     pub(crate) events: u64,
     /// Function that creates the delivery of an event, in the form of this forge.
     pub(crate) form: DeliveryFn,
-    pub(crate) used: u64,
+    pub(crate) request_count: u64,
     /// Primary rate limit, if a limit is enforced. The next field has the current hour of the clock and the
     /// number of calls in that hour.
     pub(crate) limit: Option<u64>,
@@ -253,7 +253,7 @@ impl ForgeInstance {
         let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
         pull.updated = now;
         pull.version += 1;
-        self.deliver_event(repo, &FakeForgeEvent::Pull { number, change, by: actor.to_owned() })
+        self.deliver_event(repo, &FakeForgeEvent::Pull { number, change, actor: actor.to_owned() })
     }
 
     /// Sends the delivery of an event, or queues it.
@@ -412,7 +412,7 @@ impl FakeTokenScope {
     pub(crate) fn includes(&self, repo: &StoredRepository) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,
-            Self::Installation { owner, only, .. } => {
+            Self::Installation { owner, repository_ids: only, .. } => {
                 *owner == repo.owner && only.as_ref().is_none_or(|only| only.contains(&repo.id))
             }
         }

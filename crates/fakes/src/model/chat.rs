@@ -11,7 +11,7 @@ use super::events::{AnswerEvent, PreparedAnswer, object_or_empty, split_text, to
 use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 
 /// Last data of a stream.
-pub(super) const DONE: &str = "[DONE]";
+pub(super) const STREAM_END: &str = "[DONE]";
 /// Maximum length of the name of a function.
 const MAX_NAME: usize = 64;
 
@@ -206,7 +206,7 @@ pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
 pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     let event = |choice: Value, position: Option<StreamPosition>, content: usize| AnswerEvent {
         data: chat_chunk(answer, &[choice]),
-        place: position,
+        position: position,
         content,
     };
     let mut events = vec![event(
@@ -252,8 +252,8 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     events.push(event(end, Some(StreamPosition::Stop), 0));
     let mut last = chat_chunk(answer, &[]);
     last["usage"] = usage_json(&answer.usage);
-    events.push(AnswerEvent { data: last, place: None, content: 0 });
-    events.push(AnswerEvent { data: DONE.into(), place: None, content: 0 });
+    events.push(AnswerEvent { data: last, position: None, content: 0 });
+    events.push(AnswerEvent { data: STREAM_END.into(), position: None, content: 0 });
     events
 }
 

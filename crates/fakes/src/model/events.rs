@@ -111,7 +111,7 @@ impl ModelApi {
 pub(super) struct AnswerEvent {
     pub(super) data: Value,
     /// Place in the stream that the event completes.
-    pub(super) place: Option<StreamPosition>,
+    pub(super) position: Option<StreamPosition>,
     /// Number of content bytes in the event.
     pub(super) content: usize,
 }
@@ -178,7 +178,7 @@ pub(super) fn answer_message(answer: &PreparedAnswer) -> Value {
 }
 
 fn answer_event(data: Value, position: Option<StreamPosition>, content: usize) -> AnswerEvent {
-    AnswerEvent { data, place: position, content }
+    AnswerEvent { data, position: position, content }
 }
 
 fn delta_event(index: usize, delta: Value) -> Value {

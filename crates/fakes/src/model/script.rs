@@ -77,7 +77,8 @@ impl Default for ModelScript {
 pub struct ScriptedAnswer {
     /// Condition that a request must meet.
     #[serde(default)]
-    pub when: AnswerCondition,
+    #[serde(rename = "when")]
+    pub condition: AnswerCondition,
     /// Number of requests that get this answer; 0 for all.
     #[serde(default = "default_times")]
     pub times: u32,
@@ -117,7 +118,7 @@ fn default_times() -> u32 {
 impl Default for ScriptedAnswer {
     fn default() -> Self {
         Self {
-            when: AnswerCondition::default(),
+            condition: AnswerCondition::default(),
             times: 1,
             blocks: Vec::new(),
             text: String::new(),
@@ -153,13 +154,15 @@ pub struct AnswerCondition {
     pub role: Option<PromptRole>,
     /// True for the first request of a run, false for later ones.
     #[serde(default)]
-    pub fresh: Option<bool>,
+    #[serde(rename = "fresh")]
+    pub is_first_request: Option<bool>,
     /// Texts that must all occur in the system prompt. Line breaks count as spaces.
     #[serde(default)]
     pub system: Vec<String>,
     /// Texts that must all occur in the first message. Line breaks count as spaces.
     #[serde(default)]
-    pub first: Vec<String>,
+    #[serde(rename = "first")]
+    pub first_message: Vec<String>,
 }
 
 /// A block of an answer.
@@ -238,7 +241,8 @@ pub enum ModelFault {
     /// The connection is closed before any answer.
     Reset,
     /// The connection is closed in the middle of the event that follows this place.
-    Cut {
+    #[serde(rename = "cut")]
+    Truncated {
         /// Place of the fault in the stream.
         after: StreamPosition,
     },
@@ -257,7 +261,8 @@ pub enum ModelFault {
         after: StreamPosition,
     },
     /// Status 200 with an empty body.
-    Empty,
+    #[serde(rename = "empty")]
+    EmptyBody,
     /// Status 200 with an HTML page for people.
     Html,
     /// The answer with this delay.
@@ -381,14 +386,14 @@ impl ScriptedAnswer {
     /// Limits the answer to these requests.
     #[must_use]
     pub fn with_condition(mut self, condition: AnswerCondition) -> Self {
-        self.when = condition;
+        self.condition = condition;
         self
     }
 
     /// Limits the answer to requests for this role.
     #[must_use]
     pub fn for_role(mut self, role: PromptRole) -> Self {
-        self.when.role = Some(role);
+        self.condition.role = Some(role);
         self
     }
 
@@ -452,7 +457,7 @@ mod tests {
             script.answers[1].answer_blocks(&Value::Null),
             [AnswerBlock::Text { text: r#"{"findings":[]}"#.into() }]
         );
-        assert_eq!(script.answers[1].fault, Some(ModelFault::Cut { after: StreamPosition::ToolJson }));
+        assert_eq!(script.answers[1].fault, Some(ModelFault::Truncated { after: StreamPosition::ToolJson }));
     }
 
     #[test]

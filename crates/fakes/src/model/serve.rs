@@ -79,7 +79,7 @@ async fn answer_request(
         _ => return error_response(404, "not_found_error", "Not found"),
     };
     let key = match request_credential(head, body) {
-        Ok(key) if shared.knows(&key) => key,
+        Ok(key) if shared.knows_key(&key) => key,
         Ok(_) => return error_response(401, "authentication_error", "invalid x-api-key"),
         Err(what) => {
             shared.record_violation(number, what);
@@ -122,7 +122,7 @@ async fn answer_bedrock(
         bedrock::error_response(400, "", what)
     };
     match credential_of_bedrock(head, body) {
-        Ok(key) if shared.knows(&key) => {}
+        Ok(key) if shared.knows_key(&key) => {}
         Ok(_) => {
             return bedrock::error_response(
                 403,
@@ -160,7 +160,7 @@ async fn answer_chat(
     number: u64,
 ) -> Response {
     match chat::request_credential(head) {
-        Ok(key) if shared.knows(&key) => {}
+        Ok(key) if shared.knows_key(&key) => {}
         Ok(_) => return chat::error_response(401, "", "Incorrect API key provided"),
         Err(what) => {
             shared.record_violation(number, what);
@@ -181,7 +181,7 @@ async fn answer_chat(
     }
     match shared.pick_answer(KEY, &head.headers, &body, number) {
         Some(mut picked) => {
-            picked.ready.usage = chat::uncached_usage(picked.ready.usage);
+            picked.answer.usage = chat::uncached_usage(picked.answer.usage);
             send_answer(shared, picked, ModelApi::Chat, true, number).await
         }
         None => wrong("the script has no answer left for it"),
@@ -287,7 +287,7 @@ async fn send_answer(
     is_stream: bool,
     number: u64,
 ) -> Response {
-    let PickedAnswer { ready, fault } = picked;
+    let PickedAnswer { answer: ready, fault } = picked;
     match &fault {
         Some(ModelFault::Status { status, error, message, headers }) => {
             let message = if message.is_empty() { "the script says so" } else { message };
@@ -309,11 +309,11 @@ async fn send_answer(
             return response;
         }
         Some(ModelFault::Reset) => return hang_up(),
-        Some(ModelFault::Empty) => return StatusCode::OK.into_response(),
+        Some(ModelFault::EmptyBody) => return StatusCode::OK.into_response(),
         Some(ModelFault::Html) => return axum::response::Html(PAGE).into_response(),
         Some(ModelFault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
         Some(
-            ModelFault::Cut { .. }
+            ModelFault::Truncated { .. }
             | ModelFault::Error { .. }
             | ModelFault::BadJson { .. }
             | ModelFault::Drip { .. }
@@ -334,9 +334,10 @@ async fn send_answer(
     }
     let (sender, receiver) = channel(MAX_WAITING);
     let (written, seen) = watch::channel(None);
-    let stream = AnswerStream { shared: shared.clone(), form, sender, sent: 0, written: seen, number };
+    let stream =
+        AnswerStream { shared: shared.clone(), form, sender, sent_pieces: 0, written_pieces: seen, number };
     tokio::spawn(async move { stream.send(&ready, fault).await });
-    let pieces = StreamBody { receiver, sent_pieces: 0, last_empty_poll: None, written };
+    let pieces = StreamBody { receiver, sent_pieces: 0, last_empty_poll: None, written_pieces: written };
     let mut response = Response::new(Body::new(pieces));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -357,7 +358,7 @@ struct StreamBody {
     /// Value of `sent_pieces` when the connection last requested a piece and none was ready.
     last_empty_poll: Option<usize>,
     /// Number of pieces written; `None` before the start.
-    written: watch::Sender<Option<usize>>,
+    written_pieces: watch::Sender<Option<usize>>,
 }
 
 impl hyper::body::Body for StreamBody {
@@ -371,7 +372,7 @@ impl hyper::body::Body for StreamBody {
             // A connection writes its data before it requests more. After two requests for which no piece is
             // ready, it has therefore written all data.
             Poll::Pending if self.last_empty_poll == Some(self.sent_pieces) => {
-                self.written.send_replace(self.last_empty_poll);
+                self.written_pieces.send_replace(self.last_empty_poll);
             }
             Poll::Pending => {
                 self.last_empty_poll = Some(self.sent_pieces);
@@ -391,9 +392,9 @@ struct AnswerStream {
     form: ModelApi,
     sender: Sender<io::Result<Bytes>>,
     /// Number of pieces that were sent.
-    sent: usize,
+    sent_pieces: usize,
     /// Number of pieces that the connection has written.
-    written: watch::Receiver<Option<usize>>,
+    written_pieces: watch::Receiver<Option<usize>>,
     number: u64,
 }
 
@@ -418,7 +419,7 @@ impl AnswerStream {
                 return;
             }
             let rest: &[AnswerEvent] = events.get(index + 1..).unwrap_or_default();
-            let over = match event.place {
+            let over = match event.position {
                 Some(place) => self.apply_fault(&fault, place, rest).await,
                 None => Ok(()),
             };
@@ -436,8 +437,8 @@ impl AnswerStream {
 
     /// Waits until the connection has written all sent pieces, or is gone.
     async fn wait_until_flushed(&mut self) {
-        let sent = self.sent;
-        let _ = self.written.wait_for(|written| *written >= Some(sent)).await;
+        let sent = self.sent_pieces;
+        let _ = self.written_pieces.wait_for(|written| *written >= Some(sent)).await;
     }
 
     async fn send_event(&mut self, data: &Value) -> Result<(), StreamEnd> {
@@ -445,7 +446,7 @@ impl AnswerStream {
     }
 
     async fn send_piece(&mut self, bytes: Vec<u8>) -> Result<(), StreamEnd> {
-        self.sent += 1;
+        self.sent_pieces += 1;
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| StreamEnd)
     }
 
@@ -457,7 +458,7 @@ impl AnswerStream {
         remaining_events: &[AnswerEvent],
     ) -> Result<(), StreamEnd> {
         match fault {
-            Some(ModelFault::Cut { after }) if *after == position => {
+            Some(ModelFault::Truncated { after }) if *after == position => {
                 let next =
                     remaining_events.first().map(|event| self.form.event(&event.data)).unwrap_or_default();
                 let half = next.get(..next.len() / 2).unwrap_or_default();
@@ -490,7 +491,7 @@ impl AnswerStream {
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },
             Some(
-                ModelFault::Cut { .. }
+                ModelFault::Truncated { .. }
                 | ModelFault::Error { .. }
                 | ModelFault::BadJson { .. }
                 | ModelFault::Stall { .. }
@@ -500,7 +501,7 @@ impl AnswerStream {
                 | ModelFault::Slow { .. }
                 | ModelFault::Status { .. }
                 | ModelFault::Reset
-                | ModelFault::Empty
+                | ModelFault::EmptyBody
                 | ModelFault::Html,
             )
             | None => Ok(()),

@@ -18,21 +18,21 @@ pub(crate) struct SignatureRequirements {
     /// Workspace that the request must name; `None` for a service without workspaces.
     workspace: Option<&'static str>,
     /// Headers that the signature must cover.
-    signed: &'static [&'static str],
+    signed_headers: &'static [&'static str],
 }
 
 /// Requirements of the Messages API on AWS.
 pub(super) const MESSAGES: SignatureRequirements = SignatureRequirements {
     name: "aws-external-anthropic",
     workspace: Some(AWS_WORKSPACE),
-    signed: &["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"],
+    signed_headers: &["host", "x-amz-date", "anthropic-workspace-id", "anthropic-version"],
 };
 /// Requirements of Amazon Bedrock.
 pub(super) const BEDROCK: SignatureRequirements =
-    SignatureRequirements { name: "bedrock", workspace: None, signed: &["host", "x-amz-date"] };
+    SignatureRequirements { name: "bedrock", workspace: None, signed_headers: &["host", "x-amz-date"] };
 /// Requirements of the service that issues temporary keys.
 pub(crate) const STS: SignatureRequirements =
-    SignatureRequirements { name: "sts", workspace: None, signed: &["host", "x-amz-date"] };
+    SignatureRequirements { name: "sts", workspace: None, signed_headers: &["host", "x-amz-date"] };
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Maximum age of a signature, in seconds.
 const MAX_AGE: i64 = 5 * 60;
@@ -79,7 +79,7 @@ pub(crate) fn is_signed_by_known_key(
     if credential != format!("{AWS_KEY_ID}/{scope}") {
         return Err("authorization: another key, day, region or service");
     }
-    for needed in service.signed {
+    for needed in service.signed_headers {
         if !signed.split(';').any(|name| name == *needed) {
             return Err("authorization: a header that must be signed is not");
         }

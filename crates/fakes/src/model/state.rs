@@ -54,7 +54,7 @@ pub struct RequestUsage {
 
 /// The answer for a request.
 pub(super) struct PickedAnswer {
-    pub(super) ready: PreparedAnswer,
+    pub(super) answer: PreparedAnswer,
     pub(super) fault: Option<ModelFault>,
 }
 
@@ -73,7 +73,7 @@ struct FakeModelState {
     /// Previous script, the number of times its answers were sent, and the last request that arrived before
     /// the script was replaced. Requests up to that number are answered from the previous script, so that an
     /// aborted request uses no answer of the new script.
-    before: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
+    previous_script: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
     bills: BTreeMap<u64, RequestUsage>,
@@ -87,7 +87,7 @@ impl FakeModelShared {
         let state = FakeModelState {
             script,
             given_counts: BTreeMap::new(),
-            before: None,
+            previous_script: None,
             requests: 0,
             log: Default::default(),
             bills: BTreeMap::new(),
@@ -133,10 +133,10 @@ impl FakeModelShared {
         let mut state = self.lock_state();
         let before = std::mem::replace(&mut state.script, script);
         let given = std::mem::take(&mut state.given_counts);
-        state.before = Some((before, given, state.requests));
+        state.previous_script = Some((before, given, state.requests));
     }
 
-    pub(super) fn knows(&self, key: &str) -> bool {
+    pub(super) fn knows_key(&self, key: &str) -> bool {
         self.lock_state().script.keys.iter().any(|known| known == key)
     }
 
@@ -224,13 +224,13 @@ impl FakeModelShared {
         number: u64,
     ) -> Option<PickedAnswer> {
         let picked = self.next_answer(key, headers, body, number)?;
-        self.update_log_entry(number, |logged| logged.answer_blocks.clone_from(&picked.ready.blocks));
+        self.update_log_entry(number, |logged| logged.answer_blocks.clone_from(&picked.answer.blocks));
         Some(picked)
     }
 
     fn next_answer(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<PickedAnswer> {
         let mut state = self.lock_state();
-        let FakeModelState { script, given_counts, before, .. } = &mut *state;
+        let FakeModelState { script, given_counts, previous_script: before, .. } = &mut *state;
         let (script, given_counts) = match before {
             Some((script, given_counts, last)) if number <= *last => (script, given_counts),
             Some(_) | None => (script, given_counts),
@@ -239,7 +239,7 @@ impl FakeModelShared {
             let orders = obedient::find_instructions(body);
             if !orders.is_empty() {
                 let answer = ScriptedAnswer { blocks: orders, ..ScriptedAnswer::default() };
-                return Some(PickedAnswer { ready: prepare_answer(&answer, body, number), fault: None });
+                return Some(PickedAnswer { answer: prepare_answer(&answer, body, number), fault: None });
             }
         }
         let whose = if script.each_key { key.to_owned() } else { String::new() };
@@ -248,15 +248,24 @@ impl FakeModelShared {
         let (answer, given_counts) =
             script.answers.iter().zip(given_counts).find(|(answer, given_counts)| {
                 (answer.times == 0 || **given_counts < answer.times)
-                    && meets_condition(&answer.when, key, headers, body)
+                    && meets_condition(&answer.condition, key, headers, body)
             })?;
         *given_counts = given_counts.saturating_add(1);
-        Some(PickedAnswer { ready: prepare_answer(answer, body, number), fault: answer.fault.clone() })
+        Some(PickedAnswer { answer: prepare_answer(answer, body, number), fault: answer.fault.clone() })
     }
 }
 
 fn meets_condition(condition: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -> bool {
-    let AnswerCondition { model, key: wanted, contains, role, fresh, system, first, .. } = condition;
+    let AnswerCondition {
+        model,
+        key: wanted,
+        contains,
+        role,
+        is_first_request: fresh,
+        system,
+        first_message: first,
+        ..
+    } = condition;
     let has =
         |(name, value): (&String, &String)| headers.get(name).is_some_and(|found| found == value.as_str());
     model.as_ref().is_none_or(|model| body["model"] == model.as_str())

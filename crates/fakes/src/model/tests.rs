@@ -177,7 +177,7 @@ async fn each_credential_can_play_the_script_from_its_beginning() {
 
 #[tokio::test]
 async fn faults_are_what_they_say() {
-    let cut = |after| ScriptedAnswer::fault(ModelFault::Cut { after });
+    let cut = |after| ScriptedAnswer::fault(ModelFault::Truncated { after });
     let error = ModelFault::Error {
         after: StreamPosition::Block,
         error: "overloaded_error".into(),
@@ -189,7 +189,7 @@ async fn faults_are_what_they_say() {
         cut(StreamPosition::Start),
         cut(StreamPosition::Text),
         ScriptedAnswer::fault(error),
-        ScriptedAnswer::fault(ModelFault::Empty),
+        ScriptedAnswer::fault(ModelFault::EmptyBody),
         ScriptedAnswer::fault(ModelFault::Html),
     ]);
     let model = FakeModel::start(script).await.unwrap();
@@ -252,7 +252,7 @@ async fn other_calls_are_answered_as_the_api_does() {
 async fn an_answer_may_be_for_requests_that_say_something_wherever_lines_end() {
     let when = |system: &str, first: &str| AnswerCondition {
         system: vec![system.to_owned()],
-        first: vec![first.to_owned()],
+        first_message: vec![first.to_owned()],
         ..AnswerCondition::default()
     };
     for (system, first, is_met) in [

@@ -26,7 +26,7 @@ impl RepoBuilder {
             }
             _ => {
                 let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                Err(FakeGitError::Failed { operation: what(), message })
+                Err(FakeGitError::GitFailed { operation: what(), message })
             }
         }
     }
@@ -51,7 +51,7 @@ impl RepoBuilder {
             Some(1) => return Ok(None),
             _ => {
                 let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                return Err(FakeGitError::Failed { operation: what(), message });
+                return Err(FakeGitError::GitFailed { operation: what(), message });
             }
         }
         let tree = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -58,7 +58,7 @@ pub(super) struct BitbucketReviewer {
     /// Commit that the verdict is about, if the response contains the commit.
     pub(super) commit: Option<Sha>,
     /// Time of the verdict, if the response contains the time.
-    pub(super) at: Option<UnixMillis>,
+    pub(super) verdict_at: Option<UnixMillis>,
 }
 
 /// A pull request at Cloud or Data Center.
@@ -101,7 +101,7 @@ pub(super) struct CommentLines {
 pub(super) enum ThreadResolution {
     Open,
     /// The thread is resolved. The value is the account that resolved it, if the response names the account.
-    By(Option<BitbucketUser>),
+    ResolvedBy(Option<BitbucketUser>),
 }
 
 /// A comment on a pull request, in the conversation or on the diff.
@@ -114,7 +114,7 @@ pub struct BitbucketComment {
     pub(super) parent: Option<u64>,
     /// Number of the comment that began the thread. For a comment that is not an answer, this is its own
     /// number.
-    pub(super) first: u64,
+    pub(super) first_comment: u64,
     pub(super) author: Option<BitbucketUser>,
     pub(super) created: UnixMillis,
     pub(super) updated: UnixMillis,
@@ -124,7 +124,7 @@ pub struct BitbucketComment {
     /// Lines of the comment; `None` in the conversation. An answer has the lines of the first comment of its
     /// thread.
     pub(super) location: Option<CommentLines>,
-    pub(super) settled: ThreadResolution,
+    pub(super) resolution: ThreadResolution,
     /// True if the comment was deleted and is still listed because it has answers.
     pub(super) is_deleted: bool,
 }

@@ -41,7 +41,7 @@ struct CloudInner {
 /// The data that all clones share.
 #[derive(Debug, Default)]
 struct CloudFacts {
-    own: OnceCell<OwnAccount>,
+    own_account: OnceCell<OwnAccount>,
     /// Account that the token writes as, if it differs from the configured account.
     other_account: OnceLock<AccountId>,
     /// Full hashes, by repository and by the abbreviated hash that responses contain.

@@ -48,7 +48,7 @@ type CachedPullDiff = Mutex<Option<(u64, Arc<PullDiff>)>>;
 /// The data that all clones share.
 #[derive(Debug)]
 struct DataCenterFacts {
-    own: OnceCell<OwnAccount>,
+    own_account: OnceCell<OwnAccount>,
     version: OnceLock<DataCenterVersion>,
     /// Names of repositories by id.
     names: Mutex<HashMap<String, String>>,
@@ -73,8 +73,11 @@ impl BitbucketDataCenter {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketOptionsError> {
         let (http, login) = build_client(&options, patience, clock)?;
-        let learnt =
-            DataCenterFacts { own: OnceCell::new(), version: OnceLock::new(), names: Mutex::default() };
+        let learnt = DataCenterFacts {
+            own_account: OnceCell::new(),
+            version: OnceLock::new(),
+            names: Mutex::default(),
+        };
         Ok(Self {
             inner: Arc::new(DataCenterInner {
                 options,
@@ -138,7 +141,7 @@ impl BitbucketDataCenter {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
             let page: wire::DataCenterPage<T> = self.get(purpose, page_url(&list_url, start)).await?;
-            let next = page.next();
+            let next = page.next_start();
             all.extend(page.values);
             match next {
                 None => return Ok(all),

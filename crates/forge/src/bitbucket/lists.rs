@@ -42,10 +42,10 @@ pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> Pu
     PullComment {
         kind: kind_of(&note),
         id: note.id,
-        first: note
+        first_comment: note
             .parent
             .filter(|_| note.location.is_some())
-            .map(|_| CommentId::new(note.first.to_string())),
+            .map(|_| CommentId::new(note.first_comment.to_string())),
         number,
         url: url.to_owned(),
         author: note.author.map(|user| user.author()),

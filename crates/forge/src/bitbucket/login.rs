@@ -32,7 +32,7 @@ pub(super) enum BitbucketAccountKind {
 /// All our accounts, the current one and former ones.
 #[derive(Clone, Debug)]
 pub(super) struct BitbucketAccounts<'a> {
-    own: OwnAccount,
+    own_account: OwnAccount,
     former: &'a [String],
     /// False if any account can take the name of another account. Former accounts are then recognised only by
     /// id.
@@ -41,12 +41,12 @@ pub(super) struct BitbucketAccounts<'a> {
 
 impl<'a> BitbucketAccounts<'a> {
     pub(super) fn new(own_account: OwnAccount, former: &'a [String], unique_names: bool) -> Self {
-        Self { own: own_account, former, unique_names }
+        Self { own_account: own_account, former, unique_names }
     }
 
     /// Returns whether this is our current or a former account; `None` if the account is not ours.
     pub(super) fn account_kind(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
-        if user.id == self.own.user.id {
+        if user.id == self.own_account.user.id {
             return Some(BitbucketAccountKind::Present);
         }
         // A text in the form of an id is an id, and never a name.

@@ -99,7 +99,7 @@ fn lines(requests: &[Request]) -> Vec<String> {
 
 fn draft(start_line: u32, end_line: u32, side: DiffSide) -> InlineDraft {
     let place = CodeLocation { path: "src/a.py".into(), side, start_line, end_line };
-    InlineDraft { place, item: finding("1:aa-0"), body: "Fix it.".into() }
+    InlineDraft { location: place, item: finding("1:aa-0"), body: "Fix it.".into() }
 }
 
 fn status() -> DesiredStatus {

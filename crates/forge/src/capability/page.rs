@@ -108,7 +108,7 @@ fn render_page() -> String {
     );
     text += REFUSALS;
     text += STATUS;
-    for forge in ALL {
+    for forge in CAPABILITY_TABLE {
         text += &format!("\n## {}\n\n| | |\n|---|---|\n", forge.name);
         for (what, value) in forge_rows(forge) {
             text += &format!("| {what} | {value} |\n");
@@ -165,7 +165,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         LookupPermission::Admin => "that of an administrator of the repository",
         LookupPermission::User => "that of a user",
     };
-    let refused = match forge.refused {
+    let refused = match forge.refusal_consequence {
         RefusalConsequence::DeliveryLost => "503: the delivery is lost, or sent again",
         RefusalConsequence::HookSuspended => {
             "202, and its slot stays due (a server stops calling a webhook that fails repeatedly)"

@@ -59,7 +59,7 @@ pub enum GitHubCredentials {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TokenScope<'a> {
     /// The repository with this name.
-    Named(&'a str),
+    RepositoryName(&'a str),
     /// The repository with this id.
     Id(&'a str),
     /// The repository with this id and this last known name.
@@ -83,7 +83,7 @@ impl<'a> TokenScope<'a> {
     /// Returns a description of the scope for people.
     fn describe(self) -> String {
         match self {
-            Self::Named(name)
+            Self::RepositoryName(name)
             | Self::Repository(_, name)
             | Self::Pushing(_, name)
             | Self::Changing(_, name) => name.to_owned(),
@@ -129,7 +129,7 @@ struct TokenCache {
 /// The purpose of a token.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum TokenPurpose {
-    Named(String),
+    RepositoryName(String),
     Id(String),
     Pushing(String),
     Changing(String),
@@ -211,7 +211,7 @@ impl GitHubAuth {
             return Ok(held.authorization.clone());
         }
         let (fresh, repository) = self.request_token(http, scope).await?;
-        if let (TokenScope::Named(name) | TokenScope::Repository(_, name), Some(repository)) =
+        if let (TokenScope::RepositoryName(name) | TokenScope::Repository(_, name), Some(repository)) =
             (scope, repository)
         {
             self.cache_repository_id(name, &holder, &repository, &fresh);
@@ -249,17 +249,17 @@ impl GitHubAuth {
             TokenScope::Id(id) | TokenScope::Repository(id, _) => TokenPurpose::Id(id.to_owned()),
             TokenScope::Pushing(id, _) => TokenPurpose::Pushing(id.to_owned()),
             TokenScope::Changing(id, _) => TokenPurpose::Changing(id.to_owned()),
-            TokenScope::Named(name) => {
+            TokenScope::RepositoryName(name) => {
                 let name = name.to_lowercase();
                 let id = self.tokens().ids.get(&name).cloned();
-                id.map_or(TokenPurpose::Named(name), TokenPurpose::Id)
+                id.map_or(TokenPurpose::RepositoryName(name), TokenPurpose::Id)
             }
         })
     }
 
     /// Drops the cached id of a name that was not found: the name may belong to another repository by now.
     pub(super) fn forget_name(&self, scope: TokenScope<'_>) {
-        if let TokenScope::Named(name) = scope {
+        if let TokenScope::RepositoryName(name) = scope {
             self.tokens().ids.remove(&name.to_lowercase());
         }
     }
@@ -305,7 +305,7 @@ impl GitHubAuth {
             self.installation(http, &request, scope).await?;
         let mut body = Map::new();
         let narrow = match scope {
-            TokenScope::Named(name) => {
+            TokenScope::RepositoryName(name) => {
                 body.insert("repositories".into(), json!([name.rsplit('/').next().unwrap_or_default()]));
                 loop_permissions(LoopKind::Review)
             }
@@ -385,7 +385,7 @@ impl GitHubAuth {
             TokenScope::Installation(id) => return Ok(AppInstallation { id, permissions: HashMap::new() }),
             TokenScope::App => return Err(unavailable_error(purpose, "the App itself has no token")),
             TokenScope::Id(id) => append_segments(&self.api, ["repositories", id, "installation"]),
-            TokenScope::Named(name)
+            TokenScope::RepositoryName(name)
             | TokenScope::Repository(_, name)
             | TokenScope::Pushing(_, name)
             | TokenScope::Changing(_, name) => match name.split_once('/') {

@@ -159,7 +159,7 @@ fn check_run_body(status: &DesiredStatus, name: &str, annotations: &[Value]) -> 
 /// Builds an annotation. `None` for lines that the head does not have, and for a path that JSON cannot
 /// represent.
 fn build_annotation(annotation: &CheckAnnotation) -> Option<Value> {
-    let place = &annotation.place;
+    let place = &annotation.location;
     if place.side == DiffSide::Old {
         return None;
     }

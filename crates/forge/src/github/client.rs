@@ -163,7 +163,7 @@ impl GitHubClient {
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }
             | MarkerMatch::Forged
-            | MarkerMatch::None => None,
+            | MarkerMatch::NoMarker => None,
         }
     }
 

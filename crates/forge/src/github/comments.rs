@@ -56,7 +56,7 @@ impl GitHubClient {
         let what = self.what_of_pull(&format!("posting a review (inline comments: {})", comments.len()));
         let mut drafts = Vec::with_capacity(comments.len());
         for draft in comments {
-            let mut comment = location_fields(&what, &draft.place)?;
+            let mut comment = location_fields(&what, &draft.location)?;
             comment["body"] = self.marked_item(&draft.item, &draft.body).into();
             drafts.push(comment);
         }
@@ -78,7 +78,7 @@ impl GitHubClient {
         let what = self.what_of_pull("posting a comment on a file");
         let body = json!({
             "commit_id": commit.as_str(),
-            "path": path_text(&what, &comment.place.path)?,
+            "path": path_text(&what, &comment.location.path)?,
             "subject_type": "file",
             "body": self.marked_item(&comment.item, &comment.body),
         });
@@ -161,7 +161,8 @@ impl GitHubClient {
         items: &[&CommentSubject],
     ) -> Result<Vec<(CommentSubject, CommentId)>, ForgeError> {
         let seen = self.list_observed(&[]).await?.into_iter();
-        let ours = seen.filter(|seen| seen.rights == CommentRights::Ours && items.contains(&&seen.subject));
+        let ours = seen
+            .filter(|seen| seen.rights == CommentRights::CurrentAccount && items.contains(&&seen.subject));
         Ok(ours.map(|seen| (seen.subject, seen.id)).collect())
     }
 

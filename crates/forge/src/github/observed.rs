@@ -79,7 +79,7 @@ impl<'a> ObservedComments<'a> {
             hold: match (known_key, whose) {
                 (false, _) => CommentRights::UnknownKey,
                 (true, GitHubAccountKind::Former) => CommentRights::FormerAccount,
-                (true, GitHubAccountKind::Present) => CommentRights::Ours,
+                (true, GitHubAccountKind::Present) => CommentRights::CurrentAccount,
             },
             created: comment.created_at,
         }));

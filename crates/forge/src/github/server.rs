@@ -173,7 +173,7 @@ impl ForgeServer for GitHub {
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
         let url = self.repository_url(&what, repo, &[])?;
-        self.one_repository(TokenScope::Named(repo), what, url).await
+        self.one_repository(TokenScope::RepositoryName(repo), what, url).await
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
@@ -196,7 +196,7 @@ impl ForgeServer for GitHub {
         };
         listing
             .refresh(
-                |call| self.send_owned(TokenScope::Named(repo), call),
+                |call| self.send_owned(TokenScope::RepositoryName(repo), call),
                 &what,
                 url,
                 MAX_PULL_PAGES,
@@ -220,7 +220,7 @@ impl ForgeServer for GitHub {
         let (mut list, pages, mut calls) =
             (CachedListing::default(), max_pulls.div_ceil(GITHUB.page), u64::MAX);
         list.refresh(
-            |call| self.send_owned(TokenScope::Named(repo), call),
+            |call| self.send_owned(TokenScope::RepositoryName(repo), call),
             &what,
             url,
             pages,
@@ -238,7 +238,8 @@ impl ForgeServer for GitHub {
         let head = format!("{owner}:{branch}");
         let query = [("state", "open"), ("head", head.as_str())];
         let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
-        let answer = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
+        let answer =
+            self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         let bodies = answer.json::<Vec<GitHubPullBody>>()?.into_iter();
         // The forge may have ignored the filter, so the branch is compared again.
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
@@ -275,14 +276,15 @@ impl ForgeServer for GitHub {
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {id} ({})", kind.as_str());
         let url = self.repository_url(&what, repo, &[comment_segment(kind), "comments", &id.to_string()])?;
-        let read = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
+        let read =
+            self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         pull_comment(&what, kind, read.json()?)
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
         let url = self.repository_url(&what, repo, &["collaborators", &author.login, "permission"])?;
-        let answer = match self.send(TokenScope::Named(repo), &ForgeRequest::get(what, url)).await {
+        let answer = match self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
             // The repository does not know this account.
             Err(ForgeError::NotFound { .. }) => return Ok(false),
@@ -296,7 +298,7 @@ impl ForgeServer for GitHub {
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
-        let scope = TokenScope::Named(repo);
+        let scope = TokenScope::RepositoryName(repo);
         let url = self.repository_url(&what, repo, &["branches", branch])?;
         let ProtectedBody { protected } =
             self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
@@ -307,7 +309,7 @@ impl ForgeServer for GitHub {
     }
 
     async fn is_own_account(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        let own = self.identity(TokenScope::Named(repo)).await?;
+        let own = self.identity(TokenScope::RepositoryName(repo)).await?;
         Ok(account_id(own.id) == author.id)
     }
 }
@@ -345,7 +347,7 @@ impl GitHub {
         };
         listing
             .refresh(
-                |call| self.send_owned(TokenScope::Named(repo), call),
+                |call| self.send_owned(TokenScope::RepositoryName(repo), call),
                 &what,
                 url,
                 MAX_COMMENT_PAGES,
@@ -428,7 +430,7 @@ fn pull_comment(
     Ok(Some(PullComment {
         kind,
         id: body.id,
-        first: body.in_reply_to_id.map(|first| GitHubCommentId::Review(first).to_comment_id()),
+        first_comment: body.in_reply_to_id.map(|first| GitHubCommentId::Review(first).to_comment_id()),
         number,
         url: page.to_owned(),
         author,

@@ -79,7 +79,7 @@ fn lines(requests: &[Request]) -> Vec<&str> {
 
 fn draft(item: CommentSubject, start_line: u32, end_line: u32, side: DiffSide) -> InlineDraft {
     let place = CodeLocation { path: "src/a.py".into(), side, start_line, end_line };
-    InlineDraft { place, item, body: "Mend it.".into() }
+    InlineDraft { location: place, item, body: "Mend it.".into() }
 }
 
 fn head() -> Sha {
@@ -226,7 +226,7 @@ async fn only_our_own_comments_with_a_marker_for_here_are_observed() {
             thread,
             has_replies,
             created,
-            rights: CommentRights::Ours,
+            rights: CommentRights::CurrentAccount,
         }
     };
     let (by_us, by_others) = (ThreadState::ResolvedByUs, ThreadState::ResolvedByOthers);
@@ -278,7 +278,12 @@ async fn what_records_know_is_ours_whatever_its_text_and_asked_for_if_it_is_not_
     let seen: Vec<_> = observed
         .iter()
         .map(|seen| {
-            (&seen.subject, seen.body.as_str(), seen.thread.is_some(), seen.rights == CommentRights::Ours)
+            (
+                &seen.subject,
+                seen.body.as_str(),
+                seen.thread.is_some(),
+                seen.rights == CommentRights::CurrentAccount,
+            )
         })
         .collect();
     assert_eq!(seen, [(&known[0].0, "edited by somebody", true, true), (&known[2].0, "text", false, true)]);
@@ -361,7 +366,7 @@ async fn a_review_without_comments_is_not_posted() {
 async fn a_path_that_cannot_be_named_is_refused_before_the_call() {
     let server = Server::new([]).await;
     let mut bad = draft(finding("1:aa-0"), 3, 3, DiffSide::New);
-    bad.place.path = RepoPath::from_bytes(*b"\xff");
+    bad.location.path = RepoPath::from_bytes(*b"\xff");
     let (pull, bad) = (pull(&server), [bad]);
     let errors = [
         pull.create_review(&head(), &bad).await.unwrap_err(),

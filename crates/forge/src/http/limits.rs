@@ -31,7 +31,7 @@ const MAX_CONCURRENT: usize = 24;
 const MAX_WINDOWS: usize = 4096;
 /// Time for which a read of the shared state stays valid. A call that creates something reads the shared
 /// state each time.
-const ASK_AGAIN: TimeSpan = TimeSpan::seconds(1);
+const SHARED_STATE_TTL: TimeSpan = TimeSpan::seconds(1);
 /// Lifetime of a shared state after its last change, longer than any wait in it.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
 
@@ -115,7 +115,7 @@ impl RateLimits {
         // The limits are checked after the wait for a place, because another call may have hit a limit during
         // the wait.
         let resource = RateResource::from_url(&call.url);
-        let creations = (call.retry_safety == RetrySafety::Never).then_some(self.creations);
+        let creations = (call.retry_safety == RetrySafety::Unsafe).then_some(self.creations);
         let wait = match self.update_own(payer, |own, now| own.account.admit(resource, creations, now)) {
             Some(wait) => Some(wait),
             None => self.admitted_by_others(payer, resource, creations).await,
@@ -252,7 +252,7 @@ impl OwnerLimitEntry {
     /// Returns true if the shared state has to be read again, and records the current time as the time of the
     /// read.
     fn is_shared_read_due(&mut self, now: UnixMillis) -> bool {
-        let asks = self.last_read_at.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
+        let asks = self.last_read_at.is_none_or(|asked| !(0..SHARED_STATE_TTL.0).contains(&(now - asked).0));
         if asks {
             self.last_read_at = Some(now);
         }

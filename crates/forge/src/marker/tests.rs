@@ -91,10 +91,10 @@ fn a_marker_of_something_else_does_not_verify() {
 #[test]
 fn only_the_last_line_counts() {
     let marker = keys().sign(&pr(7), CommentProducer::Review, &CommentSubject::Summary);
-    assert_eq!(keys().find_marker(&pr(7), &format!("{marker}\nquoted by somebody")), MarkerMatch::None);
-    assert_eq!(keys().find_marker(&pr(7), &format!("> {marker}")), MarkerMatch::None);
+    assert_eq!(keys().find_marker(&pr(7), &format!("{marker}\nquoted by somebody")), MarkerMatch::NoMarker);
+    assert_eq!(keys().find_marker(&pr(7), &format!("> {marker}")), MarkerMatch::NoMarker);
     assert_eq!(keys().find_marker(&pr(7), &format!("{marker} {marker}")), MarkerMatch::Forged);
-    assert_eq!(keys().find_marker(&pr(7), ""), MarkerMatch::None);
+    assert_eq!(keys().find_marker(&pr(7), ""), MarkerMatch::NoMarker);
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn the_seeds_marker_is_recognised_and_proves_nothing() {
     let marker = "<!-- claude-reviewer:inline:0f3a9c -->";
     for text in [format!("Fix it.\n\n{marker}\n"), format!("{marker}\nFix it.")] {
         assert_eq!(without_seed(&text).as_deref().map(str::trim), Some("Fix it."));
-        assert_eq!(keys().find_marker(&pr(7), &text), MarkerMatch::None);
+        assert_eq!(keys().find_marker(&pr(7), &text), MarkerMatch::NoMarker);
     }
     for other in [
         "",

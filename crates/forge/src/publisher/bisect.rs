@@ -14,22 +14,22 @@ pub(super) struct Bisection {
 pub(super) struct CommentBatch {
     pub(super) items: Vec<CommentSubject>,
     /// True if a comment in the batch is known to be rejected.
-    refused: bool,
+    has_rejected_comment: bool,
     /// True if the next batch is the other half of a rejected batch.
     has_sibling: bool,
 }
 
 impl Bisection {
     pub(super) fn new(items: Vec<CommentSubject>) -> Self {
-        Self { batches: vec![CommentBatch { items, refused: false, has_sibling: false }] }
+        Self { batches: vec![CommentBatch { items, has_rejected_comment: false, has_sibling: false }] }
     }
 
     /// Returns the next batch to try. If the other half of a rejected batch was accepted, this batch contains
     /// the rejected comment, so it is halved first.
-    pub(super) fn next(&mut self) -> Option<CommentBatch> {
+    pub(super) fn next_batch(&mut self) -> Option<CommentBatch> {
         loop {
             let batch = self.batches.pop()?;
-            match batch.halves().filter(|_| batch.refused) {
+            match batch.halves().filter(|_| batch.has_rejected_comment) {
                 Some(halves) => self.batches.extend(halves),
                 None => return Some(batch),
             }
@@ -41,7 +41,7 @@ impl Bisection {
         if batch.has_sibling
             && let Some(other) = self.batches.last_mut()
         {
-            other.refused = !is_rejected;
+            other.has_rejected_comment = !is_rejected;
         }
         let halves = batch.halves().filter(|_| is_rejected);
         let splits = halves.is_some();
@@ -56,7 +56,7 @@ impl CommentBatch {
         let (left, right) = self.items.split_at(self.items.len() / 2);
         let half = |items: &[CommentSubject], has_sibling| Self {
             items: items.to_vec(),
-            refused: false,
+            has_rejected_comment: false,
             has_sibling,
         };
         (!left.is_empty()).then(|| [half(right, false), half(left, true)])
@@ -82,7 +82,7 @@ mod tests {
     ) -> (usize, Vec<CommentSubject>, Vec<CommentSubject>) {
         let mut bisection = Bisection::new(all.to_vec());
         let (mut calls, mut taken, mut refused) = (0, Vec::new(), Vec::new());
-        while let Some(batch) = bisection.next() {
+        while let Some(batch) = bisection.next_batch() {
             calls += 1;
             let rejected = batch.items.iter().any(|item| bad.contains(item));
             if !bisection.record_response(&batch, rejected) {

@@ -25,7 +25,7 @@ pub enum SignatureError {
         "the signature does not match: the hook's secret and the configured one differ, or the body was \
          changed"
     )]
-    Wrong,
+    Mismatch,
 }
 
 /// The secret of a webhook, ready for use.
@@ -97,6 +97,6 @@ impl SignatureCheck {
     /// # Errors
     /// [`SignatureError::Wrong`]
     pub fn finish(self) -> Result<(), SignatureError> {
-        self.mac.verify_slice(&self.signature.0).map_err(|_| SignatureError::Wrong)
+        self.mac.verify_slice(&self.signature.0).map_err(|_| SignatureError::Mismatch)
     }
 }

@@ -106,11 +106,11 @@ impl Scene {
             EffectKind::ReviewAsComment => Effect::ReviewAsComment(draft),
             EffectKind::Comment => Effect::Comment { topic: topic("report"), body: "Done.".into() },
             EffectKind::LineComment => {
-                Effect::LineComment { commit, place: place(5), topic: topic("line"), body: "Hm.".into() }
+                Effect::LineComment { commit, location: place(5), topic: topic("line"), body: "Hm.".into() }
             }
             EffectKind::Reply => {
                 let first = began.unwrap().comments[0].id.clone();
-                Effect::Reply { first, topic: topic("answer"), body: "Fixed.".into() }
+                Effect::Reply { first_comment: first, topic: topic("answer"), body: "Fixed.".into() }
             }
             EffectKind::Resolve => Effect::Resolve { thread: began.unwrap().thread.unwrap().id },
             EffectKind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(0) },
@@ -205,12 +205,12 @@ impl Scene {
                 self.log.shown(&made).map_err(EffectError::Store)
             }
             PerformedEffect::Push(push) => match effects.push(&push.1, &push.0.remote, BRANCH, None).await? {
-                PushOutcome::Done => Ok(()),
-                PushOutcome::Refused { message, .. } => {
+                PushOutcome::Pushed => Ok(()),
+                PushOutcome::RemoteRefused { message, .. } => {
                     Err(EffectError::Refused(ForgeError::Rejected { request: "push".into(), message }))
                 }
                 PushOutcome::Halted(why) => Err(EffectError::Halted(GateHalt::before_write("push", why))),
-                moved @ PushOutcome::Moved { .. } => panic!("{moved:?}"),
+                moved @ PushOutcome::BranchMoved { .. } => panic!("{moved:?}"),
             },
         }
     }
@@ -326,7 +326,7 @@ async fn refused(scene: &mut Scene, case: EffectIncident, reason: &str) {
             scene.watch = WriteMonitor { dry_run: true, recording: Some(made.clone()), begin_span: None }
         }
         EffectIncident::KilledAfter => scene.log.dies.store(true, Ordering::SeqCst),
-        EffectIncident::Refused
+        EffectIncident::ForgeRefused
         | EffectIncident::LostDone
         | EffectIncident::LostUndone
         | EffectIncident::KilledBefore => {}
@@ -377,7 +377,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
                 "{error:?}"
             );
         }
-        EffectIncident::Refused => {
+        EffectIncident::ForgeRefused => {
             let refusal = if kind == EffectKind::Push {
                 ForgeFaultKind::Status(403, None)
             } else {
@@ -413,7 +413,14 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
         EffectIncident::KilledBefore => {
             let at = scene.clock.now();
             for IntentPart { topic, content } in parts.clone() {
-                scene.log.put(&topic, EffectEntry { content, at, state: EffectEntryState::Open { lost: 0 } });
+                scene.log.put(
+                    &topic,
+                    EffectEntry {
+                        content,
+                        last_event_at: at,
+                        state: EffectEntryState::Open { lost_responses: 0 },
+                    },
+                );
             }
             scene.performed_later(kind).await;
         }
@@ -443,17 +450,17 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             assert!(scene.log.entries_of(&parts).is_empty());
         }
         EffectIncidentOutcome::Reported => assert_eq!(scene.count(kind).await, 0),
-        EffectIncidentOutcome::Listed => {
+        EffectIncidentOutcome::Simulated => {
             assert_eq!((scene.count(kind).await, scene.writes()), (0, writes), "nothing was written");
         }
-        EffectIncidentOutcome::Replaced(other) => {
+        EffectIncidentOutcome::Fallback(other) => {
             assert_eq!(scene.count(other).await, 1);
             // At a forge without review objects, a review is a comment, so both kinds count the same object.
             if scene.site.row().reviews == ReviewPosting::Object {
                 assert_eq!(scene.count(kind).await, 0);
             }
         }
-        EffectIncidentOutcome::Once => {
+        EffectIncidentOutcome::ExactlyOnce => {
             assert_eq!(scene.count(kind).await, 1);
             let done = scene.log.entries_of(&parts);
             let is_done = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Done { .. });
@@ -486,7 +493,7 @@ macro_rules! cases {
         }
         #[tokio::test]
         async fn refused() {
-            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::Refused).await;
+            cell(ForgeFlavour::$flavour, EffectKind::$kind, EffectIncident::ForgeRefused).await;
         }
         #[tokio::test]
         async fn answer_lost_done() {
@@ -569,7 +576,7 @@ table! {
 
 #[test]
 fn what_a_forge_cannot_do_is_what_its_rows_say() {
-    for row in capability::ALL {
+    for row in capability::CAPABILITY_TABLE {
         for kind in EffectKind::ALL {
             #[expect(clippy::wildcard_enum_match_arm, reason = "all others are everywhere")]
             let can = match kind {

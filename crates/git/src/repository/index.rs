@@ -63,9 +63,9 @@ impl IndexSnapshot {
         let view = &self.repository.view;
         let found = view.diff_sides(&view.object_store(), sides).await?;
         let skip = |path: &RepoPath| UnreviewedFile { path: path.clone(), reason: SkipReason::Unmerged };
-        let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped).collect::<Vec<_>>();
+        let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped_files).collect::<Vec<_>>();
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(WorktreeDiff { diff: found.diff, skipped, ..WorktreeDiff::default() })
+        Ok(WorktreeDiff { diff: found.diff, skipped_files: skipped, ..WorktreeDiff::default() })
     }
 
     /// Writes the files of the index below `dest` as plain files: see [`ExportSummary`]. If `only` is given,

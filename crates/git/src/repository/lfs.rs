@@ -70,7 +70,7 @@ enum LfsPointerMatch {
     /// The content matches the pointer; only the file's times differ.
     Same,
     /// The content does not match the pointer.
-    Other,
+    Different,
     /// The file is a pointer itself, because its content was not fetched.
     Pointer,
 }
@@ -82,7 +82,7 @@ impl LfsPointerMatch {
         }
         let mut text = Vec::new();
         std::fs::File::open(file)?.take(MAX_POINTER).read_to_end(&mut text)?;
-        Ok(if LfsPointer::parse(&text).is_some() { Self::Pointer } else { Self::Other })
+        Ok(if LfsPointer::parse(&text).is_some() { Self::Pointer } else { Self::Different })
     }
 }
 
@@ -110,7 +110,7 @@ impl ScratchIndex {
         for (path, found) in tokio::task::spawn_blocking(compare).await.unwrap_or_default() {
             match found {
                 LfsPointerMatch::Same => drop(changed_paths.remove(&path)),
-                LfsPointerMatch::Other => {
+                LfsPointerMatch::Different => {
                     if let Some(changed_paths) = changed_paths.get_mut(&path) {
                         changed_paths.is_of_lfs = true;
                     }

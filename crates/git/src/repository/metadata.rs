@@ -14,7 +14,7 @@ use crate::{Git, GitError};
 
 /// Separates the paths in an output, because paths may contain line ends. Git does not know this option, and
 /// `rev-parse` therefore prints it unchanged.
-const NEXT: &str = "--truing-next";
+const PATH_SEPARATOR: &str = "--truing-next";
 
 /// Pattern for the URL of `origin`, the promisor remotes of a partial clone, the hooks folder, and the
 /// settings that convert files to content. No setting runs a program. Without the conversion settings,
@@ -54,12 +54,22 @@ impl RepositoryLayout {
     pub(super) async fn load(git: &Git, folder: &Path, shown_path: &Path) -> Result<Self, GitError> {
         let call = git.command("rev-parse").in_folder(folder).arg("--path-format=absolute");
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
-        let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
-        let call = call.args([NEXT, "--git-path", "info/exclude", NEXT, "--show-toplevel"]);
+        let call = call.args([
+            PATH_SEPARATOR,
+            "--git-dir",
+            PATH_SEPARATOR,
+            "--git-path",
+            "objects",
+            PATH_SEPARATOR,
+            "--git-path",
+            "index",
+        ]);
+        let call =
+            call.args([PATH_SEPARATOR, "--git-path", "info/exclude", PATH_SEPARATOR, "--show-toplevel"]);
         // HEAD is last, because there may be no commit yet. Only the name is resolved, without reading the
         // commit. If the object of the commit is missing, later reads report the missing object. If the
         // commit itself were resolved here, the repository would seem to have no commits.
-        let answer = call.args([NEXT, "HEAD", "--"]).run().await?;
+        let answer = call.args([PATH_SEPARATOR, "HEAD", "--"]).run().await?;
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(shown_path.to_owned()));
         }
@@ -85,7 +95,7 @@ impl RepositoryLayout {
 
     fn from_output(answer: GitOutput, path: &Path) -> Result<Self, GitError> {
         let stdout = answer.stdout.clone();
-        let between = format!("\n{NEXT}\n");
+        let between = format!("\n{PATH_SEPARATOR}\n");
         let parts = split_bytes(&stdout, between.as_bytes());
         let facts = parts.first().map(|facts| String::from_utf8_lossy(facts)).unwrap_or_default();
         let [inside, shallow, format] = facts.lines().collect::<Vec<_>>()[..] else {

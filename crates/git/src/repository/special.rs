@@ -20,7 +20,7 @@ const MAX_ENTRIES: usize = 500_000;
 /// Maximum bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
 /// Files that git reads first to check if a folder is a bare repository.
-const OF_BARE: [&str; 3] = ["HEAD", "config", "commondir"];
+const BARE_REPOSITORY_FILES: [&str; 3] = ["HEAD", "config", "commondir"];
 /// Configuration files of a git folder.
 const CONFIGS: [&str; 2] = ["config", "config.worktree"];
 /// Maximum number of configuration files that are checked, including included ones.
@@ -46,7 +46,7 @@ pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitErr
         } else if let Some(named) = resolve_git_file(&dot_git) {
             left.push(named);
         } else {
-            for name in OF_BARE {
+            for name in BARE_REPOSITORY_FILES {
                 refuse_special_file(&above.join(name))?;
             }
             continue;

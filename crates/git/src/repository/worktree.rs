@@ -46,10 +46,10 @@ pub struct WorktreeDiff {
     pub diff: Vec<u8>,
     /// Changed or new paths whose lines the diff omits, in path order. They are over a limit, unreadable, or
     /// nested repositories.
-    pub skipped: Vec<UnreviewedFile>,
+    pub skipped_files: Vec<UnreviewedFile>,
     /// New files among the skipped files that are over a limit, in path order. Their content in the working
     /// tree is complete.
-    pub large: Vec<RepoPath>,
+    pub large_new_files: Vec<RepoPath>,
     /// Changed files whose content is read from the index instead of the working tree. They are outside a
     /// sparse checkout, or marked `skip-worktree` or `assume-unchanged`.
     pub unseen: Vec<RepoPath>,
@@ -57,7 +57,7 @@ pub struct WorktreeDiff {
 
 /// Current state of a path on disk.
 enum DiskEntry {
-    Gone,
+    Absent,
     File(u64),
     /// A link or the folder of a submodule. The content of a link is the path of its target.
     LinkOrFolder,
@@ -77,18 +77,18 @@ struct WorktreePlan {
     attributes: bool,
     /// Tracked files over the limit, with their indexed ids. Their content may be unchanged, although they
     /// look changed.
-    large: Vec<(RepoPath, Option<Vec<u8>>)>,
+    large_tracked_files: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Tracked files that are not read. Their entries are reset to the base, so the diff does not show old
     /// content from the index.
     restore: Vec<RepoPath>,
-    skipped: Vec<UnreviewedFile>,
+    skipped_files: Vec<UnreviewedFile>,
     /// New files over a limit.
     large_new: Vec<RepoPath>,
 }
 
 impl WorktreePlan {
     fn skip(&mut self, path: &RepoPath, reason: SkipReason) {
-        self.skipped.push(UnreviewedFile { path: path.clone(), reason });
+        self.skipped_files.push(UnreviewedFile { path: path.clone(), reason });
     }
 }
 
@@ -100,7 +100,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn untracked_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_special_in_worktree(self.root()).await?;
-        let TreeListing { new, .. } =
+        let TreeListing { untracked: new, .. } =
             ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         // The path of a nested repository ends in `/`.
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
@@ -124,7 +124,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn worktree_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_special_in_worktree(self.root()).await?;
-        let TreeListing { tracked, new, .. } =
+        let TreeListing { tracked, untracked: new, .. } =
             ScratchIndex::from_repository(self.clone(), None).await?.list_paths().await?;
         Ok(tracked.into_iter().chain(new).collect())
     }
@@ -140,7 +140,7 @@ impl LocalRepository {
         refuse_special_in_worktree(self.root()).await?;
         let work = ScratchIndex::from_repository(self.clone(), None).await?;
         let (mut changed, listing) = tokio::try_join!(work.changed_paths(), work.list_paths())?;
-        let TreeListing { new, unseen, .. } = listing;
+        let TreeListing { untracked: new, unseen, .. } = listing;
         work.drop_unchanged_lfs(&mut changed).await?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan_worktree(&root, &limits, changed, new));
@@ -155,14 +155,14 @@ impl LocalRepository {
         work.add_changed_contents(&plan).await?;
         work.reset_to_base(base, &plan.restore).await?;
         let sides = |call: GitCommand| work.with_scratch_index(call).args(["--cached", base.as_str(), "--"]);
-        let WorktreeDiff { diff, skipped, large, .. } =
+        let WorktreeDiff { diff, skipped_files: skipped, large_new_files: large, .. } =
             self.view.diff_sides(&work.object_store(), sides).await?;
         let unseen = work.changed_unchecked_files(base, unseen).await?;
-        plan.skipped.extend(skipped);
+        plan.skipped_files.extend(skipped);
         plan.large_new.extend(large);
         plan.large_new.sort();
-        plan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(WorktreeDiff { diff, skipped: plan.skipped, large: plan.large_new, unseen })
+        plan.skipped_files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(WorktreeDiff { diff, skipped_files: plan.skipped_files, large_new_files: plan.large_new, unseen })
     }
 }
 
@@ -178,7 +178,7 @@ struct TreeListing {
     /// Tracked paths that git does not check in the working tree.
     unseen: HashSet<RepoPath>,
     /// Paths that are neither tracked nor ignored.
-    new: Vec<RepoPath>,
+    untracked: Vec<RepoPath>,
 }
 
 /// A copy of the index, with the calls that use it.
@@ -277,7 +277,7 @@ impl ScratchIndex {
                 _ => return Err(unknown_output_error("ls-files", line)),
             };
             match letter {
-                b'?' => listing.new.push(path),
+                b'?' => listing.untracked.push(path),
                 // `S` means `skip-worktree`, a lower-case letter `assume-unchanged`.
                 b'S' | b'a'..=b'z' => {
                     listing.unseen.insert(path.clone());
@@ -309,19 +309,19 @@ impl ScratchIndex {
     /// Treats a large tracked file as unchanged if its content is the indexed content. Other large tracked
     /// files are skipped.
     async fn classify_large_files(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
-        if plan.large.is_empty() {
+        if plan.large_tracked_files.is_empty() {
             return Ok(());
         }
         // Each line has one name. Names with special characters are quoted, because `--stdin-paths` accepts
         // quoted names.
-        let names = plan.large.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
+        let names = plan.large_tracked_files.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
         let call = self.worktree_command("hash-object").arg("--stdin-paths").with_input(names.into_bytes());
         let answer = call.max_output(self.max_listing_bytes()).read_output().await?;
         let ids = answer.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect::<Vec<_>>();
-        if ids.len() != plan.large.len() {
+        if ids.len() != plan.large_tracked_files.len() {
             return Err(unknown_output_error("hash-object", &answer));
         }
-        for ((path, was), is) in std::mem::take(&mut plan.large).into_iter().zip(ids) {
+        for ((path, was), is) in std::mem::take(&mut plan.large_tracked_files).into_iter().zip(ids) {
             if was.as_deref() != Some(is) {
                 plan.skip(&path, SkipReason::TooLarge);
                 plan.restore.push(path);
@@ -455,12 +455,14 @@ fn plan_worktree(
     for (path, changed_paths) in changed_paths {
         match inspect_path(root, &path) {
             _ if changed_paths.is_deleted => plan.deleted.push(path),
-            DiskEntry::Gone => plan.deleted.push(path),
+            DiskEntry::Absent => plan.deleted.push(path),
             _ if changed_paths.is_of_lfs => {
                 plan.skip(&path, SkipReason::Lfs);
                 plan.restore.push(path);
             }
-            DiskEntry::File(size) if size > limits.file_bytes => plan.large.push((path, changed_paths.blob)),
+            DiskEntry::File(size) if size > limits.file_bytes => {
+                plan.large_tracked_files.push((path, changed_paths.blob))
+            }
             DiskEntry::File(_) | DiskEntry::LinkOrFolder => {
                 plan.paths_to_read.push(path);
                 plan.indexed_blobs.extend(changed_paths.blob);
@@ -479,7 +481,7 @@ fn plan_worktree(
         }
         match inspect_path(root, &path) {
             _ if !path.is_safe_to_write() => plan.skip(&path, SkipReason::Unreadable),
-            DiskEntry::Gone => {}
+            DiskEntry::Absent => {}
             DiskEntry::File(size)
                 if size > limits.file_bytes || total.saturating_add(size) > limits.total_bytes =>
             {
@@ -524,7 +526,7 @@ fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
         // A pipe, a socket or a device.
         Ok(_) => DiskEntry::Unreadable,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            DiskEntry::Gone
+            DiskEntry::Absent
         }
         Err(_) => DiskEntry::Unreadable,
     }

@@ -54,5 +54,5 @@ async fn a_commit_that_is_not_there_is_an_error() {
     std::fs::create_dir(&dest).unwrap();
     let none = Sha::parse(&"1".repeat(40)).unwrap();
     let cloned = mirror.check_out_private_clone(&none, &[], &dest).await;
-    assert!(matches!(cloned, Err(GitError::Failed { .. })), "{cloned:?}");
+    assert!(matches!(cloned, Err(GitError::CommandFailed { .. })), "{cloned:?}");
 }

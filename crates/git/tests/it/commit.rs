@@ -19,7 +19,7 @@ fn new(message: &str) -> NewCommit {
         message: message.into(),
         author: identity("Writer"),
         committer: identity("Machine"),
-        at: UnixMillis(1_700_000_000_999),
+        commit_time: UnixMillis(1_700_000_000_999),
     }
 }
 
@@ -230,12 +230,12 @@ async fn a_commit_that_git_would_not_make_is_an_error() {
     let repo = place.create_repo("upstream");
     let (mirror, head, dest) = mirror_and_clone(&place, &repo).await;
     let none = Sha::parse(&"1".repeat(40)).unwrap();
-    assert!(matches!(mirror.stage_folder(&none, &dest, None).await, Err(GitError::Failed { .. })));
+    assert!(matches!(mirror.stage_folder(&none, &dest, None).await, Err(GitError::CommandFailed { .. })));
     for wrong in [new("a\0b"), NewCommit { author: identity(""), ..new("x") }] {
         let staged = mirror.stage_folder(&head, &dest, None).await.unwrap();
         assert!(staged.paths.is_empty());
         let made = staged.commit(&wrong).await;
-        assert!(matches!(made, Err(GitError::Failed { call: "commit-tree", .. })), "{made:?}");
+        assert!(matches!(made, Err(GitError::CommandFailed { call: "commit-tree", .. })), "{made:?}");
     }
 }
 
@@ -335,7 +335,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
         assert!(error.to_string().contains("2.38 is needed"), "{error}");
         return;
     }
-    let MergeOutcome::Made(commit) = merged.unwrap() else { panic!("nothing stands in the way") };
+    let MergeOutcome::Merged(commit) = merged.unwrap() else { panic!("nothing stands in the way") };
     mirror.store_commit(&commit).await.unwrap();
     let listed = mirror.list_files(commit.sha(), &[]).await.unwrap();
     let names: Vec<_> = listed.iter().map(|file| file.path.to_string()).collect();

@@ -38,7 +38,7 @@ async fn commits_on_top_are_told_without_merges_and_what_they_bring() {
     let mirror = open_mirror(&place, &repo).await;
     mirror.fetch(&[head.clone(), tip.clone()]).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&tip, &head)).await.unwrap();
-    assert_eq!(history, Some(BranchHistory::Grown { new: vec![two] }));
+    assert_eq!(history, Some(BranchHistory::Grown { new_commits: vec![two] }));
     assert!(mirror.has_commit(&before).await.unwrap());
     assert!(!mirror.has_commit(&Sha::parse(&"12".repeat(20)).unwrap()).await.unwrap());
 }
@@ -67,7 +67,12 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&tip, &new)).await.unwrap();
-    let expected = BranchHistory::Rewritten { new: vec![new], changed: vec![changed], same: 1, gone: 1 };
+    let expected = BranchHistory::Rewritten {
+        new_commits: vec![new],
+        changed_commits: vec![changed],
+        unchanged_count: 1,
+        removed_count: 1,
+    };
     assert_eq!(history, Some(expected));
 }
 
@@ -81,7 +86,12 @@ async fn a_branch_that_was_set_back_or_has_too_many_commits_is_told_apart() {
     let mirror = open_mirror(&place, &repo).await;
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&base, &one)).await.unwrap();
-    let expected = BranchHistory::Rewritten { new: vec![], changed: vec![], same: 1, gone: 1 };
+    let expected = BranchHistory::Rewritten {
+        new_commits: vec![],
+        changed_commits: vec![],
+        unchanged_count: 1,
+        removed_count: 1,
+    };
     assert_eq!(history, Some(expected));
 
     let mut stream = format!("reset refs/heads/many\nfrom {before}\n\n");

@@ -34,18 +34,22 @@ async fn last_commit_diff(place: &Place, repo: &Repo, limits: GitLimits) -> Comm
     assert_eq!(repository.diff(&base, &head).await.unwrap(), found.diff);
     let staged = repository.snapshot_index(None).await.unwrap().diff(&base).await.unwrap();
     assert_eq!(
-        (diff_text(&staged.diff), paths_and_reasons(&staged.skipped)),
-        (diff_text(&found.diff), paths_and_reasons(&found.skipped))
+        (diff_text(&staged.diff), paths_and_reasons(&staged.skipped_files)),
+        (diff_text(&found.diff), paths_and_reasons(&found.skipped_files))
     );
     let worktree = repository.worktree_diff(&base).await.unwrap();
     let new = found
-        .skipped
+        .skipped_files
         .iter()
         .filter(|gap| diff_text(&found.diff).contains(&format!("/dev/null and b/{} ", gap.path)));
-    assert_eq!(worktree.large, new.map(|gap| gap.path.clone()).collect::<Vec<_>>(), "whole where they are");
     assert_eq!(
-        (diff_text(&worktree.diff), paths_and_reasons(&worktree.skipped)),
-        (diff_text(&found.diff), paths_and_reasons(&found.skipped))
+        worktree.large_new_files,
+        new.map(|gap| gap.path.clone()).collect::<Vec<_>>(),
+        "whole where they are"
+    );
+    assert_eq!(
+        (diff_text(&worktree.diff), paths_and_reasons(&worktree.skipped_files)),
+        (diff_text(&found.diff), paths_and_reasons(&found.skipped_files))
     );
     found
 }
@@ -64,7 +68,7 @@ async fn text_files_of_any_form_that_are_too_large_are_named_and_the_rest_is_dif
     // Git would need 800 MiB to diff these files.
     let limits = GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() };
     let found = last_commit_diff(&place, &repo, limits).await;
-    assert_eq!(paths_and_reasons(&found.skipped), too_large_entries(&["line", "lines", "text"]));
+    assert_eq!(paths_and_reasons(&found.skipped_files), too_large_entries(&["line", "lines", "text"]));
     let diff = diff_text(&found.diff);
     assert!(diff.contains("\n+password = 'planted'\n"), "{diff}");
     assert!(diff.contains("\nBinary files /dev/null and b/text differ\n"), "{diff}");
@@ -105,7 +109,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
     let found = repository.commit_diff(&base, &head).await.unwrap();
     assert_eq!(
-        paths_and_reasons(&found.skipped),
+        paths_and_reasons(&found.skipped_files),
         too_large_entries(&["changed", "folder", "grown", "new-text", "shrunk"])
     );
     let diff = diff_text(&found.diff);
@@ -143,7 +147,7 @@ async fn two_large_files_are_not_compared_to_find_a_rename() {
     let found = repository.commit_diff(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap();
     let diff = diff_text(&found.diff);
     assert_eq!(section_headers(&diff), ["new.bin b/new.bin", "old.bin b/old.bin"]);
-    assert_eq!(paths_and_reasons(&found.skipped), [], "it is binary");
+    assert_eq!(paths_and_reasons(&found.skipped_files), [], "it is binary");
 }
 
 #[tokio::test]
@@ -159,14 +163,14 @@ async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
     }
     repo.commit("head");
     let found = last_commit_diff(&place, &repo, GitLimits { diff_bytes: 6000, ..GitLimits::default() }).await;
-    assert_eq!(paths_and_reasons(&found.skipped), too_large_entries(&["c", "changed", "d"]));
+    assert_eq!(paths_and_reasons(&found.skipped_files), too_large_entries(&["c", "changed", "d"]));
     let diff = diff_text(&found.diff);
     assert_eq!(diff.matches("\n@@ ").count(), 3, "{diff}");
     assert_eq!(section_headers(&diff).len(), 6, "{diff}");
     // A file's size alone does not exclude the file, because its change may be small.
     let found =
         last_commit_diff(&place, &repo, GitLimits { diff_bytes: 20_000, ..GitLimits::default() }).await;
-    assert!(found.skipped.is_empty() && diff_text(&found.diff).contains("+one more\n"));
+    assert!(found.skipped_files.is_empty() && diff_text(&found.diff).contains("+one more\n"));
 }
 
 #[tokio::test]
@@ -185,7 +189,7 @@ async fn lines_of_deleted_files_are_left_out_before_those_of_any_other() {
     repo.commit("head");
     let found = last_commit_diff(&place, &repo, GitLimits { diff_bytes: 8000, ..GitLimits::default() }).await;
     let diff = diff_text(&found.diff);
-    assert!(found.skipped.is_empty(), "{:?}", found.skipped);
+    assert!(found.skipped_files.is_empty(), "{:?}", found.skipped_files);
     assert!(diff.contains("+one more\n") && diff.contains("+++ b/new\n"), "{diff}");
     assert_eq!(diff.matches("\ndeleted file mode ").count(), 20, "each deleted file is named");
 }
@@ -220,7 +224,7 @@ async fn paths_that_no_index_has_are_named_beside_a_large_file() {
         (".gitmodules".to_owned(), SkipReason::Unreadable),
         ("large".to_owned(), SkipReason::TooLarge),
     ];
-    assert_eq!(paths_and_reasons(&found.skipped), expected);
+    assert_eq!(paths_and_reasons(&found.skipped_files), expected);
     assert!(diff_text(&found.diff).contains(" b/b.txt\n"));
 }
 

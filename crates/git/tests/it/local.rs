@@ -469,7 +469,7 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     let staged = mirror.stage_changed_files(&head, &alone.root, &[f1], &[]).await.unwrap();
     let who = GitIdentity { name: "we".into(), email: "we@example.com".into() };
     let at = truing_core::id::UnixMillis(1_700_000_000_000);
-    let new = NewCommit { message: "fix".into(), author: who.clone(), committer: who, at };
+    let new = NewCommit { message: "fix".into(), author: who.clone(), committer: who, commit_time: at };
     let made = staged.commit(&new).await.unwrap();
     mirror.store_commit(&made).await.unwrap();
 

@@ -143,7 +143,10 @@ async fn histories_that_never_meet_have_no_merge_base() {
         .unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
     assert_eq!(mirror.merge_base(&head, &other).await.unwrap(), None);
-    assert!(matches!(mirror.merge_base(&head, &absent_sha()).await.unwrap_err(), GitError::Failed { .. }));
+    assert!(matches!(
+        mirror.merge_base(&head, &absent_sha()).await.unwrap_err(),
+        GitError::CommandFailed { .. }
+    ));
 }
 
 #[tokio::test]

@@ -82,7 +82,9 @@ async fn words_without_end_neither_block_nor_fill_memory() {
     let place = Place::new();
     let text = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo fatal: enough >&2; exit 128";
     let git = Git::new(fake_git(&place, text)).await.unwrap();
-    let GitError::Failed { message, .. } = git.open(&place.path("")).await.unwrap_err() else { panic!() };
+    let GitError::CommandFailed { message, .. } = git.open(&place.path("")).await.unwrap_err() else {
+        panic!()
+    };
     assert!(message.len() <= truing_git::options::MAX_MESSAGE_CHARS, "{}", message.len());
 }
 

@@ -53,7 +53,7 @@ impl Setting {
             message: content.into(),
             author: who.clone(),
             committer: who,
-            at: UnixMillis(1_700_000_000_000),
+            commit_time: UnixMillis(1_700_000_000_000),
         };
         self.mirror.stage_folder(&self.base, &self.clone, None).await.unwrap().commit(&new).await.unwrap()
     }
@@ -83,24 +83,24 @@ impl Setting {
 async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     let it = Setting::new().await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
-    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // A repetition, as after a lost response, succeeds with any expected commit.
-    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
     // The branch exists, but not at the expected commit.
-    let moved = PushOutcome::Moved { now: Some(one.sha().clone()) };
+    let moved = PushOutcome::BranchMoved { current_commit: Some(one.sha().clone()) };
     assert_eq!(it.push_commit(&two, "truing/x", None).await.unwrap(), moved);
     assert_eq!(it.push_commit(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // The new commit is not a descendant of the old one, but replaces it, because the old commit is the
     // expected one.
-    assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Pushed);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
     // Another account deleted the branch.
     it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
     assert_eq!(
         it.push_commit(&one, "truing/x", Some(two.sha())).await.unwrap(),
-        PushOutcome::Moved { now: None }
+        PushOutcome::BranchMoved { current_commit: None }
     );
     assert_eq!(it.list_refs(), format!("refs/heads/main {}", it.base));
 }
@@ -112,7 +112,7 @@ async fn the_default_branch_and_what_is_no_branch_are_never_pushed_to() {
     for expected in [Some(&it.base), None] {
         let refused = it.push_commit(&made, "main", expected).await.unwrap();
         assert!(
-            matches!(&refused, PushOutcome::Refused { reason: PushRefusal::Protected, message } if message.contains("default"))
+            matches!(&refused, PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message } if message.contains("default"))
         );
     }
     for bad in ["refs/heads/main", "HEAD", "--mirror", "", "a:main", "a b", "refs/tags/v1"] {
@@ -133,7 +133,7 @@ async fn a_refusal_is_told_with_its_reason() {
     ] {
         it.install_hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
         let refused = it.push_commit(&made, "x", None).await.unwrap();
-        let PushOutcome::Refused { reason: found, message } = refused else { panic!("{refused:?}") };
+        let PushOutcome::RemoteRefused { reason: found, message } = refused else { panic!("{refused:?}") };
         assert_eq!(found, why, "{message}");
         assert!(message.contains(words) && message.contains("pre-receive hook declined"), "{message}");
     }
@@ -144,14 +144,14 @@ async fn a_refusal_is_told_with_its_reason() {
 async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
-    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Pushed);
     // The hook moves the branch after our query and our lease check, but before git locks the ref.
     it.install_hook(
         "pre-receive",
         &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base),
     );
     let moved = it.push_commit(&two, "x", Some(one.sha())).await.unwrap();
-    assert_eq!(moved, PushOutcome::Moved { now: Some(it.base.clone()) });
+    assert_eq!(moved, PushOutcome::BranchMoved { current_commit: Some(it.base.clone()) });
     assert_eq!(it.repo.sha("refs/heads/x"), it.base);
 }
 
@@ -168,10 +168,10 @@ async fn a_branch_that_moves_between_our_look_and_the_push_is_not_overwritten() 
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
-    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Pushed);
     std::fs::write(it.place.path("remote.git.theirs"), it.base.as_str()).unwrap();
     let moved = it.push_commit(&two, "x", Some(one.sha())).await.unwrap();
-    assert_eq!(moved, PushOutcome::Moved { now: Some(it.base.clone()) });
+    assert_eq!(moved, PushOutcome::BranchMoved { current_commit: Some(it.base.clone()) });
     assert_eq!(it.repo.sha("refs/heads/x"), it.base);
 }
 
@@ -181,12 +181,12 @@ async fn of_two_at_once_one_is_done() {
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     let (first, second) = tokio::join!(it.push_commit(&one, "x", None), it.push_commit(&two, "x", None));
     let (first, second) = (first.unwrap(), second.unwrap());
-    let done = [&first, &second].iter().filter(|pushed| ***pushed == PushOutcome::Done).count();
+    let done = [&first, &second].iter().filter(|pushed| ***pushed == PushOutcome::Pushed).count();
     assert_eq!(done, 1, "{first:?} {second:?}");
-    let there = if first == PushOutcome::Done { one.sha() } else { two.sha() };
+    let there = if first == PushOutcome::Pushed { one.sha() } else { two.sha() };
     assert_eq!(it.repo.sha("refs/heads/x"), *there);
-    let other = if first == PushOutcome::Done { second } else { first };
-    assert_eq!(other, PushOutcome::Moved { now: Some(there.clone()) });
+    let other = if first == PushOutcome::Pushed { second } else { first };
+    assert_eq!(other, PushOutcome::BranchMoved { current_commit: Some(there.clone()) });
 }
 
 #[tokio::test]
@@ -276,6 +276,6 @@ async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     assert_eq!(refused, PushOutcome::Halted(HaltReason::KillSwitch));
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
     // An existing commit needs no write, and the gate is not checked.
-    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Done);
-    assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::Done);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::Pushed);
 }

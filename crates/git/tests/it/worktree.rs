@@ -16,7 +16,7 @@ async fn worktree_diff(place: &Place, repo: &Repo) -> WorktreeDiff {
 }
 
 fn skipped_files(diff: &WorktreeDiff) -> Vec<(String, SkipReason)> {
-    diff.skipped.iter().map(|skipped| (skipped.path.to_string(), skipped.reason)).collect()
+    diff.skipped_files.iter().map(|skipped| (skipped.path.to_string(), skipped.reason)).collect()
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn every_change_is_seen_and_none_is_made() {
     {
         assert!(diff.contains(part), "{part:?} is not in:\n{diff}");
     }
-    assert_eq!(result.skipped, []);
+    assert_eq!(result.skipped_files, []);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn files_over_the_bound_are_named_and_not_diffed() {
     let expected =
         [large("large-changed"), large("new-large"), large("small-then-large"), large("staged-then-large")];
     assert_eq!(skipped_files(&result), expected);
-    assert_eq!(result.large, ["new-large".into()], "the others may be old");
+    assert_eq!(result.large_new_files, ["new-large".into()], "the others may be old");
     let diff = diff_text(&result.diff);
     assert_eq!(diff.matches("diff --git").count(), 1, "{diff}");
     assert!(diff.contains("+++ b/new-small"), "{diff}");

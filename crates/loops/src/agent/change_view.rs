@@ -98,7 +98,7 @@ pub(super) struct EarlierReviewText {
     /// The commits and lines that were added after the last review.
     pub(super) later_changes: String,
     /// The findings that are open.
-    pub(super) open: String,
+    pub(super) open_findings: String,
 }
 
 /// The part of a change that fits into the limit. Files that cannot be read as text are named, because a
@@ -213,7 +213,7 @@ pub(super) fn build_first_prompt(
         None => task,
     };
     let task = match earlier_reviews {
-        Some(EarlierReviewText { last_head, later_changes, open }) => task
+        Some(EarlierReviewText { last_head, later_changes, open_findings: open }) => task
             .with_value("last_head", last_head.as_str())
             .with_value("landed", later_changes.as_str())
             .with_value("open_findings", open.as_str()),
@@ -223,7 +223,7 @@ pub(super) fn build_first_prompt(
     let texts =
         [subject.title.as_str(), description, &subject.branch, findings, dismissed, memory, &skills, part];
     let earlier_texts = earlier_reviews.into_iter().flat_map(|earlier_reviews| {
-        [earlier_reviews.later_changes.as_bytes(), earlier_reviews.open.as_bytes()]
+        [earlier_reviews.later_changes.as_bytes(), earlier_reviews.open_findings.as_bytes()]
     });
     let data = std::iter::once(change.diff.as_slice()).chain(texts.map(str::as_bytes)).chain(earlier_texts);
     let fence = data_fence(data)?;
@@ -234,7 +234,7 @@ pub(super) fn build_first_prompt(
 
 /// Formats a finding on one line.
 fn render_finding_line(raw: &RawFinding) -> String {
-    let (path, line) = (raw.place.path.to_string(), raw.place.start_line);
+    let (path, line) = (raw.location.path.to_string(), raw.location.start_line);
     format!(
         "{}:{line}: {}",
         line::clean_line(&path, MAX_LINE_CHARS),
@@ -308,7 +308,7 @@ mod tests {
             head: None,
             diff: Vec::new(),
             left_out: Vec::new(),
-            large: Vec::new(),
+            large_new_files: Vec::new(),
             unseen: Vec::new(),
         };
         let reasons = [

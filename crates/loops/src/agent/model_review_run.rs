@@ -14,41 +14,41 @@ use truing_reader::redact::redact_secrets;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelReviewRun {
     /// Status of the model's part at its end.
-    pub part: ModelReviewStatus,
+    pub status: ModelReviewStatus,
     /// The runtime of the conversation.
     pub runtime: ReviewRuntime,
     /// Turns, cost and work of the model; none if no model was called.
     pub model_review: Option<ModelReview>,
     /// The limit at which people are asked to raise the budget.
-    pub asks: Option<MicroUsd>,
+    pub reached_spending_limit: Option<MicroUsd>,
 }
 
 impl ModelReviewRun {
     /// Returns the part of a model that had nothing to review.
     pub fn nothing_to_review() -> Self {
         Self {
-            part: ModelReviewStatus::Complete,
+            status: ModelReviewStatus::Complete,
             runtime: ReviewRuntime::Native,
             model_review: None,
-            asks: None,
+            reached_spending_limit: None,
         }
     }
 
     /// True if the model has reported all of its findings.
     pub fn is_complete(&self) -> bool {
-        self.part == ModelReviewStatus::Complete && self.model_review.is_some()
+        self.status == ModelReviewStatus::Complete && self.model_review.is_some()
     }
 
     /// Returns a deferred part. `level` is the repository's daily budget, which is used up.
     pub fn deferred_by(level: &BudgetLevel, until: UnixMillis) -> Self {
         let reason = format!("daily budget hit: {}", level.exhausted_text());
-        Self { part: ModelReviewStatus::Deferred { reason, until }, ..Self::nothing_to_review() }
+        Self { status: ModelReviewStatus::Deferred { reason, until }, ..Self::nothing_to_review() }
     }
 
     /// Returns the part of a model that was never called, for this reason.
     pub fn from_refusal(error: &ModelError, now: UnixMillis) -> Self {
         let partial =
-            |error: String| Self { part: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };
+            |error: String| Self { status: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };
         match error {
             ModelError::Budget { level } => match level.kind {
                 BudgetLevelKind::RepoDay => Self::deferred_by(level, next_midnight(now)),
@@ -56,7 +56,7 @@ impl ModelReviewRun {
                     partial(format!("minimal: rules only, because {}", level.exhausted_text()))
                 }
                 BudgetLevelKind::PullAsk => Self {
-                    asks: Some(level.limit),
+                    reached_spending_limit: Some(level.limit),
                     ..partial(format!("budget: rules only, because {}", level.exhausted_text()))
                 },
                 BudgetLevelKind::Review
@@ -71,7 +71,7 @@ impl ModelReviewRun {
             | ModelError::NotAllowed(_)
             | ModelError::SpendCap { .. }
             | ModelError::Unauthorized { .. }
-            | ModelError::Rejected { .. }
+            | ModelError::InvalidRequest { .. }
             | ModelError::TooLong { .. }
             | ModelError::Unavailable { .. }
             | ModelError::Nonsense { .. }
@@ -83,16 +83,18 @@ impl ModelReviewRun {
     /// Returns the part that results from a run.
     pub fn from_run(run: &AgentRunResult, now: UnixMillis) -> Self {
         match &run.end {
-            AgentRunEnd::Done => Self::nothing_to_review(),
-            AgentRunEnd::Refused(reason) if run.turns == 0 => Self::from_refusal(reason, now),
-            AgentRunEnd::Failed(reason) if run.turns == 0 => {
+            AgentRunEnd::Reported => Self::nothing_to_review(),
+            AgentRunEnd::ModelFailed(reason) if run.turns == 0 => Self::from_refusal(reason, now),
+            AgentRunEnd::ProgramFailed(reason) if run.turns == 0 => {
                 let reason = format!("minimal: rules only, because {}", redact_secrets(reason));
-                Self { part: ModelReviewStatus::Partial(reason), ..Self::nothing_to_review() }
+                Self { status: ModelReviewStatus::Partial(reason), ..Self::nothing_to_review() }
             }
-            AgentRunEnd::Refused(ModelError::Budget { level }) if level.kind == BudgetLevelKind::PullAsk => {
+            AgentRunEnd::ModelFailed(ModelError::Budget { level })
+                if level.kind == BudgetLevelKind::PullAsk =>
+            {
                 Self {
-                    part: ModelReviewStatus::Partial(run.end.to_string()),
-                    asks: Some(level.limit),
+                    status: ModelReviewStatus::Partial(run.end.to_string()),
+                    reached_spending_limit: Some(level.limit),
                     ..Self::nothing_to_review()
                 }
             }
@@ -101,9 +103,9 @@ impl ModelReviewRun {
             | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::ContextExceeded
             | AgentRunEnd::Unreadable(_)
-            | AgentRunEnd::Refused(_)
-            | AgentRunEnd::Failed(_)) => Self {
-                part: ModelReviewStatus::Partial(redact_secrets(&end.to_string())),
+            | AgentRunEnd::ModelFailed(_)
+            | AgentRunEnd::ProgramFailed(_)) => Self {
+                status: ModelReviewStatus::Partial(redact_secrets(&end.to_string())),
                 ..Self::nothing_to_review()
             },
         }
@@ -115,33 +117,37 @@ impl ModelReviewRun {
     pub fn with_exhausted_budget(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
         let is_money = match end {
             AgentRunEnd::Limit(limit) => *limit == RunLimit::Money,
-            AgentRunEnd::Refused(ModelError::Budget { level }) => level.kind == BudgetLevelKind::Run,
-            AgentRunEnd::Done
+            AgentRunEnd::ModelFailed(ModelError::Budget { level }) => level.kind == BudgetLevelKind::Run,
+            AgentRunEnd::Reported
             | AgentRunEnd::Declined
             | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::ContextExceeded
             | AgentRunEnd::Unreadable(_)
-            | AgentRunEnd::Refused(_)
-            | AgentRunEnd::Failed(_) => false,
+            | AgentRunEnd::ModelFailed(_)
+            | AgentRunEnd::ProgramFailed(_) => false,
         };
         let Some(level) = level.filter(|_| is_money) else { return self };
         let reason = format!("budget: the model had to finish, because {}", level.exhausted_text());
         let asks = (level.kind == BudgetLevelKind::PullAsk).then_some(level.limit);
-        Self { part: ModelReviewStatus::Partial(reason), asks: self.asks.max(asks), ..self }
+        Self {
+            status: ModelReviewStatus::Partial(reason),
+            reached_spending_limit: self.reached_spending_limit.max(asks),
+            ..self
+        }
     }
 
     /// Marks the part as incomplete if `failures` is not zero. It is the number of file reads that failed
     /// because the reader failed. Findings in these files are unknown.
     #[must_use]
     pub fn with_read_failures(self, failures: usize) -> Self {
-        if failures == 0 || self.part != ModelReviewStatus::Complete {
+        if failures == 0 || self.status != ModelReviewStatus::Complete {
             return self;
         }
         let looks = if failures == 1 { "look" } else { "looks" };
         let reason = format!(
             "reader: {failures} {looks} at files failed, so the model did not see every requested file"
         );
-        Self { part: ModelReviewStatus::Partial(reason), ..self }
+        Self { status: ModelReviewStatus::Partial(reason), ..self }
     }
 }
 
@@ -152,7 +158,7 @@ impl ModelReviewRun {
     /// Marks the part as incomplete if some of the operator's servers failed.
     #[must_use]
     pub fn with_failed_servers(self, problems: &[ServerProblem]) -> Self {
-        if problems.is_empty() || self.part != ModelReviewStatus::Complete {
+        if problems.is_empty() || self.status != ModelReviewStatus::Complete {
             return self;
         }
         let problem_texts = problems
@@ -167,20 +173,20 @@ impl ModelReviewRun {
         let reason = format!(
             "mcp: the model continued without a server, or without a part of it: {problem_texts}{more}"
         );
-        Self { part: ModelReviewStatus::Partial(reason), ..self }
+        Self { status: ModelReviewStatus::Partial(reason), ..self }
     }
 
     /// Marks the part as incomplete if `lost` findings of the model do not match the files, because the
     /// location of their defects is unknown.
     #[must_use]
     pub fn with_lost_findings(self, lost_count: u32) -> Self {
-        if lost_count == 0 || self.part != ModelReviewStatus::Complete {
+        if lost_count == 0 || self.status != ModelReviewStatus::Complete {
             return self;
         }
         let findings = format_count(lost_count, "finding");
         let reason =
             format!("model: {findings} could not be used: the lines do not exist or have other text");
-        Self { part: ModelReviewStatus::Partial(reason), ..self }
+        Self { status: ModelReviewStatus::Partial(reason), ..self }
     }
 }
 
@@ -209,16 +215,16 @@ mod tests {
 
     fn budget_end(kind: BudgetLevelKind) -> AgentRunEnd {
         let level = BudgetLevel { kind, key: "k".into(), period: String::new(), limit: MicroUsd(1) };
-        AgentRunEnd::Refused(ModelError::Budget { level })
+        AgentRunEnd::ModelFailed(ModelError::Budget { level })
     }
 
     fn review_status(end: AgentRunEnd, turns: u32) -> ModelReviewStatus {
-        ModelReviewRun::from_run(&agent_run(end, turns), NOW).part
+        ModelReviewRun::from_run(&agent_run(end, turns), NOW).status
     }
 
     #[test]
     fn only_a_whole_report_is_whole() {
-        assert_eq!(review_status(AgentRunEnd::Done, 3), ModelReviewStatus::Complete);
+        assert_eq!(review_status(AgentRunEnd::Reported, 3), ModelReviewStatus::Complete);
         for end in [
             AgentRunEnd::Declined,
             AgentRunEnd::ResponseTooLong,
@@ -258,7 +264,7 @@ mod tests {
 
     #[test]
     fn without_an_answer_the_review_says_that_it_is_minimal() {
-        let down = || AgentRunEnd::Refused(ModelError::Unavailable { what: "529".into(), until: None });
+        let down = || AgentRunEnd::ModelFailed(ModelError::Unavailable { message: "529".into(), next_attempt_at: None });
         let ModelReviewStatus::Partial(reason) = review_status(down(), 0) else { panic!() };
         assert!(reason.starts_with("minimal: rules only"), "{reason}");
         let ModelReviewStatus::Partial(reason) = review_status(down(), 4) else { panic!() };

@@ -139,7 +139,7 @@ impl<'a> ReviewInput<'a> {
         let (prompt, viewed_paths) = change_view::build_first_prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
             tree: review_tree.tree.to_owned(),
-            only: review_tree.visible_paths.map(<[_]>::to_vec),
+            readable_files: review_tree.visible_paths.map(<[_]>::to_vec),
             always: rule_results.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
@@ -188,10 +188,10 @@ impl<'a> ReviewInput<'a> {
             agent.run_conversation(task, &looked, lacks).await
         };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let AgentRunEnd::Refused(ModelError::Halted(reason)) = agent_run.end {
+        if let AgentRunEnd::ModelFailed(ModelError::Halted(reason)) = agent_run.end {
             return Err(AgentError::Halted(reason));
         }
-        if let AgentRunEnd::Refused(ModelError::Drift { what }) = agent_run.end {
+        if let AgentRunEnd::ModelFailed(ModelError::Drift { message: what }) = agent_run.end {
             return Err(AgentError::RecordingMismatch(what));
         }
         let (viewed_paths, failures) = (looked.seen_files(), tools.failures().await.len());
@@ -239,9 +239,10 @@ pub(super) fn combine_runs(
         }
         let ended = all.conversation_ends.entry(agent_run.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
-        let ModelReviewRun { part, asks: asks_here, .. } = ModelReviewRun::from_run(agent_run, now)
-            .with_exhausted_budget(bound.as_ref(), &agent_run.end)
-            .with_read_failures(*failures);
+        let ModelReviewRun { status: part, reached_spending_limit: asks_here, .. } =
+            ModelReviewRun::from_run(agent_run, now)
+                .with_exhausted_budget(bound.as_ref(), &agent_run.end)
+                .with_read_failures(*failures);
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
             all.specialists.push(SpecialistResult {
@@ -271,7 +272,12 @@ pub(super) fn combine_runs(
             }
         }
     };
-    ModelReviewRun { part, model_review: Some(asked), asks, ..ModelReviewRun::nothing_to_review() }
+    ModelReviewRun {
+        status: part,
+        model_review: Some(asked),
+        reached_spending_limit: asks,
+        ..ModelReviewRun::nothing_to_review()
+    }
 }
 
 /// Returns the reason why a reviewer's part is incomplete. The reason omits the text "rules only" of a single
@@ -285,7 +291,7 @@ fn incomplete_reason(
         (ModelReviewStatus::Complete, _) => None,
         (
             ModelReviewStatus::Partial(why) | ModelReviewStatus::Deferred { reason: why, .. },
-            AgentRunEnd::Done,
+            AgentRunEnd::Reported,
         ) => Some(why.clone()),
         (ModelReviewStatus::Partial(why), _) if reached_spending_limit.is_some() => Some(why.clone()),
         (ModelReviewStatus::Partial(_) | ModelReviewStatus::Deferred { .. }, end) => {

@@ -53,8 +53,8 @@ pub(super) async fn check_suggestions(
 /// True if a comment on exactly the replaced lines can show a model's replacement in the form that forges can
 /// apply.
 fn is_suggestion_publishable(placed: &PlacedFinding) -> bool {
-    let PlacedFinding { raw, anchor, at, .. } = placed;
-    let is_placed = *anchor == AnchorKind::Inline && *at == raw.place && at.side == DiffSide::New;
+    let PlacedFinding { raw, anchor, comment_location: at, .. } = placed;
+    let is_placed = *anchor == AnchorKind::Inline && *at == raw.location && at.side == DiffSide::New;
     let is_of_a_form = |proposed: &str| markdown::suggestion_block(proposed).is_some();
     raw.source == FindingSource::Agent
         && is_placed
@@ -98,7 +98,7 @@ mod tests {
         let place =
             CodeLocation { path: "a.py".into(), side: DiffSide::New, start_line: line, end_line: line };
         let raw = RawFinding {
-            place: place.clone(),
+            location: place.clone(),
             severity: Severity::P1,
             category: DefectCategory::F,
             rule: "agent/silent-failure".into(),
@@ -112,7 +112,7 @@ mod tests {
         PlacedFinding {
             raw,
             anchor: AnchorKind::Inline,
-            at: place,
+            comment_location: place,
             old_path: None,
             sighting: FindingFacts::default(),
         }
@@ -147,7 +147,7 @@ mod tests {
         for placed in [
             off(&|placed| placed.anchor = AnchorKind::File),
             off(&|placed| placed.anchor = AnchorKind::Summary),
-            off(&|placed| placed.at.start_line = 2),
+            off(&|placed| placed.comment_location.start_line = 2),
             placed_finding(3, "        return 3  # <!-- truing:1 summary -->"),
             placed_finding(3, "        return '''\n/approve\n'''"),
         ] {

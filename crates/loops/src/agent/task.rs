@@ -105,7 +105,7 @@ impl ModelAgent {
             duration_ms: 0,
             denied_tool_calls: denied,
         });
-        if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
+        if let AgentRunEnd::ModelFailed(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 
     /// Runs the model like [`Self::run_task`], but returns the result for every kind of end.
@@ -121,7 +121,7 @@ impl ModelAgent {
         let model = TracedModel(self.cassette.wrap_model(Box::new(session), run, who));
         let ran = self.runtime.run_judged(&model, tools, &prompt.brief, &limits, judge).await;
         telemetry::record_model_end(&ran.end);
-        if let AgentRunEnd::Refused(ModelError::Budget { level }) = &ran.end {
+        if let AgentRunEnd::ModelFailed(ModelError::Budget { level }) = &ran.end {
             budget::log_exceeded(&id, level);
         }
         let end = redact_secrets(&describe_end(&ran.end));
@@ -170,7 +170,7 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
         {
             let text =
                 format!("denied: `{path}` is not among the files that this {} may change", self.purpose);
-            return CallOutput { text, is_error: true, denied: true };
+            return CallOutput { text, is_error: true, is_denied: true };
         }
         self.tools.call(name, input).await
     }
@@ -180,16 +180,16 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
 /// report is valid. A report without a fault is also valid if a limit ended the work.
 pub(crate) fn invalid_report_reason(end: &AgentRunEnd, fault: Option<String>) -> Option<String> {
     match (end, fault) {
-        (AgentRunEnd::Done | AgentRunEnd::Limit(_), None) => None,
-        (AgentRunEnd::Done, Some(why)) => Some(why),
+        (AgentRunEnd::Reported | AgentRunEnd::Limit(_), None) => None,
+        (AgentRunEnd::Reported, Some(why)) => Some(why),
         (
             AgentRunEnd::Limit(_)
             | AgentRunEnd::Declined
             | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::ContextExceeded
             | AgentRunEnd::Unreadable(_)
-            | AgentRunEnd::Refused(_)
-            | AgentRunEnd::Failed(_),
+            | AgentRunEnd::ModelFailed(_)
+            | AgentRunEnd::ProgramFailed(_),
             _,
         ) => Some(describe_end(end)),
     }
@@ -198,7 +198,7 @@ pub(crate) fn invalid_report_reason(end: &AgentRunEnd, fault: Option<String>) ->
 /// Describes the end of a model's work, for people.
 pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
     match end {
-        AgentRunEnd::Done => "the model has finished its work".to_owned(),
+        AgentRunEnd::Reported => "the model has finished its work".to_owned(),
         AgentRunEnd::Limit(RunLimit::Turns) => "the model's turns are used up".to_owned(),
         AgentRunEnd::Limit(RunLimit::Time) => "the model's time is used up".to_owned(),
         AgentRunEnd::Limit(RunLimit::Money) => "the budget of this run is nearly used up".to_owned(),
@@ -207,8 +207,8 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
         AgentRunEnd::ResponseTooLong
         | AgentRunEnd::ContextExceeded
         | AgentRunEnd::Unreadable(_)
-        | AgentRunEnd::Refused(_)
-        | AgentRunEnd::Failed(_) => end.to_string(),
+        | AgentRunEnd::ModelFailed(_)
+        | AgentRunEnd::ProgramFailed(_) => end.to_string(),
     }
 }
 

@@ -32,7 +32,7 @@ use truing_reader::FileTree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
 
-use super::heard::HEARD;
+use super::heard::REVIEWER_RULE_PREFIX;
 use super::{ActError, ConvergeRunner};
 use crate::agent::{
     ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, describe_end, invalid_report_reason, redact_finding,
@@ -244,7 +244,7 @@ impl AuditInput {
         )?;
         let request = ToolsRequest {
             tree: self.exported_commit.path().to_owned(),
-            only: None,
+            readable_files: None,
             always: self.rule_results.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, self.change.diff.as_slice());
@@ -268,7 +268,7 @@ impl AuditInput {
         *failed_servers = servers.stop().await;
         if matches!(
             (&ran.end, &complaint),
-            (AgentRunEnd::Refused(ModelError::Budget { .. }), _)
+            (AgentRunEnd::ModelFailed(ModelError::Budget { .. }), _)
                 | (AgentRunEnd::Limit(RunLimit::Money), Some(_))
         ) {
             return Err(ActError::Budget(describe_end(&ran.end)));
@@ -291,7 +291,7 @@ impl AuditInput {
         let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
         let stands = |finding: &Finding| {
             let raw = &finding.raw;
-            let place = &raw.place;
+            let place = &raw.location;
             match finding.status {
                 FindingStatus::Declined(_) => {
                     let (start_line, end_line) = truing_core::excerpt::locate_snippet(
@@ -302,7 +302,7 @@ impl AuditInput {
                     Some(CodeLocation { start_line, end_line, ..place.clone() })
                 }
                 // Findings of other reviewers are omitted, because those reviewers verify them.
-                FindingStatus::Claimed if !raw.rule.starts_with(HEARD) => {
+                FindingStatus::Claimed if !raw.rule.starts_with(REVIEWER_RULE_PREFIX) => {
                     match locate_at_head(finding, &head) {
                         FollowOutcome::Found { path, start, end } => {
                             let text = text(&path)?;
@@ -310,8 +310,10 @@ impl AuditInput {
                             let now = head.lines_around(&path, (start, end), &raw.snippet)?;
                             let beside =
                                 |around: &SurroundingLines| (around.before.clone(), around.after.clone());
-                            let is_as_it_was =
-                                finding.around.as_ref().is_none_or(|was| beside(was) == beside(&now));
+                            let is_as_it_was = finding
+                                .surrounding_lines
+                                .as_ref()
+                                .is_none_or(|was| beside(was) == beside(&now));
                             // A finding of a code rule may be about the layout of the code, so the text must
                             // be exactly the same.
                             let is_same = is_as_it_was
@@ -331,16 +333,16 @@ impl AuditInput {
                 FindingStatus::Claimed
                 | FindingStatus::Open
                 | FindingStatus::Fixed(_)
-                | FindingStatus::Outside
+                | FindingStatus::OutOfScope
                 | FindingStatus::Suppressed(_)
                 | FindingStatus::Dismissed(_) => None,
             }
         };
         let sections = reading::diff_sections(&self.change.diff);
         let placed = |finding: &Finding| {
-            let raw = RawFinding { place: stands(finding)?, ..finding.raw.clone() };
+            let raw = RawFinding { location: stands(finding)?, ..finding.raw.clone() };
             let mut placed = reading::place_finding(&sections, raw, finding.old_path.clone());
-            placed.sighting.around = finding.around.clone();
+            placed.sighting.surrounding_lines = finding.surrounding_lines.clone();
             Some((finding.id.clone(), placed))
         };
         history.findings().iter().filter_map(placed).collect()
@@ -358,13 +360,14 @@ impl AuditInput {
         let (changed, renames) = (&self.rule_results.coverage.reviewed, &self.rule_results.renames);
         let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
         let claim = |raw: RawFinding| {
-            let content = text(&raw.place.path);
+            let content = text(&raw.location.path);
             let content = content.as_deref().map(str::as_bytes);
             let raw = redact_finding(raw, text).with_lines_digest(content, lines_key);
-            let old_path = reading::old_path(&sections, &raw.place.path);
+            let old_path = reading::old_path(&sections, &raw.location.path);
             let mut placed = reading::place_finding(&sections, raw, old_path);
-            let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
-            placed.sighting.around = head.lines_around(path, (*start_line, *end_line), &placed.raw.snippet);
+            let CodeLocation { path, start_line, end_line, .. } = &placed.raw.location;
+            placed.sighting.surrounding_lines =
+                head.lines_around(path, (*start_line, *end_line), &placed.raw.snippet);
             AuditorFinding { placed, origin: LineOrigin::Change }
         };
         found.into_iter().map(claim).collect()
@@ -413,7 +416,7 @@ impl LineOrigins {
     }
 
     fn finding_origin(&self, raw: &RawFinding) -> LineOrigin {
-        let place = &raw.place;
+        let place = &raw.location;
         let touches = |lines: &BTreeMap<RepoPath, Vec<(u32, u32)>>| {
             let ranges = lines.get(&place.path).into_iter().flatten();
             ranges.into_iter().any(|(first, last)| *first <= place.end_line && place.start_line <= *last)
@@ -431,8 +434,8 @@ impl LineOrigins {
 fn list_dismissed(dismissals: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
     for dismissal in dismissals.iter().filter(|dismissal| !dismissal.withdrawn) {
-        let Some(raw) = dismissal.about.as_ref().map(|finding| &finding.raw) else { continue };
-        let (path, was) = (&raw.place.path, raw.place.start_line);
+        let Some(raw) = dismissal.finding_snapshot.as_ref().map(|finding| &finding.raw) else { continue };
+        let (path, was) = (&raw.location.path, raw.location.start_line);
         let at = text(path).and_then(|text| truing_core::excerpt::locate_snippet(&text, &raw.snippet, was));
         let Some((line, _)) = at else { continue };
         let cleaned = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);

@@ -72,7 +72,7 @@ impl ConvergeRunner<'_> {
 
     /// Returns the subjects of findings.
     fn finding_subjects(&self) -> BTreeSet<FindingSubject> {
-        self.record.detail.state.found.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
+        self.record.detail.state.findings.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
     }
 
     /// Returns the problems in the changed files of the fix: unreadable content, deleted or weakened tests,
@@ -148,8 +148,8 @@ impl ConvergeRunner<'_> {
             return Ok(None);
         }
         let mut ids = Vec::new();
-        for finding in &state.found {
-            let place = &finding.raw.place;
+        for finding in &state.findings {
+            let place = &finding.raw.location;
             // For code rules, the layout of the code may be the part to change.
             let is_claimed = state.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
             if !is_claimed || finding.raw.category == DefectCategory::J || place.side != DiffSide::New {
@@ -255,7 +255,7 @@ impl ConvergeRunner<'_> {
         head: &Sha,
         candidate: &Sha,
     ) -> Result<Vec<(RepoPath, RepoPath)>, ActError> {
-        let CommitDiff { diff, skipped } = self.commit_diff(head, candidate).await?;
+        let CommitDiff { diff, skipped_files: skipped } = self.commit_diff(head, candidate).await?;
         let mut paths: Vec<(RepoPath, RepoPath)> = parse(&diff)
             .files
             .into_iter()
@@ -367,7 +367,7 @@ impl ConvergeRunner<'_> {
     /// Returns the findings of a fresh auditor who sees only the fix. If the auditor gives no valid answer,
     /// the audit is repeated. A fix that was not audited is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
-        let mends = render_findings(&self.record.detail.state.found);
+        let mends = render_findings(&self.record.detail.state.findings);
         let audited = AuditInput::load(self, head, candidate).await?.with_fixed_findings(mends);
         let problems = self.find_fix_problems(&audited, candidate).await;
         self.exported_commit = Some(audited.exported_commit);
@@ -413,7 +413,7 @@ fn untested_change_warning(changed_paths: &BTreeSet<RepoPath>, reason: &str) -> 
 
 fn fix_problem(finding: &AuditorFinding) -> FixProblem {
     let raw = &finding.placed.raw;
-    let place = &raw.place;
+    let place = &raw.location;
     let text = format!(
         "an audit of the fix finds, in {}, line {}, {}: {}\n{}",
         place.path,

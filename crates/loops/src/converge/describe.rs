@@ -96,7 +96,7 @@ impl PullRequestRunner<'_> {
         let prompt = agent.build_prompt(route.system, &system, route.task, &task)?;
         let request = ToolsRequest {
             tree: audited.exported_commit.path().to_owned(),
-            only: None,
+            readable_files: None,
             always: audited.rule_results.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, audited.change.diff.as_slice());

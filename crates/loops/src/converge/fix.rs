@@ -67,7 +67,7 @@ enum FixerOutcome {
     /// The fixer's report, if it made one, and its commit, if it changed something.
     Completed(Option<FixReport>, Option<FixCandidate>),
     /// The fixer has no result, for this reason.
-    Failed(String),
+    NoResult(String),
 }
 
 /// The files that a fixer may change.
@@ -92,11 +92,11 @@ impl ConvergeRunner<'_> {
     pub(super) async fn fix_findings(&mut self, problems: &[FixProblem]) -> Result<ConvergeEvent, ActError> {
         Ok(match self.run_fixer(FixerTask::Findings(problems)).await? {
             FixerOutcome::Completed(mended, candidate) => {
-                let found = &self.record.detail.state.found;
+                let found = &self.record.detail.state.findings;
                 let verdicts = mended.map(|mended| verdicts_by_finding(found, mended)).unwrap_or_default();
                 ConvergeEvent::Fixed { verdicts, candidate }
             }
-            FixerOutcome::Failed(why) => ConvergeEvent::Silent(why),
+            FixerOutcome::NoResult(why) => ConvergeEvent::Silent(why),
         })
     }
 
@@ -104,7 +104,7 @@ impl ConvergeRunner<'_> {
     pub(super) async fn fix_gate_report(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
         Ok(match self.run_fixer(FixerTask::Gate(output)).await? {
             FixerOutcome::Completed(_, candidate) => ConvergeEvent::Mended(candidate),
-            FixerOutcome::Failed(why) => ConvergeEvent::Silent(why),
+            FixerOutcome::NoResult(why) => ConvergeEvent::Silent(why),
         })
     }
 
@@ -125,7 +125,7 @@ impl ConvergeRunner<'_> {
         let (mended, cut_off) = match asked? {
             FixerReport::Complete(mended) => (Some(mended), None),
             FixerReport::CutOff(why) => (None, Some(why)),
-            FixerReport::NoReport(why) => return Ok(FixerOutcome::Failed(why)),
+            FixerReport::NoReport(why) => return Ok(FixerOutcome::NoResult(why)),
         };
 
         let staged = self.mirror.stage_clone(&head, bench.path(), &checked_out).await?;
@@ -144,7 +144,7 @@ impl ConvergeRunner<'_> {
         let message = self.commit_message(fixer_task, summary);
         let candidate = self.create_candidate(&head, &changes, message).await?;
         Ok(match (cut_off, &candidate) {
-            (Some(why), None) => FixerOutcome::Failed(why),
+            (Some(why), None) => FixerOutcome::NoResult(why),
             (Some(_) | None, _) => FixerOutcome::Completed(mended, candidate),
         })
     }
@@ -173,7 +173,7 @@ impl ConvergeRunner<'_> {
             message,
             author: fixer_identity(),
             committer: fixer_identity(),
-            at: SystemClock.now(),
+            commit_time: SystemClock.now(),
         };
         let commit = staged.commit(&new).await?;
         self.mirror.store_commit(&commit).await?;
@@ -190,7 +190,7 @@ impl ConvergeRunner<'_> {
         let base = self.record.detail.base.clone();
         let diff = self.commit_diff(&base, head).await?.diff;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
-        let found = self.record.detail.state.found.iter().map(|finding| finding.raw.place.path.clone());
+        let found = self.record.detail.state.findings.iter().map(|finding| finding.raw.location.path.clone());
         let policy = Arc::clone(&self.inspection_tools.policy);
         Ok(FixerPathPolicy { paths: changed.chain(found).collect(), policy })
     }
@@ -223,7 +223,7 @@ impl ConvergeRunner<'_> {
                     ("head", head),
                     ("base", self.record.detail.base.to_string()),
                     ("paths", paths),
-                    ("findings", truncate_text(&render_findings(&state.found))),
+                    ("findings", truncate_text(&render_findings(&state.findings))),
                     ("problems", truncate_text(&problems.join("\n\n"))),
                 ];
                 agent.build_prompt(CONVERGE_FIX.system, &system, CONVERGE_FIX.task, &values)?
@@ -238,7 +238,7 @@ impl ConvergeRunner<'_> {
                 agent.build_prompt(CONVERGE_GATE.system, &system, CONVERGE_GATE.task, &values)?
             }
         };
-        let request = ToolsRequest { tree: clone.to_owned(), only: None, always: Vec::new() };
+        let request = ToolsRequest { tree: clone.to_owned(), readable_files: None, always: Vec::new() };
         let time = self.config.fix_timeout;
         let workspace = FixerWorkspace {
             programs: self.inspection_tools.programs.clone(),
@@ -259,26 +259,26 @@ impl ConvergeRunner<'_> {
         let task =
             ModelTask { budget, name: (RUN, FIXER), prompt: &task_text, limits, gate: Arc::clone(self.gate) };
         let unanswered = |mended: &FixReport| match fixer_task {
-            FixerTask::Findings(_) => unanswered_message(&state.found, mended),
+            FixerTask::Findings(_) => unanswered_message(&state.findings, mended),
             FixerTask::Gate(_) => None,
         };
         let ran = agent.run_task(task, &tools, spent, unanswered).await?;
         let end = redact_secrets(&describe_end(&ran.end));
         Ok(match &ran.end {
-            AgentRunEnd::Done => FixerReport::Complete(ran.items),
-            AgentRunEnd::Refused(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
+            AgentRunEnd::Reported => FixerReport::Complete(ran.items),
+            AgentRunEnd::ModelFailed(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
                 return Err(ActError::Budget(end));
             }
             // If no call of the model succeeded, it has not attempted a fix.
-            AgentRunEnd::Refused(_) | AgentRunEnd::Failed(_) if ran.turns == 0 => {
+            AgentRunEnd::ModelFailed(_) | AgentRunEnd::ProgramFailed(_) if ran.turns == 0 => {
                 return Err(ActError::Model(end));
             }
             AgentRunEnd::Limit(_) | AgentRunEnd::ContextExceeded => FixerReport::CutOff(end),
             AgentRunEnd::Declined
             | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::Unreadable(_)
-            | AgentRunEnd::Refused(_)
-            | AgentRunEnd::Failed(_) => FixerReport::NoReport(end),
+            | AgentRunEnd::ModelFailed(_)
+            | AgentRunEnd::ProgramFailed(_) => FixerReport::NoReport(end),
         })
     }
 
@@ -331,7 +331,7 @@ fn unanswered_message(open_findings: &[Finding], report: &FixReport) -> Option<S
 pub(super) fn render_findings(findings: &[Finding]) -> String {
     let one = |finding: &Finding| {
         let raw = &finding.raw;
-        let place = &raw.place;
+        let place = &raw.location;
         format!(
             "id: {}\nplace: {}, lines {} to {}\nseverity: {}, category {:?}\n{}\n{}\nThe lines:\n{}\n",
             finding.id,

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use truing_agent::verify::{CacheScope as Trust, CommandOutput, INSIDE, Verifier, VerifyError};
+use truing_agent::verify::{CacheScope as Trust, CommandOutput, SANDBOX_TREE_PATH, Verifier, VerifyError};
 use truing_core::line;
 use truing_core::outcome::{ReviewCoverage, UnreviewedFile};
 use truing_core::verification::CommandEndReason;
@@ -37,7 +37,7 @@ const MAX_PATH: usize = 4096;
 /// Maximum number of colons of a line that are examined when a location is searched.
 const MAX_COLONS: usize = 8;
 /// The exit code of a command that has findings.
-const FOUND: u8 = 1;
+const FINDINGS_EXIT_CODE: u8 = 1;
 
 /// The commands of a gate, and the verifier that runs them.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ pub struct GateFindings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateFinding {
     /// The rule or the command that reported the finding, as text.
-    pub by: String,
+    pub reporter: String,
     /// The file and the line, if the finding names them.
     pub location: Option<(RepoPath, u32)>,
     /// The message on one line.
@@ -151,14 +151,14 @@ impl GateCommands {
             let printout = verifier.run_on_copy(&set_up, tree, words).await?;
             let is_clean = match printout.end {
                 CommandEndReason::Exit { code: 0 } => true,
-                CommandEndReason::Exit { code: FOUND } => false,
+                CommandEndReason::Exit { code: FINDINGS_EXIT_CODE } => false,
                 CommandEndReason::Exit { .. }
                 | CommandEndReason::Killed
                 | CommandEndReason::Time
                 | CommandEndReason::Output
                 | CommandEndReason::Disk
                 | CommandEndReason::Limit { .. }
-                | CommandEndReason::Full
+                | CommandEndReason::DiskFull
                 | CommandEndReason::NoProgram => {
                     let mut reason = failure_text(&printout);
                     if !set_up.can_run_checks() {
@@ -184,14 +184,16 @@ impl GateResult {
     pub fn from_reading(reading: ReadingOutcome) -> Result<Self, GateError> {
         let ReadingOutcome { findings, tools, coverage: ReviewCoverage { reviewed, not_reviewed }, .. } =
             reading;
-        if let Some((name, reason)) = tools.into_iter().find_map(|tool| Some((tool.name, tool.failed?))) {
+        if let Some((name, reason)) =
+            tools.into_iter().find_map(|tool| Some((tool.name, tool.failure_reason?)))
+        {
             return Err(GateError::Linter { name, reason });
         }
         let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
         for raw in findings.into_iter().map(|placed| placed.raw) {
             let text = line::clean_line(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
-            let location = Some((raw.place.path, raw.place.start_line));
-            gated.blocking.add(|| GateFinding { by: raw.rule, location, text });
+            let location = Some((raw.location.path, raw.location.start_line));
+            gated.blocking.add(|| GateFinding { reporter: raw.rule, location, text });
         }
         Ok(gated)
     }
@@ -256,7 +258,7 @@ impl GateResult {
                 let (location, rest, blocks) = places.parse_line(&stripped);
                 let found = if blocks { &mut self.blocking } else { &mut self.advisory };
                 found.add(|| GateFinding {
-                    by: command.to_owned(),
+                    reporter: command.to_owned(),
                     location,
                     text: line::clean_line(&redact_secrets(rest), MAX_TEXT),
                 });
@@ -265,7 +267,7 @@ impl GateResult {
         }
         if is_silent {
             let text = "it reported findings without any details".to_owned();
-            self.blocking.add(|| GateFinding { by: command.to_owned(), location: None, text });
+            self.blocking.add(|| GateFinding { reporter: command.to_owned(), location: None, text });
         }
     }
 }
@@ -296,7 +298,7 @@ impl fmt::Display for GateFinding {
         if let Some((path, line)) = &self.location {
             write!(f, "{}:{line}: ", line::visible_line(&path.to_string()))?;
         }
-        write!(f, "{} [{}]", self.text, self.by)
+        write!(f, "{} [{}]", self.text, self.reporter)
     }
 }
 
@@ -339,7 +341,7 @@ impl ChangedPlaces<'_> {
             return known.clone();
         }
         let below = Path::new(path_text.trim_start());
-        let below = below.strip_prefix(INSIDE).unwrap_or(below);
+        let below = below.strip_prefix(SANDBOX_TREE_PATH).unwrap_or(below);
         let mut inside = PathBuf::new();
         let mut is_file = false;
         for part in below.components() {

@@ -11,7 +11,7 @@ use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
 
 /// Prefix of the rule name of a reviewer's finding. The id of the thread's first comment follows it.
-pub(super) const HEARD: &str = "reviewer/";
+pub(super) const REVIEWER_RULE_PREFIX: &str = "reviewer/";
 /// Maximum number of bytes of a reviewer's comment in a fixer's prompt.
 const MAX_SAID: usize = 4 << 10;
 /// Maximum number of characters of a finding's title.
@@ -30,7 +30,7 @@ pub(super) fn finding_from_comment(
     let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer requested a change");
     let place = CodeLocation { path, side: DiffSide::New, start_line: line_number, end_line: line_number };
     let raw = RawFinding {
-        place: place.clone(),
+        location: place.clone(),
         severity: Severity::P1,
         category: DefectCategory::J,
         rule,
@@ -42,6 +42,12 @@ pub(super) fn finding_from_comment(
         source: FindingSource::Agent,
     };
     let anchor = AnchorKind::Summary;
-    let placed = PlacedFinding { raw, anchor, at: place, old_path: None, sighting: FindingFacts::default() };
+    let placed = PlacedFinding {
+        raw,
+        anchor,
+        comment_location: place,
+        old_path: None,
+        sighting: FindingFacts::default(),
+    };
     AuditorFinding { placed, origin: LineOrigin::Change }
 }

@@ -83,10 +83,10 @@ impl BranchWorkspace for LocalWorkspace<'_> {
             .import_commit(self.mirror, commits.0, commits.1, &record.detail.branch, expected)
             .await?
         {
-            return Ok(PublishOutcome::Done);
+            return Ok(PublishOutcome::Published);
         }
         match self.branch_tip(record).await? {
-            Some(tip) => Ok(PublishOutcome::Moved(tip)),
+            Some(tip) => Ok(PublishOutcome::HeadChanged(tip)),
             None => Err(ActError::from_exit_code(
                 ConvergeExitCode::Infrastructure,
                 format!("the branch {} was deleted during the run", record.detail.branch),

@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 256;
 pub enum RunLockError {
     /// This run holds the lock.
     #[error("already running: {0}")]
-    Held(String),
+    AlreadyRunning(String),
     /// The folder or the file cannot be used.
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -46,7 +46,11 @@ impl RunLock {
             Err(TryLockError::WouldBlock) => {
                 let mut run = String::new();
                 (&mut file).take(MAX_BYTES).read_to_string(&mut run).map_err(to_lock_error)?;
-                Err(RunLockError::Held(if run.is_empty() { "it has just started".to_owned() } else { run }))
+                Err(RunLockError::AlreadyRunning(if run.is_empty() {
+                    "it has just started".to_owned()
+                } else {
+                    run
+                }))
             }
             Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
         }

@@ -29,7 +29,7 @@ use truing_git::{GitError, Mirror, PushOutcome, PushRefusal, UnpushedCommit};
 mod text;
 
 use self::text::{finding_place, fixed_text, render_answer, render_comment, render_finding_line};
-use super::heard::HEARD;
+use super::heard::REVIEWER_RULE_PREFIX;
 use super::words::{format_count, short_sha};
 use super::{ActError, BranchWorkspace, PublishOutcome, StopRequests};
 use crate::fetch;
@@ -39,7 +39,7 @@ use crate::machine::SystemClock;
 pub(crate) const FINDING: &str = Topic::FINDING;
 /// The prefix of the topic of an answer, and the prefix of the text of an answer that reports a fix.
 pub(super) const ANSWER: &str = "answer/";
-pub(super) const FIXED: &str = "Fixed";
+pub(super) const FIX_REPORT_PREFIX: &str = "Fixed";
 /// Maximum number of characters of a title and of a reason.
 const MAX_LINE: usize = 300;
 
@@ -81,7 +81,7 @@ const BUGBOT: &str = "bugbot run";
 pub fn comment_after_push(config: &ConvergeConfig) -> Option<&'static str> {
     let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => false,
-        ConfiguredReviewer::Other(other) => match &other.trigger {
+        ConfiguredReviewer::External(other) => match &other.trigger {
             ReviewerTrigger::Comment(text) => text.trim() == BUGBOT,
             ReviewerTrigger::Nothing | ReviewerTrigger::Request => false,
         },
@@ -142,7 +142,7 @@ impl PullRequestWorkspace<'_> {
             reason += &format!(", {how} {commits} of this run that are not merged: {}", named.join(", "));
         }
         let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&reason, MAX_LINE));
-        Err(ActError::Ended { exit, unreached })
+        Err(ActError::CannotContinue { exit, unreached })
     }
 
     /// Checks if a person has stopped the run.
@@ -152,7 +152,7 @@ impl PullRequestWorkspace<'_> {
     pub(super) async fn check_not_stopped(&self) -> Result<(), ActError> {
         let Some(stops) = self.stops else { return Ok(()) };
         match stops.stop_requester().await.map_err(forge_error)? {
-            Some(why) => Err(ActError::Stopped(why)),
+            Some(why) => Err(ActError::StoppedByUser(why)),
             None => Ok(()),
         }
     }
@@ -185,8 +185,9 @@ impl PullRequestWorkspace<'_> {
             return Ok(());
         }
         // `since` must be a time of the forge's clock that is later than all earlier comments.
-        let since =
-            own_comments.last().map_or(UnixMillis(0), |newest| UnixMillis(newest.at.0.saturating_add(1000)));
+        let since = own_comments
+            .last()
+            .map_or(UnixMillis(0), |newest| UnixMillis(newest.created.0.saturating_add(1000)));
         self.effects.perform(&Effect::Trigger { text: text.to_owned(), since }).await.map(drop)
     }
 
@@ -212,8 +213,11 @@ impl PullRequestWorkspace<'_> {
     /// are answered after the next audit has checked the fix.
     async fn answer_findings(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let round = fix_number(record);
-        let said = record.detail.state.found.iter().map(|finding| (finding, render_answer(record, finding)));
-        let now = said.filter(|(finding, (_, is_fixed))| !is_fixed || finding.raw.rule.starts_with(HEARD));
+        let said =
+            record.detail.state.findings.iter().map(|finding| (finding, render_answer(record, finding)));
+        let now = said.filter(|(finding, (_, is_fixed))| {
+            !is_fixed || finding.raw.rule.starts_with(REVIEWER_RULE_PREFIX)
+        });
         let answers = now.map(|(finding, (text, is_fixed))| FindingReply { finding, text, is_fixed, round });
         let about = Topic::new(format!("answers/{}/{round}", record.run));
         self.reply_all(record, answers.collect(), about).await
@@ -225,7 +229,7 @@ impl PullRequestWorkspace<'_> {
             .detail
             .state
             .confirmed_fixes()
-            .filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
+            .filter(|(finding, ..)| !finding.raw.rule.starts_with(REVIEWER_RULE_PREFIX));
         let answers = upheld.map(|(finding, commit, round)| FindingReply {
             finding,
             text: fixed_text(commit),
@@ -253,18 +257,23 @@ impl PullRequestWorkspace<'_> {
             })?;
         let onto = (record.detail.branch.as_str(), Some(expected));
         Ok(match self.effects.push(commit, &remote, onto.0, onto.1).await.map_err(effect_error)? {
-            PushOutcome::Done => PublishOutcome::Done,
+            PushOutcome::Pushed => PublishOutcome::Published,
             PushOutcome::Halted(reason) => {
                 let what = format!("pushing {} to {}", short_sha(commit.sha()), record.detail.branch);
                 return Err(ActError::Halted(GateHalt::before_write(what, reason)));
             }
-            PushOutcome::Moved { now: Some(now) } => PublishOutcome::Moved(now),
-            PushOutcome::Moved { now: None } => {
+            PushOutcome::BranchMoved { current_commit: Some(now) } => PublishOutcome::HeadChanged(now),
+            PushOutcome::BranchMoved { current_commit: None } => {
                 let why = format!("the branch {} was deleted", record.detail.branch);
                 return Err(ActError::from_exit_code(ConvergeExitCode::Closed, why));
             }
-            PushOutcome::Refused { reason: PushRefusal::Hook, message } => PublishOutcome::Blocked(message),
-            PushOutcome::Refused { reason: PushRefusal::Protected | PushRefusal::Permission, message } => {
+            PushOutcome::RemoteRefused { reason: PushRefusal::Hook, message } => {
+                PublishOutcome::Blocked(message)
+            }
+            PushOutcome::RemoteRefused {
+                reason: PushRefusal::Protected | PushRefusal::Permission,
+                message,
+            } => {
                 let why = format!(
                     "{} cannot be pushed to: {}",
                     record.detail.branch,
@@ -291,9 +300,11 @@ impl PullRequestWorkspace<'_> {
         for FindingReply { finding, text, is_fixed, round } in replies {
             let is_here = |thread: &&ReviewThread| {
                 // A finding of another reviewer is answered in the thread in which it was reported.
-                thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
-                    Some(comment) => first.id.as_str() == comment,
-                    None => first.topic.as_ref() == Some(&finding_topic(&finding.id)),
+                thread.comments.first().is_some_and(|first| {
+                    match finding.raw.rule.strip_prefix(REVIEWER_RULE_PREFIX) {
+                        Some(comment) => first.id.as_str() == comment,
+                        None => first.topic.as_ref() == Some(&finding_topic(&finding.id)),
+                    }
                 })
             };
             // If a finding was resolved and then found again, it has a new thread, so open threads are
@@ -318,7 +329,7 @@ impl PullRequestWorkspace<'_> {
             };
             let reply_topic = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
             self.ensure_open(record).await?;
-            let reply = Effect::Reply { first: first.id.clone(), topic: reply_topic, body: text };
+            let reply = Effect::Reply { first_comment: first.id.clone(), topic: reply_topic, body: text };
             self.effects.perform(&reply).await.map_err(effect_error)?;
             let ends = is_fixed && is_here(&thread) && is_open(thread);
             if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
@@ -417,7 +428,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
     async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(Vec::new()) };
         // The next act writes the answers and reports that the pull request is closed or merged.
-        if matches!(self.ensure_open(record).await, Err(ActError::Ended { .. })) {
+        if matches!(self.ensure_open(record).await, Err(ActError::CannotContinue { .. })) {
             return Ok(Vec::new());
         }
         match self.trigger_if_idle(text, calls).await {
@@ -529,7 +540,7 @@ pub(super) fn finding_topic(finding: &FindingId) -> Topic {
 /// Creates the review of the newest audit.
 pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let state = &record.detail.state;
-    let clean = state.found.is_empty() && state.silent == 0;
+    let clean = state.findings.is_empty() && state.silent == 0;
     let scope = state.is_cleared_by_audit().then(|| record.scope());
     let (run, commit) = (record.run.clone(), state.head.clone());
     let mark = AuditMark { run, audit: state.audits, clean, commit, scope };
@@ -540,11 +551,11 @@ pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> Review
         body += &format!("\n\nDegraded: {} gave no valid answer.", format_count(state.silent, "auditor"));
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
-    for finding in &state.found {
+    for finding in &state.findings {
         let one = render_finding_line(record, finding);
         match finding.anchor {
             AnchorKind::Inline => findings.push(LineDraft {
-                place: finding.at.clone(),
+                location: finding.comment_location.clone(),
                 topic: finding_topic(&finding.id),
                 body: render_comment(record, finding),
                 line: one,

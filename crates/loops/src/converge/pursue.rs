@@ -30,7 +30,7 @@ use truing_forge::effects::EffectError;
 mod reviewer_feedback;
 
 use self::reviewer_feedback::{is_ours, should_resolve_thread, summarise_feedback, unresolved_thread};
-use super::heard::{HEARD, MAX_TITLE, finding_from_comment};
+use super::heard::{MAX_TITLE, REVIEWER_RULE_PREFIX, finding_from_comment};
 use super::pull::{
     PullRequestWorkspace, effect_error, finding_topic, forge_error, retain_own_comments, stops_run_for_now,
 };
@@ -51,7 +51,7 @@ enum NextAction {
     /// An action was taken: check again.
     CheckAgain,
     /// The run has ended.
-    Ended(ConvergeExit),
+    End(ConvergeExit),
     /// All reviewers are satisfied. The notices are for people.
     Ready(Vec<String>),
 }
@@ -66,7 +66,7 @@ fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
     };
     let who = |reviewer: &ConfiguredReviewer| match reviewer {
         ConfiguredReviewer::Internal => Who::Internal,
-        ConfiguredReviewer::Other(other) => Who::Other(rule(other)),
+        ConfiguredReviewer::External(other) => Who::External(rule(other)),
     };
     ReadinessRules {
         reviewers: config.reviewers.iter().map(who).collect(),
@@ -115,9 +115,12 @@ impl PullRequestRunner<'_> {
     ) -> Result<ConvergeCallOutcome, StoreError> {
         let is_busy = self.runner.record.detail.state.exit.is_none()
             && !self.runner.record.detail.state.accepts_other_findings();
-        let mut left =
-            if is_busy { self.runner.run(store, token, observer).await? } else { ConvergeCallOutcome::Done };
-        while left == ConvergeCallOutcome::Done
+        let mut left = if is_busy {
+            self.runner.run(store, token, observer).await?
+        } else {
+            ConvergeCallOutcome::NoFurtherAct
+        };
+        while left == ConvergeCallOutcome::NoFurtherAct
             && self.runner.record.detail.state.accepts_other_findings()
             && !self.runner.record.detail.state.audits_only
         {
@@ -133,7 +136,7 @@ impl PullRequestRunner<'_> {
                             store.store_converge(token, &self.runner.record).await?;
                             return Ok(left);
                         }
-                        Err(exit) => NextAction::Ended(exit),
+                        Err(exit) => NextAction::End(exit),
                     }
                 }
             };
@@ -149,7 +152,7 @@ impl PullRequestRunner<'_> {
                                 self.runner.record.detail.state.exit = Some(exit);
                                 self.runner.record.detail.is_pursued = false;
                                 store.store_converge(token, &self.runner.record).await?;
-                                return Ok(ConvergeCallOutcome::Done);
+                                return Ok(ConvergeCallOutcome::NoFurtherAct);
                             }
                         }
                     }
@@ -173,7 +176,7 @@ impl PullRequestRunner<'_> {
                     store.store_converge(token, &self.runner.record).await?;
                     return Ok(ConvergeCallOutcome::WaitUntil(until, WaitReason::Reviewer, what));
                 }
-                NextAction::Ended(exit) => {
+                NextAction::End(exit) => {
                     state.exit = Some(exit);
                     self.runner.record.detail.is_pursued = false;
                 }
@@ -191,7 +194,7 @@ impl PullRequestRunner<'_> {
                         .exit
                         .get_or_insert_with(|| ConvergeExit::new(ConvergeExitCode::Clean, clean));
                     store.store_converge(token, &self.runner.record).await?;
-                    return Ok(ConvergeCallOutcome::Done);
+                    return Ok(ConvergeCallOutcome::NoFurtherAct);
                 }
             }
             store.store_converge(token, &self.runner.record).await?;
@@ -205,11 +208,11 @@ impl PullRequestRunner<'_> {
             return Ok(left);
         }
         let exit = error.exit();
-        if let ActError::Ended { unreached, .. } = error {
+        if let ActError::CannotContinue { unreached, .. } = error {
             self.runner.record.detail.unreached = unreached;
             return Err(exit);
         }
-        Ok(ConvergeCallOutcome::Failed(exit))
+        Ok(ConvergeCallOutcome::CannotContinue(exit))
     }
 
     /// Records the head that the run's own audit has to check next.
@@ -234,7 +237,7 @@ impl PullRequestRunner<'_> {
         let event = if is_update {
             ConvergeEvent::Updated { head, tree }
         } else {
-            ConvergeEvent::Moved { head, tree }
+            ConvergeEvent::HeadChanged { head, tree }
         };
         self.runner
             .record
@@ -321,7 +324,7 @@ impl PullRequestRunner<'_> {
                     // No configured reviewer wrote these threads, so the pull request is checked again and
                     // the next reviewer is called.
                     findings if findings.is_empty() => NextAction::CheckAgain,
-                    findings => NextAction::Continue(Box::new(ConvergeEvent::Heard {
+                    findings => NextAction::Continue(Box::new(ConvergeEvent::FeedbackReceived {
                         findings,
                         renames: FileRenames::default(),
                     })),
@@ -329,7 +332,7 @@ impl PullRequestRunner<'_> {
             }
             ReadinessAction::UpdateBranch => {
                 match self.workspace.update_branch(&self.runner.record, &look.snapshot.head).await? {
-                    Some(exit) => NextAction::Ended(exit),
+                    Some(exit) => NextAction::End(exit),
                     None => NextAction::CheckAgain,
                 }
             }
@@ -339,8 +342,8 @@ impl PullRequestRunner<'_> {
                 readiness.record_ready_mark();
                 NextAction::CheckAgain
             }
-            ReadinessAction::Done { notes } => NextAction::Ready(notes),
-            ReadinessAction::End(exit) => NextAction::Ended(exit),
+            ReadinessAction::Ready { notes } => NextAction::Ready(notes),
+            ReadinessAction::End(exit) => NextAction::End(exit),
         };
         self.runner.record.detail.readiness = Some(readiness);
         Ok(next)
@@ -355,7 +358,7 @@ impl PullRequestRunner<'_> {
     ) -> Result<(), ActError> {
         let state = &self.runner.record.detail.state;
         let standing: BTreeSet<Topic> = state
-            .found
+            .findings
             .iter()
             .chain(state.history.declined_findings())
             .map(|finding| finding_topic(&finding.id))
@@ -445,7 +448,8 @@ impl PullRequestRunner<'_> {
                     let matching = client.matching_comments(text).await.map_err(forge_error)?;
                     let is_theirs =
                         |review: &&PullReview| is_by_reviewer(review.author.as_ref(), other, unique);
-                    let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
+                    let answered =
+                        reviews.iter().filter(is_theirs).filter_map(|review| review.submitted_at).max();
                     let many = retain_own_comments(matching.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
@@ -478,7 +482,7 @@ impl PullRequestRunner<'_> {
                 .collect(),
             merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
             pending: named(CheckState::Pending),
-            failed: named(CheckState::Failed),
+            failed_checks: named(CheckState::Failed),
             lacks_review: merge.decision == Some(PullReviewDecision::Required),
         };
         Ok(Some(PullRequestObservation { snapshot, threads, reviews }))
@@ -515,7 +519,7 @@ impl PullRequestRunner<'_> {
             let heard =
                 thread.comments.iter().filter(|comment| is_relevant_comment(comment, &listed, unique));
             let bodies: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
-            let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
+            let (rule, place) = (format!("{REVIEWER_RULE_PREFIX}{}", first.id), (path, at.unwrap_or(1)));
             claims.push(finding_from_comment(
                 rule,
                 place.0,
@@ -533,7 +537,13 @@ impl PullRequestRunner<'_> {
             });
             let Some(review) = newest else { continue };
             let place = (RepoPath::from_bytes(b"."), 1);
-            claims.push(finding_from_comment(format!("{HEARD}{name}"), place.0, place.1, "", &review.body));
+            claims.push(finding_from_comment(
+                format!("{REVIEWER_RULE_PREFIX}{name}"),
+                place.0,
+                place.1,
+                "",
+                &review.body,
+            ));
         }
         Ok(claims)
     }
@@ -552,7 +562,7 @@ impl ConvergeRunner<'_> {
 fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
     config.reviewers.iter().filter_map(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => None,
-        ConfiguredReviewer::Other(other) => Some(other),
+        ConfiguredReviewer::External(other) => Some(other),
     })
 }
 
@@ -581,7 +591,7 @@ fn pending_call<'a>(
 ) -> Option<&'a ConversationComment> {
     let newest = comments.last()?;
     let is_known = newest.author.as_ref().is_some_and(|author| author.ours) && call_count <= last_request.0;
-    let is_old = answered.is_some_and(|at| at >= newest.at) || is_known && last_request.1 != *head;
+    let is_old = answered.is_some_and(|at| at >= newest.created) || is_known && last_request.1 != *head;
     (!is_old).then_some(newest)
 }
 

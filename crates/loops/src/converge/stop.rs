@@ -17,7 +17,8 @@ use crate::files::RejectedFile;
 use crate::reading::ReadingError;
 
 /// The advice for the user after the kill switch has stopped a run.
-const AGAIN: &str = "run the command again when the kill switch is off; the run resumes where it stopped";
+const RESUME_ADVICE: &str =
+    "run the command again when the kill switch is off; the run resumes where it stopped";
 
 /// The reason why an act failed. The run then waits, retries or ends, and the run's record says which of
 /// these it does. A lease's [`crate::stopped::StepStopReason`] is derived from the run's record.
@@ -30,11 +31,11 @@ pub enum ActError {
     #[error("{0}")]
     Budget(String),
     /// The gate is shut. This run makes no further write.
-    #[error("{0}: {AGAIN}")]
+    #[error("{0}: {RESUME_ADVICE}")]
     Halted(GateHalt),
     /// A person has stopped the run on its pull request. The text is for people.
     #[error("{0}")]
-    Stopped(String),
+    StoppedByUser(String),
     /// No model could be asked.
     #[error("{0}")]
     Model(String),
@@ -73,7 +74,7 @@ pub enum ActError {
     Unanswered(String),
     /// The run cannot continue.
     #[error("{}", exit.reason)]
-    Ended {
+    CannotContinue {
         /// The exit of the run, with its reason.
         exit: ConvergeExit,
         /// Commits of fixes that the branch's target lacks.
@@ -103,7 +104,7 @@ impl From<HaltReason> for ActError {
 impl ActError {
     /// Creates the error of a run that cannot continue and has lost nothing.
     pub(super) fn from_exit_code(code: ConvergeExitCode, reason: impl Into<String>) -> Self {
-        Self::Ended { exit: ConvergeExit::new(code, reason), unreached: Vec::new() }
+        Self::CannotContinue { exit: ConvergeExit::new(code, reason), unreached: Vec::new() }
     }
 
     /// True if a retry of the same act may soon succeed.
@@ -114,7 +115,7 @@ impl ActError {
             Self::NoAnswer(_)
             | Self::Budget(_)
             | Self::Halted(_)
-            | Self::Stopped(_)
+            | Self::StoppedByUser(_)
             | Self::Model(_)
             | Self::Gate(_)
             | Self::Reading(_)
@@ -125,7 +126,7 @@ impl ActError {
             | Self::Verify(_)
             | Self::Folder(_)
             | Self::Forge(_)
-            | Self::Ended { .. }
+            | Self::CannotContinue { .. }
             | Self::Wait { .. }
             | Self::Store(_) => false,
         }
@@ -140,8 +141,8 @@ impl ActError {
     pub(super) fn exit(&self) -> ConvergeExit {
         let code = match self {
             Self::Budget(_) => ConvergeExitCode::Budget,
-            Self::Halted(_) | Self::Stopped(_) => ConvergeExitCode::Interrupted,
-            Self::Ended { exit, .. } => exit.code,
+            Self::Halted(_) | Self::StoppedByUser(_) => ConvergeExitCode::Interrupted,
+            Self::CannotContinue { exit, .. } => exit.code,
             Self::NoAnswer(_)
             | Self::Model(_)
             | Self::Gate(_)
@@ -177,7 +178,7 @@ impl ConvergeRunner<'_> {
     /// [`StoreError::Fenced`]: another process has taken the lease, and nothing more is written.
     pub(super) fn closed_gate_exit(&self, error: &ActError) -> Result<ConvergeExit, StoreError> {
         match error.newest_token() {
-            Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
+            Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), greatest_token: last }),
             None => Ok(error.exit()),
         }
     }

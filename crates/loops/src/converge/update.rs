@@ -72,10 +72,10 @@ impl PullRequestWorkspace<'_> {
             message,
             author: fixer_identity(),
             committer: fixer_identity(),
-            at: SystemClock.now(),
+            commit_time: SystemClock.now(),
         };
         let commit = match self.mirror.merge(head, &tip, &new).await? {
-            MergeOutcome::Made(commit) => commit,
+            MergeOutcome::Merged(commit) => commit,
             MergeOutcome::Conflicts(paths) => {
                 let mut named: Vec<String> = paths.iter().take(MAX_NAMED).map(ToString::to_string).collect();
                 if paths.len() > MAX_NAMED {
@@ -86,7 +86,7 @@ impl PullRequestWorkspace<'_> {
             }
         };
         match self.push(record, &commit, head).await? {
-            PublishOutcome::Done | PublishOutcome::Moved(_) => Ok(None),
+            PublishOutcome::Published | PublishOutcome::HeadChanged(_) => Ok(None),
             PublishOutcome::Blocked(words) => Ok(Some(self.unmerged_exit(&words))),
         }
     }

@@ -21,7 +21,7 @@ const MAX_REASON: usize = 600;
 /// Maximum number of characters of the name of the branch or pull request.
 const MAX_NAME: usize = 200;
 /// Number of digits of a commit, as git shows it.
-const SHORT: usize = 7;
+const SHORT_SHA_DIGITS: usize = 7;
 
 /// The size of a commit's changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -60,7 +60,7 @@ pub async fn commit_stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<Commit
 
 /// Returns the first digits of a commit.
 pub fn short_sha(sha: &Sha) -> &str {
-    sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
+    sha.as_str().get(..SHORT_SHA_DIGITS).unwrap_or(sha.as_str())
 }
 
 /// Describes the run's plan before the run spends any money. `max_cost` is the maximum cost.
@@ -97,7 +97,7 @@ pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -
         },
         ConvergeAction::Mend { .. } => format!("Fixing what the gate reports at {head} …"),
         ConvergeAction::Fix { problems } if problems.is_empty() => {
-            format!("Fixing {} …", format_count(state.found.len(), "finding"))
+            format!("Fixing {} …", format_count(state.findings.len(), "finding"))
         }
         ConvergeAction::Fix { problems } => {
             format!("Correcting the fix: {} …", format_count(problems.len(), "problem"))
@@ -126,7 +126,7 @@ pub async fn render_progress(
                 let end = if a + b + c + silent == 0 { " → clean" } else { "" };
                 format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded_suffix(*silent))
             }
-            ConvergeLogLine::Heard { number: _, counts: [a, b, c] } => {
+            ConvergeLogLine::Feedback { number: _, counts: [a, b, c] } => {
                 format!("Other reviewers found {a}P0 / {b}P1 / {c}P2")
             }
             ConvergeLogLine::Fix { number, commit, fixed, declined } => {
@@ -136,7 +136,7 @@ pub async fn render_progress(
                 let number = record.detail.state.audits.saturating_add(1);
                 format!("Loop {number} gate: commit {} ({changed})", short_sha(commit))
             }
-            ConvergeLogLine::Moved { head } => format!("The branch has moved to {}", short_sha(head)),
+            ConvergeLogLine::HeadChange { head } => format!("The branch has moved to {}", short_sha(head)),
         });
     }
     Ok(lines)
@@ -171,15 +171,15 @@ async fn log_lines_with_stats<'a>(
         let next = match line {
             ConvergeLogLine::Fix { commit, .. } => commit.as_ref(),
             ConvergeLogLine::Mend { commit } => Some(commit),
-            ConvergeLogLine::Moved { head } => {
+            ConvergeLogLine::HeadChange { head } => {
                 // Other people's changes are not counted.
                 Some(head)
             }
-            ConvergeLogLine::Audit { .. } | ConvergeLogLine::Heard { .. } => None,
+            ConvergeLogLine::Audit { .. } | ConvergeLogLine::Feedback { .. } => None,
         };
         let mut changed = CommitStat::default();
         if let Some(next) = next {
-            if at >= from && !matches!(line, ConvergeLogLine::Moved { .. }) {
+            if at >= from && !matches!(line, ConvergeLogLine::HeadChange { .. }) {
                 changed = commit_stat(mirror, head, next).await?;
             }
             head = next;
@@ -204,8 +204,8 @@ pub fn remaining_findings(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Findi
         matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
     };
     let is_believed = state.exit.as_ref().is_some_and(believes);
-    let open = state.found.iter().filter(|finding| match now(finding) {
-        FindingStatus::Open | FindingStatus::Outside => true,
+    let open = state.findings.iter().filter(|finding| match now(finding) {
+        FindingStatus::Open | FindingStatus::OutOfScope => true,
         FindingStatus::Claimed => !is_believed,
         FindingStatus::Dismissed(_)
         | FindingStatus::Fixed(_)
@@ -247,14 +247,14 @@ pub async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<S
             ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
                 format!("{number} audit: {a}P0 {b}P1 {c}P2{}", degraded_suffix(*silent))
             }
-            ConvergeLogLine::Heard { number, counts: [a, b, c] } => {
+            ConvergeLogLine::Feedback { number, counts: [a, b, c] } => {
                 format!("{number} others: {a}P0 {b}P1 {c}P2")
             }
             ConvergeLogLine::Fix { number, commit, fixed, declined } => {
                 format!("{number} fix: {}", describe_fix(commit.as_ref(), changed, *fixed, *declined))
             }
             ConvergeLogLine::Mend { commit } => format!("gate: commit {} ({changed})", short_sha(commit)),
-            ConvergeLogLine::Moved { head } => format!("moved: {}", short_sha(head)),
+            ConvergeLogLine::HeadChange { head } => format!("moved: {}", short_sha(head)),
         };
         let _ = writeln!(text, "{line}");
     }
@@ -292,7 +292,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
                 FindingStatus::Open
                 | FindingStatus::Claimed
                 | FindingStatus::Fixed(_)
-                | FindingStatus::Outside
+                | FindingStatus::OutOfScope
                 | FindingStatus::Suppressed(_)
                 | FindingStatus::Dismissed(_) => String::new(),
             };
@@ -300,8 +300,8 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
             let _ = writeln!(
                 text,
                 "  {}:{} ({} {}{origin}{reason})",
-                line::visible_line(&raw.place.path.to_string()),
-                raw.place.start_line,
+                line::visible_line(&raw.location.path.to_string()),
+                raw.location.start_line,
                 raw.severity.as_str(),
                 line::clean_line(&raw.title, MAX_TITLE),
             );

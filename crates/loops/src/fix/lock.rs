@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 64 << 20;
 pub enum FixLockError {
     /// Another process holds the lock.
     #[error("another `truing review --fix` is running there")]
-    Held,
+    AlreadyRunning,
     /// The folder or the file cannot be used.
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
@@ -63,7 +63,7 @@ impl FixLock {
         let file = options.open(&path).map_err(to_lock_error)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
-            Err(TryLockError::WouldBlock) => Err(FixLockError::Held),
+            Err(TryLockError::WouldBlock) => Err(FixLockError::AlreadyRunning),
             Err(TryLockError::Error(source)) => Err(to_lock_error(source)),
         }
     }
@@ -152,7 +152,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (folder, root) = (place.path().join("undo"), place.path().join("r"));
         let mut first = FixLock::acquire(&folder, &root).unwrap();
-        assert!(matches!(FixLock::acquire(&folder, &root), Err(FixLockError::Held)));
+        assert!(matches!(FixLock::acquire(&folder, &root), Err(FixLockError::AlreadyRunning)));
         assert!(FixLock::acquire(&folder, place.path()).is_ok(), "another tree");
         assert_eq!(first.interrupted_fix().unwrap(), None);
 

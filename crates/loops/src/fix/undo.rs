@@ -15,7 +15,7 @@ const MAX_TRIES: u32 = 100;
 const ENDING: &str = "patch";
 
 /// The text before the patch in its file. Git ignores this text.
-const ABOUT: &str = "Changes made by `truing review --fix`. If the command was killed before its end, the \
+const PATCH_PREAMBLE: &str = "Changes made by `truing review --fix`. If the command was killed before its end, the \
     next run in this folder\nreduces this patch to the changes that were made. Or undo them for each \
     changed file, with\n--include=PATH before this file's name.\n\n";
 
@@ -35,7 +35,7 @@ pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBu
             Err(error) => return Err(error),
         }
     };
-    file.write_all(ABOUT.as_bytes())?;
+    file.write_all(PATCH_PREAMBLE.as_bytes())?;
     file.write_all(patch)?;
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
@@ -139,7 +139,7 @@ mod tests {
         let last = save_patch(&folder, "20269999", b"y").unwrap();
         let again = save_patch(&folder, "20269999", b"z").unwrap();
         for (path, patch) in [(&last, "y"), (&again, "z")] {
-            assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{ABOUT}{patch}"));
+            assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{PATCH_PREAMBLE}{patch}"));
         }
         assert_eq!(last.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), MAX_PATCHES + 1);
@@ -155,7 +155,7 @@ mod tests {
         let whole = ["a", "b", "c"].map(section).concat();
         let path = save_patch(home.path(), "1", whole.as_bytes()).unwrap();
         trim_patch(&path, &[true, false, true]).unwrap();
-        let expected = format!("{ABOUT}{}{}", section("a"), section("c"));
+        let expected = format!("{PATCH_PREAMBLE}{}{}", section("a"), section("c"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         trim_patch(&path, &[false, false]).unwrap();

@@ -37,7 +37,7 @@ pub(super) enum ChildError {
     #[error("cannot communicate with its process: {0}")]
     Streams(#[from] std::io::Error),
     #[error("its process exited before it answered ({0})")]
-    Ended(ExitStatus),
+    ProcessEnded(ExitStatus),
     #[error("reading the file exceeds the memory limit for files of this size")]
     Bound,
     #[error("its process answered and then failed ({0})")]
@@ -51,8 +51,8 @@ pub(super) enum ChildError {
 /// Cleans a child's own error for display.
 pub(super) fn clean_error(error: ReaderError) -> ReaderError {
     match error {
-        ReaderError::UnknownPack { name, known } => {
-            ReaderError::UnknownPack { name: to_printable_line(&name), known: to_printable_line(&known) }
+        ReaderError::UnknownPack { name, known_packs: known } => {
+            ReaderError::UnknownPack { name: to_printable_line(&name), known_packs: to_printable_line(&known) }
         }
         ReaderError::BadPack(what) => ReaderError::BadPack(to_printable_line(&what)),
         ReaderError::Failed(what) => ReaderError::Failed(to_printable_line(&what)),
@@ -129,7 +129,7 @@ impl ReaderProcess {
         self.group = None;
         match heard? {
             None if file.is_some() && is_resource_limit_exit(status) => Err(ChildError::Bound),
-            None => Err(ChildError::Ended(status)),
+            None => Err(ChildError::ProcessEnded(status)),
             Some(_) if !status.success() => Err(ChildError::FailedLater(status)),
             Some(line) => Ok(decode_line("its answer", &line, MAX_ANSWER_BYTES)?),
         }
@@ -198,7 +198,7 @@ async fn exchange_lines(
     drop(stdin);
     if answer.len() > MAX_ANSWER_BYTES {
         let (message_kind, bytes) = ("its answer", answer.len());
-        return Err(ProtocolError::TooLong { message_kind, bytes, most: MAX_ANSWER_BYTES }.into());
+        return Err(ProtocolError::TooLong { message_kind, bytes, max_bytes: MAX_ANSWER_BYTES }.into());
     }
     Ok(answer.ends_with(b"\n").then_some(answer))
 }

@@ -75,7 +75,7 @@ struct ReadState {
     /// Number of times that a child failed on a file.
     crash_count: usize,
     /// The newest failure of a child on a file for which no limit is the cause.
-    failed: Option<String>,
+    last_failure: Option<String>,
 }
 
 /// The failure of a child on a file.
@@ -116,7 +116,7 @@ pub(super) async fn read_files(
     try_join_all((0..readers).map(|_| work.run_children())).await?;
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match state.failed {
+    match state.last_failure {
         // No file could be read at all, so a single file is not the cause.
         Some(what) if !state.has_read => Err(ReaderError::Failed(what)),
         _ => {
@@ -154,7 +154,8 @@ impl SharedReadQueue<'_> {
         let arguments = arguments.iter().flatten().copied();
         let mut session = ReaderSession::start(program, &self.request.tree, arguments)
             .map_err(|error| ReaderError::Failed(failure_text(&error, &[])))?;
-        let opened = timeout(*time, session.open::<ReadyReply>(self.request, MAX_ANSWER_BYTES)).await;
+        let opened =
+            timeout(*time, session.send_first_request::<ReadyReply>(self.request, MAX_ANSWER_BYTES)).await;
         match opened.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(*time)))) {
             Ok(Ok(rules)) => {
                 self.state().rules = rules;
@@ -273,7 +274,7 @@ impl SharedReadQueue<'_> {
                 if end.is_resource_limit() {
                     (SkipReason::TooComplex, end.message)
                 } else {
-                    self.state().failed = Some(end.message.clone());
+                    self.state().last_failure = Some(end.message.clone());
                     (SkipReason::Unreadable, end.message)
                 }
             }

@@ -42,7 +42,7 @@ pub(super) enum SessionError {
     #[error(transparent)]
     Reader(ReaderError),
     #[error("its process ended")]
-    Ended,
+    ProcessEnded,
 }
 
 /// The failure of a child, with its exit status.
@@ -84,7 +84,7 @@ impl ReaderSession {
     }
 
     /// Reads the hello, sends the request, and reads its result.
-    pub(super) async fn open<T: DeserializeOwned>(
+    pub(super) async fn send_first_request<T: DeserializeOwned>(
         &mut self,
         request: &impl Serialize,
         max_bytes: usize,
@@ -106,7 +106,7 @@ impl ReaderSession {
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
         let feed = async { drop(stdin.write_all(line).await) };
         let ((), heard) = tokio::join!(feed, read_line(stdout, max_bytes));
-        let heard = heard?.ok_or(SessionError::Ended)?;
+        let heard = heard?.ok_or(SessionError::ProcessEnded)?;
         Ok(decode_line(label, &heard, max_bytes).map_err(ChildError::from)?)
     }
 
@@ -145,10 +145,10 @@ impl ReaderSession {
         let error = match error {
             SessionError::Child(error) => error,
             SessionError::Reader(error) => return ReaderFailure { message: error.to_string(), status: None },
-            SessionError::Ended => match timeout(LAST_WORDS_TIME, self.process.child.wait()).await {
+            SessionError::ProcessEnded => match timeout(LAST_WORDS_TIME, self.process.child.wait()).await {
                 Ok(Ok(status)) => {
                     self.process.group = None;
-                    ChildError::Ended(status)
+                    ChildError::ProcessEnded(status)
                 }
                 Ok(Err(error)) => ChildError::Streams(error),
                 Err(_) => ChildError::TimedOut(LAST_WORDS_TIME),
@@ -159,7 +159,7 @@ impl ReaderSession {
         let message = failure_text(&error, &error_text.ok().and_then(Result::ok).unwrap_or_default());
         ReaderFailure {
             message,
-            status: if let ChildError::Ended(status) = error { Some(status) } else { None },
+            status: if let ChildError::ProcessEnded(status) = error { Some(status) } else { None },
         }
     }
 }

@@ -46,7 +46,7 @@ struct ReaderToolsState {
     /// None before the first call, during a call, and after a failed call.
     caller: Option<ToolCallProcess>,
     /// Number of processes that were started.
-    started: usize,
+    process_count: usize,
     /// The errors of the processes that failed.
     failures: Vec<String>,
 }
@@ -75,13 +75,13 @@ impl ReaderTools {
         // later call reads its reply.
         let mut caller = match state.caller.take() {
             Some(caller) => caller,
-            None if state.started >= MAX_CHILDREN => {
+            None if state.process_count >= MAX_CHILDREN => {
                 return ToolReply::error(
                     "this tool cannot be used any more in this review: go on without it",
                 );
             }
             None => {
-                state.started += 1;
+                state.process_count += 1;
                 match ToolCallProcess::start(self) {
                     Ok(caller) => caller,
                     Err(error) => return state.record_failure(failure_text(&error, &[])),
@@ -140,7 +140,7 @@ impl RunTools for ReaderTools {
                 ToolReply::error(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
             }
         };
-        CallOutput { text, is_error, denied: false }
+        CallOutput { text, is_error, is_denied: false }
     }
 
     /// Makes the next call start a new process, which lists the files again and may open new files. The new
@@ -148,7 +148,7 @@ impl RunTools for ReaderTools {
     async fn reset_state(&self) {
         let mut state = self.state.lock().await;
         if state.caller.take().is_some() {
-            state.started -= 1;
+            state.process_count -= 1;
         }
     }
 }
@@ -180,7 +180,8 @@ impl ToolCallProcess {
         let number = match self.call_count {
             Some(calls) => calls + 1,
             None => {
-                let opened: TreeOpenReply = self.session.open(request, MAX_OPENED_BYTES).await?;
+                let opened: TreeOpenReply =
+                    self.session.send_first_request(request, MAX_OPENED_BYTES).await?;
                 opened.map_err(|error| SessionError::Reader(clean_error(error)))?;
                 1
             }

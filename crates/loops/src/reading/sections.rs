@@ -11,7 +11,7 @@ pub(crate) fn place_finding(
     raw: RawFinding,
     old_path: Option<RepoPath>,
 ) -> PlacedFinding {
-    let place = &raw.place;
+    let place = &raw.location;
     let at = find_anchor(
         sections_for_place(files, place),
         &place.path,
@@ -21,7 +21,13 @@ pub(crate) fn place_finding(
     );
     let inline =
         CodeLocation { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
-    PlacedFinding { raw, anchor: at.kind, at: inline, old_path, sighting: FindingFacts::default() }
+    PlacedFinding {
+        raw,
+        anchor: at.kind,
+        comment_location: inline,
+        old_path,
+        sighting: FindingFacts::default(),
+    }
 }
 
 /// Returns the diff's sections, sorted by path.

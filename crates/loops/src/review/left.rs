@@ -68,7 +68,7 @@ impl LeasedReview<'_> {
     ) -> bool {
         // If the base differs from that of the last review, the same head is reviewed again, because its
         // change differs.
-        let of_last = run_start.last.as_ref().map(|last| &last.detail.base);
+        let of_last = run_start.last_review.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
         let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
         match choice.tier {
@@ -86,9 +86,9 @@ impl LeasedReview<'_> {
     /// Returns the reviewed head, if a pull request has had its one review. A review that waits for budget
     /// does not count. A review without a model does not count if a model is available now.
     fn head_reviewed_once<'b>(&self, run_start: &'b RunStart) -> Option<&'b Sha> {
-        let outcome = &run_start.last.as_ref()?.detail.outcome;
+        let outcome = &run_start.last_review.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial)
-            && outcome.until.is_none()
+            && outcome.next_attempt_at.is_none()
             && (self.agent.is_none() || outcome.runtime != ReviewRuntime::Rules);
         run_start.reviewed.as_ref().filter(|_| is_whole).map(|revision| &revision.head)
     }
@@ -118,7 +118,7 @@ impl LeasedReview<'_> {
         if is_shown {
             let summary = text::not_reviewed_text(head, &reason);
             let status = desired::pending_status(head, text::unreviewed_status(choice), &summary);
-            let shown = match (run_start.last, run_start.last_computed) {
+            let shown = match (run_start.last_review, run_start.last_computed) {
                 (Some(last), Some(known)) => {
                     let now = Some(head).filter(|now| **now != known.head);
                     Some(self.review_from_record((&known.head, now), last, &run_start.dismissals).await?)
@@ -151,7 +151,7 @@ impl LeasedReview<'_> {
         tracing::info!(reason = outcome.reason, "left without a review");
         let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
-        Ok(if unmoved { self.idle_outcome(head, None) } else { StepOutcome::Again })
+        Ok(if unmoved { self.idle_outcome(head, None) } else { StepOutcome::DueAgain })
     }
 
     /// Returns a result without findings and comments.
@@ -174,7 +174,7 @@ fn skipped_outcome(reason: &str) -> ReviewOutcome {
     ReviewOutcome {
         kind: ReviewOutcomeKind::Skipped,
         reason: Some(reason.to_owned()),
-        until: None,
+        next_attempt_at: None,
         runtime: ReviewRuntime::Rules,
     }
 }

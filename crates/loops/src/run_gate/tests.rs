@@ -9,8 +9,12 @@ use super::*;
 use crate::machine::SystemClock;
 
 fn shop_switch() -> RepositorySwitch {
-    let engaged =
-        SwitchEngagement { since: UnixMillis(2), by: "bob".into(), reason: None, mode: HaltMode::Finish };
+    let engaged = SwitchEngagement {
+        since: UnixMillis(2),
+        operator: "bob".into(),
+        reason: None,
+        mode: HaltMode::Finish,
+    };
     RepositorySwitch { repository: RepositoryRef::from_name("acme/shop"), engaged }
 }
 
@@ -18,28 +22,28 @@ fn shop_switch() -> RepositorySwitch {
 fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
     let on = |mode| {
         let (by, reason) = ("ada".into(), Some("storm".into()));
-        let all = KillSwitch::On(SwitchEngagement { since: UnixMillis(1), by, reason, mode });
-        KillSwitches { all, repositories: vec![shop_switch()] }
+        let all = KillSwitch::On(SwitchEngagement { since: UnixMillis(1), operator: by, reason, mode });
+        KillSwitches { global_switch: all, repositories: vec![shop_switch()] }
     };
-    let off = KillSwitches { all: KillSwitch::Off, repositories: vec![shop_switch()] };
+    let off = KillSwitches { global_switch: KillSwitch::Off, repositories: vec![shop_switch()] };
     let after =
         |switches, seconds| cached_reading(Some((switches, Duration::from_secs(seconds))), UnixMillis(9));
     let first = after(&off, 29);
     assert_eq!((first.switches, first.freshness), (off.clone(), SwitchFreshness::Cached));
     let then = after(&off, 30);
     assert_eq!(
-        (then.switches.all.engagement().unwrap().since, then.freshness),
+        (then.switches.global_switch.engagement().unwrap().since, then.freshness),
         (UnixMillis(9), SwitchFreshness::Unknown)
     );
     assert_eq!(then.switches.repositories, off.repositories);
-    assert!(!after(&off, 3000).switches.all.stops_runs());
+    assert!(!after(&off, 3000).switches.global_switch.stops_runs());
     assert_eq!(
         after(&on(HaltMode::Stop), 3000).switches,
         on(HaltMode::Stop),
         "a switch that was on stays as it was"
     );
     assert!(
-        cached_reading(None, UnixMillis(9)).switches.all.engagement().is_some(),
+        cached_reading(None, UnixMillis(9)).switches.global_switch.engagement().is_some(),
         "never read: not known to be off"
     );
 }
@@ -70,7 +74,10 @@ impl Scene {
     }
 
     async fn turn_switch_on(&self, mode: HaltMode) {
-        self.store.turn_switch(&SwitchRequest::On { reason: None, mode: Some(mode) }, "ada").await.unwrap();
+        self.store
+            .turn_switch(&SwitchRequest::TurnOn { reason: None, mode: Some(mode) }, "ada")
+            .await
+            .unwrap();
     }
 }
 
@@ -134,6 +141,6 @@ async fn a_run_that_lost_its_lease_makes_no_write() {
     let version = scene.store.commit_slots(&[(SlotVersion(0), leased(3))]).await.unwrap()[0].unwrap();
     assert_eq!(run(3).permit_write().await, Ok(()));
     scene.store.commit_slots(&[(version, leased(5))]).await.unwrap()[0].unwrap();
-    assert_eq!(run(3).permit_write().await, Err(HaltReason::LeaseLost { last: FencingToken(5) }));
+    assert_eq!(run(3).permit_write().await, Err(HaltReason::LeaseLost { greatest_token: FencingToken(5) }));
     assert_eq!((run(3).permit_continuation().await, run(5).permit_write().await), (Ok(()), Ok(())));
 }

@@ -118,7 +118,7 @@ impl SyncRun<'_> {
             sources: self.job.sources,
             gate: self.effects.gate,
             now: self.effects.clock.now(),
-            before: log.finished_steps_cost(),
+            previous_cost: log.finished_steps_cost(),
             answers: draft.and(job.progress.as_ref()).map(|port| port.answers.as_slice()).unwrap_or_default(),
         };
         let mut spent = ModelSpend::default();
@@ -128,7 +128,7 @@ impl SyncRun<'_> {
         let ported = match ported {
             Ok(ported) => ported,
             Err(CodeMigrationError::Budget(why)) => {
-                return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
+                return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
             }
             Err(CodeMigrationError::Halted(reason)) => return Err(GateHalt::from(reason).into()),
             Err(error) => return Err(error.into()),
@@ -266,7 +266,7 @@ impl SyncRun<'_> {
             message: message.to_owned(),
             author: self.job.config.author.clone(),
             committer: self.job.config.author.clone(),
-            at: self.effects.clock.now(),
+            commit_time: self.effects.clock.now(),
         };
         let commit = staged.commit(&new).await?;
         check_push_outcome(self.effects.push(&commit, self.remote, branch, expected).await?, branch)

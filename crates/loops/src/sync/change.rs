@@ -54,10 +54,10 @@ pub(super) fn apply_change(
     let old = read_regular_file(project, &job.constraint_file)?;
     let text = constraint::file_text_with_range(&requirement_place(job, &file), spec)?;
     files.push(replace_file(project, &job.constraint_file, old, text)?);
-    let changed = release_decision.decision.changed.iter().filter(|change| match change.kind {
+    let changed = release_decision.decision.pin_changes.iter().filter(|change| match change.kind {
         PinChangeKind::Bytes => true,
         PinChangeKind::Tree => release_decision.decision.verdict == SyncVerdict::Bump,
-        PinChangeKind::Gone => false,
+        PinChangeKind::Removed => false,
     });
     let added: Vec<DigestUpdate<'_>> = changed
         .filter_map(|change| {
@@ -97,7 +97,7 @@ pub(super) fn read_regular_file(project: &Path, name: &str) -> Result<Option<Vec
     let tree = WritableTree::open(project).map_err(|error| to_change_error(error.to_string()))?;
     match tree.read(&RepoPath::from(name)) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(ReplaceError::Changed) => Ok(None),
+        Err(ReplaceError::ContentChanged) => Ok(None),
         Err(error) => Err(to_change_error(error.to_string())),
     }
 }

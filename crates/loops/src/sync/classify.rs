@@ -47,7 +47,7 @@ const PROJECT: &str = "project";
 /// Maximum number of characters of cited lines that are kept per answer.
 const MAX_EXCERPT: usize = 400;
 /// Maximum number of functions that a dry run names, and of definitions in the model's prompt.
-const NAMED: usize = 10;
+const MAX_NAMED_FUNCTIONS: usize = 10;
 const MAX_PINNED: usize = 400;
 
 /// The project that a release is compared with.
@@ -114,11 +114,13 @@ impl SyncRun<'_> {
         let known = job
             .classified
             .as_ref()
-            .filter(|known| known.asked == material.digest)
+            .filter(|known| known.input_digest == material.digest)
             // If the question is closed, there is no newest answer, because no comment was posted since then.
-            .filter(|known| context.newest_answer.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
+            .filter(|known| {
+                context.newest_answer.is_none_or(|heard| known.newest_answer.as_ref() == Some(heard))
+            });
         let classification = match known {
-            Some(known) => known.said.clone(),
+            Some(known) => known.classification.clone(),
             None if self.job.dry_run => return Ok(Some(dry_run_end(&functions))),
             None => {
                 self.check_write_gate().await?;
@@ -133,9 +135,9 @@ impl SyncRun<'_> {
                 if was_paid {
                     let heard = context.newest_answer.cloned();
                     job.classified = Some(CachedClassification {
-                        asked: material.digest,
-                        heard,
-                        said: classification.clone(),
+                        input_digest: material.digest,
+                        newest_answer: heard,
+                        classification: classification.clone(),
                     });
                     self.store.store_job(self.run, job).await?;
                 }
@@ -241,7 +243,8 @@ impl SyncRun<'_> {
                 return Ok(ReleaseClassification::without_answer(ClassifyError::from(error).to_string()));
             }
         };
-        let request = ToolsRequest { tree: folder.path().to_owned(), only: None, always: Vec::new() };
+        let request =
+            ToolsRequest { tree: folder.path().to_owned(), readable_files: None, always: Vec::new() };
         // The tools get an empty diff, because there is no change to show.
         let tools = TracedTools(self.job.sources.reader.tools(request, Vec::new()));
         let limits = RunLimits {
@@ -275,9 +278,10 @@ impl SyncRun<'_> {
 
 /// Returns the result of a dry run. The result names the functions that a model would be asked about.
 fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
-    let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
+    let names =
+        functions.iter().take(MAX_NAMED_FUNCTIONS).map(|one| format!("{} in {}", one.symbol, one.file));
     let mut names = names.collect::<Vec<_>>().join(", ");
-    if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {
+    if let Some(more @ 1..) = functions.len().checked_sub(MAX_NAMED_FUNCTIONS) {
         names += &format!(" and {more} more");
     }
     let reason =

@@ -27,7 +27,7 @@ pub(super) struct ReleaseComparison<'a> {
     /// The release that the project was made for.
     from: PackageVersion,
     /// The requested parts of the release that the project was made for.
-    pub(super) before: ReleaseSources,
+    pub(super) old_sources: ReleaseSources,
     used_definitions: ProjectFacts,
     /// The part of the project that cannot be read.
     unreported: Option<UnguardedPart>,
@@ -38,7 +38,7 @@ pub(super) struct ReleaseComparison<'a> {
 /// A release to follow: the decision about it, and its content.
 pub(super) struct ComparedRelease {
     pub(super) decision: SyncDecision,
-    pub(super) after: ReleaseSources,
+    pub(super) new_sources: ReleaseSources,
 }
 
 impl<'a> ReleaseComparison<'a> {
@@ -56,7 +56,16 @@ impl<'a> ReleaseComparison<'a> {
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
         let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
         let before = history.read_sources(&from, &request).await?;
-        Ok(Self { request: question, spec, from, before, used_definitions, unreported, mirrored, bases })
+        Ok(Self {
+            request: question,
+            spec,
+            from,
+            old_sources: before,
+            used_definitions,
+            unreported,
+            mirrored,
+            bases,
+        })
     }
 
     /// Compares the starting release with the release `to`.
@@ -78,7 +87,7 @@ impl<'a> ReleaseComparison<'a> {
                     &requirement_place(job, &file),
                     &self.used_definitions.imports,
                 )
-                .harmless_changes(&self.before, &after)
+                .harmless_changes(&self.old_sources, &after)
             }
         };
         let step = SyncDecisionInput {
@@ -87,12 +96,12 @@ impl<'a> ReleaseComparison<'a> {
             inherited: &self.used_definitions.inherited,
             harmless: &harmless,
             manifest,
-            from: &self.before,
+            from: &self.old_sources,
             to: &after,
         };
         let mut decision = decide_sync(&step);
         decision.unguarded.extend(self.unreported.clone());
-        Ok(ComparedRelease { decision, after })
+        Ok(ComparedRelease { decision, new_sources: after })
     }
 
     /// Completes the decision about a release: adds the new range and, for each change, the first release
@@ -103,13 +112,13 @@ impl<'a> ReleaseComparison<'a> {
         to: PackageVersion,
         compared: ComparedRelease,
     ) -> Result<ReleaseDecision, SyncDecisionError> {
-        let ComparedRelease { mut decision, after } = compared;
+        let ComparedRelease { mut decision, new_sources: after } = compared;
         let is_open = |spec: &VersionRange| spec.contains(&to) && spec.contains_next_patch(&to);
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range_reason(&to);
         }
         let floor =
-            history.find_change_releases(&mut decision, &self.from, &self.before, &to, &after).await?;
+            history.find_change_releases(&mut decision, &self.from, &self.old_sources, &to, &after).await?;
         let style = self.request.job.style;
         let spec_after = self.spec.as_ref().and_then(|spec| match decision.verdict {
             SyncVerdict::Skip => Some(spec.clone()),
@@ -128,8 +137,13 @@ impl<'a> ReleaseComparison<'a> {
         to: &PackageVersion,
         compared: &ComparedRelease,
     ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
-        let releases =
-            ReleasePair { history, from: &self.from, before: &self.before, to, after: &compared.after };
+        let releases = ReleasePair {
+            history,
+            from: &self.from,
+            old_sources: &self.old_sources,
+            to,
+            new_sources: &compared.new_sources,
+        };
         releases.patches(&compared.decision).await
     }
 

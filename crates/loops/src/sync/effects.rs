@@ -51,13 +51,13 @@ fn missing_number_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRun
 pub(super) fn check_push_outcome(outcome: PushOutcome, branch: &str) -> Result<(), SyncRunError> {
     let branch = branch.to_owned();
     match outcome {
-        PushOutcome::Done => Ok(()),
-        PushOutcome::Moved { .. } => Err(SyncRunError::Moved { branch }),
+        PushOutcome::Pushed => Ok(()),
+        PushOutcome::BranchMoved { .. } => Err(SyncRunError::BranchMoved { branch }),
         PushOutcome::Halted(reason) => {
             Err(GateHalt::before_write(format!("pushing to {branch}"), reason).into())
         }
-        PushOutcome::Refused { reason: why, message } => {
-            Err(SyncRunError::Refused { branch, reason: why, message })
+        PushOutcome::RemoteRefused { reason: why, message } => {
+            Err(SyncRunError::PushRefused { branch, reason: why, message })
         }
     }
 }

@@ -46,10 +46,10 @@ pub enum SyncRunError {
     Folder(std::io::Error),
     /// The branch has changed since it was read.
     #[error("{branch} was changed by another push meanwhile")]
-    Moved { branch: String },
+    BranchMoved { branch: String },
     /// The remote rejects the branch.
     #[error("cannot push {branch} {}: {message}", words::explain_push_refusal(*.reason))]
-    Refused {
+    PushRefused {
         branch: String,
         /// The reason for the rejection.
         reason: PushRefusal,
@@ -75,7 +75,7 @@ pub enum SyncRunError {
     },
     /// The repository has no commit.
     #[error("the repository has no default branch with a commit")]
-    Empty,
+    NoCommits,
     /// The repository is archived and read-only.
     #[error("the repository is archived: nothing can be changed in it")]
     Archived,

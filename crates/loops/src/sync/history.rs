@@ -96,9 +96,9 @@ impl ReleaseHistory<'_> {
         if first >= last || matches!(decision.verdict, SyncVerdict::Skip) {
             return Ok(None);
         }
-        let symbols: Vec<String> = decision.changed.iter().map(|change| change.symbol.clone()).collect();
+        let symbols: Vec<String> = decision.pin_changes.iter().map(|change| change.symbol.clone()).collect();
         let mut floor = first;
-        for change in &mut decision.changed {
+        for change in &mut decision.pin_changes {
             let symbol = &change.symbol;
             let (old, new) = (raw_digest(before, symbol), raw_digest(after, symbol));
             let changed = self
@@ -141,6 +141,6 @@ impl ReleaseHistory<'_> {
 fn raw_digest<'a>(sources: &'a ReleaseSources, symbol: &str) -> Option<&'a str> {
     match sources.symbols.get(symbol) {
         Some(SymbolState::Defined(definition)) => Some(&definition.digests.raw),
-        Some(SymbolState::Gone | SymbolState::Elsewhere) | None => None,
+        Some(SymbolState::Absent | SymbolState::OtherPackage) | None => None,
     }
 }

@@ -84,18 +84,18 @@ pub fn propose_manifest<'a>(
             }
             // The release shows no evidence that this definition comes from the package, so the row is
             // removed silently.
-            Some(SymbolState::Elsewhere | SymbolState::Gone) | None
+            Some(SymbolState::OtherPackage | SymbolState::Absent) | None
                 if row.reason.as_deref() == Some(PERHAPS) =>
             {
                 false
             }
-            Some(SymbolState::Elsewhere) => {
+            Some(SymbolState::OtherPackage) => {
                 let reason =
                     format!("not in {} {from} itself: the project's own, or another package's", job.package);
                 not_guarded.insert(symbol.clone(), reason);
                 false
             }
-            Some(SymbolState::Gone) | None => {
+            Some(SymbolState::Absent) | None => {
                 not_guarded
                     .insert(symbol.clone(), format!("not in {} {from}: the project's own", job.package));
                 false

@@ -38,7 +38,7 @@ pub enum ReleaseNoteError {
     },
     /// The next version cannot be computed.
     #[error("the project's version: {0}")]
-    Next(#[from] VersionError),
+    NextVersion(#[from] VersionError),
     /// The version does not have the form `MAJOR.MINOR.PATCH`, so it cannot be incremented.
     #[error(
         "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` \
@@ -168,7 +168,7 @@ impl ReleaseNoteWriter<'_> {
         };
         let is_released = self.is_released(version).await?;
         match next {
-            Some(next) if is_released => Ok(ChangelogPlacement::New(next)),
+            Some(next) if is_released => Ok(ChangelogPlacement::NewEntry(next)),
             // A person has already prepared a later version, so that version is kept.
             Some(next) if version > next => Ok(ChangelogPlacement::Newest),
             Some(next) => Ok(ChangelogPlacement::Renamed(next)),

@@ -99,13 +99,18 @@ impl JobNotices<'_> {
     /// Pushes an empty commit to the branch, because a forge opens no pull request without a commit.
     async fn push_empty_commit(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
         let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
-        let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
+        let tip = mirror.default_tip().await?.ok_or(SyncRunError::NoCommits)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         let staged = mirror.stage_changed_files(&tip, folder.path(), &[], &[]).await?;
         let author = self.job.config.author.clone();
         let at = self.executor.clock.now();
-        let new = NewCommit { message: title.to_owned(), author: author.clone(), committer: author, at };
+        let new = NewCommit {
+            message: title.to_owned(),
+            author: author.clone(),
+            committer: author,
+            commit_time: at,
+        };
         let commit = staged.commit(&new).await?;
         // The branch remains from a closed pull request, or from a run that was killed before it opened one.
         let expected = mirror.branch_tip(branch).await?;

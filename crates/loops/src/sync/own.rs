@@ -26,7 +26,7 @@ pub(super) async fn load_project_facts(
     let wrong = |source| SyncDecisionError::Project { folder: project.to_owned(), source };
     let folder = project
         .canonicalize()
-        .map_err(|error| wrong(SourcesError::File { path: project.to_owned(), why: error.to_string() }))?;
+        .map_err(|error| wrong(SourcesError::File { path: project.to_owned(), reason: error.to_string() }))?;
     // A package is not always imported under its own name. The paths of mirrored files show the import name.
     let tops = pairs.iter().filter_map(|(theirs, _)| theirs.trim_start_matches("src/").split('/').next());
     let mut packages: BTreeSet<String> = tops.map(str::to_owned).collect();

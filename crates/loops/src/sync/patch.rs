@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha1::{Digest as _, Sha1};
 use truing_core::sync::{
     ReleasePartKind, ReleaseSources, SymbolDefinition, SymbolState, SyncDecision, UnguardedPart,
-    UnguardedReason, WHOLE,
+    UnguardedReason, WHOLE_FILE,
 };
 use truing_core::version::PackageVersion;
 
@@ -30,9 +30,9 @@ pub struct DefinitionPatch {
 pub(super) struct ReleasePair<'a> {
     pub(super) history: &'a ReleaseHistory<'a>,
     pub(super) from: &'a PackageVersion,
-    pub(super) before: &'a ReleaseSources,
+    pub(super) old_sources: &'a ReleaseSources,
     pub(super) to: &'a PackageVersion,
-    pub(super) after: &'a ReleaseSources,
+    pub(super) new_sources: &'a ReleaseSources,
 }
 
 impl ReleasePair<'_> {
@@ -41,7 +41,7 @@ impl ReleasePair<'_> {
         &self,
         decision: &SyncDecision,
     ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
-        let pinned = decision.changed.iter().map(|change| change.symbol.clone());
+        let pinned = decision.pin_changes.iter().map(|change| change.symbol.clone());
         let others: Vec<String> = decision.unguarded.iter().filter_map(unguarded_symbol).collect();
         let found_before = self.history.read_symbol_states(self.from, &others).await?;
         let found_after = self.history.read_symbol_states(self.to, &others).await?;
@@ -58,8 +58,8 @@ impl ReleasePair<'_> {
         let pairs: Vec<_> = symbols
             .into_iter()
             .map(|symbol| {
-                let old = definition(&symbol, &self.before.symbols, &found_before);
-                let new = definition(&symbol, &self.after.symbols, &found_after);
+                let old = definition(&symbol, &self.old_sources.symbols, &found_before);
+                let new = definition(&symbol, &self.new_sources.symbols, &found_after);
                 (symbol, old, new)
             })
             .collect();
@@ -103,9 +103,12 @@ impl ReleasePair<'_> {
 /// parts.
 fn unguarded_symbol(part: &UnguardedPart) -> Option<String> {
     let is_function =
-        part.what == ReleasePartKind::Function && part.symbol != WHOLE && !part.symbol.contains(':');
+        part.kind == ReleasePartKind::Function && part.symbol != WHOLE_FILE && !part.symbol.contains(':');
     if !is_function
-        || !matches!(part.why, UnguardedReason::Added | UnguardedReason::Changed | UnguardedReason::Removed)
+        || !matches!(
+            part.reason,
+            UnguardedReason::Added | UnguardedReason::Changed | UnguardedReason::Removed
+        )
     {
         return None;
     }

@@ -81,8 +81,8 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
     let HashPins { accepted_digests: rows, skipped_pins: left_out } =
         reader.pins(&real).await.map_err(|error| {
             test(match error {
-                SourcesError::File { why: reason, .. } => reason,
-                SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::Failed(_) => {
+                SourcesError::File { reason: reason, .. } => reason,
+                SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::ReaderFailed(_) => {
                     error.to_string()
                 }
             })

@@ -130,7 +130,7 @@ pub(super) struct CodeMigration<'a> {
     pub(super) gate: &'a Arc<dyn WriteGate>,
     pub(super) now: UnixMillis,
     /// Cost of this run before the port.
-    pub(super) before: MicroUsd,
+    pub(super) previous_cost: MicroUsd,
     /// People's answers to questions of this port.
     pub(super) answers: &'a [TrustedAnswer],
 }
@@ -185,7 +185,8 @@ impl CodeMigration<'_> {
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (budget, most) = agent.budgets.sync_budget(self.run.clone(), repository, self.now);
         let prompt = told::build_port_prompt(self, handover).await?;
-        let request = ToolsRequest { tree: workspace.path().to_owned(), only: None, always: Vec::new() };
+        let request =
+            ToolsRequest { tree: workspace.path().to_owned(), readable_files: None, always: Vec::new() };
         let workshop = FixerWorkspace {
             programs: programs.clone(),
             time: self.job.wall.min(truing_agent::fixer::TIME),
@@ -201,7 +202,7 @@ impl CodeMigration<'_> {
         let admits = |path: &RepoPath| path_policy.allows_path(path);
         // There is no change to show yet. The model can see its own changes with `git diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
-        let most = MicroUsd(most.0.saturating_sub(self.before.0));
+        let most = MicroUsd(most.0.saturating_sub(self.previous_cost.0));
         let limits =
             RunLimits { turns: self.job.turns, time: self.job.wall, max_cost: Some(most), ..agent.limits };
         let gate = Arc::clone(self.gate);
@@ -210,7 +211,7 @@ impl CodeMigration<'_> {
             .run_task(task, &tools, spent, |_: &WorkReport| None)
             .await
             .map_err(CodeMigrationError::Halted)?;
-        if ran.turns == 0 && matches!(ran.end, AgentRunEnd::Refused(ModelError::Budget { .. })) {
+        if ran.turns == 0 && matches!(ran.end, AgentRunEnd::ModelFailed(ModelError::Budget { .. })) {
             return Err(CodeMigrationError::Budget(describe_end(&ran.end)));
         }
         Ok(ran)

@@ -228,7 +228,7 @@ impl JobBranchState {
         has_current_base: bool,
     ) -> BranchPlan {
         let existing = JobPullState {
-            last: self.final_pull.as_ref(),
+            newest_pull: self.final_pull.as_ref(),
             covers: self.reaches_release,
             has_foreign_work: self.activity.is_some(),
             // A draft whose port is already final is to be closed instead of continued.

@@ -56,7 +56,7 @@ impl JobQuestions<'_> {
     /// Returns people's answers since the question was asked. Answers up to the last one that caused a retry
     /// are excluded.
     pub(super) async fn load_answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
-        let Some(JobQuestion { issue: number, after, version, .. }) = &job.question else {
+        let Some(JobQuestion { issue: number, last_comment: after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
         };
         let after = newer_comment(job.breaker.last_answer(), after.as_ref());
@@ -70,11 +70,11 @@ impl JobQuestions<'_> {
         let ruling = trusted.iter().rev().find_map(|reply| {
             let verdict = parse_ruling(&reply.body)?;
             let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
-            Some(ReleaseRuling { version: version.clone(), verdict, by, comment: reply.id.clone() })
+            Some(ReleaseRuling { version: version.clone(), verdict, author: by, comment: reply.id.clone() })
         });
         let answers = trusted.iter().map(|reply| TrustedAnswer {
             id: reply.id.clone(),
-            by: reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default(),
+            author: reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default(),
             text: reply.body.chars().take(MAX_ANSWER_CHARS).collect(),
         });
         Ok(QuestionAnswers {
@@ -96,9 +96,9 @@ impl JobQuestions<'_> {
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
         let mut issues = self.notices.list_notices(&self.topic()).await?;
         if let Some(question) = &mut job.question {
-            question.closed = Self::was_declined(question, draft, manifest.as_ref(), &issues)
+            question.is_closed = Self::was_declined(question, draft, manifest.as_ref(), &issues)
                 && !self.is_answered(question).await?;
-            if question.closed {
+            if question.is_closed {
                 return Ok(None);
             }
         }
@@ -133,9 +133,9 @@ impl JobQuestions<'_> {
                 version: draft.version.clone(),
                 issue: issue.number,
                 url: Some(issue.url.clone()),
-                after: last,
+                last_comment: last,
                 manifest,
-                closed: false,
+                is_closed: false,
             },
         });
         Ok(Some(issue.url))
@@ -157,7 +157,7 @@ impl JobQuestions<'_> {
 
     /// True if a trusted person has commented since the question was asked.
     async fn is_answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
-        let replies = self.notices.forge.replies(question.issue, question.after.as_ref()).await?;
+        let replies = self.notices.forge.replies(question.issue, question.last_comment.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 

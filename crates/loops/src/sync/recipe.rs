@@ -22,7 +22,7 @@ use crate::files::{FileContentChange, RejectedFile, read_changes, summarise_path
 
 /// Number of output lines of a failed lock command that are reported, and the maximum number of characters of
 /// each.
-const SHOWN: (usize, usize) = (10, 300);
+const OUTPUT_LIMITS: (usize, usize) = (10, 300);
 
 /// The reason why the change cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub enum DeterministicChangeError {
     Globs(#[from] globset::Error),
     /// A lock command failed.
     #[error("the lock command `{command}` failed: {end}{command_output}")]
-    Failed {
+    LockCommandFailed {
         command: String,
         /// The reason why the command ended.
         end: CommandEndReason,
@@ -172,7 +172,7 @@ impl DeterministicChange<'_> {
 fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> DeterministicChangeError {
     let text = if run.errors.trim().is_empty() { &run.output } else { &run.errors };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let (count, length) = SHOWN;
+    let (count, length) = OUTPUT_LIMITS;
     let mut command_output = String::new();
     for line in lines.iter().skip(lines.len().saturating_sub(count)) {
         command_output += "\n";
@@ -181,11 +181,11 @@ fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> Deterministi
     if run.end == CommandEndReason::NoProgram {
         command_output += " (searched the system's folders and those of `verify.programs`)";
     }
-    for HostAccess { host, port, refused, .. } in host_accesses {
+    for HostAccess { host, port, refusal: refused, .. } in host_accesses {
         if let Some(why) = refused {
             command_output +=
                 &format!("\nthe command requested {host}:{port}, which {}", why.to_message(REGISTRIES));
         }
     }
-    DeterministicChangeError::Failed { command: run.argv.join(" "), end: run.end, command_output }
+    DeterministicChangeError::LockCommandFailed { command: run.argv.join(" "), end: run.end, command_output }
 }

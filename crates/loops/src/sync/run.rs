@@ -103,7 +103,7 @@ impl SyncRun<'_> {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
-                SyncRunResult::new(Outcome::Held, error.to_string(), QuestionUpdate::Keep)
+                SyncRunResult::new(Outcome::OnHold, error.to_string(), QuestionUpdate::Keep)
             }
             // The run failed before the open circuit breaker was checked, and the breaker would not have
             // admitted it.
@@ -140,7 +140,7 @@ impl SyncRun<'_> {
             // The question could not be asked, so the next run asks it.
             Err(Err(error)) => {
                 if error.is_halt() {
-                    outcome = Outcome::Held;
+                    outcome = Outcome::OnHold;
                 }
                 (None, format!("{}; could not ask a person: {error}", ended.reason))
             }
@@ -156,8 +156,8 @@ impl SyncRun<'_> {
             model: log.model_spend.model,
             prompt_hash: log.model_spend.prompt_hash,
             versions: program_versions(),
-            started: log.started_at,
-            ended: self.effects.clock.now(),
+            started_at: log.started_at,
+            ended_at: self.effects.clock.now(),
             detail: SyncDetail {
                 job: self.job.name.to_owned(),
                 result: outcome,
@@ -183,7 +183,7 @@ impl SyncRun<'_> {
                 tracking::notice_failure_reason(&job, self.outcome_notices().notice_noun(), &error)
             );
             if error.is_halt() {
-                record.detail.result = Outcome::Held;
+                record.detail.result = Outcome::OnHold;
             }
         }
         self.store.end_job(self.run, &job, &record).await?;
@@ -234,7 +234,7 @@ impl SyncRun<'_> {
             return Err(SyncRunError::Archived);
         }
         let mirror = self.job.git.open_mirror(self.mirror_path, self.remote).await?;
-        let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
+        let tip = mirror.default_tip().await?.ok_or(SyncRunError::NoCommits)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(&tip, &[], folder.path()).await?;
@@ -272,7 +272,7 @@ impl SyncRun<'_> {
                 "{url} is a port to {version}, which must be finished first: run the job \
                 without `--to`"
             );
-            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
+            return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
         }
         let wanted = named.clone().or_else(|| begun.clone());
         let mut seen = super::find_releases(&question(wanted), self.job.sources.index).await;
@@ -285,7 +285,7 @@ impl SyncRun<'_> {
         // failure of the job.
         if let (Some(named), Some(why)) = (&named, self.cannot_follow_reason(&seen)) {
             log.to_version = Some(named.to_string());
-            return Ok(SyncRunResult::new(Outcome::Held, why, QuestionUpdate::Keep));
+            return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
         }
         let mut seen = seen?;
         let sources = self.job.sources;
@@ -327,7 +327,7 @@ impl SyncRun<'_> {
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
-            let why = format!("{reason}; {} ruled: {}", ruling.by, ruling.verdict.as_str());
+            let why = format!("{reason}; {} ruled: {}", ruling.author, ruling.verdict.as_str());
             decided.apply_verdict(self.job.config, ruling.verdict, why);
         }
         if decided.decision.reason == NOTHING_PINNED && self.job.verifier.is_some() {

@@ -52,7 +52,7 @@ impl SyncRunLog {
         let decision = &decided.decision;
         SyncEvidence {
             reason: decision.reason.clone(),
-            changed: decision.changed.clone(),
+            pin_changes: decision.pin_changes.clone(),
             unguarded: decision.unguarded.iter().take(MAX_UNGUARDED).cloned().collect(),
             unguarded_count: decision.unguarded.len(),
             classification: decided.classification.clone(),
@@ -109,7 +109,7 @@ impl SyncRunResult {
                 | Outcome::Breaker
                 | Outcome::Rehearsed
                 | Outcome::Saved
-                | Outcome::Held
+                | Outcome::OnHold
                 | Outcome::Failed => BreakerOutcome::Neutral,
             },
         }

@@ -31,7 +31,7 @@ impl SyncRunError {
         if let Self::Halted(halt) = &self
             && let Some(last) = halt.superseding_token()
         {
-            return Ok(StoreError::Fenced { key: run.key.clone(), last });
+            return Ok(StoreError::Fenced { key: run.key.clone(), greatest_token: last });
         }
         Err(self)
     }

@@ -93,7 +93,7 @@ impl SyncRun<'_> {
             (None, QuestionUpdate::Keep | QuestionUpdate::Close) => Ok(job
                 .question
                 .as_ref()
-                .filter(|question| !question.closed)
+                .filter(|question| !question.is_closed)
                 .and_then(|question| question.url.clone())),
         }
     }
@@ -103,7 +103,7 @@ impl SyncRun<'_> {
     pub(super) fn open_question_page(&self, job: &JobState, run_end: &SyncRunResult) -> Option<String> {
         let QuestionUpdate::Ask(wanted) = &run_end.question_update else { return None };
         let known = job.question.as_ref()?;
-        known.url.clone().filter(|_| !known.closed && known.version == wanted.version)
+        known.url.clone().filter(|_| !known.is_closed && known.version == wanted.version)
     }
 
     /// Returns the reason for a dry run's end, with the whole question that a run would ask.

@@ -12,7 +12,7 @@ use super::notices::JobNotices;
 use super::words;
 
 /// Number of last runs that are shown.
-const SHOWN: usize = 20;
+const MAX_SHOWN_RUNS: usize = 20;
 
 /// The notice of one job at a forge.
 pub(super) struct TrackingNotice<'a> {
@@ -37,7 +37,7 @@ impl TrackingNotice<'_> {
         record: &SyncRecord,
     ) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
-        records.extend(self.store.job_records(self.key, SHOWN - 1).await?);
+        records.extend(self.store.job_records(self.key, MAX_SHOWN_RUNS - 1).await?);
         let (title, body) = words::render_recent_runs(self.job, &records);
         let (topic, body) = (self.topic(), self.notices.adapt_text(&body));
         let number = match &job.tracked {

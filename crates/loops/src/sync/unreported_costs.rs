@@ -10,7 +10,7 @@ use truing_core::sync::job::{JobState, UnreportedCost};
 /// Records that a run has begun. The run's cost counts as unreported until the run's own record exists.
 pub(super) fn start_tracking(job: &mut JobState, run: &RunId) {
     if job.untold.iter().all(|known| known.run != *run) {
-        job.untold.push(UnreportedCost { run: run.clone(), told: MicroUsd(0) });
+        job.untold.push(UnreportedCost { run: run.clone(), reported_cost: MicroUsd(0) });
     }
 }
 
@@ -24,7 +24,7 @@ pub(super) async fn take_unreported_cost(
 ) -> Result<MicroUsd, StoreError> {
     let mut carried = 0_u64;
     let mut left = Vec::new();
-    for UnreportedCost { run: other, told } in std::mem::take(&mut job.untold) {
+    for UnreportedCost { run: other, reported_cost: told } in std::mem::take(&mut job.untold) {
         if other == *run {
             continue;
         }
@@ -34,7 +34,7 @@ pub(super) async fn take_unreported_cost(
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         carried = carried.saturating_add(spent.saturating_sub(told.0));
         if drawn.iter().any(|drawn| drawn.reserved.0 > 0) {
-            left.push(UnreportedCost { run: other, told: MicroUsd(spent) });
+            left.push(UnreportedCost { run: other, reported_cost: MicroUsd(spent) });
         }
     }
     job.untold = left;

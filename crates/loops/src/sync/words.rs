@@ -18,7 +18,7 @@ use super::port::UncheckedMigration;
 use super::verify::CheckResults;
 
 /// Maximum number of rows that are shown of one table. Further rows are only counted.
-const SHOWN: usize = 40;
+const MAX_SHOWN_ROWS: usize = 40;
 
 /// Maximum number of characters of the reason for a run's end.
 const MAX_WHY_CHARS: usize = 300;
@@ -125,13 +125,13 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
     text += &render_classification(decided);
     if !files.is_empty() {
         text += "\nChanged here:\n\n";
-        for file in files.iter().take(SHOWN) {
+        for file in files.iter().take(MAX_SHOWN_ROWS) {
             text += &format!("* {}\n", code_span(file));
         }
         text += &more_note(files.len());
     }
     text += "\n- [ ] The range is right, and the lock file, if there is one, matches the range.\n";
-    if !decision.changed.is_empty() {
+    if !decision.pin_changes.is_empty() {
         text += "- [ ] Each definition above was compared with its counterpart here.\n";
     }
     text
@@ -145,7 +145,7 @@ pub(super) fn port_text(
     checked: &CheckResults,
 ) -> String {
     let mut text = common_pull_text(subject, decided, &migration.files);
-    if decided.decision.changed.iter().any(|change| change.kind == PinChangeKind::Gone) {
+    if decided.decision.pin_changes.iter().any(|change| change.kind == PinChangeKind::Removed) {
         text += "- [ ] The definitions that are gone are removed from the manifest, or pinned under their \
              new names.\n";
     }
@@ -230,22 +230,22 @@ fn render_checks(checked: &CheckResults) -> String {
 /// Renders a table of the changed pinned definitions and of the unguarded parts.
 fn render_changes_table(decision: &SyncDecision) -> String {
     let mut text = String::new();
-    if !decision.changed.is_empty() {
+    if !decision.pin_changes.is_empty() {
         text += "\n| Pinned definition | What changed | First in |\n|---|---|---|\n";
-        for change in decision.changed.iter().take(SHOWN) {
+        for change in decision.pin_changes.iter().take(MAX_SHOWN_ROWS) {
             let what = match change.kind {
                 PinChangeKind::Tree => "what it does",
                 PinChangeKind::Bytes => "its text alone",
-                PinChangeKind::Gone => "gone",
+                PinChangeKind::Removed => "gone",
             };
             let first = change.first_in.as_deref().map(render_table_cell).unwrap_or_default();
             text += &format!("| {} | {what} | {first} |\n", render_table_cell(&change.symbol));
         }
-        text += &more_note(decision.changed.len());
+        text += &more_note(decision.pin_changes.len());
     }
     if !decision.unguarded.is_empty() {
         text += "\nNot guarded by a pin:\n\n| Definition | Why |\n|---|---|\n";
-        for one in decision.unguarded.iter().take(SHOWN) {
+        for one in decision.unguarded.iter().take(MAX_SHOWN_ROWS) {
             text += &format!("| {} | {} |\n", render_table_cell(&one.name()), one.change_text());
         }
         text += &more_note(decision.unguarded.len());
@@ -268,7 +268,7 @@ fn render_classification(decided: &ReleaseDecision) -> String {
     if !functions.is_empty() {
         text += "\nThe verdict of a model, with the lines that support it:\n\n| Function | Verdict | Why | \
              Lines |\n|---|---|---|---|\n";
-        for one in functions.iter().take(SHOWN) {
+        for one in functions.iter().take(MAX_SHOWN_ROWS) {
             let FunctionJudgement { function, verdict, reason, release, start_line, end_line, .. } = one;
             let name = render_table_cell(&format!("{} {}", function.file, function.symbol));
             let lines = if start_line == end_line {
@@ -294,7 +294,7 @@ fn render_table_cell(text: &str) -> String {
 }
 
 fn more_note(count: usize) -> String {
-    match count.saturating_sub(SHOWN) {
+    match count.saturating_sub(MAX_SHOWN_ROWS) {
         0 => String::new(),
         more => format!("\nand {more} more\n"),
     }
@@ -376,7 +376,7 @@ fn render_answer_options(is_bump: bool) -> String {
 /// Returns the question that an open breaker asks.
 pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
-    let reason = match breaker.open_trip().map(|open| open.why) {
+    let reason = match breaker.open_trip().map(|open| open.reason) {
         Some(breaker::JobTripReason::Streak) => {
             let (_, streak) = breaker.failure_counts();
             format!(
@@ -393,7 +393,7 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
     };
     let mut text = format!("{reason}\n\n| When (UTC) | Release | What happened |\n|---|---|---|\n");
     for failure in breaker.failures() {
-        let at = jiff::Timestamp::from_millisecond(failure.at.0).unwrap_or_default();
+        let at = jiff::Timestamp::from_millisecond(failure.failed_at.0).unwrap_or_default();
         text += &format!(
             "| {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
@@ -402,7 +402,7 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
             } else {
                 render_table_cell(&failure.version)
             },
-            escape_text(&failure.why).replace('|', "\\|")
+            escape_text(&failure.reason).replace('|', "\\|")
         );
     }
     text += &format!(
@@ -438,7 +438,7 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
         code_span(job)
     );
     for record in records {
-        let at = jiff::Timestamp::from_millisecond(record.ended.0).unwrap_or_default();
+        let at = jiff::Timestamp::from_millisecond(record.ended_at.0).unwrap_or_default();
         let reason =
             line::clean_line(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
         text += &format!(

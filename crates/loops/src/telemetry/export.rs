@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     fn telemetry_config(endpoint: Option<&str>, headers: Option<&str>) -> TelemetryConfig {
-        let headers = headers.map(|text| SecretSource::Plain(SecretText::new(text)));
+        let headers = headers.map(|text| SecretSource::PlainText(SecretText::new(text)));
         TelemetryConfig { otlp_endpoint: endpoint.map(str::to_owned), headers, capture_content: false }
     }
 

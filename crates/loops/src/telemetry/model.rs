@@ -109,7 +109,7 @@ fn error_kind(error: &ModelError) -> &'static str {
         ModelError::NotAllowed(_) => "not_allowed",
         ModelError::SpendCap { .. } => "spend_cap",
         ModelError::Unauthorized { .. } => "unauthorized",
-        ModelError::Rejected { .. } => "rejected",
+        ModelError::InvalidRequest { .. } => "rejected",
         ModelError::TooLong { .. } => "too_long",
         ModelError::Unavailable { .. } => "unavailable",
         ModelError::Nonsense { .. } => "nonsense",

@@ -44,9 +44,9 @@ pub fn record_server_failures(problems: &[ServerProblem]) -> BTreeMap<String, u3
 /// Records the end of the model's part. If the agent SDK has a term for this end, that term is used.
 pub fn record_model_end(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
-        AgentRunEnd::Done => ("success", "end_turn"),
+        AgentRunEnd::Reported => ("success", "end_turn"),
         AgentRunEnd::Limit(RunLimit::Turns) => ("error_max_turns", "max_turns"),
-        AgentRunEnd::Limit(RunLimit::Money) | AgentRunEnd::Refused(ModelError::Budget { .. }) => {
+        AgentRunEnd::Limit(RunLimit::Money) | AgentRunEnd::ModelFailed(ModelError::Budget { .. }) => {
             ("error_max_budget_usd", "budget")
         }
         AgentRunEnd::Limit(RunLimit::Time) => ("error_during_execution", "time_limit"),
@@ -55,8 +55,8 @@ pub fn record_model_end(end: &AgentRunEnd) {
         AgentRunEnd::ResponseTooLong => ("error_during_execution", "max_tokens"),
         AgentRunEnd::ContextExceeded => ("error_during_execution", "model_context_window_exceeded"),
         AgentRunEnd::Unreadable(_) => ("error_during_execution", "unreadable"),
-        AgentRunEnd::Refused(_) => ("error_during_execution", "refused"),
-        AgentRunEnd::Failed(_) => ("error_during_execution", "runtime"),
+        AgentRunEnd::ModelFailed(_) => ("error_during_execution", "refused"),
+        AgentRunEnd::ProgramFailed(_) => ("error_during_execution", "runtime"),
     };
     let span = [KeyValue::new("subtype", subtype), KeyValue::new("stop_reason", stop_reason)];
     Context::current().span().set_attributes(span);

@@ -65,7 +65,7 @@ pub fn start_sync_trace(run: &RunId, key: &SlotKey, repository: &str, job: &str,
 pub struct ConvergeSpan {
     context: Context,
     /// Cost and turns of the run before the step.
-    before: (MicroUsd, u32),
+    previous_usage: (MicroUsd, u32),
 }
 
 impl ConvergeSpan {
@@ -80,7 +80,7 @@ impl ConvergeSpan {
         let common = pull_request_attributes(&record.run, &record.key, repository, number);
         let context = start_root_span(CONVERGE, &record.run, common, Some(began));
         context.span().set_attribute(KeyValue::new("headSha", record.detail.state.head.to_string()));
-        Self { context, before: (record.cost(), record.turns()) }
+        Self { context, previous_usage: (record.cost(), record.turns()) }
     }
 
     /// Wraps a step. The spans of the step are then children of this span.
@@ -104,12 +104,12 @@ impl ConvergeSpan {
 
     /// Records the cost of a step that stopped before its end.
     pub fn record_spend(&self, record: &Converged) {
-        let cost = record.cost().0.saturating_sub(self.before.0.0);
+        let cost = record.cost().0.saturating_sub(self.previous_usage.0.0);
         record_spend(&self.context, MicroUsd(cost), self.turns(record));
     }
 
     fn turns(&self, record: &Converged) -> u32 {
-        record.turns().saturating_sub(self.before.1)
+        record.turns().saturating_sub(self.previous_usage.1)
     }
 
     /// Records that the step failed.

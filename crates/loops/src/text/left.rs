@@ -16,7 +16,7 @@ pub fn once_tier_reason(reviewed: &Sha) -> String {
 
 /// Returns the reason why a head with the tier `off` is not reviewed.
 pub fn off_tier_reason(choice: &TierChoice, pull: &PullRequest) -> String {
-    let at = public_rule_place(&choice.at);
+    let at = public_rule_place(&choice.origin);
     let what = if choice.is_of_pull {
         format!("not reviewed: {} ({at})", choice.because)
     } else {
@@ -52,5 +52,5 @@ fn public_rule_place(place: &str) -> &str {
 /// Returns the reason why a review did not use the available model.
 pub fn rules_only_reason(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
-    format!("only rules, because of a tier rule ({}{because})", public_rule_place(&choice.at))
+    format!("only rules, because of a tier rule ({}{because})", public_rule_place(&choice.origin))
 }

@@ -22,12 +22,12 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     });
     let skipped = record.detail.tools.iter().filter_map(|tool| {
         let name = clean_line(&tool.name, MAX_TOOL_CHARS);
-        Some(format!("{name} did not run: {}", tool.skipped.as_ref()?))
+        Some(format!("{name} did not run: {}", tool.skip_reason.as_ref()?))
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
         let (name, reason) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
         // A failed linter also resolves no findings, but then the outcome contains the reason.
-        tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {reason}"))
+        tool.failure_reason.is_none().then(|| format!("earlier findings of {name} stay open: {reason}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
         let name = clean_line(&tool.name, MAX_TOOL_CHARS);

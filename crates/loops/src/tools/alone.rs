@@ -64,7 +64,7 @@ impl<'a> LinterTree<'a> {
         options: &[String],
         folder: &str,
     ) -> Option<Self> {
-        if known_tool.alone.is_empty() {
+        if known_tool.config_file_names.is_empty() {
             return None;
         }
         let compiled =
@@ -89,11 +89,11 @@ impl<'a> LinterTree<'a> {
         parts.add(path.as_bytes()).add(&[u8::from(is_program)]).add(&bytes).add(&self.options?);
         for folder in parent_folders(path) {
             parts.add(&self.configuration_state(folder)?);
-            if !self.known_tool.beside.is_empty() {
+            if !self.known_tool.related_folders.is_empty() {
                 parts.add(&self.folder_names_state(folder)?);
             }
         }
-        for folder in &self.known_tool.beside {
+        for folder in &self.known_tool.related_folders {
             parts.add(&self.folder_names_state(folder)?);
         }
         Some(parts.into_state())
@@ -124,7 +124,7 @@ impl<'a> LinterTree<'a> {
 
     fn digest_configuration(&self, folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
-        for name in &self.known_tool.alone {
+        for name in &self.known_tool.config_file_names {
             let path = join_name(folder, name);
             let bytes = match self.open_path(&path, MAX_CONFIGURATION as u64) {
                 PathContent::File { bytes, .. } if !self.configures_joint_analysis(&bytes) => bytes,
@@ -216,8 +216,8 @@ impl<'a> LinterTree<'a> {
         let inside = RepoPath::from(path);
         match self.tree.open_folder(&inside).and_then(|(folder, name)| open_regular(&folder, name)) {
             Ok(file) => read_content(file, max_bytes).unwrap_or(PathContent::Unknown),
-            Err(FileOpenError::Refused(Errno::NOENT)) => PathContent::Nothing,
-            Err(FileOpenError::Link | FileOpenError::NotRegular | FileOpenError::Refused(_)) => {
+            Err(FileOpenError::OsError(Errno::NOENT)) => PathContent::Nothing,
+            Err(FileOpenError::Link | FileOpenError::NotRegular | FileOpenError::OsError(_)) => {
                 match std::fs::symlink_metadata(self.root.join(path)) {
                     Ok(found) if !found.is_dir() => PathContent::Unknown,
                     Ok(_) | Err(_) => PathContent::Nothing,

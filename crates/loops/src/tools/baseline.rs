@@ -12,7 +12,7 @@ use truing_core::id::Fingerprint;
 use truing_core::identity::PlacedFinding;
 use truing_core::port::ChangedFile;
 use truing_diff::{FileDiff, FileStatus, removed_ranges};
-use truing_reader::CUT;
+use truing_reader::OMISSION_MARK;
 
 /// Returns the base's files from which a change removes lines. Each file is returned with its removed lines,
 /// sorted by path.
@@ -26,7 +26,7 @@ pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: boo
             continue;
         }
         let path = file.old_path.as_ref().unwrap_or(&file.path).clone();
-        files.push(ChangedFile { path, old_path: None, added: removed });
+        files.push(ChangedFile { path, old_path: None, added_lines: removed });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
@@ -52,14 +52,14 @@ pub(super) fn remove_base_findings(
     placed_findings.retain(|placed| {
         // If a secret is hidden, two secrets look the same, so a new secret could not be distinguished from
         // an old one.
-        let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(CUT);
+        let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(OMISSION_MARK);
         if placed.raw.source != FindingSource::Tool || is_hidden {
             return true;
         }
         match old.get_mut(&finding_identity(&placed.raw)) {
             Some(left @ 1..) => {
                 *left -= 1;
-                let RawFinding { rule, place, snippet, .. } = &placed.raw;
+                let RawFinding { rule, location: place, snippet, .. } = &placed.raw;
                 taken.insert(fingerprint(rule, &place.path, snippet));
                 false
             }
@@ -89,7 +89,7 @@ mod tests {
 
     fn raw_finding(rule: &str, line: u32, title: &str, snippet: &str) -> RawFinding {
         RawFinding {
-            place: CodeLocation {
+            location: CodeLocation {
                 path: "a.py".into(),
                 side: DiffSide::New,
                 start_line: line,
@@ -108,11 +108,11 @@ mod tests {
     }
 
     fn placed_finding(raw: RawFinding) -> PlacedFinding {
-        let at = raw.place.clone();
+        let at = raw.location.clone();
         PlacedFinding {
             raw,
             anchor: AnchorKind::Inline,
-            at,
+            comment_location: at,
             old_path: None,
             sighting: FindingFacts::default(),
         }
@@ -131,7 +131,7 @@ mod tests {
         let base = [raw_finding("ruff/E741", 4, "Ambiguous variable name: `l` (line 4)", "    l = 1")];
         let taken = remove_base_findings(&mut found, &base);
         assert_eq!(taken, [fingerprint("ruff/E741", &"a.py".into(), "l = 1")].into());
-        let lines: Vec<u32> = found.iter().map(|placed| placed.raw.place.start_line).collect();
+        let lines: Vec<u32> = found.iter().map(|placed| placed.raw.location.start_line).collect();
         assert_eq!(lines, [12, 3], "one of two equal ones is old, not both");
     }
 
@@ -151,7 +151,7 @@ mod tests {
             diff --git a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
         let files: Vec<_> = files_with_removed_lines(&truing_diff::parse(diff).files, false)
             .into_iter()
-            .map(|file| (file.path.to_string(), file.added))
+            .map(|file| (file.path.to_string(), file.added_lines))
             .collect();
         assert_eq!(files, [("gone.py".into(), vec![(1, 1)]), ("old.py".into(), vec![(3, 4)])]);
     }

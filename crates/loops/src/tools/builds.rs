@@ -21,7 +21,7 @@ use truing_core::verification::CommandEndReason;
 use super::alone::DigestBuilder;
 use super::cache::ToolCache;
 use super::kept::ProgramIdentity;
-use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN};
+use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_SCOPE};
 use super::select::SelectedLinter;
 
 /// Version of the folders' layout: raised when the use of the folders changes.
@@ -34,7 +34,7 @@ const BYTES: u64 = 2 << 30;
 const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Number of bytes that must be free on the disk before a run may use a folder. The run may write [`BYTES`],
 /// and is stopped if the disk is nearly full.
-const FREE: u64 = 3 << 30;
+const MIN_FREE_BYTES: u64 = 3 << 30;
 /// The part of a folder that a run may write to.
 const BUILT: &str = "built";
 /// The file with the number of bytes in the writable part, if the number is known.
@@ -68,7 +68,7 @@ impl BuildFolderGuard {
     pub(super) async fn release(self, ends: Vec<CommandEndReason>) {
         let done = tokio::task::spawn_blocking(move || {
             let is_full =
-                ends.iter().any(|end| matches!(end, CommandEndReason::Disk | CommandEndReason::Full));
+                ends.iter().any(|end| matches!(end, CommandEndReason::Disk | CommandEndReason::DiskFull));
             if is_full {
                 truing_git::remove_folder(&self.builds.folder)?;
             } else {
@@ -103,7 +103,7 @@ impl BuildCache {
         let folder = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let disk = rustix::fs::statvfs(&folder)?;
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE {
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < MIN_FREE_BYTES {
             return Ok(None);
         }
         let Some(lock) = try_lock_folder(&folder)? else { return Ok(None) };
@@ -232,7 +232,7 @@ impl LinterRunner {
         };
         let trust = match files.trust {
             Some(trust) => trust.names().next()?,
-            None if files.project.is_some() => OWN,
+            None if files.project.is_some() => OWN_FILES_SCOPE,
             None => return None,
         };
         let origin = BuildCacheKey { trust, project, kind, tool, program: &program, version: &version };

@@ -19,7 +19,7 @@ use truing_core::finding::RawFinding;
 /// Maximum number of bytes of an entry. A larger entry is not stored.
 const MAX_ENTRY: u64 = 1 << 20;
 /// Minimum time between two updates of the file time of an entry that is used.
-const USED_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+const MIN_TOUCH_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time between two searches for old entries.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The file whose modification time is the time of the last search for old entries.
@@ -77,7 +77,7 @@ impl ToolCache {
             return None;
         }
         let ToolCacheEntry { path: of, findings } = serde_json::from_str(rest).ok()?;
-        let is_of_file = |raw: &RawFinding| raw.place.path.as_str() == Some(path);
+        let is_of_file = |raw: &RawFinding| raw.location.path.as_str() == Some(path);
         if of != path || !findings.iter().all(is_of_file) {
             return None;
         }
@@ -153,7 +153,7 @@ impl ToolCache {
 /// Records that an entry is used.
 fn mark_used(file: &Path) {
     let used = file.metadata().and_then(|found| found.modified());
-    let is_long_ago = used.is_ok_and(|used| used.elapsed().is_ok_and(|ago| ago > USED_AGAIN));
+    let is_long_ago = used.is_ok_and(|used| used.elapsed().is_ok_and(|ago| ago > MIN_TOUCH_INTERVAL));
     if is_long_ago && let Ok(file) = File::options().append(true).open(file) {
         let _ = file.set_modified(SystemTime::now());
     }
@@ -170,7 +170,7 @@ mod tests {
 
     fn raw_finding(path: &str, title: &str) -> RawFinding {
         RawFinding {
-            place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: 1, end_line: 2 },
+            location: CodeLocation { path: path.into(), side: DiffSide::New, start_line: 1, end_line: 2 },
             severity: Severity::P2,
             category: DefectCategory::J,
             rule: "ruff/E741".into(),

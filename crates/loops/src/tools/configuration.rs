@@ -26,14 +26,14 @@ use super::select::SelectedLinter;
 
 /// Tables and sections of shared files that belong to no linter. The setting of the oldest supported Python
 /// version also affects linters, in every table.
-const SHARED: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
+const NON_LINTER_TABLES: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
 /// The prefix of the keys that set the oldest supported Python version in a project's table.
 const OLDEST_PYTHON: &str = "python";
 /// Quotes that begin multi-line strings. In such a string, a line may look like a table's header.
 const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
 
 /// Globs of files that configure a linter as data, besides those in the table of tools.
-const MORE: &[(&str, &str)] = &[
+const EXTRA_CONFIG_GLOBS: &[(&str, &str)] = &[
     ("eslint", ".eslintignore"),
     ("oxlint", ".{eslint,oxlint}ignore"),
     ("rubocop", ".rubocop_todo.yml"),
@@ -60,7 +60,7 @@ impl BaseConfigFiles {
     /// Adds the files that a folder takes from the base. Those of `files` that the linter would also inspect
     /// are recorded as not inspected.
     pub(super) fn add(&mut self, base_folder: &BaseConfigFolder<'_>, files: &[&str]) {
-        self.paths.extend(base_folder.replaced.iter().copied().map(RepoPath::from));
+        self.paths.extend(base_folder.replaced_paths.iter().copied().map(RepoPath::from));
         self.uninspected_paths
             .extend(files.iter().copied().filter(|path| base_folder.is_from_base(path)).map(RepoPath::from));
     }
@@ -91,7 +91,7 @@ pub(super) struct BaseConfigOverlay<'a> {
     head: &'a Path,
     /// Every path that the change names.
     touched: BTreeSet<&'a str>,
-    changed: &'a [ChangedFile],
+    changed_files: &'a [ChangedFile],
     /// Folders in which linters run, each with the paths that are taken from the base.
     folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
 }
@@ -101,7 +101,7 @@ pub(super) struct BaseConfigOverlay<'a> {
 pub(super) struct BaseConfigFolder<'a> {
     tree: PathBuf,
     /// The paths whose content is taken from the base.
-    replaced: BTreeSet<&'a str>,
+    replaced_paths: BTreeSet<&'a str>,
 }
 
 impl BaseConfigFolder<'_> {
@@ -112,12 +112,12 @@ impl BaseConfigFolder<'_> {
 
     /// True if the file with this path is taken from the base.
     pub(super) fn is_from_base(&self, path: &str) -> bool {
-        self.replaced.contains(path)
+        self.replaced_paths.contains(path)
     }
 
     /// Excludes findings on the base's files from an output, because their lines are not those of the head.
     pub(super) fn drop_base_findings(&self, output: &mut ToolOutput) {
-        output.left_out.extend(self.replaced.iter().map(|path| (*path).to_owned()));
+        output.left_out.extend(self.replaced_paths.iter().map(|path| (*path).to_owned()));
     }
 }
 
@@ -143,7 +143,7 @@ impl<'a> BaseConfigOverlay<'a> {
             base: files.base?,
             head: files.tree,
             touched,
-            changed: files.changed,
+            changed_files: files.changed_files,
             folders: Vec::new(),
         })
     }
@@ -173,7 +173,7 @@ impl<'a> BaseConfigOverlay<'a> {
                 tree
             }
         };
-        Ok(Some(BaseConfigFolder { tree, replaced }))
+        Ok(Some(BaseConfigFolder { tree, replaced_paths: replaced }))
     }
 
     /// Returns a folder with the head's files, in which files that reveal or configure linters are taken from
@@ -233,10 +233,10 @@ impl<'a> BaseConfigOverlay<'a> {
         if others.is_empty() {
             return Ok(named);
         }
-        let above = self.changed.iter().filter_map(|file| file.path.as_str()).flat_map(parent_folders);
+        let above = self.changed_files.iter().filter_map(|file| file.path.as_str()).flat_map(parent_folders);
         let places: BTreeSet<&str> = above.chain([tool.folder.as_str()]).take(MAX_NAMED).collect();
         let configuration =
-            places.iter().flat_map(|folder| row.alone.iter().map(|name| join_name(folder, name)));
+            places.iter().flat_map(|folder| row.config_file_names.iter().map(|name| join_name(folder, name)));
         let mut left: Vec<String> = configuration.chain([tool.to_tree_path(&tool.sign)]).collect();
         while let Some(path) = left.pop() {
             if !known.insert(path.clone()) || known.len() > MAX_NAMED {
@@ -328,7 +328,8 @@ pub(super) fn merge_linters(
         }
         if tool.is_configured_by_code() || tool.is_guessed || tool.is_configured {
             base_linters.push(tool);
-        } else if tool.condition == ToolCondition::Always || !inspected_files(&tool, files.changed).is_empty()
+        } else if tool.condition == ToolCondition::Always
+            || !inspected_files(&tool, files.changed_files).is_empty()
         {
             let reason = format!(
                 "the base does not use this linter: this change adds {}",
@@ -349,7 +350,7 @@ fn glob_matches(glob: &str, path: &str) -> bool {
 fn may_reveal_tool(tool: &KnownTool, path: &str) -> bool {
     tool.recognised.iter().any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
-        ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => glob_matches(glob, path),
+        ToolSign::File(glob) | ToolSign::FileEntry { file: glob, .. } => glob_matches(glob, path),
     })
 }
 
@@ -359,14 +360,15 @@ fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
         ToolSign::File(glob) => !tool.paths.contains(glob) && glob_matches(glob, path),
-        ToolSign::Within { what: SignTarget::Word(_) | SignTarget::Hook(_), .. } => false,
-        ToolSign::Within {
+        ToolSign::FileEntry { target: SignTarget::Word(_) | SignTarget::Hook(_), .. } => false,
+        ToolSign::FileEntry {
             file,
-            what: SignTarget::Table(_) | SignTarget::Section(_) | SignTarget::Option(..) | SignTarget::Key(_),
+            target:
+                SignTarget::Table(_) | SignTarget::Section(_) | SignTarget::Option(..) | SignTarget::Key(_),
         } => glob_matches(file, path),
     });
-    let names = tool.alone.iter().chain(tool.excludes.iter().map(|rule| &rule.file));
-    let more = MORE.iter().filter(|(name, _)| *name == tool.name).map(|(_, glob)| *glob);
+    let names = tool.config_file_names.iter().chain(tool.excludes.iter().map(|rule| &rule.file));
+    let more = EXTRA_CONFIG_GLOBS.iter().filter(|(name, _)| *name == tool.name).map(|(_, glob)| *glob);
     is_by_sign || names.map(String::as_str).chain(more).any(|glob| glob_matches(glob, path))
 }
 
@@ -376,7 +378,7 @@ fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
     let is_own = tool.recognised.iter().any(|sign| matches!(sign, ToolSign::File(glob) if is_its(glob)));
     (path.ends_with(".toml") || path.ends_with(".cfg") || path.ends_with(".ini"))
         && !is_own
-        && tool.recognised.iter().any(|sign| matches!(sign, ToolSign::Within { file, .. } if is_its(file)))
+        && tool.recognised.iter().any(|sign| matches!(sign, ToolSign::FileEntry { file, .. } if is_its(file)))
 }
 
 /// Returns the lines of a TOML or INI file that may belong to a tool. Only the tables that certainly belong
@@ -410,11 +412,11 @@ fn is_other_tool_header(tool: &KnownTool, line: &str) -> bool {
     match (parts.next(), parts.next()) {
         (Some("tool"), Some(other)) => {
             let is_of_tool = |sign: &ToolSign| match sign {
-                ToolSign::Within { what: SignTarget::Table(name) | SignTarget::Key(name), .. } => {
+                ToolSign::FileEntry { target: SignTarget::Table(name) | SignTarget::Key(name), .. } => {
                     name.split('.').nth(1) == Some(other)
                 }
-                ToolSign::Within {
-                    what:
+                ToolSign::FileEntry {
+                    target:
                         SignTarget::Section(_)
                         | SignTarget::Option(..)
                         | SignTarget::Word(_)
@@ -426,7 +428,7 @@ fn is_other_tool_header(tool: &KnownTool, line: &str) -> bool {
             };
             other != tool.name && !tool.recognised.iter().chain(&tool.selects).any(is_of_tool)
         }
-        (Some(first), _) => SHARED.contains(&first),
+        (Some(first), _) => NON_LINTER_TABLES.contains(&first),
         (None, _) => false,
     }
 }

@@ -118,7 +118,7 @@ fn project_files(project: &Path) -> LinterFiles<'_> {
         tree: project,
         pins: project,
         project: Some(project),
-        changed: &[],
+        changed_files: &[],
         changed_paths: &[],
         base: None,
         trust: None,

@@ -61,7 +61,7 @@ pub(super) struct FindingCacheContext {
     folder: String,
     program: ProgramIdentity,
     /// The state of all inputs that are common to all files.
-    all: StateDigest,
+    common_state: StateDigest,
     /// The scopes in which cached findings are searched. New findings are stored in the first scope.
     scopes: Vec<String>,
 }
@@ -109,7 +109,7 @@ impl FindingCacheContext {
         program.add_to(&mut parts);
         parts.add(version.output.as_bytes()).add(version.errors.as_bytes());
         let (all, options, folder) = (parts.into_state(), tool.hook_options.clone(), tool.folder.clone());
-        Self { cache, tree: tree.to_owned(), known_tool, options, folder, program, all, scopes }
+        Self { cache, tree: tree.to_owned(), known_tool, options, folder, program, common_state: all, scopes }
     }
 
     /// Returns the cached findings for these files in their current states.
@@ -162,7 +162,7 @@ impl FindingCacheContext {
         };
         let mut by_file: BTreeMap<String, Vec<RawFinding>> = BTreeMap::new();
         for raw in findings {
-            if let Some(path) = raw.place.path.as_str() {
+            if let Some(path) = raw.location.path.as_str() {
                 by_file.entry(path.to_owned()).or_default().push(raw);
             }
         }
@@ -186,7 +186,7 @@ impl FindingCacheContext {
 
     fn cache_key(&self, scope: &str, name: &str, state: &StateDigest) -> ToolCacheKey {
         let mut parts = DigestBuilder::default();
-        parts.add(&self.all).add(scope.as_bytes()).add(name.as_bytes()).add(state);
+        parts.add(&self.common_state).add(scope.as_bytes()).add(name.as_bytes()).add(state);
         ToolCacheKey::from_digest(&parts.into_state())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use truing_agent::installed::InstalledProgram;
 use truing_agent::looking::{BuildFolder, ReadOnlyProgram};
 use truing_agent::sandbox::SandboxLevel;
-use truing_agent::verify::{CommandOutput, INSIDE, SetupResult, Verifier};
+use truing_agent::verify::{CommandOutput, SANDBOX_TREE_PATH, SetupResult, Verifier};
 use truing_core::verification::CommandEndReason;
 
 use super::kept::ProgramIdentity;
@@ -52,7 +52,7 @@ impl LinterRunner {
         match method {
             LinterRunMethod::Machine(installed) => {
                 self.level == SandboxLevel::Full
-                    && ![tree, Path::new(INSIDE)].iter().any(|it| installed.needs_folder(it))
+                    && ![tree, Path::new(SANDBOX_TREE_PATH)].iter().any(|it| installed.needs_folder(it))
             }
             LinterRunMethod::SetUp(..) => false,
         }

@@ -16,7 +16,7 @@ use truing_reader::output::{NO_RULE, tool_name};
 #[derive(Debug, Default)]
 pub(crate) struct ReportedFindings {
     /// Maximum number of equal findings in one output, by place, rule and message.
-    whole: BTreeMap<(CodeLocation, String, String), usize>,
+    max_counts: BTreeMap<(CodeLocation, String, String), usize>,
     /// Number of equal findings in the current output so far.
     of_output: BTreeMap<(CodeLocation, String, String), usize>,
     /// The first linter that reported a defect of a line, and the rules of other linters that also report
@@ -34,10 +34,10 @@ impl ReportedFindings {
     pub(crate) fn record_if_new(&mut self, raw: &RawFinding) -> bool {
         // A linter's findings may occur twice, if the linter runs and its output is also supplied. One output
         // may contain the same finding several times, for different columns.
-        let key = (raw.place.clone(), raw.rule.clone(), raw.title.clone());
+        let key = (raw.location.clone(), raw.rule.clone(), raw.title.clone());
         let count = self.of_output.entry(key.clone()).or_default();
         *count += 1;
-        let before = self.whole.entry(key).or_default();
+        let before = self.max_counts.entry(key).or_default();
         let is_first = *count > *before;
         *before = (*before).max(*count);
         let Some((tool, of_line)) = rule_meaning(raw) else { return is_first };
@@ -72,7 +72,7 @@ impl ReportedFindings {
 fn rule_meaning(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
     let meaning = find_known_tool(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
-    Some((tool, (raw.place.path.clone(), raw.place.start_line, meaning)))
+    Some((tool, (raw.location.path.clone(), raw.location.start_line, meaning)))
 }
 
 /// The files that linters inspected in runs that did not fail. The keys are the linters' names in findings.
@@ -89,7 +89,7 @@ pub(crate) fn remove_replaced(
         inspected.iter().filter_map(|(name, files)| Some((find_known_tool(name)?, files))).collect();
     let mut taken = BTreeSet::new();
     findings.retain(|placed| {
-        let RawFinding { rule, place, source, .. } = &placed.raw;
+        let RawFinding { rule, location: place, source, .. } = &placed.raw;
         let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
             known.replaces.contains(rule) && files.contains(&place.path)
         };
@@ -118,7 +118,12 @@ mod tests {
 
     fn raw_finding(rule: &str, path: &str, line: u32, title: &str) -> RawFinding {
         RawFinding {
-            place: CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line },
+            location: CodeLocation {
+                path: path.into(),
+                side: DiffSide::New,
+                start_line: line,
+                end_line: line,
+            },
             severity: Severity::P2,
             category: DefectCategory::J,
             rule: rule.into(),
@@ -152,11 +157,11 @@ mod tests {
 
         let placed = |rule: &str, line: u32| {
             let raw = raw_finding(rule, "a.py", line, "t");
-            let at = raw.place.clone();
+            let at = raw.location.clone();
             PlacedFinding {
                 raw,
                 anchor: AnchorKind::Inline,
-                at,
+                comment_location: at,
                 old_path: None,
                 sighting: FindingFacts::default(),
             }
@@ -171,11 +176,11 @@ mod tests {
     fn a_rule_that_a_linter_knows_better_is_off_where_that_has_looked() {
         let placed = |rule: &str, path: &str| {
             let raw = raw_finding(rule, path, 1, "t");
-            let at = raw.place.clone();
+            let at = raw.location.clone();
             PlacedFinding {
                 raw,
                 anchor: AnchorKind::Inline,
-                at,
+                comment_location: at,
                 old_path: None,
                 sighting: FindingFacts::default(),
             }
@@ -204,7 +209,7 @@ mod tests {
         let taken = remove_replaced(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
         assert_eq!(taken, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
         let left: Vec<_> =
-            found.iter().map(|one| (one.raw.rule.as_str(), one.raw.place.path.to_string())).collect();
+            found.iter().map(|one| (one.raw.rule.as_str(), one.raw.location.path.to_string())).collect();
         let expected = [(rule, "other/a.py"), ("core/focused-test", "a.py"), ("ruff/F631", "a.py")];
         assert_eq!(left, expected.map(|(rule, path)| (rule, path.to_owned())));
     }

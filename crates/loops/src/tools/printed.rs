@@ -69,7 +69,7 @@ impl LinterOutput {
             | CommandEndReason::Output
             | CommandEndReason::Disk
             | CommandEndReason::Limit { .. }
-            | CommandEndReason::Full
+            | CommandEndReason::DiskFull
             | CommandEndReason::NoProgram => Some(failure_cause(command_output)),
         };
         let with_fetch = |reason: String| match tool.fetch_command().filter(|_| tool.is_unfetched(errors)) {
@@ -81,12 +81,12 @@ impl LinterOutput {
         Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
-            failed: failed.map(|reason| clean_line(&reason, MAX_REASON)),
+            failure_reason: failed.map(|reason| clean_line(&reason, MAX_REASON)),
             // If a linter has a separate exit code for findings, the exit code 0 means that it found nothing.
             is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
                 && tool.exit.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON)),
-            without: excluded_rules.clone(),
+            excluded_rules: excluded_rules.clone(),
             ..empty_output(tool)
         })
     }
@@ -97,19 +97,23 @@ impl LinterOutput {
         findings: Vec<RawFinding>,
         excluded_rules: &BTreeSet<String>,
     ) -> Self {
-        Self::from(ToolOutput { kept: Some(findings), without: excluded_rules.clone(), ..empty_output(tool) })
+        Self::from(ToolOutput {
+            cached_findings: Some(findings),
+            excluded_rules: excluded_rules.clone(),
+            ..empty_output(tool)
+        })
     }
 
     /// True if the run failed, or if it printed nothing although its exit code says that there are findings.
     pub(super) fn failed_without_findings(&self) -> bool {
         let Self { output, .. } = self;
-        output.failed.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
+        output.failure_reason.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
     }
 
     /// Creates the output of a tool that could not be run at all.
     pub(super) fn from_failure(tool: &SelectedLinter, reason: &str) -> Self {
         Self::from(ToolOutput {
-            failed: Some(clean_line(reason, MAX_REASON)),
+            failure_reason: Some(clean_line(reason, MAX_REASON)),
             everywhere: false,
             ..empty_output(tool)
         })
@@ -126,7 +130,7 @@ impl LinterOutput {
         cache_context: FindingCacheContext,
         states: BTreeMap<String, StateDigest>,
     ) -> Self {
-        if self.output.failed.is_some() || states.is_empty() {
+        if self.output.failure_reason.is_some() || states.is_empty() {
             return self;
         }
         let keep = states.keys().cloned().collect();
@@ -149,7 +153,7 @@ impl LinterOutput {
         let request = ToolRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
         found.findings = found.findings.into_iter().map(redact_given_values).collect();
-        let is_empty = found.findings.is_empty() && found.elsewhere == 0 && found.suppressed == 0;
+        let is_empty = found.findings.is_empty() && found.outside_count == 0 && found.suppressed == 0;
         let is_whole = request.output.unnamed.is_none() || !is_empty;
         if let (Some((recipe, mut states)), Some(findings)) =
             (keeping, found.keep.take().filter(|_| is_whole))

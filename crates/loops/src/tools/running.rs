@@ -13,7 +13,7 @@ use super::base::BaseCommit;
 use super::cache::ToolCache;
 
 /// The scope of cached findings for the user's own files.
-pub(super) const OWN: &str = "own";
+pub(super) const OWN_FILES_SCOPE: &str = "own";
 
 /// The settings with which linters are run.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct LinterFiles<'a> {
     /// The folder in which the files' owner has installed programs for them; none if there is no such folder.
     pub project: Option<&'a Path>,
     /// The changed files that exist.
-    pub changed: &'a [ChangedFile],
+    pub changed_files: &'a [ChangedFile],
     /// Every path that the change names, including files that are not reviewed.
     pub changed_paths: &'a [RepoPath],
     /// The base of the change. In a review by the service, the base's configuration applies. If there is no

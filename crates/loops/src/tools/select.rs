@@ -157,7 +157,8 @@ impl SelectedLinter {
     /// Returns the table's row of a tool whose findings may be cached, because it runs with the table's
     /// command and inspects each file separately.
     pub(super) fn cacheable_tool(&self) -> Option<&'static KnownTool> {
-        let known = self.known_tool.filter(|known| !known.alone.is_empty() && !known.needs_setup)?;
+        let known =
+            self.known_tool.filter(|known| !known.config_file_names.is_empty() && !known.needs_setup)?;
         (self.arguments == known.command && self.program == known.program).then_some(known)
     }
 
@@ -263,8 +264,8 @@ fn build_linter(
             (program.clone(), arguments.to_vec(), install_places)
         }
         (None, Some(known_tool)) => {
-            let is_whole = detected_tool.is_some_and(|detected_tool| detected_tool.whole);
-            let arguments = if is_whole { &known_tool.whole } else { &known_tool.command };
+            let is_whole = detected_tool.is_some_and(|detected_tool| detected_tool.selects_own_files);
+            let arguments = if is_whole { &known_tool.project_command } else { &known_tool.command };
             (known_tool.program.clone(), arguments.clone(), known_tool.installed.clone())
         }
         (None, None) => return None,
@@ -291,7 +292,7 @@ fn build_linter(
         sign: detected_tool.map(|detected_tool| detected_tool.sign.clone()).unwrap_or_default(),
         format,
         exit: exit.unwrap_or_else(|| EXIT.to_vec()),
-        condition: config.map_or(ToolCondition::Changed, |config| config.condition),
+        condition: config.map_or(ToolCondition::FilesChanged, |config| config.condition),
         time: config.map_or(TIME, |config| config.timeout),
         everywhere: config.is_some_and(|config| config.scope == ToolScope::Files),
         is_guessed: config.is_none()
@@ -316,6 +317,6 @@ fn is_guessed(detected_tool: &DetectedTool, known_tool: &KnownTool) -> bool {
     };
     known_tool.recognised.iter().any(|sign| match sign {
         known::ToolSign::File(glob) => known_tool.paths.contains(glob) && shows(glob),
-        known::ToolSign::Folder(_) | known::ToolSign::Within { .. } => false,
+        known::ToolSign::Folder(_) | known::ToolSign::FileEntry { .. } => false,
     })
 }

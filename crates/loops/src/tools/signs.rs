@@ -34,7 +34,7 @@ pub(super) async fn used_tools(
     let folder = tree.to_owned();
     let paths = tokio::task::spawn_blocking(move || possible_sign_paths(&folder)).await;
     let paths = paths.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
-    reader.used_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed }).await
+    reader.used_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed_paths: changed }).await
 }
 
 /// Returns the known tools that subfolders of the root use. Only folders that contain changed files, directly
@@ -54,7 +54,7 @@ pub(super) async fn used_tools_in_subfolders(
         let inside = |name: &String| name.strip_prefix(&folder)?.strip_prefix('/').map(str::to_owned);
         let changed = names.iter().filter_map(inside).collect();
         let tools = reader
-            .used_tools(&ToolDetectionRequest { tree: tree.join(&folder), paths, changed })
+            .used_tools(&ToolDetectionRequest { tree: tree.join(&folder), paths, changed_paths: changed })
             .await?
             .tools;
         if !tools.is_empty() {
@@ -115,7 +115,7 @@ fn may_be_sign(path: &str) -> bool {
         for found in signs {
             match found {
                 ToolSign::Folder(folder) => folders.push(format!("{folder}/")),
-                ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => {
+                ToolSign::File(glob) | ToolSign::FileEntry { file: glob, .. } => {
                     if let Some(glob) = sign::compile_glob(glob) {
                         globs.add(glob.glob().clone());
                     }

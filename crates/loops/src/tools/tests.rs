@@ -9,7 +9,14 @@ use super::*;
 
 fn used_tool(name: &str, sign: &str) -> DetectedTool {
     let (name, sign) = (name.to_owned(), sign.to_owned());
-    DetectedTool { name, sign, args: Vec::new(), left_out: Vec::new(), scripts: Vec::new(), whole: false }
+    DetectedTool {
+        name,
+        sign,
+        args: Vec::new(),
+        left_out: Vec::new(),
+        scripts: Vec::new(),
+        selects_own_files: false,
+    }
 }
 
 fn tool_config(name: &str) -> ToolConfig {
@@ -18,7 +25,7 @@ fn tool_config(name: &str) -> ToolConfig {
         command: None,
         format: None,
         paths: None,
-        condition: ToolCondition::Changed,
+        condition: ToolCondition::FilesChanged,
         success_exit_codes: None,
         timeout: std::time::Duration::from_secs(7),
         scope: ToolScope::Lines,
@@ -41,7 +48,7 @@ fn what_a_repository_uses_is_run_as_the_table_says() {
         fill_arguments(&semgrep.arguments, &semgrep.hook_options, &["a.py", "@c.py", "-b.py"], &semgrep.sign);
     assert!(words.ends_with(&["a.py".into(), "./@c.py".into(), "./-b.py".into()]), "{words:?}");
     assert!(words.contains(&".semgrep".to_owned()), "{words:?}");
-    assert!(!semgrep.is_configured && semgrep.condition == ToolCondition::Changed);
+    assert!(!semgrep.is_configured && semgrep.condition == ToolCondition::FilesChanged);
 }
 
 #[test]
@@ -121,7 +128,7 @@ fn a_script_is_looked_at_beside_the_files_that_the_table_names() {
 
 #[test]
 fn a_tool_whose_configuration_chooses_the_files_is_told_of_none() {
-    let mypy = DetectedTool { whole: true, ..used_tool("mypy", "mypy.ini") };
+    let mypy = DetectedTool { selects_own_files: true, ..used_tool("mypy", "mypy.ini") };
     let all = select_linters(std::slice::from_ref(&mypy), &[]);
     let tool = all.first().unwrap();
     assert!(!tool.arguments.iter().any(|word| word == FILES) && tool.arguments.contains(&"json".to_owned()));
@@ -166,7 +173,7 @@ fn a_run_is_whole_only_if_its_end_says_so() {
             CommandOutput { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
         let output =
             LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
-        output.failed.or(output.unnamed)
+        output.failure_reason.or(output.unnamed)
     };
     assert_eq!(ran(CommandEndReason::Exit { code: 0 }, "[]"), None);
     assert_eq!(ran(CommandEndReason::Exit { code: 0 }, " \n").unwrap(), "it printed nothing");
@@ -190,7 +197,7 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
         let tool = select_one(&[], tool_config(name));
         let output =
             LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
-        output.failed.or(output.unnamed)
+        output.failure_reason.or(output.unnamed)
     };
     for name in ["ast-grep", "codespell", "detect-secrets", "mypy"] {
         assert_eq!(printed(name, 0), None, "{name}");

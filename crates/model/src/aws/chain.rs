@@ -15,7 +15,7 @@ use super::keys::AwsKeys;
 
 /// Time before their expiry at which credentials are renewed. Metadata services offer the next credentials at
 /// least this early.
-const EARLY: Duration = Duration::from_secs(5 * 60);
+const RENEWAL_LEAD_TIME: Duration = Duration::from_secs(5 * 60);
 /// Minimum time between a failed fetch and the next fetch.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Minimum time between a fetch that failed for a possibly temporary reason and the next fetch.
@@ -31,7 +31,7 @@ pub struct KeyChain(Arc<ChainState>);
 
 struct ChainState {
     source: KeyFetcher,
-    held: Mutex<KeyState>,
+    key_state: Mutex<KeyState>,
     /// Locked by the call that fetches credentials, so that only one call does so at a time.
     fetch_lock: tokio::sync::Mutex<()>,
 }
@@ -65,7 +65,9 @@ impl KeyState {
     fn decide_keys(&self, now: SystemTime) -> KeyDecision {
         let is_paused = self.pause.as_ref().is_some_and(|pause| pause.contains(&now));
         match (&self.fetched, &self.fault) {
-            (Some(lease), _) if lease.is_valid_at(now + EARLY) => KeyDecision::Use(lease.keys.clone()),
+            (Some(lease), _) if lease.is_valid_at(now + RENEWAL_LEAD_TIME) => {
+                KeyDecision::Use(lease.keys.clone())
+            }
             (Some(lease), _) if lease.is_valid_at(now) && is_paused => KeyDecision::Use(lease.keys.clone()),
             (Some(lease), _) if lease.is_valid_at(now) => KeyDecision::Renew(lease.keys.clone()),
             (_, Some(fault)) if is_paused => KeyDecision::Refuse(fault.clone()),
@@ -85,7 +87,7 @@ impl KeyState {
             given_secrets::register_secret(secret.expose());
         }
         self.fault = None;
-        self.pause = (!fetched.is_valid_at(now + EARLY)).then(|| now..now + LONG_PAUSE);
+        self.pause = (!fetched.is_valid_at(now + RENEWAL_LEAD_TIME)).then(|| now..now + LONG_PAUSE);
         self.fetched = Some(fetched);
     }
 
@@ -129,7 +131,7 @@ impl KeyChain {
         let source = KeyFetcher::new(variables.into_iter().collect(), region)?;
         Ok(Self(Arc::new(ChainState {
             source,
-            held: Mutex::default(),
+            key_state: Mutex::default(),
             fetch_lock: tokio::sync::Mutex::default(),
         })))
     }
@@ -216,7 +218,7 @@ impl KeyChain {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, KeyState> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.key_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -296,7 +296,7 @@ fn library_message(error: &CredentialsError) -> String {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> SystemTime {
+    fn test_time(seconds: i64) -> SystemTime {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap().into()
     }
 
@@ -318,7 +318,7 @@ mod tests {
             ("SignatureDoesNotMatch", "The request signature we calculated", 30, None),
             ("AccessDenied", "", 3600, None),
         ] {
-            let words = clock_skew_hint(code, message, date, at(seconds));
+            let words = clock_skew_hint(code, message, date, test_time(seconds));
             match expected {
                 Some(expected) => {
                     assert!(words.as_ref().is_some_and(|words| words.contains(expected)), "{words:?}");
@@ -326,6 +326,6 @@ mod tests {
                 None => assert_eq!(words, None, "{code}"),
             }
         }
-        assert!(clock_skew_hint("RequestTimeTooSkewed", "", None, at(0)).is_some());
+        assert!(clock_skew_hint("RequestTimeTooSkewed", "", None, test_time(0)).is_some());
     }
 }

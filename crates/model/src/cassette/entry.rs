@@ -64,7 +64,8 @@ pub(super) struct RequestDelta {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) head: Option<Value>,
     /// Number of unchanged messages at the beginning.
-    pub(super) same: usize,
+    #[serde(rename = "same")]
+    pub(super) unchanged_count: usize,
     /// The messages that follow the unchanged ones.
     pub(super) messages: Vec<Value>,
 }
@@ -74,7 +75,8 @@ pub(super) struct RequestDelta {
 #[serde(rename_all = "snake_case")]
 pub(super) enum RecordedOutcome {
     Answer(ModelAnswer),
-    Refused(ModelError),
+    #[serde(rename = "refused")]
+    Failure(ModelError),
 }
 
 impl RecordedOutcome {
@@ -83,7 +85,7 @@ impl RecordedOutcome {
         let kept =
             serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.redact_value(value)));
         // Only the contents of texts change when secrets are hidden, so the value can still be parsed.
-        kept.unwrap_or_else(|error| Self::Refused(ModelError::Nonsense { what: error.to_string() }))
+        kept.unwrap_or_else(|error| Self::Failure(ModelError::Nonsense { message: error.to_string() }))
     }
 }
 
@@ -124,7 +126,7 @@ impl CanonicalRequest {
         let same = pairs.take_while(|(now, before)| now == before).count();
         RequestDelta {
             head: (self.head != before.head).then(|| self.head.clone()),
-            same,
+            unchanged_count: same,
             messages: self.messages.iter().skip(same).cloned().collect(),
         }
     }
@@ -132,7 +134,7 @@ impl CanonicalRequest {
     /// Returns the next request, built from this request and the next request's new part; `None` if the part
     /// does not fit this request.
     pub(super) fn apply_delta(&self, new: &RequestDelta) -> Option<Self> {
-        let mut messages = self.messages.get(..new.same)?.to_vec();
+        let mut messages = self.messages.get(..new.unchanged_count)?.to_vec();
         messages.extend(new.messages.iter().cloned().map(sort_keys));
         Some(Self { head: new.head.clone().map_or_else(|| self.head.clone(), sort_keys), messages })
     }

@@ -36,7 +36,7 @@ pub struct CassettePlayer {
     cassette: Arc<Cassette>,
     run: String,
     agent: String,
-    next: AtomicU64,
+    next_sequence: AtomicU64,
 }
 
 impl Cassette {
@@ -91,7 +91,7 @@ impl Cassette {
     /// Returns an agent's model that plays from this cassette.
     pub fn player(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> CassettePlayer {
         let next = AtomicU64::new(0);
-        CassettePlayer { cassette: self.clone(), run: run.into(), agent: agent.into(), next }
+        CassettePlayer { cassette: self.clone(), run: run.into(), agent: agent.into(), next_sequence: next }
     }
 }
 
@@ -99,25 +99,25 @@ impl Cassette {
 impl LanguageModel for CassettePlayer {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let asked = CanonicalRequest::from_request(request, &self.cassette.hide);
-        let asked =
-            asked.map_err(|error| ModelError::Rejected { what: format!("it is not JSON: {error}") })?;
-        let sequence = self.next.fetch_add(1, Ordering::SeqCst);
+        let asked = asked
+            .map_err(|error| ModelError::InvalidRequest { message: format!("it is not JSON: {error}") })?;
+        let sequence = self.next_sequence.fetch_add(1, Ordering::SeqCst);
         let key = (self.run.clone(), self.agent.clone(), sequence);
         let Some(recorded) = self.cassette.answers.get(&key) else {
             let what = format!(
                 "the cassette has no answer {sequence} for the agent `{}` of the run `{}`",
                 self.agent, self.run
             );
-            return Err(ModelError::Drift { what });
+            return Err(ModelError::Drift { message: what });
         };
         if recorded.hash != asked.hash() {
             let difference = recorded.request.difference(&asked);
             let what = format!("request {sequence} is not the one that was recorded:\n{difference}");
-            return Err(ModelError::Drift { what });
+            return Err(ModelError::Drift { message: what });
         }
         match &recorded.result {
             RecordedOutcome::Answer(answer) => Ok(answer.clone()),
-            RecordedOutcome::Refused(refused) => Err(refused.clone()),
+            RecordedOutcome::Failure(refused) => Err(refused.clone()),
         }
     }
 

@@ -30,7 +30,7 @@ pub struct CassetteRecorder<'a> {
     recording: Arc<CassetteRecording>,
     run: String,
     agent: String,
-    last: Mutex<(u64, CanonicalRequest)>,
+    last_request: Mutex<(u64, CanonicalRequest)>,
 }
 
 impl CassetteRecording {
@@ -61,7 +61,7 @@ impl CassetteRecording {
         agent: impl Into<String>,
     ) -> CassetteRecorder<'a> {
         let (run, agent) = (run.into(), agent.into());
-        CassetteRecorder { model, recording: self.clone(), run, agent, last: Mutex::default() }
+        CassetteRecorder { model, recording: self.clone(), run, agent, last_request: Mutex::default() }
     }
 
     /// Returns true if every response so far was recorded.
@@ -85,9 +85,9 @@ impl LanguageModel for CassetteRecorder<'_> {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let hide = &self.recording.hide;
         let canonical = CanonicalRequest::from_request(request, hide);
-        let canonical =
-            canonical.map_err(|error| ModelError::Rejected { what: format!("it is not JSON: {error}") })?;
-        let mut last = self.last.lock().await;
+        let canonical = canonical
+            .map_err(|error| ModelError::InvalidRequest { message: format!("it is not JSON: {error}") })?;
+        let mut last = self.last_request.lock().await;
         let result = self.model.request_answer(request).await;
         let entry = CassetteEntry {
             run: self.run.clone(),
@@ -97,7 +97,7 @@ impl LanguageModel for CassetteRecorder<'_> {
             request: canonical.delta_from(&last.1),
             result: match &result {
                 Ok(answer) => RecordedOutcome::Answer(answer.clone()),
-                Err(refused) => RecordedOutcome::Refused(refused.clone()),
+                Err(refused) => RecordedOutcome::Failure(refused.clone()),
             }
             .redact(hide),
         };

@@ -71,7 +71,7 @@ async fn talk(model: &dyn LanguageModel) -> Vec<Result<ModelAnswer, ModelError>>
 
 async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result<ModelAnswer, ModelError>>) {
     let path = folder.path().join("cassette.jsonl");
-    let down = ModelError::Unavailable { what: "x".into(), until: None };
+    let down = ModelError::Unavailable { message: "x".into(), next_attempt_at: None };
     let model = Scripted(Mutex::new(vec![Ok(answer("1")), Ok(answer("2")), Err(down)]));
     let recording = CassetteRecording::create(&path, SecretRedactor::default()).await.unwrap();
     let results = talk(&recording.recorder(Box::new(model), "review", "main")).await;
@@ -169,7 +169,7 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
         SecretRedactor { secrets: vec![truing_core::secret::SecretString::new("canary-12345")], redact };
     let model = Scripted(Mutex::new(vec![
         Ok(answer("you said FORMED; my key is canary-12345")),
-        Err(ModelError::Rejected { what: "no such key: canary-12345".into() }),
+        Err(ModelError::InvalidRequest { message: "no such key: canary-12345".into() }),
     ]));
     let recording = CassetteRecording::create(&path, hide).await.unwrap();
     let recorder = recording.recorder(Box::new(model), "review", "main");
@@ -188,7 +188,7 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
     // The player has no key.
     let cassette = Cassette::read(&path, SecretRedactor { secrets: Vec::new(), redact }).unwrap();
     let second = ask(cassette.player("review", "main"), "and?".into()).await;
-    assert!(matches!(second, Err(ModelError::Rejected { .. })), "{second:?}");
+    assert!(matches!(second, Err(ModelError::InvalidRequest { .. })), "{second:?}");
     let drift =
         ask(cassette.player("review", "main"), "a FORMED other".into()).await.unwrap_err().to_string();
     assert!(drift.contains("F… other") && !drift.contains("FORMED"), "{drift}");

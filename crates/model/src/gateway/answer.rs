@@ -56,51 +56,60 @@ pub enum ModelError {
     NotAllowed(String),
     /// The provider's own spending cap, or another limit that lasts as long, is reached. The provider's
     /// circuit breaker is now open.
-    #[error("the provider's spending cap or a long-lasting rate limit is reached: {what}")]
+    #[error("the provider's spending cap or a long-lasting rate limit is reached: {message}")]
     SpendCap {
         /// The provider's message, cleaned and bounded.
-        what: String,
+        #[serde(rename = "what")]
+        message: String,
     },
     /// The key is missing, invalid, or lacks a permission.
-    #[error("no access to the provider: {what}")]
+    #[error("no access to the provider: {message}")]
     Unauthorized {
         /// The provider's message, cleaned and bounded, or the reason why there is no key.
-        what: String,
+        #[serde(rename = "what")]
+        message: String,
     },
     /// The provider rejects the request as invalid; a retry would not help.
-    #[error("the provider refuses the request: {what}")]
-    Rejected {
+    #[error("the provider refuses the request: {message}")]
+    #[serde(rename = "rejected")]
+    InvalidRequest {
         /// The provider's message, cleaned and bounded.
-        what: String,
+        #[serde(rename = "what")]
+        message: String,
     },
     /// The request is longer than the model's context.
-    #[error("the request is too long for the model: {what}")]
+    #[error("the request is too long for the model: {message}")]
     TooLong {
         /// The provider's message, cleaned and bounded.
-        what: String,
+        #[serde(rename = "what")]
+        message: String,
     },
     /// After all allowed retries, the provider is still down, overloaded or rate limited, or its response
     /// broke off or stalled.
-    #[error("the provider is not available: {what}")]
+    #[error("the provider is not available: {message}")]
     Unavailable {
         /// Description of the last failure.
-        what: String,
+        #[serde(rename = "what")]
+        message: String,
         /// Earliest time of the next attempt.
-        until: Option<UnixMillis>,
+        #[serde(rename = "until")]
+        next_attempt_at: Option<UnixMillis>,
     },
     /// The provider's response is not valid in the Messages API.
-    #[error("the provider's answer is invalid: {what}")]
+    #[error("the provider's answer is invalid: {message}")]
     Nonsense {
         /// Description of the error in the response.
-        what: String,
+        #[serde(rename = "what")]
+        message: String,
     },
     /// The ledger is unreachable; no request was sent.
     #[error("cannot read the ledger: {0}")]
     Ledger(String),
     /// The cassette has no response to this request, because the request differs from the recorded one.
-    #[error("the cassette has no answer to this request: {what}")]
+    #[error("the cassette has no answer to this request: {message}")]
     Drift {
         /// Difference between the two requests.
-        what: String,
+        #[serde(rename = "what")]
+        message: String,
     },
 }

@@ -34,7 +34,7 @@ pub(super) struct TokenHistory {
     /// Hash of each message in the last request.
     messages: Vec<u64>,
     /// Pairs of a number of messages and the tokens of the prompt that consists of them, in ascending order.
-    counted: Vec<(usize, u64)>,
+    token_counts: Vec<(usize, u64)>,
 }
 
 /// A prompt in parts, with the hash and size of each.
@@ -68,7 +68,7 @@ impl TokenHistory {
     /// Returns the size of a prompt.
     pub(super) fn prompt_size(&self, prompt: &PromptMeasure) -> PromptSize {
         let same = if self.head == prompt.head.0 { self.count_matching(prompt) } else { 0 };
-        let counted = self.counted.iter().rfind(|(messages, _)| *messages <= same);
+        let counted = self.token_counts.iter().rfind(|(messages, _)| *messages <= same);
         let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
         let new: u64 = prompt.messages.iter().skip(from).map(|(_, bytes)| bytes + MESSAGE_FRAME).sum();
         let head = if known.is_some() { 0 } else { prompt.head.1 + FRAME };
@@ -85,8 +85,8 @@ impl TokenHistory {
     pub(super) fn record_count(&mut self, prompt: &PromptMeasure, tokens: u64) {
         let same = if self.head == prompt.head.0 { self.count_matching(prompt) } else { 0 };
         self.head = prompt.head.0;
-        self.counted.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
-        self.counted.push((prompt.messages.len(), tokens));
+        self.token_counts.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
+        self.token_counts.push((prompt.messages.len(), tokens));
         self.messages = prompt.messages.iter().map(|(identity, _)| *identity).collect();
     }
 
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use crate::messages::MessageRole;
 
-    fn say(role: MessageRole, text: &str) -> ModelMessage {
+    fn text_message(role: MessageRole, text: &str) -> ModelMessage {
         ModelMessage { role, content: vec![MessageBlock::text(text)] }
     }
 
@@ -171,16 +171,16 @@ mod tests {
     #[test]
     fn what_was_counted_is_not_guessed_again() {
         let mut history = TokenHistory::default();
-        let first = request(&[say(MessageRole::User, "one")]);
+        let first = request(&[text_message(MessageRole::User, "one")]);
         let prompt = measure_prompt(&first);
         let bound = history.prompt_size(&prompt);
         assert!(!bound.is_counted && bound.max_tokens > 10_000 && bound.estimated_tokens < 5000, "{bound:?}");
         history.record_count(&prompt, 2500);
 
         let longer = [
-            say(MessageRole::User, "one"),
-            say(MessageRole::Assistant, "two"),
-            say(MessageRole::User, "three"),
+            text_message(MessageRole::User, "one"),
+            text_message(MessageRole::Assistant, "two"),
+            text_message(MessageRole::User, "three"),
         ];
         let prompt = measure_prompt(&request(&longer));
         let bound = history.prompt_size(&prompt);
@@ -193,18 +193,18 @@ mod tests {
     fn a_conversation_that_was_changed_counts_from_where_it_is_still_the_same() {
         let mut history = TokenHistory::default();
         let conversation = [
-            say(MessageRole::User, "one"),
-            say(MessageRole::Assistant, "two"),
-            say(MessageRole::User, &"3".repeat(5000)),
-            say(MessageRole::Assistant, "four"),
-            say(MessageRole::User, "five"),
+            text_message(MessageRole::User, "one"),
+            text_message(MessageRole::Assistant, "two"),
+            text_message(MessageRole::User, &"3".repeat(5000)),
+            text_message(MessageRole::Assistant, "four"),
+            text_message(MessageRole::User, "five"),
         ];
         history.record_count(&measure_prompt(&request(&conversation[..1])), 2500);
         history.record_count(&measure_prompt(&request(&conversation[..3])), 5000);
         history.record_count(&measure_prompt(&request(&conversation)), 5010);
 
         let mut trimmed = conversation;
-        trimmed[2] = say(MessageRole::User, "cut");
+        trimmed[2] = text_message(MessageRole::User, "cut");
         let prompt = measure_prompt(&request(&trimmed));
         assert!(
             (2500..2800).contains(&history.prompt_size(&prompt).max_tokens),
@@ -212,7 +212,7 @@ mod tests {
             history.prompt_size(&prompt)
         );
         history.record_count(&prompt, 2530);
-        assert_eq!(history.counted, [(1, 2500), (5, 2530)]);
+        assert_eq!(history.token_counts, [(1, 2500), (5, 2530)]);
 
         let mut other = request(&trimmed);
         other.system = vec![MessageBlock::text("another")];

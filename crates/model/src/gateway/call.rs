@@ -52,7 +52,7 @@ enum AttemptError {
     /// The request was refused before it was sent.
     Fatal(ModelError),
     /// The attempt failed, with this cause.
-    Failed(FailedAttempt),
+    FailedAttempt(FailedAttempt),
 }
 
 impl GatewayCall<'_> {
@@ -94,7 +94,7 @@ impl GatewayCall<'_> {
             let failure = match self.make_attempt(request, prompt, price, begin_deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(AttemptError::Fatal(refused)) => return Err(refused),
-                Err(AttemptError::Failed(failure)) => failure,
+                Err(AttemptError::FailedAttempt(failure)) => failure,
             };
             tracing::debug!(model = request.model, tries, seen = ?failure.cause, "a call to a model failed");
             let after = match retry::decide_retry(&failure.cause) {
@@ -152,7 +152,7 @@ impl GatewayCall<'_> {
             Ok(call) => call,
             Err(error) => {
                 reservation.settle_unused().await;
-                return Err(AttemptError::Fatal(ModelError::Rejected { what: error.to_string() }));
+                return Err(AttemptError::Fatal(ModelError::InvalidRequest { message: error.to_string() }));
             }
         };
         reservation.max_tokens = max_tokens;
@@ -172,7 +172,7 @@ impl GatewayCall<'_> {
                 match over {
                     // The response is paid for, but the call returns an error that is not retried: a provider
                     // that exceeds one limit may exceed any limit.
-                    Some(what) => Err(AttemptError::Fatal(ModelError::Nonsense { what })),
+                    Some(what) => Err(AttemptError::Fatal(ModelError::Nonsense { message: what })),
                     None => Ok(answer),
                 }
             }
@@ -183,7 +183,7 @@ impl GatewayCall<'_> {
                     | retry::FailureCause::Status(_) => {
                         reservation.settle_unused().await;
                     }
-                    retry::FailureCause::Lost
+                    retry::FailureCause::NoResponse
                     | retry::FailureCause::Truncated
                     | retry::FailureCause::Event(_)
                     | retry::FailureCause::TotalTimeout
@@ -191,7 +191,7 @@ impl GatewayCall<'_> {
                         reservation.broke_off().await;
                     }
                 }
-                Err(AttemptError::Failed(failure))
+                Err(AttemptError::FailedAttempt(failure))
             }
         }
     }
@@ -245,7 +245,7 @@ impl GatewayCall<'_> {
                         paying.1,
                     ))
                 }
-                ReservationOutcome::Refused { level, left: _ } => Err(level),
+                ReservationOutcome::Refused { level, remaining_amount: _ } => Err(level),
             })
         });
         match task.await {
@@ -296,16 +296,16 @@ impl GatewayCall<'_> {
         match verdict {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
                 let until = after.map(|after| self.gateway.clock.now() + to_time_span(after));
-                ModelError::Unavailable { what: message, until }
+                ModelError::Unavailable { message: message, next_attempt_at: until }
             }
             RetryDecision::SpendCap(after) => {
                 self.gateway.circuit.trip(after.map(to_time_span)).await;
-                ModelError::SpendCap { what: message }
+                ModelError::SpendCap { message: message }
             }
-            RetryDecision::Key => ModelError::Unauthorized { what: message },
-            RetryDecision::Request => ModelError::Rejected { what: message },
-            RetryDecision::TooLong => ModelError::TooLong { what: message },
-            RetryDecision::InvalidResponse => ModelError::Nonsense { what: message },
+            RetryDecision::Key => ModelError::Unauthorized { message: message },
+            RetryDecision::Request => ModelError::InvalidRequest { message: message },
+            RetryDecision::TooLong => ModelError::TooLong { message: message },
+            RetryDecision::InvalidResponse => ModelError::Nonsense { message: message },
         }
     }
 
@@ -335,7 +335,7 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
             | ModelError::Halted(_)
             | ModelError::NotAllowed(_)
             | ModelError::Unauthorized { .. }
-            | ModelError::Rejected { .. }
+            | ModelError::InvalidRequest { .. }
             | ModelError::TooLong { .. }
             | ModelError::Ledger(_)
             | ModelError::Drift { .. },
@@ -344,13 +344,13 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
 }
 
 fn open_circuit_error(circuit: OpenCircuit) -> ModelError {
-    match circuit.why {
+    match circuit.reason {
         TripReason::Cap => ModelError::SpendCap {
-            what: "the provider is not called again until its circuit breaker closes".to_owned(),
+            message: "the provider is not called again until its circuit breaker closes".to_owned(),
         },
         TripReason::Failures => ModelError::Unavailable {
-            what: "the provider has failed too often and is not called for a while".to_owned(),
-            until: Some(circuit.until),
+            message: "the provider has failed too often and is not called for a while".to_owned(),
+            next_attempt_at: Some(circuit.until),
         },
     }
 }

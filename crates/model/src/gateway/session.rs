@@ -31,7 +31,7 @@ pub struct ModelSession {
     fallback_history: Mutex<TokenHistory>,
     /// The provider that answered last, and the thinking blocks of the conversation that the fallback has
     /// signed.
-    signed: Mutex<ProviderHistory>,
+    provider_history: Mutex<ProviderHistory>,
 }
 
 impl ModelSession {
@@ -42,7 +42,16 @@ impl ModelSession {
         gate: Arc<dyn WriteGate>,
     ) -> Self {
         let (account, first_history, fallback_history, signed) = Default::default();
-        Self { gateway, budget, models, gate, account, first_history, fallback_history, signed }
+        Self {
+            gateway,
+            budget,
+            models,
+            gate,
+            account,
+            first_history,
+            fallback_history,
+            provider_history: signed,
+        }
     }
 
     /// Returns an error if the run may not use this model.
@@ -85,7 +94,7 @@ impl ModelSession {
     }
 
     fn lock_signed_blocks(&self) -> MutexGuard<'_, ProviderHistory> {
-        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.provider_history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,7 +140,7 @@ fn may_fall_back(error: &ModelError) -> bool {
         | ModelError::Halted(_)
         | ModelError::NotAllowed(_)
         | ModelError::Unauthorized { .. }
-        | ModelError::Rejected { .. }
+        | ModelError::InvalidRequest { .. }
         | ModelError::TooLong { .. }
         | ModelError::Nonsense { .. }
         | ModelError::Ledger(_)
@@ -146,8 +155,11 @@ fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
         return other;
     }
     let until = |error: &ModelError| {
-        if let ModelError::Unavailable { until, .. } = error { *until } else { None }
+        if let ModelError::Unavailable { next_attempt_at: until, .. } = error { *until } else { None }
     };
     let until: Option<UnixMillis> = until(&one).into_iter().chain(until(&other)).min();
-    ModelError::Unavailable { what: format!("{one}; the fallback failed, too: {other}"), until }
+    ModelError::Unavailable {
+        message: format!("{one}; the fallback failed, too: {other}"),
+        next_attempt_at: until,
+    }
 }

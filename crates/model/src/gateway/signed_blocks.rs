@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn said(signature: &str) -> ModelMessage {
+    fn signed_message(signature: &str) -> ModelMessage {
         let thinking = json!({"type": "thinking", "thinking": "hm", "signature": signature});
         ModelMessage {
             role: MessageRole::Assistant,
@@ -125,24 +125,33 @@ mod tests {
     fn thinking_goes_back_only_to_who_has_signed_it() {
         let user = ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text("q")] };
         let mut signed = ProviderHistory::default();
-        signed.record_answer(ProviderChoice::Requested, &said("one"));
-        let before = request(vec![user.clone(), said("one"), user.clone()]);
+        signed.record_answer(ProviderChoice::Requested, &signed_message("one"));
+        let before = request(vec![user.clone(), signed_message("one"), user.clone()]);
         assert!(matches!(signed.prepare_request(ProviderChoice::Requested, &before), Cow::Borrowed(_)));
 
         let carried = signed.prepare_request(ProviderChoice::Fallback, &before);
         assert_eq!(carried.messages[1].content, [MessageBlock::text("one")]);
         assert_eq!(carried.thinking, None, "it would want the thinking of the last answer");
 
-        signed.record_answer(ProviderChoice::Fallback, &said("two"));
+        signed.record_answer(ProviderChoice::Fallback, &signed_message("two"));
         assert_eq!(signed.last_provider(), ProviderChoice::Fallback);
-        let after = request(vec![user.clone(), said("one"), user.clone(), said("two"), user.clone()]);
+        let after = request(vec![
+            user.clone(),
+            signed_message("one"),
+            user.clone(),
+            signed_message("two"),
+            user.clone(),
+        ]);
         let carried = signed.prepare_request(ProviderChoice::Fallback, &after);
         assert_eq!((carried.messages[1].content.len(), carried.messages[3].content.len()), (1, 2));
         assert!(carried.thinking.is_some());
         let back = signed.prepare_request(ProviderChoice::Requested, &after);
         assert_eq!((back.messages[1].content.len(), back.messages[3].content.len()), (2, 1));
 
-        let only = ModelMessage { content: said("one").content.into_iter().take(1).collect(), ..said("one") };
+        let only = ModelMessage {
+            content: signed_message("one").content.into_iter().take(1).collect(),
+            ..signed_message("one")
+        };
         let carried = request(vec![user.clone(), only, user]);
         assert_eq!(
             signed.prepare_request(ProviderChoice::Fallback, &carried).messages.len(),

@@ -61,7 +61,7 @@ pub(super) struct AttemptReservation {
     /// Maximum number of tokens of the response.
     pub(super) max_tokens: u32,
     /// Time at which the request was sent; `None` if nothing was sent.
-    sent: Option<Instant>,
+    sent_at: Option<Instant>,
     meter: UsageMeter,
     /// The amount to settle, once the amount is known.
     settlement: Option<(MicroUsd, CostBasis)>,
@@ -90,7 +90,7 @@ impl AttemptReservation {
             price,
             estimated_tokens,
             max_tokens: 0,
-            sent: None,
+            sent_at: None,
             meter: UsageMeter::default(),
             settlement: None,
             is_settled: false,
@@ -102,7 +102,7 @@ impl AttemptReservation {
     /// Records the progress of the call.
     pub(super) fn record_progress(&mut self, progress: CallProgress) {
         match progress {
-            CallProgress::Sent => self.sent = Some(Instant::now()),
+            CallProgress::BeforeSend => self.sent_at = Some(Instant::now()),
             CallProgress::Metered(meter) => self.meter = meter,
         }
     }
@@ -127,7 +127,7 @@ impl AttemptReservation {
     /// Estimates the cost from the progress of the call: the whole prompt, and the response so far. An
     /// estimate is at most the reserved amount.
     fn estimate(&self) -> (MicroUsd, CostBasis) {
-        let Some(sent) = self.sent else { return (MicroUsd(0), CostBasis::Metered) };
+        let Some(sent) = self.sent_at else { return (MicroUsd(0), CostBasis::Metered) };
         if let (true, Some(usage)) = (self.meter.is_final, self.meter.usage) {
             return (self.price.cost(&clamp_usage(usage)), CostBasis::Metered);
         }

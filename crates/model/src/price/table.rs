@@ -33,7 +33,8 @@ pub(super) struct DatedPrices {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PriceFile {
-    dated: String,
+    #[serde(rename = "dated")]
+    date: String,
     price: Vec<PriceEntry>,
 }
 
@@ -81,7 +82,7 @@ pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceE
             prices.set(model, entry.price());
         }
     }
-    Ok(DatedPrices { date: file.dated, prices })
+    Ok(DatedPrices { date: file.date, prices })
 }
 
 impl PriceEntry {

@@ -15,7 +15,7 @@ use super::sse::SseSplitter;
 use crate::chat_error::{ChatError, read_error};
 
 /// The data of the event that ends the stream.
-const DONE: &[u8] = b"[DONE]";
+const STREAM_END: &[u8] = b"[DONE]";
 
 /// The reasons that a chunk is invalid.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ struct ChatUsage {
     /// Tokens that were read from a cache.
     cached: u64,
     /// Tokens that were written to a cache.
-    written: u64,
+    cache_writes: u64,
 }
 
 impl ChatChunks {
@@ -132,7 +132,7 @@ impl ChatChunks {
             if self.is_over {
                 break;
             }
-            if data.trim_ascii() == DONE {
+            if data.trim_ascii() == STREAM_END {
                 // Without a stop reason, the message does not end here, because the response was cut off.
                 events.extend(self.close().into_iter().map(Ok));
                 self.is_over = true;
@@ -338,13 +338,18 @@ impl ChatUsage {
         let written = part("cache_write_tokens", prompt - cached);
         // Some servers include thinking tokens only in the total.
         let total = token_count(&usage["total_tokens"]).unwrap_or(0);
-        Some(Self { prompt, output: completion.max(total.saturating_sub(prompt)), cached, written })
+        Some(Self {
+            prompt,
+            output: completion.max(total.saturating_sub(prompt)),
+            cached,
+            cache_writes: written,
+        })
     }
 
     /// Converts the counts to those of the Messages API. The API's input count excludes tokens that were read
     /// from or written to a cache.
     fn to_raw_usage(self) -> RawUsage {
-        let Self { prompt, output, cached, written } = self;
+        let Self { prompt, output, cached, cache_writes: written } = self;
         RawUsage::from_counts(prompt - cached - written, output, (cached, written))
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct SseSplitter {
     /// another line.
     after_return: bool,
     /// True after the first line. Only the first line may begin with a byte order mark.
-    begun: bool,
+    has_read_line: bool,
 }
 
 impl SseSplitter {
@@ -53,7 +53,7 @@ impl SseSplitter {
     /// contains the event's type.
     fn finish_line(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
-        let is_first = !std::mem::replace(&mut self.begun, true);
+        let is_first = !std::mem::replace(&mut self.has_read_line, true);
         let line = if is_first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line };
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);

@@ -78,7 +78,7 @@ mod frames {
         for end in 1..whole.len() {
             assert_eq!(fold([&whole[..end]]), Err(StreamError::Truncated), "{end}");
         }
-        assert_eq!(fold([]), Err(StreamError::Empty));
+        assert_eq!(fold([]), Err(StreamError::EmptyStream));
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod frames {
             damaged[at] ^= 0x20;
             let told = fold([damaged.as_slice()]);
             let is_told =
-                matches!(told, Err(StreamError::BadEvent(_) | StreamError::Html | StreamError::Empty));
+                matches!(told, Err(StreamError::BadEvent(_) | StreamError::Html | StreamError::EmptyStream));
             assert!(is_told, "{at}: {told:?}");
         }
     }
@@ -193,8 +193,8 @@ fn every_end_before_the_end_is_a_cut() {
         let cut = fold([&whole[..end]]);
         assert_eq!(cut, Err(StreamError::Truncated), "{end}");
     }
-    assert_eq!(fold([]), Err(StreamError::Empty));
-    assert_eq!(fold([b" \n\n".as_slice()]), Err(StreamError::Empty));
+    assert_eq!(fold([]), Err(StreamError::EmptyStream));
+    assert_eq!(fold([b" \n\n".as_slice()]), Err(StreamError::EmptyStream));
 }
 
 #[test]

@@ -52,7 +52,7 @@ const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("resourcenotfoundexception", ProviderErrorKind::Request),
 ];
 /// Beginnings of messages of an input error that mean that the input is too long.
-const TOO_LONG: [&str; 2] = ["input is too long", "prompt is too long"];
+const INPUT_TOO_LONG_MESSAGES: [&str; 2] = ["input is too long", "prompt is too long"];
 /// Part of the message for a daily rate limit. A retry after a minute would fail again.
 const LASTS: &str = "tokens per day";
 
@@ -76,7 +76,7 @@ struct BedrockModel {
     /// The id without its prefix, used to count tokens. `None` if the model does not support counting, or if
     /// the operator has set the model's id.
     base: Option<String>,
-    without: Vec<OptionalField>,
+    unsupported_fields: Vec<OptionalField>,
 }
 
 /// Bedrock has no id for a model in this region.
@@ -112,7 +112,8 @@ struct BedrockEntry {
     id: String,
     prefixes: Vec<String>,
     #[serde(default)]
-    without: Vec<OptionalField>,
+    #[serde(rename = "without")]
+    unsupported_fields: Vec<OptionalField>,
     #[serde(default)]
     counts: bool,
 }
@@ -129,7 +130,7 @@ impl BedrockWire {
         let prefixes = table.region.iter().find(|row| region.starts_with(&row.begins));
         let prefixes = prefixes.map(|row| row.prefixes.as_slice()).unwrap_or_default();
         let mut by_name = BTreeMap::new();
-        for BedrockEntry { name, id, prefixes: has, without, counts } in table.model {
+        for BedrockEntry { name, id, prefixes: has, unsupported_fields: without, counts } in table.model {
             let id = match configured_ids.get(&name) {
                 Some(configured_ids) => configured_ids.clone(),
                 None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
@@ -138,10 +139,10 @@ impl BedrockWire {
                 },
             };
             let base = table_id(configured_ids, &name, &id).filter(|_| counts);
-            by_name.insert(name, BedrockModel { id, base, without });
+            by_name.insert(name, BedrockModel { id, base, unsupported_fields: without });
         }
         for (name, id) in configured_ids {
-            let model = BedrockModel { id: id.clone(), base: None, without: Vec::new() };
+            let model = BedrockModel { id: id.clone(), base: None, unsupported_fields: Vec::new() };
             by_name.entry(name.clone()).or_insert(model);
         }
         Ok(Self(Arc::new(BedrockModels { by_name, has_warned: AtomicBool::new(false) })))
@@ -198,7 +199,7 @@ impl BedrockWire {
             OptionalField::Thinking => request.thinking.is_some(),
             OptionalField::OutputConfig => request.output_config.is_some(),
         };
-        let left_out: Vec<OptionalField> = model.without.iter().copied().filter(is_said).collect();
+        let left_out: Vec<OptionalField> = model.unsupported_fields.iter().copied().filter(is_said).collect();
         if !left_out.is_empty() && !self.0.has_warned.swap(true, Ordering::Relaxed) {
             let fields: Vec<&str> = left_out.iter().map(|field| field.name()).collect();
             let (fields, model) = (fields.join(", "), &request.model);
@@ -248,7 +249,8 @@ pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDe
 pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
-    let is_too_long = *kind == ProviderErrorKind::Request && TOO_LONG.iter().any(|long| words.contains(long));
+    let is_too_long = *kind == ProviderErrorKind::Request
+        && INPUT_TOO_LONG_MESSAGES.iter().any(|long| words.contains(long));
     let is_lasting = *kind == ProviderErrorKind::RateLimit && words.contains(LASTS);
     Some(match (is_too_long, is_lasting) {
         (true, _) => ProviderErrorKind::TooLong,

@@ -19,10 +19,10 @@ use crate::retry::ProviderErrorKind;
 /// Path of a call, appended to the provider's address. The address of most servers ends with `/v1`.
 const PATH: &str = "/chat/completions";
 /// Placeholder text for a message that would otherwise be empty.
-const EMPTY: &str = "(nothing)";
+const EMPTY_MESSAGE_TEXT: &str = "(nothing)";
 
 /// Parts of the messages by which servers report that the input is too long.
-const TOO_LONG: [&str; 4] = [
+const INPUT_TOO_LONG_MESSAGES: [&str; 4] = [
     "maximum context length",
     "context length exceeded",
     "exceeds the available context",
@@ -88,7 +88,8 @@ pub enum KeyHeader {
 #[serde(deny_unknown_fields)]
 struct ServerTable {
     server: Vec<ChatServer>,
-    other: ChatServer,
+    #[serde(rename = "other")]
+    default_server: ChatServer,
 }
 
 fn max_tokens() -> String {
@@ -105,7 +106,8 @@ impl ChatWire {
         api_version: Option<String>,
         effort: Option<String>,
     ) -> Result<Self, toml::de::Error> {
-        let ServerTable { server, other } = toml::from_str(include_str!("../../data/chat.toml"))?;
+        let ServerTable { server, default_server: other } =
+            toml::from_str(include_str!("../../data/chat.toml"))?;
         let is_host = |end: &String| host == end || (end.starts_with('.') && host.ends_with(end));
         let server = server.into_iter().find(|server| server.hosts.iter().any(is_host)).unwrap_or(other);
         Ok(Self { server: Arc::new(server), api_version, effort, is_local: is_loopback(host) })
@@ -211,19 +213,19 @@ fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
 struct ToolCallIds {
     count: usize,
     /// Original and new id of each call in the last message with calls.
-    last: Vec<(String, String)>,
+    last_message_ids: Vec<(String, String)>,
 }
 
 impl ToolCallIds {
     fn add(&mut self, id: &str) -> String {
         let name = format!("call{:05}", self.count);
         self.count += 1;
-        self.last.push((id.to_owned(), name.clone()));
+        self.last_message_ids.push((id.to_owned(), name.clone()));
         name
     }
 
     fn find(&self, id: &str) -> String {
-        let name = self.last.iter().find(|(known, _)| known == id);
+        let name = self.last_message_ids.iter().find(|(known, _)| known == id);
         name.map_or_else(|| id.to_owned(), |(_, name)| name.clone())
     }
 }
@@ -244,16 +246,16 @@ fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut 
             if !text.is_empty() {
                 messages.push(json!({"role": "user", "content": text}));
             } else if messages.len() == before {
-                messages.push(json!({"role": "user", "content": EMPTY}));
+                messages.push(json!({"role": "user", "content": EMPTY_MESSAGE_TEXT}));
             }
         }
         MessageRole::Assistant => {
-            names.last.clear();
+            names.last_message_ids.clear();
             let calls: Vec<Value> = content.iter().filter_map(|block| function_call(block, names)).collect();
             let mut message = json!({"role": "assistant", "content": text});
             if calls.is_empty() {
                 if text.is_empty() {
-                    message["content"] = json!(EMPTY);
+                    message["content"] = json!(EMPTY_MESSAGE_TEXT);
                 }
             } else {
                 message["tool_calls"] = Value::Array(calls);
@@ -320,7 +322,7 @@ pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
 /// Classifies an error; `None` if the error is unknown.
 pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
-    if TOO_LONG.iter().any(|long| words.contains(long)) {
+    if INPUT_TOO_LONG_MESSAGES.iter().any(|long| words.contains(long)) {
         return Some(ProviderErrorKind::TooLong);
     }
     // Some servers report missing tool support with a misleading status.

@@ -10,7 +10,7 @@ use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_
 use crate::fix::ByteReplacement;
 
 /// Functions that use an argument directly as a plain value and do not await it.
-const PLAIN: &[&str] = &[
+const NON_AWAITING_FUNCTIONS: &[&str] = &[
     "abs",
     "all",
     "any",
@@ -67,7 +67,7 @@ const GATHERS: &[&str] = &[
     "amap",
 ];
 /// Words in the names of values that are meant to be awaited later.
-const LATER: &[&str] = &[
+const AWAITABLE_NAME_WORDS: &[&str] = &[
     "coro", "task", "fut", "job", "await", "pending", "promise", "todo", "call", "work", "later", "op",
     "send",
 ];
@@ -321,7 +321,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 let bound = self.model.find_bindings(self.model.text(node), node);
                 bound.is_some_and(|(bound, _)| {
                     bound.iter().any(|it| match it {
-                        FlowBinding::Value(value) | FlowBinding::Part(value) => {
+                        FlowBinding::Value(value) | FlowBinding::ValuePart(value) => {
                             self.is_await_result(*value, hops)
                         }
                         FlowBinding::Entered(..)
@@ -385,7 +385,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it)).unwrap_or_default();
         let logs = matches!(name, "debug" | "info" | "warning" | "error" | "exception" | "critical")
             && object.rsplit('.').next().is_some_and(|it| it.to_ascii_lowercase().contains("log"));
-        !is_many && (logs || PLAIN.contains(&name))
+        !is_many && (logs || NON_AWAITING_FUNCTIONS.contains(&name))
     }
 
     /// Returns true if a coroutine is stored and never awaited.
@@ -433,7 +433,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             }
         });
         let whole: Vec<Node<'t>> = whole.collect();
-        let is_meant = LATER.iter().any(|word| name.to_ascii_lowercase().contains(word))
+        let is_meant = AWAITABLE_NAME_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word))
             && !self.is_certainly_coroutine(expression);
         // The caller awaits the enclosing coroutine and uses its result as a value. If this result is a
         // coroutine, it is never awaited, even if it is also stored.
@@ -490,7 +490,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 let is_class = name.starts_with(char::is_uppercase);
                 let collects = ["append", "add", "put", "push", "insert", "extend", "await", "iscoroutine"];
                 let takes = GATHERS.contains(&name) || collects.iter().any(|word| name.contains(word));
-                takes || (is_many || is_meant) && !PLAIN.contains(&name) && !is_class
+                takes || (is_many || is_meant) && !NON_AWAITING_FUNCTIONS.contains(&name) && !is_class
             }
             "for_statement" | "for_in_clause" => is_many && self.may_await_items(parent),
             "subscript" => is_many,
@@ -518,7 +518,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             let list = self.model.parent(used).filter(|it| it.kind() == "argument_list");
             let callee =
                 list.and_then(|it| self.model.parent(it)).and_then(|it| it.child_by_field_name("function"));
-            let is_handed_on = callee.is_some_and(|it| !PLAIN.contains(&callee_name(self.model, it)));
+            let is_handed_on =
+                callee.is_some_and(|it| !NON_AWAITING_FUNCTIONS.contains(&callee_name(self.model, it)));
             let is_body = self.model.parent(used).is_some_and(|it| is_field(it, "body", used));
             is_handed_on || is_body || self.may_await(used, false, true)
         })

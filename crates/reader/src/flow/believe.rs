@@ -73,7 +73,7 @@ const VERBS: &[&str] = &[
 /// Names of operations that consist of one word.
 const OPERATIONS: &[&str] = &["close", "decrypt", "encrypt", "invoke", "publish", "query", "scan"];
 /// Methods of an asynchronous client that do not return a coroutine.
-const PLAIN: &[&str] = &["can_paginate", "get_paginator", "get_waiter"];
+const SYNC_CLIENT_METHODS: &[&str] = &["can_paginate", "get_paginator", "get_waiter"];
 
 /// Returns true if the expression `object` ends with a common name of a client.
 pub(super) fn is_client_name(object: &str) -> bool {
@@ -85,7 +85,7 @@ pub(super) fn is_client_name(object: &str) -> bool {
 /// Returns true if the name of a client's method is the name of an operation.
 pub(super) fn is_operation_name(name: &str) -> bool {
     let begins = VERBS.iter().any(|verb| name.starts_with(verb));
-    (begins || OPERATIONS.contains(&name)) && !PLAIN.contains(&name)
+    (begins || OPERATIONS.contains(&name)) && !SYNC_CLIENT_METHODS.contains(&name)
 }
 
 /// Returns true for an operation name that only AWS clients have. A method with this name is treated as an
@@ -130,7 +130,7 @@ pub(super) fn may_be_operation_name(name: &str) -> bool {
     );
     begins
         && !is_other
-        && !PLAIN.contains(&name)
+        && !SYNC_CLIENT_METHODS.contains(&name)
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 

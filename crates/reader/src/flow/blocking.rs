@@ -144,9 +144,9 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             .filter(|(_, scope)| scope.id() == function.id());
         bound.is_some_and(|(bound, _)| {
             bound.iter().any(|bound| match bound {
-                FlowBinding::Value(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
-                    self.is_created_in_coroutine(*value, hops)
-                }
+                FlowBinding::Value(value)
+                | FlowBinding::ValuePart(value)
+                | FlowBinding::Entered(value, _) => self.is_created_in_coroutine(*value, hops),
                 FlowBinding::Parameter(_)
                 | FlowBinding::Definition(_)
                 | FlowBinding::Import(..)

@@ -9,12 +9,12 @@ use super::model::{FileModel, FlowBinding};
 const MAX_BYTES: usize = 2_000;
 
 /// Types whose values are awaited.
-const LATER: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
+const AWAITABLE_TYPES: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
 
 /// Kinds of results of a callback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum CallbackResultKind {
-    Plain,
+    NotAwaitable,
     /// The result must be awaited.
     Awaitable,
     /// The result may need to be awaited.
@@ -57,7 +57,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String
                 let called = model.member_bindings(*class, "__call__").find_map(|it| match it {
                     FlowBinding::Definition(method) => Some(method),
                     FlowBinding::Value(_)
-                    | FlowBinding::Part(_)
+                    | FlowBinding::ValuePart(_)
                     | FlowBinding::Entered(..)
                     | FlowBinding::Parameter(_)
                     | FlowBinding::Import(..)
@@ -71,7 +71,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String
                 });
             }
             FlowBinding::Definition(_)
-            | FlowBinding::Part(_)
+            | FlowBinding::ValuePart(_)
             | FlowBinding::Entered(..)
             | FlowBinding::Parameter(_)
             | FlowBinding::Import(..)
@@ -103,12 +103,12 @@ fn classify_result_type(type_text: &str) -> CallbackResultKind {
         if name.contains("MaybeAwaitable") || name.contains("OrAwaitable") {
             return CallbackResultKind::Mixed;
         }
-        if LATER.contains(&name) { later = true } else { plain = true }
+        if AWAITABLE_TYPES.contains(&name) { later = true } else { plain = true }
     }
     match (later, plain) {
         (true, true) => CallbackResultKind::Mixed,
         (true, false) => CallbackResultKind::Awaitable,
-        (false, _) => CallbackResultKind::Plain,
+        (false, _) => CallbackResultKind::NotAwaitable,
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
             ("Callable[[],MaybeAwaitable[int]]", Some(CallbackResultKind::Mixed)),
             ("Callable[[],Awaitable[None]]|None", Some(CallbackResultKind::Awaitable)),
             ("Callable[[],Coroutine[Any,Any,int]]", Some(CallbackResultKind::Awaitable)),
-            ("Callable[[Awaitable[int]],None]", Some(CallbackResultKind::Plain)),
+            ("Callable[[Awaitable[int]],None]", Some(CallbackResultKind::NotAwaitable)),
             ("Callable[", None),
             ("str|None", None),
         ] {

@@ -27,9 +27,9 @@ const DOES: &[&str] =
 /// Names of callbacks that users and botocore register and that may be plain functions.
 const MIXED: &[&str] = &["handler", "hook", "checker"];
 /// Names of callbacks that may always be coroutines. A call of such a callback is correct if it is awaited.
-const LOST: &[&str] = &["callback", "cb", "refresh_using"];
+const COROUTINE_CALLBACK_NAMES: &[&str] = &["callback", "cb", "refresh_using"];
 /// Names of collections of callbacks.
-const MANY: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
+const CALLBACK_COLLECTION_NAMES: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
 
 /// Maximum number of names through which a callback is followed.
 const MAX_NAMES: u32 = 4;
@@ -97,7 +97,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             return match result {
                 callback_types::CallbackResultKind::Mixed => Some(CallbackKind::Mixed),
                 callback_types::CallbackResultKind::Awaitable => Some(CallbackKind::LostCoroutine),
-                callback_types::CallbackResultKind::Plain => None,
+                callback_types::CallbackResultKind::NotAwaitable => None,
             };
         }
         self.callback_kind_by_name(callee)
@@ -126,7 +126,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         }
         // Outside aiobotocore, users decide whether their callbacks are plain functions.
         let is_ours = self.in_package || self.is_in_aio_class(callee);
-        (is_ours && (is_variable || is_own(text)) && ends(LOST)).then_some(CallbackKind::LostCoroutine)
+        (is_ours && (is_variable || is_own(text)) && ends(COROUTINE_CALLBACK_NAMES))
+            .then_some(CallbackKind::LostCoroutine)
     }
 
     /// Returns true if the file defines or imports the called function. Such a function is known and needs no
@@ -157,7 +158,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let bound = self.model.find_bindings(self.model.text(name), name);
         bound.is_some_and(|(bound, _)| {
             bound.iter().any(
-                |it| matches!(it, FlowBinding::Part(many) if self.collection_name_ends_with(*many, MANY)),
+                |it| matches!(it, FlowBinding::ValuePart(many) if self.collection_name_ends_with(*many, CALLBACK_COLLECTION_NAMES)),
             )
         })
     }
@@ -184,7 +185,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             .filter(|_| object.kind() == "identifier");
         let is_part = bound.is_some_and(|(bound, _)| {
             bound.iter().any(|it| {
-                matches!(it, FlowBinding::Part(many)
+                matches!(it, FlowBinding::ValuePart(many)
                         if self.collection_name_ends_with(*many, &["checkers"]))
             })
         });
@@ -316,7 +317,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                     None => self.declared_types(value, names),
                 }
             }
-            FlowBinding::Part(value) => self.declared_types(value, names),
+            FlowBinding::ValuePart(value) => self.declared_types(value, names),
             FlowBinding::Entered(..)
             | FlowBinding::Definition(_)
             | FlowBinding::Import(..)

@@ -135,7 +135,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                 Some((bound, _)) => bound.iter().any(|bound| match bound {
                     FlowBinding::Value(value) => self.includes_cancellation_within(*value, names),
                     FlowBinding::Import(..) => self.is_cancellation_class(caught),
-                    FlowBinding::Part(_)
+                    FlowBinding::ValuePart(_)
                     | FlowBinding::Entered(..)
                     | FlowBinding::Parameter(_)
                     | FlowBinding::Definition(_)
@@ -303,7 +303,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                                 |bases| bases.into_iter().all(|it| self.excludes_cancellation(it, names)),
                             )
                         }
-                        FlowBinding::Part(_)
+                        FlowBinding::ValuePart(_)
                         | FlowBinding::Entered(..)
                         | FlowBinding::Parameter(_)
                         | FlowBinding::Unknown => false,

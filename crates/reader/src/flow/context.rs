@@ -21,7 +21,10 @@ pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
             OpenedContext::Client => is_misused_context(values, node, fate),
             OpenedContext::Session => {
                 let is_safe = fate.entered || fate.closed || fate.returned || fate.passed;
-                model.is_in_coroutine(node) && values.is_aio && !is_safe && (fate.used || fate.stored)
+                model.is_in_coroutine(node)
+                    && values.is_aio
+                    && !is_safe
+                    && (fate.used_as_value || fate.stored)
             }
         };
         if is_wrong {
@@ -190,7 +193,7 @@ fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: Con
     if fate.entered {
         return false;
     }
-    if fate.used {
+    if fate.used_as_value {
         return !is_in_expected_failure(values, node);
     }
     if (fate.returned || fate.dropped) && !fate.stored {

@@ -30,7 +30,7 @@ fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec
     for bound in bound {
         match bound {
             FlowBinding::Import(name, ..) => found.push(name.byte_range()),
-            FlowBinding::Value(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
+            FlowBinding::Value(value) | FlowBinding::ValuePart(value) | FlowBinding::Entered(value, _) => {
                 found.extend(collect_imports(model, *value, left));
             }
             FlowBinding::Parameter(_) | FlowBinding::Definition(_) | FlowBinding::Unknown => {}

@@ -23,7 +23,7 @@ pub(super) enum FlowBinding<'t> {
     /// The value of an expression is bound.
     Value(Node<'t>),
     /// A part or an item of a value is bound.
-    Part(Node<'t>),
+    ValuePart(Node<'t>),
     /// The result of entering a context with `with` is bound.
     Entered(Node<'t>, WithKind),
     /// A parameter of a function.
@@ -39,7 +39,7 @@ pub(super) enum FlowBinding<'t> {
 /// The statements `with` and `async with`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WithKind {
-    Plain,
+    Sync,
     Async,
 }
 
@@ -185,7 +185,7 @@ impl<'t> FileModel<'t> {
                 if let Some((left, right)) =
                     node.child_by_field_name("left").zip(node.child_by_field_name("right"))
                 {
-                    self.bind_target(left, FlowBinding::Part(right));
+                    self.bind_target(left, FlowBinding::ValuePart(right));
                 }
             }
             "except_clause" => {
@@ -283,7 +283,7 @@ impl<'t> FileModel<'t> {
                 named_children(value)
             }
             FlowBinding::Value(_)
-            | FlowBinding::Part(_)
+            | FlowBinding::ValuePart(_)
             | FlowBinding::Entered(..)
             | FlowBinding::Parameter(_)
             | FlowBinding::Definition(_)
@@ -294,7 +294,9 @@ impl<'t> FileModel<'t> {
         for (index, target) in targets.into_iter().enumerate() {
             let part = match (values.get(index).filter(|_| is_matched), bound) {
                 (Some(value), _) => FlowBinding::Value(*value),
-                (None, FlowBinding::Value(value) | FlowBinding::Part(value)) => FlowBinding::Part(value),
+                (None, FlowBinding::Value(value) | FlowBinding::ValuePart(value)) => {
+                    FlowBinding::ValuePart(value)
+                }
                 (
                     None,
                     FlowBinding::Entered(..)
@@ -465,7 +467,7 @@ impl<'t> FileModel<'t> {
 
     fn with_kind(&self, item: Node<'t>) -> WithKind {
         let statement = self.ancestors(item).find(|it| it.kind() == "with_statement");
-        if statement.is_some_and(|it| self.is_async(it)) { WithKind::Async } else { WithKind::Plain }
+        if statement.is_some_and(|it| self.is_async(it)) { WithKind::Async } else { WithKind::Sync }
     }
 
     pub(super) fn parameters(&self, function: Node<'t>) -> Vec<Node<'t>> {

@@ -19,7 +19,7 @@ pub(super) struct ContextUses {
     pub(super) entered: bool,
     /// True if the context is used like the value that entering it returns: awaited, called, or entered by
     /// `__aenter__` and never exited.
-    pub(super) used: bool,
+    pub(super) used_as_value: bool,
     /// True if the context is returned to a caller.
     pub(super) returned: bool,
     /// True if the context is passed to a function outside this file.
@@ -35,7 +35,7 @@ pub(super) struct ContextUses {
 impl ContextUses {
     fn merge(&mut self, other: Self) {
         self.entered |= other.entered;
-        self.used |= other.used;
+        self.used_as_value |= other.used_as_value;
         self.returned |= other.returned;
         self.passed |= other.passed;
         self.stored |= other.stored;
@@ -83,7 +83,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 Some(item) if item.kind() == "with_item" => fate.merge(self.uses_in_with(item)),
                 _ => {}
             },
-            "await" => fate.used = true,
+            "await" => fate.used_as_value = true,
             "expression_statement" => fate.dropped = true,
             "lambda" => fate.returned = true,
             "return_statement" => {
@@ -156,7 +156,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn uses_in_with(&self, item: Node<'t>) -> ContextUses {
         let statement = self.model.ancestors(item).find(|it| it.kind() == "with_statement");
         let is_async = statement.is_some_and(|it| self.model.is_async(it));
-        ContextUses { entered: is_async, used: !is_async, ..ContextUses::default() }
+        ContextUses { entered: is_async, used_as_value: !is_async, ..ContextUses::default() }
     }
 
     /// Follows a returned value. Tests use a fixture's value without entering it, and other code uses a
@@ -166,7 +166,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         let function = self.model.enclosing_function(statement);
         let decorators = self.model.decorators(function);
         if decorators.iter().any(|it| self.model.text(*it).contains("fixture")) {
-            fate.used = self.model.is_async(function);
+            fate.used_as_value = self.model.is_async(function);
         }
         let name = function.child_by_field_name("name").filter(|_| self.values.is_property(function));
         if let (Some(name), Some(class)) = (name, self.model.enclosing_class(function)) {
@@ -195,7 +195,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         match name {
             "__aenter__" => {
                 let is_left = self.is_exited_explicitly(attribute);
-                ContextUses { entered: is_left, used: !is_left, ..fate }
+                ContextUses { entered: is_left, used_as_value: !is_left, ..fate }
             }
             "__aexit__" | "__exit__" => ContextUses { entered: true, ..fate },
             "close" | "aclose" => ContextUses { closed: true, ..fate },
@@ -208,11 +208,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     self.uses_at(call, hops)
                 }
                 Some(call) if name == "get" || name == "pop" => self.uses_at(call, hops),
-                _ => ContextUses { used: true, ..fate },
+                _ => ContextUses { used_as_value: true, ..fate },
             },
             // The arguments of these methods are followed separately, as items of the list.
             "append" | "extend" | "add" => fate,
-            _ => ContextUses { used: true, ..fate },
+            _ => ContextUses { used_as_value: true, ..fate },
         }
     }
 
@@ -264,9 +264,9 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         }
         match called {
             // These functions do not enter asynchronous contexts.
-            "enter_context" | "closing" | "aclosing" => return ContextUses { used: true, ..fate },
+            "enter_context" | "closing" | "aclosing" => return ContextUses { used_as_value: true, ..fate },
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
-                return ContextUses { used: true, ..fate };
+                return ContextUses { used_as_value: true, ..fate };
             }
             "nullcontext" | "list" | "tuple" | "dict" | "zip" | "enumerate" | "reversed" | "cast" => {
                 return self.uses_at(call, hops);

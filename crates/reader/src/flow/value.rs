@@ -199,7 +199,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     pub(super) fn binding_values(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match bound {
             FlowBinding::Value(node) => self.resolve_values(node, depth),
-            FlowBinding::Part(node) => {
+            FlowBinding::ValuePart(node) => {
                 self.resolve_values(node, depth).into_iter().flat_map(unpack_value).collect()
             }
             FlowBinding::Entered(node, how) => {
@@ -373,7 +373,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                     found.extend(self.function_return_values(*method, depth));
                 }
                 FlowBinding::Value(_)
-                | FlowBinding::Part(_)
+                | FlowBinding::ValuePart(_)
                 | FlowBinding::Entered(..)
                 | FlowBinding::Parameter(_)
                 | FlowBinding::Definition(_)
@@ -463,7 +463,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             "enter_async_context" => {
                 return vec![FlowValue::Coroutine(enter_values(first(), WithKind::Async))];
             }
-            "enter_context" => return enter_values(first(), WithKind::Plain),
+            "enter_context" => return enter_values(first(), WithKind::Sync),
             "__aenter__" => {
                 let object = callee.child_by_field_name("object");
                 let given = object.map(|it| enter_values(self.resolve_values(it, depth), WithKind::Async));

@@ -10,7 +10,7 @@ use crate::output::report::DiagnosticReport;
 /// Maximum number of bytes of a text that are used to recognise its format.
 const MAX_SAMPLE_BYTES: usize = 256 << 10;
 /// Line formats that are too similar to other formats to be recognised by content.
-const ALIKE: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
+const AMBIGUOUS_LINE_FORMATS: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
 
 /// Returns the format of an output. The name is the name of a format or of a tool; a tool's name allows all
 /// formats that the tool prints. Without a name, the content determines the format. Returns `None` if the
@@ -55,7 +55,7 @@ fn detect_line_format(bytes: &[u8]) -> Option<OutputFormat> {
     let sample = bytes.get(..MAX_SAMPLE_BYTES).unwrap_or(bytes);
     let end = if sample.len() < bytes.len() { memchr::memrchr(b'\n', sample)? } else { sample.len() };
     let text = decode::decode_text(sample.get(..end)?);
-    let candidates = line_formats().filter(|format| !ALIKE.contains(&format.as_str()));
+    let candidates = line_formats().filter(|format| !AMBIGUOUS_LINE_FORMATS.contains(&format.as_str()));
     let mut whole = candidates.filter(|format| {
         let DiagnosticReport { diagnostics, problems, other_lines, .. } =
             read_output(*format, text.as_bytes(), &OutputContext::default());

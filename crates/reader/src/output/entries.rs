@@ -237,8 +237,8 @@ impl Visitor<'_> for WholeNumberVisitor {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<WholeNumber, E> {
         // This limit exceeds the size of any file, and a float represents all whole numbers up to it exactly.
-        const MOST: f64 = 9_007_199_254_740_992.0;
-        if number.fract() == 0.0 && number.abs() <= MOST {
+        const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
+        if number.fract() == 0.0 && number.abs() <= MAX_EXACT_INTEGER {
             #[expect(clippy::cast_possible_truncation, reason = "a whole number within the bounds")]
             return Ok(WholeNumber(number as i64));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::code::{CUT, CodeDigests};
+use truing_core::code::{CodeDigests, OMISSION_MARK};
 use truing_core::finding::{
     CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity, SuggestedFix,
 };
@@ -112,13 +112,13 @@ impl<'a> FindingMapper<'a> {
         let snippet = self.snippet(&diagnostic.range, first, last);
         // The tool's fingerprint may depend on the lines. A person could then use it to guess the secret that
         // is removed from the snippet.
-        let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(CUT));
+        let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(OMISSION_MARK));
         let code = CodeDigests {
             tool_fingerprint: fingerprint.map(CodeDigests::digest_tool_fingerprint),
             ..CodeDigests::default()
         };
         Ok(RawFinding {
-            place: CodeLocation {
+            location: CodeLocation {
                 path: diagnostic.path.clone(),
                 side: DiffSide::New,
                 start_line: first,

@@ -66,7 +66,7 @@ impl Eq for NamedFormat {}
 
 impl OutputFormat {
     /// Formats with a variant of their own.
-    pub const OWN: [Self; 6] =
+    pub const TOOL_INDEPENDENT_FORMATS: [Self; 6] =
         [Self::Sarif, Self::Rdjson, Self::Rdjsonl, Self::Checkstyle, Self::Gitlab, Self::Junit];
 
     /// Returns the name used in a configuration.

@@ -31,7 +31,7 @@ const MAX_SHOWN_BYTES: usize = 4 << 10;
 /// Pattern for a path and a line number in text. The path is at the beginning of a line, contains a
 /// separator, or has Python's form. A file name without a folder does not match within a line, because Java
 /// prints files without their folders.
-static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+static FILE_LOCATION_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     let place = concat!(
         r#"(?m)^[ \t>]*(?P<a>[^\s:"'()<>|*?]+\.\w+):(?P<b>\d{1,9})\b|File "(?P<c>[^"\n]+)", line "#,
         r#"(?P<d>\d{1,9})\b|(?P<e>(?:\b[A-Za-z]:)?[^\s:"'()\[\]<>|*?]*[/\\][^\s:"'()\[\]<>|*?]+\.\w+):"#,
@@ -215,7 +215,8 @@ fn report_failure(
     let (path, line) = match linted.unwrap_or_else(|| places.test_place(case, failure)) {
         Ok(place) => place,
         Err(PathError::Missing) => {
-            return collected.add_skipped_entry(ProblemKind::Place, &format!("{name}: no place in the tree"));
+            return collected
+                .add_skipped_entry(ProblemKind::NoFile, &format!("{name}: no place in the tree"));
         }
         Err(error) => return collected.skip_unplaced_entry(&error, &format!("{name}: {error}")),
     };
@@ -295,7 +296,7 @@ impl FailurePlaces<'_> {
     /// of the JVM.
     fn places_in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
         let mut found: Vec<(usize, RepoPath, u32)> = Vec::new();
-        for place in PLACE.captures_iter(text).take(MAX_PLACES) {
+        for place in FILE_LOCATION_PATTERN.captures_iter(text).take(MAX_PLACES) {
             let one = |names: [&str; 3]| names.into_iter().find_map(|name| place.name(name));
             let (Some(file), Some(line)) = (one(["a", "c", "e"]), one(["b", "d", "f"])) else { continue };
             if let (Some(path), Ok(line)) = (self.find_file(file.as_str(), class), line.as_str().parse()) {

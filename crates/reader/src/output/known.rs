@@ -52,7 +52,7 @@ macro_rules! json {
 }
 
 /// Formats of single tools, by name.
-pub static NAMED: &[NamedFormat] = &[
+pub static NAMED_FORMATS: &[NamedFormat] = &[
     json!("ast-grep-json", "ast-grep", search::read_ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
     json!(
         "bandit-json",
@@ -152,8 +152,8 @@ pub static NAMED: &[NamedFormat] = &[
 /// Returns the tools of `tools.toml`, in the order of their names. The list is empty if the file is
 /// malformed, which a test prevents.
 pub fn known_tools() -> &'static [KnownTool] {
-    static ALL: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
-    &ALL
+    static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
+    &KNOWN_TOOLS
 }
 
 /// Finds a tool by its name in upper or lower case, or by a name that its outputs use.

@@ -1,7 +1,7 @@
 //! Looks up formats by name.
 
 use crate::output::format::OutputFormat;
-use crate::output::known::NAMED;
+use crate::output::known::NAMED_FORMATS;
 
 impl OutputFormat {
     /// Finds a format by its name in a configuration, in upper or lower case.
@@ -31,6 +31,6 @@ impl OutputFormat {
 
     /// Returns every format: first the formats with a variant of this enum, then the formats of the table.
     pub fn all_formats() -> impl Iterator<Item = Self> {
-        Self::OWN.into_iter().chain(NAMED.iter().map(Self::Named))
+        Self::TOOL_INDEPENDENT_FORMATS.into_iter().chain(NAMED_FORMATS.iter().map(Self::Named))
     }
 }

@@ -30,7 +30,7 @@ pub enum PathError {
     Address(String),
     /// The path is outside of every known root, or leads out of the tree.
     #[error("{0} is outside of the tree")]
-    Outside(String),
+    OutsideTree(String),
     /// The path is absolute, and no root is known.
     #[error("{0} is absolute, and the root of the tree on that machine is not known")]
     NoRoot(String),
@@ -44,7 +44,7 @@ pub enum PathError {
 pub struct AbsolutePath {
     /// Volume: `c:` for a drive, `\\host` for a share, empty for a path that begins with one separator.
     volume: Vec<u8>,
-    parts: Vec<Vec<u8>>,
+    components: Vec<Vec<u8>>,
 }
 
 /// Resolves paths in tool output to paths in the tree.
@@ -63,7 +63,7 @@ impl PathResolver {
     pub fn new(input: &OutputContext<'_>) -> Self {
         let mut roots: Vec<AbsolutePath> =
             input.roots.iter().filter_map(|root| AbsolutePath::from_text(root.as_bytes())).collect();
-        roots.sort_by_key(|root| std::cmp::Reverse(root.parts.len()));
+        roots.sort_by_key(|root| std::cmp::Reverse(root.components.len()));
         let folder = input.folder.filter(|folder| folder.stays_within_folder());
         let folder =
             folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
@@ -74,7 +74,7 @@ impl PathResolver {
     /// Adds a root that the output itself names. The root is ignored if it is the root of a file system, or
     /// if another root is known for certain.
     pub fn add_root(&mut self, root: AbsolutePath) {
-        if (self.roots.is_empty() || self.is_foreign) && !root.parts.is_empty() {
+        if (self.roots.is_empty() || self.is_foreign) && !root.components.is_empty() {
             self.roots.push(root);
         }
     }
@@ -132,9 +132,9 @@ impl PathResolver {
         relative: &[u8],
         written_path: &str,
     ) -> Result<RepoPath, PathError> {
-        let outside = || PathError::Outside(written_path.to_owned());
-        let parts = join_parts(base.parts.clone(), relative).ok_or_else(outside)?;
-        self.path_in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written_path)
+        let outside = || PathError::OutsideTree(written_path.to_owned());
+        let parts = join_parts(base.components.clone(), relative).ok_or_else(outside)?;
+        self.path_in_tree(AbsolutePath { volume: base.volume.clone(), components: parts }, written_path)
     }
 
     /// Resolves the path `relative` below the folder `base`, which is itself relative. Both are decoded
@@ -153,7 +153,7 @@ impl PathResolver {
             return Err(PathError::Address(written_path.to_owned()));
         }
         let parts = join_parts(self.folder.clone(), base).and_then(|folder| join_parts(folder, relative));
-        to_repo_path(&parts.ok_or_else(|| PathError::Outside(written_path.to_owned()))?, written_path)
+        to_repo_path(&parts.ok_or_else(|| PathError::OutsideTree(written_path.to_owned()))?, written_path)
     }
 
     fn resolve_bytes(&self, path: &[u8], written_path: &str) -> Result<RepoPath, PathError> {
@@ -174,7 +174,7 @@ impl PathResolver {
             return Err(PathError::NoRoot(written_path.to_owned()));
         }
         let below = self.roots.iter().find_map(|root| absolute.strip_root(root));
-        to_repo_path(below.ok_or_else(|| PathError::Outside(written_path.to_owned()))?, written_path)
+        to_repo_path(below.ok_or_else(|| PathError::OutsideTree(written_path.to_owned()))?, written_path)
     }
 }
 
@@ -199,7 +199,7 @@ impl AbsolutePath {
             [first, rest @ ..] if is_separator(first) => (Vec::new(), rest),
             _ => return None,
         };
-        Some(Self { volume, parts: join_parts(Vec::new(), rest)? })
+        Some(Self { volume, components: join_parts(Vec::new(), rest)? })
     }
 
     /// Parses an absolute path written as a `file:` address or as text. Returns `None` for anything else.
@@ -213,22 +213,26 @@ impl AbsolutePath {
 
     /// Appends a decoded relative path. Returns `None` if the result would be above the root.
     pub fn join(&self, relative: &[u8]) -> Option<Self> {
-        Some(Self { volume: self.volume.clone(), parts: join_parts(self.parts.clone(), relative)? })
+        Some(Self { volume: self.volume.clone(), components: join_parts(self.components.clone(), relative)? })
     }
 
     /// Returns the longest common beginning of both paths. Returns `None` if the paths are on different
     /// volumes.
     pub fn common_prefix(&self, other: &Self) -> Option<Self> {
-        let both = self.parts.iter().zip(&other.parts).take_while(|(one, two)| self.is_same_name(one, two));
+        let both = self
+            .components
+            .iter()
+            .zip(&other.components)
+            .take_while(|(one, two)| self.is_same_name(one, two));
         let parts = both.map(|(part, _)| part.clone()).collect();
-        (self.volume == other.volume).then(|| Self { volume: self.volume.clone(), parts })
+        (self.volume == other.volume).then(|| Self { volume: self.volume.clone(), components: parts })
     }
 
     /// Returns the parts below `root`, if the path is within it.
     fn strip_root(&self, root: &Self) -> Option<&[Vec<u8>]> {
-        let (first, below) = self.parts.split_at_checked(root.parts.len())?;
+        let (first, below) = self.components.split_at_checked(root.components.len())?;
         let is_within = self.volume == root.volume
-            && first.iter().zip(&root.parts).all(|(one, two)| self.is_same_name(one, two));
+            && first.iter().zip(&root.components).all(|(one, two)| self.is_same_name(one, two));
         is_within.then_some(below)
     }
 
@@ -258,13 +262,14 @@ pub fn guess_root(outside_paths: &[String], is_file: impl Fn(&RepoPath) -> bool)
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside_paths.iter().collect();
     for path in paths {
-        let Some(path) = AbsolutePath::from_uri(path).filter(|path| path.parts.len() <= MAX_PARTS) else {
+        let Some(path) = AbsolutePath::from_uri(path).filter(|path| path.components.len() <= MAX_PARTS)
+        else {
             continue;
         };
-        let above = (0..path.parts.len()).find_map(|at| {
-            let (root, rest) = path.parts.split_at_checked(at)?;
+        let above = (0..path.components.len()).find_map(|at| {
+            let (root, rest) = path.components.split_at_checked(at)?;
             let is_known = to_repo_path(rest, "").is_ok_and(|rest| is_file(&rest));
-            is_known.then(|| AbsolutePath { volume: path.volume.clone(), parts: root.to_vec() })
+            is_known.then(|| AbsolutePath { volume: path.volume.clone(), components: root.to_vec() })
         });
         if let Some(root) = above {
             *files.entry(root).or_default() += 1;
@@ -273,7 +278,7 @@ pub fn guess_root(outside_paths: &[String], is_file: impl Fn(&RepoPath) -> bool)
     let most = files.values().copied().max()?;
     let mut roots = files.into_iter().filter(|(_, count)| *count == most).map(|(root, _)| root);
     let root = roots.next().filter(|_| roots.next().is_none())?;
-    let text = [root.volume.as_slice(), b"/", &root.parts.join(&b'/')].concat();
+    let text = [root.volume.as_slice(), b"/", &root.components.join(&b'/')].concat();
     String::from_utf8(text).ok()
 }
 

@@ -68,7 +68,7 @@ fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
 #[derive(Debug, Default)]
 struct LineCounts {
     /// Number of lines that are understood, with any meaning.
-    parsed: u64,
+    parsed_lines: u64,
     /// Number of notes that are parts of a diagnostic, not separate diagnostics.
     notes: u64,
     /// Largest total of diagnostics that a line of the output states.
@@ -113,14 +113,14 @@ impl LinePattern {
             if line.is_empty() {
                 continue;
             } else if let Some(groups) = groups {
-                counts.parsed += 1;
+                counts.parsed_lines += 1;
                 counts.notes += u64::from(!self.collect_line(&groups, tool, &paths, &mut collected));
             } else if failure.as_ref().is_some_and(|failure| failure.is_match(line)) {
-                counts.parsed += 1;
+                counts.parsed_lines += 1;
                 collected.add_problem(ProblemKind::Tool, line);
             } else if let Some(groups) = others.iter().find_map(|other| other.captures(line)) {
                 counts.record_summary_line(&groups);
-            } else if counts.parsed == 0 || !shows_code(lines.peek()) {
+            } else if counts.parsed_lines == 0 || !shows_code(lines.peek()) {
                 collected.record_other_line(line);
             }
         }
@@ -197,7 +197,7 @@ impl LineCounts {
         };
         // A line with the tool's total counts as understood. A heading does not, because it may occur in any
         // text.
-        self.parsed += u64::from(of_line.is_some());
+        self.parsed_lines += u64::from(of_line.is_some());
         self.total = self.total.max(of_line);
     }
 
@@ -207,7 +207,7 @@ impl LineCounts {
         if let Some(total) = self.total.filter(|total| *total > entries) {
             let text = format!("the tool counts {total} findings, but only {entries} are understood");
             collected.add_problem(ProblemKind::Unreadable, &text);
-        } else if self.parsed == 0 {
+        } else if self.parsed_lines == 0 {
             collected.report_unparsed_output();
         }
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::output::decode;
 use crate::output::entries::{self, BoundedFields};
 use crate::output::format::OutputFormat;
-use crate::output::known::NAMED;
+use crate::output::known::NAMED_FORMATS;
 use crate::output::report::MAX_INPUT_BYTES;
 use crate::output::xml::{XmlPart, XmlParts};
 
@@ -33,7 +33,7 @@ pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
         b'<' => recognize_xml(text),
         _ => None,
     };
-    own.or_else(|| NAMED.iter().find(|named| (named.matches)(bytes)).map(OutputFormat::Named))
+    own.or_else(|| NAMED_FORMATS.iter().find(|named| (named.matches)(bytes)).map(OutputFormat::Named))
 }
 
 fn recognize_object(text: &str) -> Option<OutputFormat> {

@@ -48,7 +48,7 @@ pub struct DiagnosticReport {
     /// Number of further lines that are not understood.
     pub more_lines: u64,
     /// The first [`MAX_OUTSIDE`] paths outside of the tree, as the tool wrote them.
-    pub outside: Vec<String>,
+    pub outside_paths: Vec<String>,
     /// The first [`MAX_IGNORED`] files that the tool reports as not examined.
     pub ignored: BTreeSet<RepoPath>,
 }
@@ -71,9 +71,9 @@ pub enum ProblemKind {
     /// An entry, or a part of it, was malformed and is left out.
     Entry,
     /// An entry refers to no file.
-    Place,
+    NoFile,
     /// An entry refers to a file outside of the tree, as far as is known.
-    Outside,
+    OutsideTree,
     /// A bound was reached.
     Bound,
     /// The tool reports that it failed.
@@ -105,7 +105,7 @@ impl DiagnosticCollector {
         let diagnostic = text::clean_diagnostic(diagnostic);
         if !diagnostic.path.is_safe_to_write() {
             return self
-                .add_skipped_entry(ProblemKind::Place, &format!("{} is not in the tree", diagnostic.path));
+                .add_skipped_entry(ProblemKind::NoFile, &format!("{} is not in the tree", diagnostic.path));
         }
         if diagnostic.message.is_empty() {
             let line = diagnostic.range.first_line().map(|line| format!(":{line}")).unwrap_or_default();
@@ -149,13 +149,13 @@ impl DiagnosticCollector {
     /// Adds a problem for an entry that is left out because of its path.
     pub fn skip_unplaced_entry(&mut self, error: &PathError, text: &str) {
         let outside = match error {
-            PathError::Outside(path) | PathError::NoRoot(path) => Some(path),
+            PathError::OutsideTree(path) | PathError::NoRoot(path) => Some(path),
             PathError::Missing | PathError::TooLong | PathError::Address(_) | PathError::NoFile(_) => None,
         };
-        if let Some(path) = outside.filter(|_| self.report.outside.len() < MAX_OUTSIDE) {
-            self.report.outside.push(path.clone());
+        if let Some(path) = outside.filter(|_| self.report.outside_paths.len() < MAX_OUTSIDE) {
+            self.report.outside_paths.push(path.clone());
         }
-        let kind = if outside.is_some() { ProblemKind::Outside } else { ProblemKind::Place };
+        let kind = if outside.is_some() { ProblemKind::OutsideTree } else { ProblemKind::NoFile };
         self.add_skipped_entry(kind, text);
     }
 

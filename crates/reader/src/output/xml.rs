@@ -52,7 +52,7 @@ impl XmlElement {
 pub(crate) struct XmlParts<'a> {
     reader: Reader<&'a [u8]>,
     /// Name of an element without content whose end is still to be returned.
-    empty: Option<String>,
+    empty_element: Option<String>,
     depth: usize,
 }
 
@@ -62,7 +62,7 @@ impl<'a> XmlParts<'a> {
         let mut reader = Reader::from_str(text);
         // Many tools do not escape ampersands.
         reader.config_mut().allow_dangling_amp = true;
-        Self { reader, empty: None, depth: 0 }
+        Self { reader, empty_element: None, depth: 0 }
     }
 
     /// Returns the next part, or `None` at the end.
@@ -72,7 +72,7 @@ impl<'a> XmlParts<'a> {
     /// The document is damaged at this place, or nested deeper than [`MAX_DEPTH`]. No further part can be
     /// read.
     pub(crate) fn next_part(&mut self) -> Result<Option<XmlPart>, String> {
-        if let Some(name) = self.empty.take() {
+        if let Some(name) = self.empty_element.take() {
             return Ok(Some(XmlPart::End(name)));
         }
         loop {
@@ -90,7 +90,7 @@ impl<'a> XmlParts<'a> {
                 }
                 Event::Empty(start) => {
                     let element = to_element(&start);
-                    self.empty = Some(element.name.clone());
+                    self.empty_element = Some(element.name.clone());
                     XmlPart::Start(element)
                 }
                 Event::End(end) => {

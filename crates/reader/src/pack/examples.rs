@@ -40,7 +40,7 @@ impl RulePacks {
                         let what =
                             if expected { "finds nothing in invalid" } else { "finds something in valid" };
                         tested.failing.push(format!("{name} {what} example {shown}"));
-                    } else if fixed != example.fixed {
+                    } else if fixed != example.fixed_text {
                         let made = fixed.map_or("no suggestion".to_owned(), |fixed| format!("{fixed:?}"));
                         tested.failing.push(format!("{name} makes {made} of example {shown}"));
                     }
@@ -76,12 +76,12 @@ pub(super) fn run_example(
     let new = |(path, _): &(RepoPath, Vec<u8>)| ChangedFile {
         path: path.clone(),
         old_path: None,
-        added: vec![(1, u32::MAX)],
+        added_lines: vec![(1, u32::MAX)],
     };
-    let files: Vec<ChangedFile> = example.changed.iter().map(new).collect();
+    let files: Vec<ChangedFile> = example.changed_files.iter().map(new).collect();
     let change = ChangeContext::new(&files, &[], example);
     let (mut found, mut fixed) = (false, None);
-    for (file, (path, text)) in files.iter().zip(&example.changed) {
+    for (file, (path, text)) in files.iter().zip(&example.changed_files) {
         let content = DecodedContent::from_bytes(text.clone());
         let examined = rule_set.check_file(file, &content, &change, &mut ParserPool::default())?;
         found = found || !examined.findings.is_empty();

@@ -34,7 +34,7 @@ pub(crate) struct PackRule {
     pub(crate) paths: Option<GlobSet>,
     pub(crate) not_paths: GlobSet,
     /// Severities in parts of a repository. In parts without an entry, `severity` applies.
-    pub(crate) parts: BTreeMap<RepositoryPart, PartSeverity>,
+    pub(crate) part_severities: BTreeMap<RepositoryPart, PartSeverity>,
     pub(crate) enabled: bool,
     /// Rule of the same pack that reports whole definitions. If that rule reports a definition, this rule
     /// reports nothing within the definition.
@@ -64,8 +64,8 @@ impl PackRule {
     /// Returns the severity in a part of a repository; the part `None` is the product. Returns `None` if the
     /// rule is off in this part.
     pub(crate) fn severity_in(&self, part: Option<RepositoryPart>) -> Option<Severity> {
-        let there = part.and_then(|part| match (self.parts.get(&part), part) {
-            (None, RepositoryPart::Fixture) => self.parts.get(&RepositoryPart::Test),
+        let there = part.and_then(|part| match (self.part_severities.get(&part), part) {
+            (None, RepositoryPart::Fixture) => self.part_severities.get(&RepositoryPart::Test),
             (there, _) => there,
         });
         match there {
@@ -165,7 +165,7 @@ impl RuleCheck {
 
 /// Maximum length of an example on a rule's page, in bytes. Longer examples only test a limit and explain
 /// nothing.
-const MOST_SHOWN: usize = 1500;
+const MAX_SHOWN_BYTES: usize = 1500;
 
 /// Changes in which a rule must find nothing, and changes in which it must find something.
 #[derive(Debug, Default)]
@@ -180,11 +180,11 @@ pub(crate) struct RuleExample {
     /// Text that identifies the example in a failure.
     pub(crate) label: String,
     /// New files: path and text.
-    pub(crate) changed: Vec<(RepoPath, Vec<u8>)>,
+    pub(crate) changed_files: Vec<(RepoPath, Vec<u8>)>,
     /// Files that did not change, with their text if it matters.
     pub(crate) unchanged: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Text of the changed file after the suggestions are applied; `None` if the rule must suggest nothing.
-    pub(crate) fixed: Option<String>,
+    pub(crate) fixed_text: Option<String>,
 }
 
 /// Whole file, in the form that rule files use.
@@ -194,7 +194,11 @@ pub(crate) enum TextExample {
     /// File for which the rule must suggest nothing.
     Text(String),
     /// File, and its text after the suggestions are applied.
-    WithFixed { text: String, fixed: String },
+    WithFixed {
+        text: String,
+        #[serde(rename = "fixed")]
+        fixed_text: String,
+    },
 }
 
 impl TextExample {
@@ -202,8 +206,8 @@ impl TextExample {
     pub(super) fn into_example(self, path: &RepoPath) -> RuleExample {
         match self {
             Self::Text(text) => RuleExample::from_text(path, text),
-            Self::WithFixed { text, fixed } => {
-                RuleExample { fixed: Some(fixed), ..RuleExample::from_text(path, text) }
+            Self::WithFixed { text, fixed_text: fixed } => {
+                RuleExample { fixed_text: Some(fixed), ..RuleExample::from_text(path, text) }
             }
         }
     }
@@ -212,14 +216,14 @@ impl TextExample {
 impl RuleExample {
     /// Returns the text, if the example is about one file.
     pub(super) fn code(&self) -> Option<&str> {
-        let [(_, text)] = self.changed.as_slice() else { return None };
-        str::from_utf8(text).ok().filter(|text| self.unchanged.is_empty() && text.len() <= MOST_SHOWN)
+        let [(_, text)] = self.changed_files.as_slice() else { return None };
+        str::from_utf8(text).ok().filter(|text| self.unchanged.is_empty() && text.len() <= MAX_SHOWN_BYTES)
     }
 
     /// Creates an example with one new file.
     pub(crate) fn from_text(path: &RepoPath, text: String) -> Self {
         let changed = vec![(path.clone(), text.clone().into_bytes())];
-        Self { label: format!("{text:?}"), changed, unchanged: Vec::new(), fixed: None }
+        Self { label: format!("{text:?}"), changed_files: changed, unchanged: Vec::new(), fixed_text: None }
     }
 }
 
@@ -229,7 +233,8 @@ impl HeadFiles for RuleExample {
     }
 
     fn read_file(&self, path: &RepoPath) -> Option<Vec<u8>> {
-        let changed = self.changed.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
+        let changed =
+            self.changed_files.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
         let unchanged = || self.unchanged.iter().find(|(known, _)| known == path)?.1.clone();
         changed.or_else(unchanged)
     }

@@ -289,7 +289,7 @@ fn packs_are_selected_by_name_and_disabled_rules_are_left_out() {
     assert_eq!(selected(&["b", "a", "b"]).unwrap(), ["a/x", "b/x"]);
     assert_eq!(selected(&[]).unwrap(), Vec::<String>::new());
     let unknown = selected(&["a", "c"]).unwrap_err();
-    assert_eq!(unknown, ReaderError::UnknownPack { name: "c".into(), known: "a, b".into() });
+    assert_eq!(unknown, ReaderError::UnknownPack { name: "c".into(), known_packs: "a, b".into() });
 }
 
 #[test]

@@ -114,7 +114,7 @@ macro_rules! rule_file {
                     check,
                     paths,
                     not_paths: source.compile_globs("not_paths", &self.not_paths)?,
-                    parts: self.parts,
+                    part_severities: self.parts,
                     enabled: self.enabled,
                     yields_to: None,
                     linters: self.linters,
@@ -201,11 +201,13 @@ rule_file! {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CompanionExample {
-    changed: BTreeMap<String, String>,
+    #[serde(rename = "changed")]
+    changed_files: BTreeMap<String, String>,
     #[serde(default)]
     unchanged: Vec<String>,
     #[serde(default)]
-    beside: BTreeMap<String, String>,
+    #[serde(rename = "beside")]
+    unchanged_texts: BTreeMap<String, String>,
 }
 
 /// Example of a new file with a number of bytes and lines.
@@ -375,7 +377,7 @@ fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackErr
         value.as_ref().map(|value| source.parse_pattern(field, value)).transpose()
     };
     let check = CompanionCheck {
-        added: optional("added", &file.added)?,
+        added_pattern: optional("added", &file.added)?,
         block_pattern: optional("under", &file.under)?,
         companions: companions.clone(),
         companion_added: optional("companion_added", &file.companion_added)?,
@@ -385,18 +387,20 @@ fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackErr
         reports_missing: file.even_if_missing,
         is_override_table: file.overrides,
         methods: file.pieces.clone(),
-        named: file.named,
+        requires_name: file.named,
     };
     file.rule(source, RuleCheck::Companion(check), |example| {
-        let files = example.changed.into_iter();
+        let files = example.changed_files.into_iter();
         let unchanged = example.unchanged.iter().map(|path| (RepoPath::from_text(path), None));
-        let beside = example.beside.into_iter();
+        let beside = example.unchanged_texts.into_iter();
         let beside = beside.map(|(path, text)| (RepoPath::from_text(&path), Some(text.into_bytes())));
         RuleExample {
             label: format!("{:?}", example.unchanged),
-            changed: files.map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes())).collect(),
+            changed_files: files
+                .map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes()))
+                .collect(),
             unchanged: unchanged.chain(beside).collect(),
-            fixed: None,
+            fixed_text: None,
         }
     })
 }
@@ -417,6 +421,11 @@ fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
         text.resize((bytes as usize).max(lines as usize), b'x');
         text.reverse();
         let label = format!("of {bytes} bytes and {lines} lines");
-        RuleExample { label, changed: vec![(path.clone(), text)], unchanged: Vec::new(), fixed: None }
+        RuleExample {
+            label,
+            changed_files: vec![(path.clone(), text)],
+            unchanged: Vec::new(),
+            fixed_text: None,
+        }
     })
 }

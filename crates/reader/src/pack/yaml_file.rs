@@ -59,7 +59,8 @@ struct RuleMetadata {
 struct TruingMetadata {
     severity: Option<Severity>,
     category: Option<DefectCategory>,
-    parts: BTreeMap<RepositoryPart, PartSeverity>,
+    #[serde(rename = "parts")]
+    part_severities: BTreeMap<RepositoryPart, PartSeverity>,
     enabled: Option<bool>,
     #[serde(rename = "also")]
     additional_languages: Vec<Spanned<String>>,
@@ -121,7 +122,7 @@ pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Resu
         check: RuleCheck::Syntax(check),
         paths: if raw.files.is_empty() { None } else { Some(build_glob_set(&raw.files).map_err(at)?) },
         not_paths: build_glob_set(&raw.ignores).map_err(at)?,
-        parts: ours.parts,
+        part_severities: ours.part_severities,
         enabled: ours.enabled.unwrap_or(on),
         yields_to: ours.yields_to,
         linters: ours.linters,

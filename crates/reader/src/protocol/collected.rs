@@ -16,7 +16,7 @@ use crate::bounds::count_text_bytes;
 pub struct ReportCollector {
     report: ReadReport,
     bytes: usize,
-    dropped: usize,
+    dropped_count: usize,
 }
 
 impl ReportCollector {
@@ -27,9 +27,9 @@ impl ReportCollector {
     /// [`ProtocolError::NotAskedFor`] if the report is about another file.
     pub fn add(&mut self, path: &RepoPath, report: ReadReport) -> Result<(), ProtocolError> {
         let ReadReport { findings, reviewed, not_reviewed, suppressed, suppressions, rules: _ } = report;
-        let about = findings.iter().map(|finding| &finding.place.path);
+        let about = findings.iter().map(|finding| &finding.location.path);
         let about = about.chain(&reviewed).chain(not_reviewed.iter().map(|gap| &gap.path));
-        let about = about.chain(suppressed.iter().map(|one| &one.finding.place.path));
+        let about = about.chain(suppressed.iter().map(|one| &one.finding.location.path));
         if let Some(other) = about.chain(suppressions.iter().map(|idle| &idle.path)).find(|it| *it != path) {
             return Err(ProtocolError::NotAskedFor(other.clone()));
         }
@@ -48,8 +48,8 @@ impl ReportCollector {
         self.report.suppressions.extend(suppressions.into_iter().take(room));
         if self.report.findings.len() > 2 * MAX_FINDINGS || self.bytes > 2 * MAX_FINDINGS_BYTES {
             for finding in retain_most_severe(&mut self.report.findings) {
-                self.dropped += 1;
-                self.record_skipped(&finding.place.path, SkipReason::TooLarge);
+                self.dropped_count += 1;
+                self.record_skipped(&finding.location.path, SkipReason::TooLarge);
             }
             self.bytes = self.report.findings.iter().map(count_text_bytes).sum();
         }
@@ -80,7 +80,7 @@ impl ReportCollector {
         rules: Vec<String>,
     ) -> Result<CheckedReport, ProtocolError> {
         let checked = check_report(request, ReadReport { rules, ..self.report })?;
-        Ok(CheckedReport { dropped: checked.dropped + self.dropped, ..checked })
+        Ok(CheckedReport { dropped_count: checked.dropped_count + self.dropped_count, ..checked })
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
         collected.add(&"b.py".into(), many("b.py")).unwrap();
         assert_eq!(collected.report.findings.len(), MAX_FINDINGS);
         let checked = collected.into_checked(&request, vec![]).unwrap();
-        assert_eq!((checked.dropped, checked.report.findings.len()), (2 * MAX_FINDINGS, MAX_FINDINGS));
+        assert_eq!((checked.dropped_count, checked.report.findings.len()), (2 * MAX_FINDINGS, MAX_FINDINGS));
         assert_eq!(skipped_files(&checked), [("b.py".into(), SkipReason::TooLarge)]);
     }
 }

@@ -20,7 +20,7 @@ const MAX_BESIDE: usize = 100;
 #[derive(Debug)]
 pub(crate) struct CompanionCheck {
     /// Pattern that an added line must match to require a companion.
-    pub(crate) added: Option<RulePattern>,
+    pub(crate) added_pattern: Option<RulePattern>,
     /// Pattern for the line that opens the block of an added line: the nearest line above that ends with `{`.
     /// If the pattern does not match this opening line, the added line is ignored.
     pub(crate) block_pattern: Option<RulePattern>,
@@ -47,7 +47,7 @@ pub(crate) struct CompanionCheck {
     /// required, too.
     pub(crate) methods: Vec<String>,
     /// True if the companion must contain the name of each function whose added head requires the companion.
-    pub(crate) named: bool,
+    pub(crate) requires_name: bool,
 }
 
 /// The whole change, and the files at its head.
@@ -81,7 +81,7 @@ impl<'a> ChangeContext<'a> {
         // For a renamed file, the old path counts as changed, too.
         let old_names = files.iter().filter_map(|file| file.old_path.as_ref());
         Self {
-            changed_lines: files.iter().map(|file| (&file.path, file.added.as_slice())).collect(),
+            changed_lines: files.iter().map(|file| (&file.path, file.added_lines.as_slice())).collect(),
             other_paths: other_paths.iter().chain(old_names).collect(),
             head,
             has_scanner: OnceCell::new(),
@@ -124,11 +124,11 @@ impl CompanionCheck {
         let added = change.changed_lines.get(file).copied().unwrap_or_default();
         if self.is_override_table {
             let line = self.find_missing_entry(rule, file, lines, change)?;
-            if line.is_some() || self.added.is_none() {
+            if line.is_some() || self.added_pattern.is_none() {
                 return Ok(line);
             }
         }
-        let mut asking = matching_lines(rule, self.added.as_ref(), lines, added)?;
+        let mut asking = matching_lines(rule, self.added_pattern.as_ref(), lines, added)?;
         if let Some(under) = &self.block_pattern {
             let under = under.get_or_compile(rule)?;
             asking.retain(|line| block_opening_line(lines, *line).is_some_and(|begin| under.is_match(begin)));
@@ -141,7 +141,7 @@ impl CompanionCheck {
         let (mut exists, mut texts) = (self.reports_missing, Vec::new());
         for companion in self.companion_paths(file) {
             if change.has_changed(&companion) && self.is_satisfied_by(rule, &companion, change)? {
-                let text = change.head.read_file(&companion).filter(|_| self.named);
+                let text = change.head.read_file(&companion).filter(|_| self.requires_name);
                 let table_added = change.changed_lines.get(&companion).copied().unwrap_or_default();
                 return Ok(text.and_then(|text| {
                     overrides::find_missing_name(lines, added, &asking, &LineIndex::new(&text), table_added)
@@ -196,7 +196,7 @@ impl CompanionCheck {
         line: u32,
         texts: &[T],
     ) -> Result<bool, ReaderError> {
-        let Some(added) = &self.added else { return Ok(false) };
+        let Some(added) = &self.added_pattern else { return Ok(false) };
         let Some(captures) = added.get_or_compile(rule)?.captures(lines.bytes(lines.line_range(line))) else {
             return Ok(false);
         };
@@ -327,7 +327,7 @@ mod tests {
 
     fn check(companions: &[&str]) -> CompanionCheck {
         CompanionCheck {
-            added: None,
+            added_pattern: None,
             block_pattern: None,
             companions: companions.iter().map(|path| (*path).to_owned()).collect(),
             companion_added: None,
@@ -337,12 +337,12 @@ mod tests {
             reports_missing: false,
             is_override_table: false,
             methods: Vec::new(),
-            named: false,
+            requires_name: false,
         }
     }
 
     fn changed_file(path: &str, added: &[(u32, u32)]) -> ChangedFile {
-        ChangedFile { path: path.into(), old_path: None, added: added.to_vec() }
+        ChangedFile { path: path.into(), old_path: None, added_lines: added.to_vec() }
     }
 
     fn find_violation_line(
@@ -407,7 +407,7 @@ mod tests {
     #[test]
     fn a_line_that_a_companion_or_its_own_file_speaks_of_asks_for_nothing() {
         let rule = CompanionCheck {
-            added: Some(RulePattern::parse(r"^(\S+) v(\d+)$").unwrap()),
+            added_pattern: Some(RulePattern::parse(r"^(\S+) v(\d+)$").unwrap()),
             companion_holds: vec!["${1}@$2;".to_owned()],
             exempting_texts: vec!["replace $1 ".to_owned()],
             ..check(&["x.sum"])
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn patterns_decide_which_lines_count_on_both_sides() {
         let rule = CompanionCheck {
-            added: Some(RulePattern::parse("^version").unwrap()),
+            added_pattern: Some(RulePattern::parse("^version").unwrap()),
             companion_added: Some(RulePattern::parse("^## ").unwrap()),
             ..check(&["/CHANGES.md"])
         };

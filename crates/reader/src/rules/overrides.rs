@@ -351,9 +351,9 @@ async def get_response(model, http):
 
     #[test]
     fn a_new_class_needs_entries_of_its_own() {
-        const NEW: &str =
+        const NEW_CLASS: &str =
             "class AioEnvProvider(EnvProvider):\n    async def load(self):\n        return None\n";
-        let lines = LineIndex::new(NEW.as_bytes());
+        let lines = LineIndex::new(NEW_CLASS.as_bytes());
         let missed = |table: &str, added: &[(u32, u32)], table_added: &[(u32, u32)]| {
             find_missing_name(&lines, added, &[2], &LineIndex::new(table.as_bytes()), table_added)
         };

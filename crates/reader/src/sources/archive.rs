@@ -36,38 +36,44 @@ pub enum ArchiveFormat {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum ArchiveError {
     /// The archive cannot be opened.
-    #[error("{path} cannot be opened: {why}")]
+    #[error("{path} cannot be opened: {reason}")]
     Unopened {
         /// Path of the archive.
         path: PathBuf,
         /// Error of the operating system.
-        why: String,
+        #[serde(rename = "why")]
+        reason: String,
     },
     /// The archive is damaged, or has another format.
-    #[error("{path} cannot be unpacked: {why}")]
-    Broken {
+    #[error("{path} cannot be unpacked: {reason}")]
+    #[serde(rename = "Broken")]
+    UnpackFailed {
         /// Path of the archive.
         path: PathBuf,
         /// Error of the unpacker.
-        why: String,
+        #[serde(rename = "why")]
+        reason: String,
     },
     /// The archive has an entry that an honest release does not have.
-    #[error("{path} is refused: its entry {entry:?} {why}")]
-    Refused {
+    #[error("{path} is refused: its entry {entry:?} {reason}")]
+    #[serde(rename = "Refused")]
+    ForbiddenEntry {
         /// Path of the archive.
         path: PathBuf,
         /// Name of the entry.
         entry: String,
         /// Reason why the entry is refused.
-        why: String,
+        #[serde(rename = "why")]
+        reason: String,
     },
     /// The archive exceeds a limit.
-    #[error("{path} is refused: it holds more than {what}")]
+    #[error("{path} is refused: it holds more than {limit}")]
     TooLarge {
         /// Path of the archive.
         path: PathBuf,
         /// Limit that is exceeded.
-        what: String,
+        #[serde(rename = "what")]
+        limit: String,
     },
 }
 
@@ -90,12 +96,12 @@ pub(super) fn read_sources(
     is_wanted: &dyn Fn(&str) -> bool,
 ) -> Result<ArchiveContent, ArchiveError> {
     let file = File::open(path)
-        .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), why: error.to_string() })?;
+        .map_err(|error| ArchiveError::Unopened { path: path.to_owned(), reason: error.to_string() })?;
     let mut taken = ArchiveCollector {
         archive: path,
-        wanted: is_wanted,
+        is_wanted: is_wanted,
         content: ArchiveContent::default(),
-        kept: 0,
+        kept_bytes: 0,
         entries: 0,
     };
     match format {
@@ -108,24 +114,24 @@ pub(super) fn read_sources(
 /// Content that has been collected so far.
 struct ArchiveCollector<'a> {
     archive: &'a Path,
-    wanted: &'a dyn Fn(&str) -> bool,
+    is_wanted: &'a dyn Fn(&str) -> bool,
     content: ArchiveContent,
-    kept: u64,
+    kept_bytes: u64,
     entries: usize,
 }
 
 impl ArchiveCollector<'_> {
     fn broken_error(&self, reason: impl ToString) -> ArchiveError {
-        ArchiveError::Broken { path: self.archive.to_owned(), why: reason.to_string() }
+        ArchiveError::UnpackFailed { path: self.archive.to_owned(), reason: reason.to_string() }
     }
 
     fn refused_error(&self, entry: &str, reason: &str) -> ArchiveError {
         let (path, entry, reason) = (self.archive.to_owned(), entry.to_owned(), reason.to_owned());
-        ArchiveError::Refused { path, entry, why: reason }
+        ArchiveError::ForbiddenEntry { path, entry, reason: reason }
     }
 
     fn too_large_error(&self, subject: String) -> ArchiveError {
-        ArchiveError::TooLarge { path: self.archive.to_owned(), what: subject }
+        ArchiveError::TooLarge { path: self.archive.to_owned(), limit: subject }
     }
 
     /// Checks an entry's name.
@@ -147,7 +153,7 @@ impl ArchiveCollector<'_> {
     /// Returns true if the file at this path is requested.
     fn is_wanted(&mut self, path: &str) -> bool {
         self.content.paths.insert(path.to_owned());
-        (self.wanted)(path)
+        (self.is_wanted)(path)
     }
 
     /// Reads the bytes of an entry, but at most one byte more than the limit of a source.
@@ -161,8 +167,8 @@ impl ArchiveCollector<'_> {
     /// Keeps a source. A source that is too long to be parsed is kept until a later step detects its length.
     fn add_source(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
         let bytes = self.read_bytes(name, content)?;
-        self.kept = self.kept.saturating_add(bytes.len() as u64);
-        if self.kept > MAX_KEPT {
+        self.kept_bytes = self.kept_bytes.saturating_add(bytes.len() as u64);
+        if self.kept_bytes > MAX_KEPT {
             return Err(self.too_large_error(format!("{} MiB of sources", MAX_KEPT >> 20)));
         }
         if self.content.files.insert(path.to_owned(), bytes).is_some() {
@@ -178,7 +184,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
         zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| collector.broken_error(error))?;
     let found = directory::ZipDirectoryEnd {
         start: archive.central_directory_start(),
-        before: archive.offset(),
+        prefix_length: archive.offset(),
         comment: archive.comment(),
     };
     let names = directory::read_entry_names(&mut file, &found, MAX_ENTRIES)
@@ -266,8 +272,13 @@ mod tests {
         let read = |most| {
             let wanted = |_: &str| true;
             let content = ArchiveContent::default();
-            let mut taken =
-                ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
+            let mut taken = ArchiveCollector {
+                archive: Path::new("x"),
+                is_wanted: &wanted,
+                content,
+                kept_bytes: 0,
+                entries: 0,
+            };
             read_tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
         // Each file consists of a header and one block of content. The first limit is therefore the end of
@@ -280,8 +291,13 @@ mod tests {
     fn an_archive_of_very_many_entries_is_refused() {
         let wanted = |_: &str| false;
         let content = ArchiveContent::default();
-        let mut taken =
-            ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
+        let mut taken = ArchiveCollector {
+            archive: Path::new("x"),
+            is_wanted: &wanted,
+            content,
+            kept_bytes: 0,
+            entries: 0,
+        };
         for _ in 0..MAX_ENTRIES {
             assert_eq!(taken.check_entry("p/a.py"), Ok(()));
         }

@@ -114,11 +114,11 @@ impl SourcesQuery {
             Self::Files(request) => read_release_files(request).map(SourcesAnswer::Files),
             Self::Tool(request) => match tool_findings(request) {
                 Ok(found) => Ok(SourcesAnswer::Tool(found)),
-                Err(error) => Err(SourcesError::Failed(error.to_string())),
+                Err(error) => Err(SourcesError::ReaderFailed(error.to_string())),
             },
             Self::UsedTools(request) => match find_used_tools(request) {
                 Ok(used) => Ok(SourcesAnswer::UsedTools(used)),
-                Err(error) => Err(SourcesError::Failed(error.to_string())),
+                Err(error) => Err(SourcesError::ReaderFailed(error.to_string())),
             },
             Self::Format(request) => {
                 let format = choose_format(None, request.text.as_bytes());
@@ -126,7 +126,7 @@ impl SourcesQuery {
             }
             Self::Proofs(request) => match prove_replacements(request) {
                 Ok(proven) => Ok(SourcesAnswer::Proofs(proven)),
-                Err(error) => Err(SourcesError::Failed(error.to_string())),
+                Err(error) => Err(SourcesError::ReaderFailed(error.to_string())),
             },
         }
     }
@@ -187,7 +187,7 @@ fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> R
             "a definition of a name",
         )?;
     }
-    for (file, pieces) in &sources.outside {
+    for (file, pieces) in &sources.non_function_code {
         let names = pieces.iter().all(|piece| is_valid_name(&piece.scope) && is_valid_name(&piece.name));
         ensure(is_valid_name(file) && names, "a name")?;
         ensure(pieces.iter().all(|piece| is_tree_digest(&piece.tree)), "a digest")?;

@@ -19,7 +19,7 @@ pub(super) struct ZipDirectoryEnd<'a> {
     /// Offset of the directory in bytes.
     pub(super) start: u64,
     /// Number of bytes before the archive.
-    pub(super) before: u64,
+    pub(super) prefix_length: u64,
     /// Comment at the end of the file.
     pub(super) comment: &'a [u8],
 }
@@ -38,7 +38,7 @@ pub(super) fn read_entry_names(
     )?;
     let is_end = read_bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
     let is_second = end_record.comment.windows(END.0.len()).any(|window| window == END.0);
-    if end_record.before != 0 || !is_end || is_second {
+    if end_record.prefix_length != 0 || !is_end || is_second {
         return Err("it is not a single archive".to_owned());
     }
     let (mut names, mut at) = (Vec::new(), end_record.start);
@@ -59,7 +59,7 @@ pub(super) fn read_entry_names(
             return Err(format!("its entry {name:?} has two names"));
         }
         names.push(name);
-        at += (ENTRY.1 + entry.name + entry.rest) as u64;
+        at += (ENTRY.1 + entry.name + entry.rest_length) as u64;
     }
     Ok(names)
 }
@@ -69,7 +69,7 @@ struct ZipEntry {
     is_utf8: bool,
     /// Length of the entry's name (`name`), and of all fields after the name (`rest`).
     name: usize,
-    rest: usize,
+    rest_length: usize,
     /// Offset of the entry's bytes.
     local: u64,
 }
@@ -84,7 +84,7 @@ impl ZipEntry {
         Some(Self {
             is_utf8: read_u16(head, 8)? & IS_UTF8 != 0,
             name: length(28)?,
-            rest: length(30)? + length(32)?,
+            rest_length: length(30)? + length(32)?,
             local: u64::from(low) | (u64::from(high) << 16),
         })
     }

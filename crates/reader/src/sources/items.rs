@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use tree_sitter::Node;
 use truing_core::sync::{
-    DefinitionDigests, NonFunctionCode, ReleasePartKind, SymbolDefinition, SymbolState, WHOLE,
+    DefinitionDigests, NonFunctionCode, ReleasePartKind, SymbolDefinition, SymbolState, WHOLE_FILE,
 };
 
 use super::digest::{digest_bytes, digest_nodes, digest_remaining_nodes, join_digests};
@@ -34,7 +34,7 @@ pub(super) struct FileItems {
     definitions: BTreeMap<String, FileItem>,
     links: Vec<ItemLink>,
     /// Digest of the code outside of all innermost definitions.
-    rest: String,
+    outside_digest: String,
 }
 
 struct FileItem {
@@ -85,13 +85,13 @@ impl<'a> ReleaseFiles<'a> {
 
     /// Returns the state of a whole file, whose content may have any form.
     pub(super) fn whole_file_state(&mut self, path: &str) -> SymbolState {
-        let Some(bytes) = self.files.get(path) else { return SymbolState::Gone };
+        let Some(bytes) = self.files.get(path) else { return SymbolState::Absent };
         let tree =
             SourceLanguage::from_path(path.as_bytes()).and_then(|language| self.tree_digest(language, bytes));
         SymbolState::Defined(SymbolDefinition {
             file: path.to_owned(),
             line: 1,
-            name: WHOLE.to_owned(),
+            name: WHOLE_FILE.to_owned(),
             digests: digest_bytes(bytes, tree),
             decorated: false,
         })
@@ -122,16 +122,16 @@ impl<'a> ReleaseFiles<'a> {
     }
 
     fn find_item(&mut self, path: &str, names: &[&str], remaining_steps: &mut u32) -> SymbolState {
-        let Some(fewer) = remaining_steps.checked_sub(1) else { return SymbolState::Gone };
+        let Some(fewer) = remaining_steps.checked_sub(1) else { return SymbolState::Absent };
         *remaining_steps = fewer;
         let (Some(family), Some(items)) = (LanguageFamily::from_path(path), self.load_items(path)) else {
-            return SymbolState::Gone;
+            return SymbolState::Absent;
         };
         if let Some(item) = items.definitions.get(&names.join(".")) {
             return SymbolState::Defined(item.definition.clone());
         }
-        let Some((head, rest)) = names.split_first() else { return SymbolState::Gone };
-        let mut nothing = SymbolState::Gone;
+        let Some((head, rest)) = names.split_first() else { return SymbolState::Absent };
+        let mut nothing = SymbolState::Absent;
         let named = items.links.iter().filter(|link| link.name.as_deref() == Some(*head));
         let all = items.links.iter().filter(|link| link.name.is_none());
         for link in named.chain(all) {
@@ -144,8 +144,8 @@ impl<'a> ReleaseFiles<'a> {
                 // The name is an alias of another name in this file.
                 if there != Some(*head) {
                     match self.find_item(path, &names, remaining_steps) {
-                        SymbolState::Gone => {}
-                        found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
+                        SymbolState::Absent => {}
+                        found @ (SymbolState::Defined(_) | SymbolState::OtherPackage) => return found,
                     }
                 }
                 continue;
@@ -161,14 +161,14 @@ impl<'a> ReleaseFiles<'a> {
                 // If every name of another package is re-exported, it is unknown whether this name is
                 // included.
                 if link.name.is_some() {
-                    nothing = SymbolState::Elsewhere;
+                    nothing = SymbolState::OtherPackage;
                 }
                 continue;
             };
             let names: Vec<&str> = within.iter().map(String::as_str).chain(names).collect();
             match self.find_item(&path, &names, remaining_steps) {
-                SymbolState::Gone => {}
-                found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
+                SymbolState::Absent => {}
+                found @ (SymbolState::Defined(_) | SymbolState::OtherPackage) => return found,
             }
         }
         nothing
@@ -179,7 +179,11 @@ impl<'a> ReleaseFiles<'a> {
     pub(super) fn all_definitions(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
         if LanguageFamily::from_path(path).is_none() {
             let whole = self.whole_file_state(path);
-            return whole.definition().map(|of| (WHOLE.to_owned(), of.digests.clone())).into_iter().collect();
+            return whole
+                .definition()
+                .map(|of| (WHOLE_FILE.to_owned(), of.digests.clone()))
+                .into_iter()
+                .collect();
         }
         let Some(items) = self.load_items(path) else { return BTreeMap::new() };
         let single = items.definitions.iter().filter(|(_, item)| !item.holds_others);
@@ -190,9 +194,9 @@ impl<'a> ReleaseFiles<'a> {
     /// language, because such a file is reported whole.
     pub(super) fn outside_code(&mut self, path: &str) -> Option<NonFunctionCode> {
         LanguageFamily::from_path(path)?;
-        let tree = self.load_items(path)?.rest.clone();
-        let (scope, name) = (String::new(), WHOLE.to_owned());
-        Some(NonFunctionCode { scope, name, what: ReleasePartKind::Code, tree })
+        let tree = self.load_items(path)?.outside_digest.clone();
+        let (scope, name) = (String::new(), WHOLE_FILE.to_owned());
+        Some(NonFunctionCode { scope, name, kind: ReleasePartKind::Code, tree })
     }
 
     fn load_items(&mut self, path: &str) -> Option<Rc<FileItems>> {
@@ -237,7 +241,7 @@ fn parse_items(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<Fil
     };
     let rest =
         walked.and_then(|()| digest_remaining_nodes(tree.root_node(), &source.definition_nodes, &text));
-    source.items.rest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
+    source.items.outside_digest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
     Ok(source.items)
 }
 

@@ -28,12 +28,12 @@ pub(super) struct NonFunctionPieces {
 impl NonFunctionPieces {
     /// Collects the pieces of a whole file. Relative imports in the file are resolved from `package`.
     pub(super) fn from_root(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
-        let mut file = PieceCollector { text, package, outside: Self::default() };
+        let mut file = PieceCollector { text, package, pieces: Self::default() };
         file.collect_modules(root, 0)?;
         let mut scope =
             StatementScope { name: String::new(), conditions: Vec::new(), defined: BTreeMap::new() };
         file.visit_statements(root, &mut scope, 0)?;
-        Ok(file.outside)
+        Ok(file.pieces)
     }
 }
 
@@ -43,16 +43,16 @@ pub(super) fn imported_modules(
     text: &str,
     package: &str,
 ) -> Result<BTreeSet<String>, ComplexityError> {
-    let mut file = PieceCollector { text, package, outside: NonFunctionPieces::default() };
+    let mut file = PieceCollector { text, package, pieces: NonFunctionPieces::default() };
     file.collect_modules(root, 0)?;
-    Ok(file.outside.modules)
+    Ok(file.pieces.modules)
 }
 
 /// Collects the pieces of a file.
 struct PieceCollector<'a> {
     text: &'a str,
     package: &'a str,
-    outside: NonFunctionPieces,
+    pieces: NonFunctionPieces,
 }
 
 /// Module or class whose statements are being read.
@@ -84,7 +84,7 @@ impl<'a> PieceCollector<'a> {
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
         let tree = digest_tree(&words, nodes, self.text)?;
         let (scope, name) = (scope.name.clone(), first_line(name));
-        self.outside.pieces.push(NonFunctionCode { scope, name, what: kind, tree });
+        self.pieces.pieces.push(NonFunctionCode { scope, name, kind: kind, tree });
         Ok(())
     }
 
@@ -249,7 +249,7 @@ impl<'a> PieceCollector<'a> {
         scope: &mut StatementScope,
         depth: usize,
     ) -> Result<(), ComplexityError> {
-        let (known, outer) = (self.outside.pieces.len(), scope.conditions.len());
+        let (known, outer) = (self.pieces.pieces.len(), scope.conditions.len());
         let mut branches = Vec::new();
         let mut cursor = node.walk();
         let mut head = Vec::new();
@@ -273,7 +273,7 @@ impl<'a> PieceCollector<'a> {
             self.visit_statements(block, scope, depth + 1)?;
         }
         scope.conditions.truncate(outer);
-        if self.outside.pieces.len() == known { self.visit_other(node, scope) } else { Ok(()) }
+        if self.pieces.pieces.len() == known { self.visit_other(node, scope) } else { Ok(()) }
     }
 
     /// Collects every module that is imported, including imports in functions.
@@ -293,9 +293,9 @@ impl<'a> PieceCollector<'a> {
                     Some(from) => format!("{from}.{name}"),
                     None => name,
                 };
-                self.outside.modules.insert(module);
+                self.pieces.modules.insert(module);
             }
-            self.outside.modules.extend(from);
+            self.pieces.modules.extend(from);
             return Ok(());
         }
         let mut cursor = node.walk();

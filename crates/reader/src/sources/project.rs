@@ -69,7 +69,7 @@ pub struct ProjectFacts {
 ///
 /// [`SourcesError`]; a single invalid source file is part of the response.
 pub fn read_project_facts(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
-    on_large_stack(|| read_project(request)).map_err(|error| SourcesError::Failed(error.to_string()))?
+    on_large_stack(|| read_project(request)).map_err(|error| SourcesError::ReaderFailed(error.to_string()))?
 }
 
 fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
@@ -83,7 +83,7 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
         let path = entry.path();
         if count >= MAX_FILES {
             let reason = format!("it holds more than {MAX_FILES} Python files");
-            return Err(SourcesError::File { path: request.folder.clone(), why: reason });
+            return Err(SourcesError::File { path: request.folder.clone(), reason: reason });
         }
         let Some(name) = path.strip_prefix(&request.folder).ok().and_then(Path::to_str) else { continue };
         match ProjectModule::parse(path, name, &mut parsers) {

@@ -42,7 +42,7 @@ pub(super) struct PythonModule {
     name: String,
     scope: PythonScope,
     /// Code that is not in a function.
-    pub(super) outside: NonFunctionPieces,
+    pub(super) non_function_pieces: NonFunctionPieces,
 }
 
 enum NameLookupResult {
@@ -50,7 +50,7 @@ enum NameLookupResult {
     /// Class, with the name of its module.
     Class(Rc<PythonClass>, String),
     NotFound,
-    Elsewhere,
+    OtherPackage,
 }
 
 /// State of one search: the requested part of a property, and the number of lookups left.
@@ -90,7 +90,8 @@ impl<'a> PythonPackage<'a> {
     pub(super) fn symbol_state(&mut self, name: &str) -> SymbolState {
         let (module, qualified) = name.split_once(':').unwrap_or((name, ""));
         let mut names: Vec<&str> = qualified.split('.').filter(|part| !part.is_empty()).collect();
-        let mut search = DefinitionSearch { role: PropertyRole::Plain, remaining_lookups: MAX_LOOKUPS };
+        let mut search =
+            DefinitionSearch { role: PropertyRole::FunctionOrGetter, remaining_lookups: MAX_LOOKUPS };
         while let Some(accessor) = names.last().filter(|name| ACCESSORS.contains(name)) {
             match *accessor {
                 "fset" => search.role = PropertyRole::Setter,
@@ -102,8 +103,8 @@ impl<'a> PythonPackage<'a> {
         match self.find_in_module(module, &names, &mut search) {
             NameLookupResult::Function(definition) => SymbolState::Defined((*definition).clone()),
             NameLookupResult::Class(class, _) => SymbolState::Defined((*class.definition).clone()),
-            NameLookupResult::NotFound => SymbolState::Gone,
-            NameLookupResult::Elsewhere => SymbolState::Elsewhere,
+            NameLookupResult::NotFound => SymbolState::Absent,
+            NameLookupResult::OtherPackage => SymbolState::OtherPackage,
         }
     }
 
@@ -130,7 +131,7 @@ impl<'a> PythonPackage<'a> {
             return if self.is_own_module(name) {
                 NameLookupResult::NotFound
             } else {
-                NameLookupResult::Elsewhere
+                NameLookupResult::OtherPackage
             };
         };
         let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
@@ -143,7 +144,7 @@ impl<'a> PythonPackage<'a> {
         }
         for star in &module.scope.stars {
             match self.find_in_module(star, names, search) {
-                NameLookupResult::NotFound | NameLookupResult::Elsewhere => {}
+                NameLookupResult::NotFound | NameLookupResult::OtherPackage => {}
                 found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
             }
         }
@@ -206,10 +207,10 @@ impl<'a> PythonPackage<'a> {
                     .find_in_class(&module, &base, names, search)
                 {
                     NameLookupResult::NotFound => {}
-                    NameLookupResult::Elsewhere => nothing = NameLookupResult::Elsewhere,
+                    NameLookupResult::OtherPackage => nothing = NameLookupResult::OtherPackage,
                     found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
                 },
-                NameLookupResult::Elsewhere => nothing = NameLookupResult::Elsewhere,
+                NameLookupResult::OtherPackage => nothing = NameLookupResult::OtherPackage,
                 NameLookupResult::Function(_) | NameLookupResult::NotFound => {}
             }
         }
@@ -274,7 +275,7 @@ impl PythonModule {
         let deep = |_| "it is nested too deeply".to_owned();
         file.visit_statements(tree.root_node(), StatementBranch::Always, &mut scope).map_err(deep)?;
         let outside = NonFunctionPieces::from_root(tree.root_node(), &text, parent).map_err(deep)?;
-        Ok(Self { name, scope, outside })
+        Ok(Self { name, scope, non_function_pieces: outside })
     }
 
     /// Returns the digests of the functions and of the classes' methods, by qualified name.
@@ -422,7 +423,7 @@ impl<'a> ScopeCollector<'a> {
             let role = match () {
                 () if ends(".setter") => PropertyRole::Setter,
                 () if ends(".deleter") => PropertyRole::Deleter,
-                () => PropertyRole::Plain,
+                () => PropertyRole::FunctionOrGetter,
             };
             BindingTarget::Function(role, definition)
         };

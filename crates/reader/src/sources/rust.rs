@@ -7,7 +7,7 @@ use super::items::{ItemCollector, next_depth, qualified_name};
 use crate::syntax::ComplexityError;
 
 /// Kinds of items with a name.
-const NAMED: [&str; 12] = [
+const NAMED_ITEM_KINDS: [&str; 12] = [
     "function_item",
     "function_signature_item",
     "struct_item",
@@ -53,7 +53,7 @@ fn visit_body(
                     visit_use(argument, "", source, depth)?;
                 }
             }
-            kind if NAMED.contains(&kind) => {
+            kind if NAMED_ITEM_KINDS.contains(&kind) => {
                 let Some(name) = source.field(node, "name") else { continue };
                 let name = qualified_name(prefix, name);
                 let body = node.child_by_field_name("body").filter(|body| body.kind() == "declaration_list");

@@ -8,7 +8,7 @@ use super::items::{ItemCollector, next_depth, qualified_name};
 use crate::syntax::ComplexityError;
 
 /// Kinds of declarations with a name.
-const NAMED: [&str; 9] = [
+const NAMED_DECLARATION_KINDS: [&str; 9] = [
     "function_declaration",
     "generator_function_declaration",
     "function_signature",
@@ -108,7 +108,7 @@ fn visit_statement(
             // The names in `declare module 'x'` belong to the file.
             node.child_by_field_name("body").map_or(Ok(()), |body| visit_body(body, prefix, source, depth))
         }
-        kind if NAMED.contains(&kind) => {
+        kind if NAMED_DECLARATION_KINDS.contains(&kind) => {
             let Some(name) = source.field(node, "name") else { return Ok(()) };
             let name = qualified_name(prefix, name);
             let body = node.child_by_field_name("body");

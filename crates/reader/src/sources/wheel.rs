@@ -15,7 +15,7 @@ const DATA: &str = ".data";
 const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
 /// Other schemes. In the computed tree, the paths of their files are `.data/SCHEME/PATH`. No file on the
 /// import path can have such a path.
-const OTHERS: [&str; 3] = ["scripts", "headers", "data"];
+const NON_LIBRARY_SCHEMES: [&str; 3] = ["scripts", "headers", "data"];
 const SCRIPTS: &str = "scripts";
 /// Highest major version of the format that this module and pip support.
 const MAJOR: u32 = 1;
@@ -223,7 +223,7 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
                 Err("is in a folder of another distribution")
             } else if LIBRARIES.contains(scheme) {
                 Ok(InstalledEntryPath { path: rest, write_order: WriteOrder::Data })
-            } else if OTHERS.contains(scheme) {
+            } else if NON_LIBRARY_SCHEMES.contains(scheme) {
                 let write_order = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
                 Ok(InstalledEntryPath { path: format!("{DATA}/{scheme}/{rest}"), write_order })
             } else {

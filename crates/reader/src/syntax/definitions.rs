@@ -18,9 +18,9 @@ pub(crate) struct DefinitionPlace {
     /// Name of the node's kind in the grammar.
     pub(crate) kind: &'static str,
     /// First line of the definition, from 1.
-    pub(crate) first: u32,
+    pub(crate) first_line: u32,
     /// Last line of the definition.
-    pub(crate) last: u32,
+    pub(crate) last_line: u32,
 }
 
 /// Returns the definitions of `name` in a text, in their order. Returns an error if the text is not parsed
@@ -41,7 +41,7 @@ pub(crate) fn find_definitions(
             parsers.parse(language, text, || Instant::now() < end).ok_or(ComplexityError::OverLimit)?;
         collect_definitions(language, text, name, tree.root_node())
     }))
-    .unwrap_or(Err(ComplexityError::Failed))
+    .unwrap_or(Err(ComplexityError::Panicked))
 }
 
 fn collect_definitions(
@@ -61,7 +61,7 @@ fn collect_definitions(
             && defines_name(&node, kind, text, name)
         {
             let (first, last) = node_lines(&node);
-            found.push(DefinitionPlace { kind: kind.node, first, last });
+            found.push(DefinitionPlace { kind: kind.node, first_line: first, last_line: last });
         }
         if cursor.goto_first_child() {
             functions.push(is_function(&node));

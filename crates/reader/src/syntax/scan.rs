@@ -44,7 +44,7 @@ pub(crate) enum ComplexityError {
     /// The file exceeds [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
     OverLimit,
     /// The parser or a matcher panicked.
-    Failed,
+    Panicked,
 }
 
 /// Match of one rule.
@@ -63,19 +63,19 @@ pub(crate) struct SyntaxMatch {
 pub(crate) struct ParserPool {
     parsers: Vec<(&'static SourceLanguage, Parser)>,
     /// Deadline for all trees of one file, by the clock of [`thread_cpu_time`].
-    until: Option<Duration>,
+    deadline: Option<Duration>,
 }
 
 impl ParserPool {
     /// Begins a file. All texts that are parsed from now on share this time. If the time is zero, nothing is
     /// parsed.
     pub(crate) fn begin_file(&mut self, time: Duration) {
-        self.until = Some(thread_cpu_time() + time);
+        self.deadline = Some(thread_cpu_time() + time);
     }
 
     /// Returns the deadline, by the clock of [`thread_cpu_time`].
     fn deadline(&self) -> Duration {
-        self.until.unwrap_or_else(|| thread_cpu_time() + MAX_TIME)
+        self.deadline.unwrap_or_else(|| thread_cpu_time() + MAX_TIME)
     }
 
     /// Returns a function that returns true while the file has time left. Work on the trees of the file uses
@@ -235,7 +235,7 @@ impl<'rules> SyntaxScan<'rules> {
         }
         // A bug in a grammar must affect only one file, not the run.
         catch_unwind(AssertUnwindSafe(|| self.match_nodes(text, parsers, &active, wanted_lines)))
-            .unwrap_or(Err(ComplexityError::Failed))
+            .unwrap_or(Err(ComplexityError::Panicked))
     }
 
     fn match_nodes(

@@ -134,5 +134,5 @@ fn render_numbered_line(line: &HunkLine<'_>, text: &str) -> String {
         LineKind::Deleted => '-',
     };
     let text = reply_line(text.as_bytes(), 1, MAX_LINE_CHARS);
-    format!("{:>6} {:>6} {mark}{text}\n", number(line.old), number(line.new))
+    format!("{:>6} {:>6} {mark}{text}\n", number(line.old_line), number(line.new_line))
 }

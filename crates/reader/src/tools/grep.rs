@@ -59,7 +59,7 @@ pub(super) fn grep_files(
     let only = input.glob.as_deref().map(compile_pattern).transpose()?;
     let context = input.context.unwrap_or(0);
     if context > MAX_CONTEXT {
-        return Err(ToolCallError::OutOfRange { what: "context", least: 0, most: MAX_CONTEXT });
+        return Err(ToolCallError::OutOfRange { argument: "context", min: 0, max: MAX_CONTEXT });
     }
     let files = index.files_at(input.path.as_deref())?;
     let mut searcher = SearcherBuilder::new();
@@ -93,7 +93,7 @@ pub(super) fn grep_files(
         match searcher.search_reader(&regex, TimeLimitedText { rest: &text, end }, &mut found) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.timed_out += 1,
-            Err(_) => gaps.long += 1,
+            Err(_) => gaps.with_long_lines += 1,
         }
         if found.is_full {
             break;
@@ -115,7 +115,7 @@ pub(super) fn grep_files(
 fn build_matcher(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     let bytes = input.pattern.len();
     if bytes > MAX_PATTERN_BYTES {
-        return Err(ToolCallError::LongPattern { bytes, most: MAX_PATTERN_BYTES });
+        return Err(ToolCallError::LongPattern { bytes, max_bytes: MAX_PATTERN_BYTES });
     }
     let mut builder = RegexMatcherBuilder::new();
     builder.case_insensitive(input.ignore_case).fixed_strings(input.literal).line_terminator(Some(b'\n'));
@@ -126,7 +126,7 @@ fn build_matcher(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     builder.build(&input.pattern).map_err(|error| {
         // The text before `error: ` repeats the pattern in wrapped form.
         let reason = error.to_string().rsplit("error: ").next().unwrap_or_default().to_owned();
-        ToolCallError::Pattern { why: reason, hint }
+        ToolCallError::Pattern { reason: reason, hint }
     })
 }
 
@@ -152,14 +152,14 @@ struct UnsearchedFileCounts {
     /// Number of files that are binary, too large, or cannot be opened.
     unreadable: usize,
     /// Number of files with lines that are too long.
-    long: usize,
+    with_long_lines: usize,
     /// Number of files that were not searched to their end in time.
     timed_out: usize,
 }
 
 impl UnsearchedFileCounts {
     fn describe(&self) -> String {
-        let Self { unreadable, long, timed_out } = *self;
+        let Self { unreadable, with_long_lines: long, timed_out } = *self;
         let mut text = String::new();
         if unreadable > 0 {
             text.push_str(&format!("; not searched, as binary or too large: {unreadable}"));
@@ -199,7 +199,7 @@ struct GrepSink {
     /// Heading of the file that is being searched; empty after it is shown.
     heading: String,
     /// Context lines before the next match. They are left out if the match is left out.
-    before: String,
+    context_before: String,
     /// True if the last match was shown. In that case, the context lines after the match are shown, too.
     is_shown: bool,
     is_full: bool,
@@ -208,12 +208,12 @@ struct GrepSink {
 impl GrepSink {
     fn new(skip: Option<usize>) -> Self {
         let page = ReplyPage::new(skip, MAX_MATCHES);
-        Self { page, heading: String::new(), before: String::new(), is_shown: false, is_full: false }
+        Self { page, heading: String::new(), context_before: String::new(), is_shown: false, is_full: false }
     }
 
     fn begin_file(&mut self, path: &RepoPath) {
         self.heading = format!("{}\n", visible_text(&path.to_string()));
-        self.before.clear();
+        self.context_before.clear();
         self.is_shown = false;
     }
 }
@@ -227,12 +227,12 @@ impl Sink for GrepSink {
             format!(
                 "{}{}{}",
                 self.heading,
-                self.before,
+                self.context_before,
                 render_line(sink_match.line_number(), ':', sink_match.bytes())
             )
         };
         self.is_full = !self.page.add_item(lines);
-        self.before.clear();
+        self.context_before.clear();
         if self.is_shown {
             self.heading.clear();
         }
@@ -242,7 +242,7 @@ impl Sink for GrepSink {
     fn context(&mut self, _: &Searcher, sink_context: &SinkContext<'_>) -> io::Result<bool> {
         let line = render_line(sink_context.line_number(), '-', sink_context.bytes());
         match sink_context.kind() {
-            SinkContextKind::Before => self.before.push_str(&line),
+            SinkContextKind::Before => self.context_before.push_str(&line),
             SinkContextKind::After | SinkContextKind::Other if self.is_shown => self.page.add_to_item(&line),
             SinkContextKind::After | SinkContextKind::Other => {}
         }
@@ -250,7 +250,7 @@ impl Sink for GrepSink {
     }
 
     fn context_break(&mut self, _: &Searcher) -> io::Result<bool> {
-        self.before.push_str("     --\n");
+        self.context_before.push_str("     --\n");
         Ok(true)
     }
 }

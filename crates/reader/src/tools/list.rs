@@ -121,9 +121,9 @@ impl PathPattern {
 pub(super) fn compile_pattern(pattern: &str) -> Result<PathPattern, ToolCallError> {
     let hint = "Use `*` within a name, `**` across folders, `{a,b}` for either, as in `src/**/*.{ts,tsx}`";
     truing_core::glob::check_bounds(pattern)
-        .map_err(|reason| ToolCallError::Pattern { why: reason, hint })?;
+        .map_err(|reason| ToolCallError::Pattern { reason: reason, hint })?;
     let built = GlobBuilder::new(pattern).literal_separator(true).build();
-    let glob = built.map_err(|error| ToolCallError::Pattern { why: error.kind().to_string(), hint })?;
+    let glob = built.map_err(|error| ToolCallError::Pattern { reason: error.kind().to_string(), hint })?;
     Ok(PathPattern { glob: glob.compile_matcher(), matches_name_only: !pattern.contains('/') })
 }
 

@@ -10,7 +10,7 @@ use super::ToolCallError;
 /// Largest size in bytes of the lines of one page, without notes.
 const MAX_PAGE_BYTES: usize = 32 << 10;
 /// Text that marks the end of an item that was cut because it is too long for a page.
-const CUT: &str = "\n[… cut: too long to be shown]\n";
+const OMISSION_MARK: &str = "\n[… cut: too long to be shown]\n";
 /// Longest single note or refusal, in characters.
 const MAX_NOTE_CHARS: usize = 1_000;
 
@@ -20,14 +20,21 @@ pub(super) struct ReplyPage {
     skip: usize,
     max_items: usize,
     visited: usize,
-    shown: usize,
+    shown_count: usize,
     is_full: bool,
 }
 
 impl ReplyPage {
     /// Creates a page of at most `max_items` items.
     pub(super) fn new(skip: Option<usize>, max_items: usize) -> Self {
-        Self { text: String::new(), skip: skip.unwrap_or(0), max_items, visited: 0, shown: 0, is_full: false }
+        Self {
+            text: String::new(),
+            skip: skip.unwrap_or(0),
+            max_items,
+            visited: 0,
+            shown_count: 0,
+            is_full: false,
+        }
     }
 
     /// Adds the next item. `lines` returns the lines of the item, each with its line end. `lines` is called
@@ -38,19 +45,19 @@ impl ReplyPage {
         if self.visited <= self.skip || self.is_full {
             return !self.is_full;
         }
-        let mut lines = if self.shown < self.max_items { lines() } else { String::new() };
-        if self.shown == 0 && lines.len() > MAX_PAGE_BYTES {
+        let mut lines = if self.shown_count < self.max_items { lines() } else { String::new() };
+        if self.shown_count == 0 && lines.len() > MAX_PAGE_BYTES {
             // The first item of a page is cut, not left out: otherwise every later call would stop at the
             // same item.
-            lines.truncate(lines.floor_char_boundary(MAX_PAGE_BYTES - CUT.len()));
-            lines.push_str(CUT);
+            lines.truncate(lines.floor_char_boundary(MAX_PAGE_BYTES - OMISSION_MARK.len()));
+            lines.push_str(OMISSION_MARK);
         }
-        if self.shown >= self.max_items || self.text.len() + lines.len() > MAX_PAGE_BYTES {
+        if self.shown_count >= self.max_items || self.text.len() + lines.len() > MAX_PAGE_BYTES {
             self.is_full = true;
             return false;
         }
         self.text.push_str(&lines);
-        self.shown += 1;
+        self.shown_count += 1;
         true
     }
 
@@ -79,7 +86,7 @@ impl ReplyPage {
     /// Returns the page under its heading, with a note on how to request the next one. `items` is the plural
     /// noun for the items.
     pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
-        let Self { skip, visited, shown, is_full, .. } = self;
+        let Self { skip, visited, shown_count: shown, is_full, .. } = self;
         if skip > 0 && skip >= visited {
             return Err(ToolCallError::BeyondTheEnd { skip, total: visited });
         }

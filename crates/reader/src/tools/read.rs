@@ -53,7 +53,7 @@ pub(super) fn read_file(
     }
     let column = input.column.unwrap_or(1);
     if !(1..=MAX_COLUMN).contains(&column) {
-        return Err(ToolCallError::OutOfRange { what: "column", least: 1, most: MAX_COLUMN });
+        return Err(ToolCallError::OutOfRange { argument: "column", min: 1, max: MAX_COLUMN });
     }
 
     let mut page = ReplyPage::new(None, MAX_LINES);
@@ -89,7 +89,7 @@ pub(super) fn read_file(
 
 /// Returns a file's content without masks, if it is text.
 pub(super) fn read_text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, ToolCallError> {
-    let why = |why| ToolCallError::NotReadable { path: path.clone(), why };
+    let why = |why| ToolCallError::NotReadable { path: path.clone(), reason: why };
     let content = tree.read(path).map_err(|reason| match reason {
         SkipReason::Binary => why("it is binary"),
         SkipReason::TooLarge => why("it is larger than 5 MiB"),

@@ -94,7 +94,7 @@ pub(super) fn find_symbol(
 }
 
 fn render_definition(path: &RepoPath, definition: &DefinitionPlace, lines: &LineIndex<'_>) -> String {
-    let DefinitionPlace { kind, first, last } = *definition;
+    let DefinitionPlace { kind, first_line: first, last_line: last } = *definition;
     let mut text =
         format!("{}:{first}-{last} ({})\n", visible_text(&path.to_string()), kind.replace('_', " "));
     let end = last.min(first.saturating_add(MAX_LINES - 1));

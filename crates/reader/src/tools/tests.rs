@@ -27,7 +27,7 @@ impl Stage {
     }
 
     fn request(&self) -> ToolsRequest {
-        ToolsRequest { tree: self.0.path().join("tree"), only: None, always: vec![] }
+        ToolsRequest { tree: self.0.path().join("tree"), readable_files: None, always: vec![] }
     }
 
     fn call(&self, tool: TreeTool, input: Value) -> ToolReply {
@@ -161,7 +161,7 @@ fn of_a_working_tree_the_files_that_are_named_and_those_that_changed_are_shown_a
     let stage = Stage::new(files);
     let only = [".gitignore", "a.js", "gone.js", "../outside.js", ".git/config"];
     let request = ToolsRequest {
-        only: Some(only.map(Into::into).to_vec()),
+        readable_files: Some(only.map(Into::into).to_vec()),
         always: vec!["build/kept.js".into()],
         ..stage.request()
     };

@@ -20,18 +20,18 @@ pub(super) enum ToolCallError {
     NoSuchPlace(RepoPath),
     #[error("`{0}` is a folder: `list` shows what is in it")]
     IsAFolder(RepoPath),
-    #[error("`{path}` cannot be read: {why}")]
-    NotReadable { path: RepoPath, why: &'static str },
+    #[error("`{path}` cannot be read: {reason}")]
+    NotReadable { path: RepoPath, reason: &'static str },
     #[error("`{path}` has {lines} lines: `start_line` must be between 1 and that")]
     NoSuchLine { path: RepoPath, lines: u32 },
     #[error("`end_line` is before `start_line`")]
     Backwards,
-    #[error("`{what}` must be between {least} and {most}")]
-    OutOfRange { what: &'static str, least: usize, most: usize },
-    #[error("the pattern is too long ({bytes} bytes; at most {most})")]
-    LongPattern { bytes: usize, most: usize },
-    #[error("the pattern cannot be used: {why}. {hint}")]
-    Pattern { why: String, hint: &'static str },
+    #[error("`{argument}` must be between {min} and {max}")]
+    OutOfRange { argument: &'static str, min: usize, max: usize },
+    #[error("the pattern is too long ({bytes} bytes; at most {max_bytes})")]
+    LongPattern { bytes: usize, max_bytes: usize },
+    #[error("the pattern cannot be used: {reason}. {hint}")]
+    Pattern { reason: String, hint: &'static str },
     #[error(
         "`{0}` is no name: give the bare name of what is defined, such as `parse` and not `Parser.parse(`"
     )]
@@ -41,5 +41,5 @@ pub(super) enum ToolCallError {
     #[error("`skip` is {skip}, but there are only {total}")]
     BeyondTheEnd { skip: usize, total: usize },
     #[error("the call could not be carried out: {0}")]
-    Broken(String),
+    CallFailed(String),
 }

@@ -83,9 +83,9 @@ fn rusts_items_are_found_by_file_and_path() {
         let definition = symbol_definition(&RUST, name);
         assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
     }
-    assert_eq!(symbol_state(&RUST, "src/lib.rs:External"), SymbolState::Elsewhere);
+    assert_eq!(symbol_state(&RUST, "src/lib.rs:External"), SymbolState::OtherPackage);
     for gone in ["src/lib.rs:Nothing", "src/lib.rs:Own.nothing", "src/gone.rs:Own", "src/a.rs:Ring"] {
-        assert_eq!(symbol_state(&RUST, gone), SymbolState::Gone, "{gone}");
+        assert_eq!(symbol_state(&RUST, gone), SymbolState::Absent, "{gone}");
     }
 }
 
@@ -138,9 +138,9 @@ fn scripts_items_are_found_by_file_and_path() {
         let definition = symbol_definition(&SCRIPTS, name);
         assert_eq!((definition.file.as_str(), definition.line), (file, line), "{name}");
     }
-    assert_eq!(symbol_state(&SCRIPTS, "index.ts:x"), SymbolState::Elsewhere);
+    assert_eq!(symbol_state(&SCRIPTS, "index.ts:x"), SymbolState::OtherPackage);
     for gone in ["index.ts:nothing", "lib/base.ts:Base.nothing", "gone.ts:Base", "old.js:gone"] {
-        assert_eq!(symbol_state(&SCRIPTS, gone), SymbolState::Gone, "{gone}");
+        assert_eq!(symbol_state(&SCRIPTS, gone), SymbolState::Absent, "{gone}");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_file_is_pinned_whole_and_its_form_says_what_is_layout() {
         assert_ne!(whole(file, one).raw, whole(file, same).raw, "{file}");
         assert_ne!(whole(file, one).tree, whole(file, other).tree, "{file}");
     }
-    assert_eq!(symbol_state(&[("a.rs", "")], "b.rs"), SymbolState::Gone);
+    assert_eq!(symbol_state(&[("a.rs", "")], "b.rs"), SymbolState::Absent);
 }
 
 #[test]

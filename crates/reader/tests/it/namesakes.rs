@@ -143,7 +143,7 @@ fn decide_pinned_change(
         from: &from,
         to: &to,
     });
-    let told = decision.unguarded.into_iter().map(|one| (one.symbol, one.what, one.why)).collect();
+    let told = decision.unguarded.into_iter().map(|one| (one.symbol, one.kind, one.reason)).collect();
     (decision.verdict, told)
 }
 

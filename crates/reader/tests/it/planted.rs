@@ -99,12 +99,17 @@ fn findings(reader: &InProcessReader, case: &Case) -> Vec<RawFinding> {
         fs::write(at, after).unwrap();
         let added = added_ranges(before.as_deref().unwrap_or_default(), after);
         if !added.is_empty() {
-            files.push(ChangedFile { path: RepoPath::from_text(path), old_path: None, added });
+            files.push(ChangedFile { path: RepoPath::from_text(path), old_path: None, added_lines: added });
         }
     }
     let packs = vec!["aiobotocore".to_owned(), "planted".to_owned()];
-    let request =
-        ReadRequest { tree: tree.path().to_owned(), files, also_changed: Vec::new(), packs, off: Vec::new() };
+    let request = ReadRequest {
+        tree: tree.path().to_owned(),
+        files,
+        also_changed: Vec::new(),
+        packs,
+        disabled_rules: Vec::new(),
+    };
     let report = reader.read_blocking(&request).unwrap();
     assert!(report.not_reviewed.is_empty(), "{}: {:?}", case.name, report.not_reviewed);
     report.findings
@@ -135,7 +140,7 @@ fn score_case(reader: &InProcessReader, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
     for (path, file) in &case.files {
-        let in_file = || found.iter().filter(|finding| finding.place.path == RepoPath::from_text(path));
+        let in_file = || found.iter().filter(|finding| finding.location.path == RepoPath::from_text(path));
         let after = file.after.as_deref().unwrap_or_default();
         let added = added_ranges(file.before.as_deref().unwrap_or_default(), after);
         let is_import = |line: u32| {
@@ -144,8 +149,8 @@ fn score_case(reader: &InProcessReader, case: &Case) -> Score {
         };
         let is_on = |finding: &RawFinding, line: u32| {
             ["override", "patch-hashes"].contains(&&*case.kind)
-                || (finding.place.start_line..=finding.place.end_line).contains(&line)
-                || !added.contains(&(line, line)) && is_import(finding.place.start_line)
+                || (finding.location.start_line..=finding.location.end_line).contains(&line)
+                || !added.contains(&(line, line)) && is_import(finding.location.start_line)
         };
         for line in &file.defects {
             score.defects += 1;
@@ -156,13 +161,16 @@ fn score_case(reader: &InProcessReader, case: &Case) -> Score {
             }
         }
         let mut places: Vec<&RawFinding> = in_file().collect();
-        places.dedup_by_key(|finding| finding.place.start_line);
+        places.dedup_by_key(|finding| finding.location.start_line);
         for finding in places {
             score.findings += 1;
             if file.defects.iter().any(|line| is_on(finding, *line)) {
                 score.right += 1;
             } else {
-                println!("{}: {} on {path}:{} is false", case.name, finding.rule, finding.place.start_line);
+                println!(
+                    "{}: {} on {path}:{} is false",
+                    case.name, finding.rule, finding.location.start_line
+                );
             }
         }
     }

@@ -42,7 +42,7 @@ fn tree(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 fn changed_file(path: &str, added: &[(u32, u32)]) -> ChangedFile {
-    ChangedFile { path: RepoPath::from_text(path), old_path: None, added: added.to_vec() }
+    ChangedFile { path: RepoPath::from_text(path), old_path: None, added_lines: added.to_vec() }
 }
 
 fn read(tree: &Path, files: Vec<ChangedFile>) -> ReadReport {
@@ -51,7 +51,7 @@ fn read(tree: &Path, files: Vec<ChangedFile>) -> ReadReport {
         files,
         also_changed: Vec::new(),
         packs: vec!["core".to_owned()],
-        off: Vec::new(),
+        disabled_rules: Vec::new(),
     };
     READER.read_blocking(&request).unwrap()
 }
@@ -64,7 +64,7 @@ fn read_one(path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadReport {
 /// Returns `rule:first-last` of each finding.
 fn finding_places(report: &ReadReport) -> Vec<String> {
     let place = |finding: &truing_core::finding::RawFinding| {
-        format!("{}:{}-{}", finding.rule, finding.place.start_line, finding.place.end_line)
+        format!("{}:{}-{}", finding.rule, finding.location.start_line, finding.location.end_line)
     };
     report.findings.iter().map(place).collect()
 }
@@ -82,8 +82,11 @@ fn a_finding_says_where_what_and_why() {
     let report = read_one("src/a.rs", b"fn f() {\n    dbg!(1);\n}\n", &[ALL]);
     assert_eq!(report.reviewed, ["src/a.rs".into()]);
     let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
-    assert_eq!(finding.place.path, "src/a.rs".into());
-    assert_eq!((finding.place.side, finding.place.start_line, finding.place.end_line), (DiffSide::New, 2, 2));
+    assert_eq!(finding.location.path, "src/a.rs".into());
+    assert_eq!(
+        (finding.location.side, finding.location.start_line, finding.location.end_line),
+        (DiffSide::New, 2, 2)
+    );
     assert_eq!((finding.rule.as_str(), finding.severity), ("core/rust-dbg", Severity::P1));
     assert_eq!((finding.snippet.as_str(), finding.source), ("    dbg!(1);", FindingSource::Rule));
     assert_eq!(finding.title, "`dbg!` left in the code");
@@ -274,7 +277,7 @@ fn the_identity_of_a_secret_survives_its_rotation_and_a_new_indentation() {
     let of = |text: String| {
         let report = read_one("a.py", text.as_bytes(), &[ALL]);
         let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
-        fingerprint(&finding.rule, &finding.place.path, &finding.snippet)
+        fingerprint(&finding.rule, &finding.location.path, &finding.snippet)
     };
     let rotated =
         GITHUB.chars().rev().filter(|letter| letter.is_ascii_alphanumeric()).take(36).collect::<String>();
@@ -411,7 +414,7 @@ fn names_that_are_not_utf8_are_read() {
         tree.path().join(std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xE9".as_slice()) as &std::ffi::OsStr);
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("a\n.rs"), "dbg!(1);\n").unwrap();
-    let file = ChangedFile { path: path.clone(), old_path: None, added: vec![ALL] };
+    let file = ChangedFile { path: path.clone(), old_path: None, added_lines: vec![ALL] };
     let report = read(tree.path(), vec![file]);
     assert_eq!((finding_places(&report).len(), report.reviewed), (1, vec![path]));
 }
@@ -434,7 +437,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
         files: vec![changed_file("a.rs", &[ALL])],
         also_changed: Vec::new(),
         packs: packs.iter().map(|pack| (*pack).to_owned()).collect(),
-        off: Vec::new(),
+        disabled_rules: Vec::new(),
     };
     assert_eq!(
         finding_places(&poll_ready(reader.read(&request(&["core", "core"]))).unwrap()),
@@ -442,7 +445,10 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
     );
     assert_eq!(finding_places(&poll_ready(reader.read(&request(&[]))).unwrap()), Vec::<String>::new());
 
-    let off = ReadRequest { off: vec!["core/rust-dbg".into(), "core/no-such".into()], ..request(&["core"]) };
+    let off = ReadRequest {
+        disabled_rules: vec!["core/rust-dbg".into(), "core/no-such".into()],
+        ..request(&["core"])
+    };
     let report = poll_ready(reader.read(&off)).unwrap();
     assert_eq!((finding_places(&report), report.reviewed.len()), (Vec::<String>::new(), 1));
     assert!(report.rules.len() > 10 && !report.rules.contains(&"core/rust-dbg".to_owned()));
@@ -452,7 +458,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
         unknown,
         ReaderError::UnknownPack {
             name: "croe".into(),
-            known: "aiobotocore, code-rules, code-rules-strict, core".into()
+            known_packs: "aiobotocore, code-rules, code-rules-strict, core".into()
         }
     );
     let gone = ReadRequest { tree: tree.path().join("gone"), ..request(&["core"]) };
@@ -502,9 +508,9 @@ proptest! {
         let line_count = content.iter().filter(|byte| **byte == b'\n').count() + 1;
         for added in [vec![ALL], added] {
             let report = read_one(path, &content, &added);
-            prop_assert!(report.findings.is_sorted_by_key(|finding| (&finding.place, &finding.rule)));
+            prop_assert!(report.findings.is_sorted_by_key(|finding| (&finding.location, &finding.rule)));
             for finding in &report.findings {
-                let (first, last) = (finding.place.start_line as usize, finding.place.end_line as usize);
+                let (first, last) = (finding.location.start_line as usize, finding.location.end_line as usize);
                 prop_assert!(1 <= first && first <= last && last <= line_count, "{:?}", finding);
             }
         }

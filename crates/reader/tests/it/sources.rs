@@ -185,13 +185,13 @@ fn a_definition_stays_where_a_condition_may_put_another_name_in_its_place() {
 fn what_is_not_there_is_told_from_what_is_elsewhere() {
     let release = package();
     for (name, expected) in [
-        ("p.m:nobody", SymbolState::Gone),
-        ("p.m:C.nobody", SymbolState::Gone),
-        ("p.nowhere:f", SymbolState::Gone),
-        ("p.m:plain.inner", SymbolState::Gone),
-        ("q:f", SymbolState::Elsewhere),
-        ("p.m:thing", SymbolState::Elsewhere),
-        ("p.m:quick", SymbolState::Elsewhere),
+        ("p.m:nobody", SymbolState::Absent),
+        ("p.m:C.nobody", SymbolState::Absent),
+        ("p.nowhere:f", SymbolState::Absent),
+        ("p.m:plain.inner", SymbolState::Absent),
+        ("q:f", SymbolState::OtherPackage),
+        ("p.m:thing", SymbolState::OtherPackage),
+        ("p.m:quick", SymbolState::OtherPackage),
     ] {
         assert_eq!(release.symbol_state(name), expected, "{name}");
     }
@@ -202,7 +202,7 @@ fn aliases_in_a_ring_come_to_an_end() {
     let release =
         Release::wheel(&[("p.py", "a = b\nb = a\nclass C(C): pass\nclass D(E): pass\nclass E(D): pass\n")]);
     for name in ["p:a", "p:C.x", "p:D.x"] {
-        assert_eq!(release.symbol_state(name), SymbolState::Gone, "{name}");
+        assert_eq!(release.symbol_state(name), SymbolState::Absent, "{name}");
     }
 }
 
@@ -298,7 +298,7 @@ fn a_file_that_is_no_source_is_told_of() {
     let release = Release { _folder: folder, archive, format: ArchiveFormat::Wheel };
     let sources = release.read(&["p.latin:f", "p.long:f"], &[]).unwrap();
     assert_eq!(sources.unreadable.keys().collect::<Vec<_>>(), ["p/latin.py", "p/long.py"]);
-    assert!(sources.symbols.values().all(|symbol| *symbol == SymbolState::Gone));
+    assert!(sources.symbols.values().all(|symbol| *symbol == SymbolState::Absent));
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn archives_that_no_honest_release_has_are_refused() {
         (vec![("p/x\\y.py", file, "a")], "leads out"),
     ] {
         let error = Release::tar(&entries).read(&[], &["**"]).unwrap_err();
-        assert!(matches!(error, SourcesError::Archive(ArchiveError::Refused { .. })), "{error}");
+        assert!(matches!(error, SourcesError::Archive(ArchiveError::ForbiddenEntry { .. })), "{error}");
         assert!(error.to_string().contains(why), "{entries:?}: {error}");
     }
 }

@@ -20,16 +20,16 @@ fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadRep
     fs::write(tree.path().join(path), content).unwrap();
     let request = ReadRequest {
         tree: tree.path().to_owned(),
-        files: vec![ChangedFile { path: RepoPath::from_text(path), old_path: None, added: added.to_vec() }],
+        files: vec![ChangedFile { path: RepoPath::from_text(path), old_path: None, added_lines: added.to_vec() }],
         also_changed: Vec::new(),
         packs: vec!["p".to_owned()],
-        off: Vec::new(),
+        disabled_rules: Vec::new(),
     };
     InProcessReader::with_packs(packs).read_blocking(&request).unwrap()
 }
 
 fn lines(report: &ReadReport) -> Vec<(u32, u32)> {
-    report.findings.iter().map(|finding| (finding.place.start_line, finding.place.end_line)).collect()
+    report.findings.iter().map(|finding| (finding.location.start_line, finding.location.end_line)).collect()
 }
 
 fn skip_reason(report: &ReadReport) -> Option<SkipReason> {
@@ -182,13 +182,13 @@ fn source_over_the_limit_is_told_and_other_rules_still_look_at_it() {
     let packs = RulePacks::parse(&[("p/rules/x.yml", CALL), ("p/rules/t.toml", TEXT)]).unwrap();
     let tree = TempDir::new().unwrap();
     fs::write(tree.path().join("a.py"), format!("{}marker\n", "x = 1\n".repeat(400_000))).unwrap();
-    let file = ChangedFile { path: "a.py".into(), old_path: None, added: vec![ALL] };
+    let file = ChangedFile { path: "a.py".into(), old_path: None, added_lines: vec![ALL] };
     let request = ReadRequest {
         tree: tree.path().to_owned(),
         files: vec![file],
         also_changed: Vec::new(),
         packs: vec!["p".to_owned()],
-        off: Vec::new(),
+        disabled_rules: Vec::new(),
     };
     let report = InProcessReader::with_packs(packs).read_blocking(&request).unwrap();
     assert_eq!(
@@ -219,10 +219,10 @@ fn a_file_of_a_terabyte_is_refused_unread() {
         file.set_len(1 << 40).unwrap();
         let request = ReadRequest {
             tree: tree.path().to_owned(),
-            files: vec![ChangedFile { path: "a.py".into(), old_path: None, added: vec![ALL] }],
+            files: vec![ChangedFile { path: "a.py".into(), old_path: None, added_lines: vec![ALL] }],
             also_changed: Vec::new(),
             packs: vec!["core".to_owned()],
-            off: Vec::new(),
+            disabled_rules: Vec::new(),
         };
         let report = InProcessReader::new().unwrap().read_blocking(&request).unwrap();
         assert_eq!(skip_reason(&report), Some(expected));
@@ -236,10 +236,10 @@ fn a_new_file_too_large_to_be_read_is_found_oversized() {
     let found = |added: &[(u32, u32)]| {
         let request = ReadRequest {
             tree: tree.path().to_owned(),
-            files: vec![ChangedFile { path: "a.txt".into(), old_path: None, added: added.to_vec() }],
+            files: vec![ChangedFile { path: "a.txt".into(), old_path: None, added_lines: added.to_vec() }],
             also_changed: Vec::new(),
             packs: vec!["core".to_owned()],
-            off: Vec::new(),
+            disabled_rules: Vec::new(),
         };
         let report = InProcessReader::new().unwrap().read_blocking(&request).unwrap();
         report.findings.iter().map(|finding| finding.rule.clone()).collect::<Vec<_>>()

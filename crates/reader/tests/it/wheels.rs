@@ -169,7 +169,7 @@ fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
     assert_eq!(decide_plain_upgrade(&moved), Some(SyncVerdict::Relax));
     // In a wheel, the top folder of a source archive is a folder like any other.
     let moved = Wheel::plain().without_file("rimx/extra.py").with_file("src/rimx/extra.py", generated::EXTRA);
-    assert_eq!(read_if_accepted(&moved).unwrap().symbols[PINNED], SymbolState::Gone);
+    assert_eq!(read_if_accepted(&moved).unwrap().symbols[PINNED], SymbolState::Absent);
 }
 
 #[test]

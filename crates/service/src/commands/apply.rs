@@ -28,7 +28,7 @@ pub(super) fn decide_transition(
 ) -> Result<SlotTransition, SlotRefusal> {
     let command = match user_command {
         // A requested review covers the whole change, including parts that were reviewed before.
-        UserCommand::Review | UserCommand::Full | UserCommand::Rerun | UserCommand::Spend => {
+        UserCommand::Review | UserCommand::FullReview | UserCommand::Rerun | UserCommand::Spend => {
             SlotCommand::Request(LoopKind::Review)
         }
         UserCommand::Converge => SlotCommand::Request(LoopKind::Converge),
@@ -127,13 +127,13 @@ pub(super) async fn build_dismissal(
         }
         match meant.status {
             FindingStatus::Fixed(_) => Err("that finding is fixed".to_owned()),
-            FindingStatus::Outside => Err("that finding is no longer part of the change".to_owned()),
+            FindingStatus::OutOfScope => Err("that finding is no longer part of the change".to_owned()),
             FindingStatus::Suppressed(_) => Err("a comment in the code suppresses that finding".to_owned()),
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_) => {
-                Ok(Dismissal::new(meant, &redact_line(reason, MAX_TEXT), author, user_request.at))
+                Ok(Dismissal::new(meant, &redact_line(reason, MAX_TEXT), author, user_request.noticed_at))
             }
         }
     }))
@@ -152,12 +152,14 @@ pub(super) async fn build_withdrawal(
 ) -> Result<Result<Dismissal, String>, StoreError> {
     let findings = known_findings(store, user_request).await?;
     Ok(select_finding(&findings, finding, thread).and_then(|meant| match meant.status {
-        FindingStatus::Dismissed(_) => Ok(Dismissal::from_withdrawal(meant, author_login, user_request.at)),
+        FindingStatus::Dismissed(_) => {
+            Ok(Dismissal::from_withdrawal(meant, author_login, user_request.noticed_at))
+        }
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Declined(_)
         | FindingStatus::Fixed(_)
-        | FindingStatus::Outside
+        | FindingStatus::OutOfScope
         | FindingStatus::Suppressed(_) => Err("that finding is not dismissed".to_owned()),
     }))
 }

@@ -8,7 +8,7 @@ pub enum UserCommand {
     /// Requests a review now.
     Review,
     /// Requests a full review now, regardless of earlier reviews.
-    Full,
+    FullReview,
     /// Requests a review now, by the button of a check. No comment can contain this command.
     Rerun,
     /// Starts or resumes a converge run.
@@ -50,7 +50,7 @@ impl UserCommand {
         let words: Vec<&str> = line.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
         match words.as_slice() {
             ["/review"] => Some(Self::Review),
-            ["/review", "full"] => Some(Self::Full),
+            ["/review", "full"] => Some(Self::FullReview),
             ["/converge"] => Some(Self::Converge),
             ["/converge", "stop"] => Some(Self::Stop),
             ["/spend"] => Some(Self::Spend),
@@ -75,7 +75,7 @@ impl UserCommand {
         match self {
             Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),
             Self::Review
-            | Self::Full
+            | Self::FullReview
             | Self::Rerun
             | Self::Converge
             | Self::Stop
@@ -91,7 +91,7 @@ impl UserCommand {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Review => "/review",
-            Self::Full => "/review full",
+            Self::FullReview => "/review full",
             Self::Rerun => "re-run",
             Self::Converge => "/converge",
             Self::Stop => "/converge stop",
@@ -119,8 +119,8 @@ mod tests {
             ("/review", Some(UserCommand::Review)),
             ("/review  \t", Some(UserCommand::Review)),
             ("/review\r\nplease", Some(UserCommand::Review)),
-            ("/review full", Some(UserCommand::Full)),
-            ("/review \t full \n/review pause", Some(UserCommand::Full)),
+            ("/review full", Some(UserCommand::FullReview)),
+            ("/review \t full \n/review pause", Some(UserCommand::FullReview)),
             ("/review pause", Some(UserCommand::Pause)),
             ("/review resume", Some(UserCommand::Resume)),
             ("/dismiss only  a test\r\n/review", dismiss(None, "only a test")),
@@ -163,7 +163,7 @@ mod tests {
         }
         let words = [
             UserCommand::Review,
-            UserCommand::Full,
+            UserCommand::FullReview,
             UserCommand::Converge,
             UserCommand::Stop,
             UserCommand::Audit,

@@ -9,7 +9,7 @@ use truing_core::port::{
 use truing_core::publish::{CommentProducer, CommentSubject};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use super::{CommentServeError, SETTLED, TOO_OLD, UserCommand};
+use super::{COMMENT_SETTLE_TIME, CommentServeError, MAX_COMMAND_AGE, UserCommand};
 use crate::context::ServiceContext;
 
 /// The decision on a recorded command.
@@ -174,13 +174,15 @@ async fn judge_comment(
     let comment = match find_comment(server, user_request, comment_ref.0, comment_ref.1, repository).await {
         Ok(Some(comment)) if comment.number == user_request.pr.number => comment,
         Ok(_) => return Ok(CommandVerdict::Ignore("it is not on that pull request".into())),
-        Err(ForgeError::NotFound { .. }) if context.clock.now() - user_request.at < SETTLED => {
-            return Err(CommentServeError::Later);
+        Err(ForgeError::NotFound { .. })
+            if context.clock.now() - user_request.noticed_at < COMMENT_SETTLE_TIME =>
+        {
+            return Err(CommentServeError::NotVisibleYet);
         }
         Err(ForgeError::NotFound { .. }) => return Ok(CommandVerdict::Ignore("it is gone".into())),
         Err(error) => return Err(error.into()),
     };
-    if context.clock.now() - comment.created > TOO_OLD {
+    if context.clock.now() - comment.created > MAX_COMMAND_AGE {
         return Ok(CommandVerdict::Ignore("it is too old".into()));
     }
     let Some(command) = UserCommand::parse(&comment.body) else {
@@ -202,7 +204,7 @@ async fn judge_comment(
         let (by, url) = (author.into(), comment.url);
         return Ok(decline_asker(CommandRequest { command, author: by, url, thread: None }));
     }
-    let first = comment.first.filter(|_| command.is_of_its_thread());
+    let first = comment.first_comment.filter(|_| command.is_of_its_thread());
     let thread = match first {
         Some(first) => thread_of(server, user_request, repository, first, known_comments).await?,
         None => None,

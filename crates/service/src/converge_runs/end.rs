@@ -20,14 +20,14 @@ use super::progress::ConvergeRunEnd;
 /// The topic of the comment with the report.
 const REPORT: &str = "converge/report";
 /// The topic of the comment that reports a run as given up.
-const GIVEN_UP: &str = "converge/given-up";
+const GIVE_UP_TOPIC: &str = "converge/given-up";
 
 /// Returns the stop reason of a step whose run exited and cannot continue.
 pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     if exit.code == ConvergeExitCode::Interrupted {
         return StepStopReason::Halted;
     }
-    StepStopReason::Failed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
+    StepStopReason::StepFailed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
 }
 
 /// Records that a run is given up, even if the run knew nothing about the branch yet (ADR 56). Returns the
@@ -57,7 +57,7 @@ pub(crate) async fn record_abandonment(
         }
         Some(mut last) => {
             last.record_exit(exit);
-            last.ended = now;
+            last.ended_at = now;
             last
         }
         None => {
@@ -83,7 +83,7 @@ pub(super) fn report_comment(body: String) -> Effect {
 pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: String) {
     let mut performed = effects.perform(&report_comment(body.clone())).await;
     if matches!(performed, Err(EffectError::Settling { .. })) {
-        performed = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;
+        performed = effects.perform(&Effect::Comment { topic: Topic::new(GIVE_UP_TOPIC), body }).await;
     }
     if let Err(error) = performed {
         tracing::warn!(%error, "could not update the pull request");

@@ -36,7 +36,7 @@ pub(super) struct StopListener<'a> {
 struct ReceivedComments {
     lists: [CachedListing<PullComment>; 2],
     /// Comments that do not affect this run: older comments, and comments of people without write access.
-    passed: HashSet<(CommentKind, u64)>,
+    ignored_comments: HashSet<(CommentKind, u64)>,
 }
 
 impl<'a> StopListener<'a> {
@@ -53,7 +53,7 @@ impl<'a> StopListener<'a> {
         let listener = Self { server, repo, number, since, received: Mutex::default() };
         let mut heard = listener.received.lock().await;
         listener.listen(&mut heard.lists).await?;
-        let ReceivedComments { lists, passed } = &mut *heard;
+        let ReceivedComments { lists, ignored_comments: passed } = &mut *heard;
         passed.extend(lists.iter().flat_map(CachedListing::items).map(|comment| (comment.kind, comment.id)));
         drop(heard);
         Ok(listener)
@@ -69,7 +69,7 @@ impl<'a> StopListener<'a> {
     async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.received.lock().await;
         self.listen(&mut heard.lists).await?;
-        let ReceivedComments { lists, passed } = &mut *heard;
+        let ReceivedComments { lists, ignored_comments: passed } = &mut *heard;
         let of_run = |comment: &&PullComment| {
             let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));
             is_new

@@ -19,7 +19,7 @@ pub struct ConvergeRunEnd {
     /// The cost of the run since it was last resumed.
     pub cost: MicroUsd,
     /// Number of tool calls that were denied since the run was last resumed.
-    pub denied: u32,
+    pub denied_calls: u32,
 }
 
 impl ConvergeRunEnd {
@@ -33,13 +33,13 @@ impl ConvergeRunEnd {
         Self {
             end: RunOutcome::Failed,
             cost: record.cost_since_resume(),
-            denied: record.denials_since_resume(),
+            denied_calls: record.denials_since_resume(),
         }
     }
 }
 
 /// The hint at the end of a report on how to try again.
-pub(super) const AGAIN: &str = "\n\nTo try it again, write `/converge`.";
+pub(super) const RETRY_HINT: &str = "\n\nTo try it again, write `/converge`.";
 
 /// A message about a run in progress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +93,7 @@ pub(super) fn run_event(record: &ConvergeRecord, description: String) -> History
         at: SystemClock.now(),
         key: record.key.clone(),
         run: Some(record.run.clone()),
-        what: description,
+        description: description,
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> R
             "\n\nTo continue: raise the limit (`budget.converge_usd`, unless another limit is named above), \
              then write `/converge`."
         }
-        Some(exit) if exit.kind() != ConvergeExitKind::Converged => AGAIN,
+        Some(exit) if exit.kind() != ConvergeExitKind::Converged => RETRY_HINT,
         Some(_) | None => "",
     };
     let report = markdown::code_block("text", &words::render_report(mirror, record).await?);

@@ -28,12 +28,12 @@ use super::end::{
     record_abandonment, report_abandoned_run, report_comment, report_error_outcome, step_stop_reason,
 };
 use super::progress::{
-    AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, record_end_event, render_report, run_event,
+    ConvergeRunEnd, ProgressMessage, RETRY_HINT, RunTimeline, record_end_event, render_report, run_event,
 };
 use super::{ConvergeCheckout, ConvergeRunContext};
 
 /// The exit reason of a run that a person has stopped.
-const STOPPED: &str = "stopped by `/converge stop`: `/converge` resumes the run";
+const USER_STOP_REASON: &str = "stopped by `/converge stop`: `/converge` resumes the run";
 
 impl ConvergeRunContext<'_> {
     /// Does one step: resumes the existing run, or begins one. Returns the time at which the slot is due
@@ -55,16 +55,21 @@ impl ConvergeRunContext<'_> {
         let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
         match stepped {
             // The slot is freed, so reviews do not wait. The requester may write `/converge` again.
-            Err(StepStopReason::Failed { class, message, .. }) if lease.last_attempt => {
+            Err(StepStopReason::StepFailed { class, message, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {message}");
                 let ended = record_abandonment(store, lease, self.display_name(), &message).await?;
                 let gone = format!("converge: given up: {class}: {message}");
                 let at = SystemClock.now();
                 store
-                    .append_history(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }])
+                    .append_history(&[HistoryEvent {
+                        at,
+                        key: lease.key.clone(),
+                        run: None,
+                        description: gone,
+                    }])
                     .await?;
                 let body =
-                    format!("## /converge: error\n\n{}{AGAIN}", markdown::code_block("text", &message));
+                    format!("## /converge: error\n\n{}{RETRY_HINT}", markdown::code_block("text", &message));
                 report_abandoned_run(
                     &self.effect_executor(&client, &gate, &lease.key, Some(lease.token)),
                     body,
@@ -163,23 +168,24 @@ impl ConvergeRunContext<'_> {
             report_progress: &|message: ProgressMessage<'_>| tracing::info!("{}", message.text()),
         };
         let mut left = Box::pin(runner.run_until_ready(store, lease.token, &timeline)).await?;
-        if left == ConvergeCallOutcome::Done {
-            left = Box::pin(runner.describe_change()).await?.map_or(left, ConvergeCallOutcome::Failed);
+        if left == ConvergeCallOutcome::NoFurtherAct {
+            left =
+                Box::pin(runner.describe_change()).await?.map_or(left, ConvergeCallOutcome::CannotContinue);
         }
         let effects = &runner.workspace.effects;
         let record = &mut runner.runner.record;
-        record.ended = SystemClock.now();
+        record.ended_at = SystemClock.now();
         store.store_converge(lease.token, record).await?;
         match left {
             ConvergeCallOutcome::BeforeNextStep => {
-                return Ok(StepOutcome::DueAt(record.ended, WaitReason::Step));
+                return Ok(StepOutcome::DueAt(record.ended_at, WaitReason::Step));
             }
             ConvergeCallOutcome::WaitUntil(at, why, what) => {
                 tracing::info!("waiting: {what}");
                 return Ok(StepOutcome::DueAt(at, why));
             }
-            ConvergeCallOutcome::Failed(exit) => return Err(step_stop_reason(&exit)),
-            ConvergeCallOutcome::Done => {}
+            ConvergeCallOutcome::CannotContinue(exit) => return Err(step_stop_reason(&exit)),
+            ConvergeCallOutcome::NoFurtherAct => {}
         }
         let exit = record.detail.state.exit.as_ref();
         let is_failed = |exit: &&ConvergeExit| {
@@ -220,11 +226,11 @@ impl ConvergeRunContext<'_> {
         let Some(mut record) = last_record.filter(ConvergeRecord::is_unfinished) else {
             return Ok(StepOutcome::Idle);
         };
-        let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, STOPPED);
+        let exit = ConvergeExit::new(ConvergeExitCode::Interrupted, USER_STOP_REASON);
         // If our audit found the head clean, `record_exit` keeps that result.
         record.record_exit(exit.clone());
-        record.ended = SystemClock.now();
-        let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
+        record.ended_at = SystemClock.now();
+        let body = format!("## /converge: {}\n\n{USER_STOP_REASON}.", exit.kind().as_str());
         if let Err(error) = effects.perform(&report_comment(body)).await {
             return report_error_outcome(error, effects.forge.visibility_delay());
         }

@@ -83,7 +83,7 @@ impl ConvergeRunContext<'_> {
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
         // The driver gets no stop request, because the run itself handles a stop request and ends cleanly.
         let ended = driver.drive(&lease, heir, heartbeat, std::future::pending(), &whole).await?;
-        ended.unwrap_or_else(|stopped| Err(RunFailure::Stopped(stopped)))
+        ended.unwrap_or_else(|stopped| Err(RunFailure::StepStopped(stopped)))
     }
 
     /// Returns the record that a run would begin with. Does not lease a slot, store a record or report
@@ -120,7 +120,7 @@ impl ConvergeRunContext<'_> {
         let client = forge.client(&id, self.repo, CommentProducer::Converge);
         let switches = self.switches.read().await.switches;
         if switches.switch_for(&RepositoryRef::from_key(&id.key()).with_name(self.repo)).is_some() {
-            return Err(RunFailure::Stopped(StepStopReason::Halted));
+            return Err(RunFailure::StepStopped(StepStopReason::Halted));
         }
         let now = client.pull_details().await?;
         let url = now.url.clone();
@@ -131,7 +131,7 @@ impl ConvergeRunContext<'_> {
         record.detail.state.apply_dismissals(store.dismissals(&key).await?);
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await?;
         let span = self.span(&record, SystemTime::now());
-        let mut runner = self.runner(&ground, &workspace, &gate, record, ConvergeRunMode::Whole).runner;
+        let mut runner = self.runner(&ground, &workspace, &gate, record, ConvergeRunMode::WholeRun).runner;
         let stopped = tokio::select! {
             () = Box::pin(span.wrap(runner.audit_once())) => false,
             () = drive::wait_for_give_back(give_back) => true,
@@ -215,7 +215,7 @@ impl LeasedConvergeRun<'_> {
         let workspace =
             PullRequestWorkspace { stops: Some(&listener), ..pull.workspace(client, effects, &ground) };
         let span = pull.span(&record, SystemTime::now());
-        let mut runner = pull.runner(&ground, &workspace, gate, record, ConvergeRunMode::Whole);
+        let mut runner = pull.runner(&ground, &workspace, gate, record, ConvergeRunMode::WholeRun);
         let work = async {
             let timeline = RunTimeline { store, mirror: &ground.mirror, report_progress };
             loop {
@@ -225,9 +225,9 @@ impl LeasedConvergeRun<'_> {
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                         tokio::time::sleep(Duration::from_millis(wait)).await;
                     }
-                    ConvergeCallOutcome::Failed(exit) => return Ok::<_, StoreError>(Some(exit)),
+                    ConvergeCallOutcome::CannotContinue(exit) => return Ok::<_, StoreError>(Some(exit)),
                     ConvergeCallOutcome::BeforeNextStep => {}
-                    ConvergeCallOutcome::Done => break,
+                    ConvergeCallOutcome::NoFurtherAct => break,
                 }
             }
             runner.describe_change().await
@@ -243,7 +243,7 @@ impl LeasedConvergeRun<'_> {
             runner.runner.add_interrupted_cost().await?;
         }
         let mut record = runner.runner.record;
-        record.ended = SystemClock.now();
+        record.ended_at = SystemClock.now();
         if let Some(exit) = &left {
             record.record_exit(exit.clone());
         }

@@ -32,7 +32,7 @@ fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
         [finish(later); 2],
         "by the store's clock"
     );
-    for then in [StepOutcome::Idle, StepOutcome::Again, StepOutcome::Held(HoldReason::Draft)] {
+    for then in [StepOutcome::Idle, StepOutcome::DueAgain, StepOutcome::Held(HoldReason::Draft)] {
         assert_eq!(told(Ok(NextSlotState::Outcome(then))), [finish(then); 2]);
     }
     assert_eq!(
@@ -43,13 +43,14 @@ fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
 
 #[test]
 fn each_reason_to_stop_tells_the_slot_one_thing() {
-    let failed = |not_before| StepStopReason::Failed { class: "class", message: "what".into(), not_before };
+    let failed =
+        |not_before| StepStopReason::StepFailed { class: "class", message: "what".into(), not_before };
     let limited = StepStopReason::RateLimited { until: UnixMillis(1_000), message: "wait".into() };
     for (stopped, by_server) in [
         (StepStopReason::Fenced(FencingToken(9)), Some(SlotCommand::HandBack(TOKEN))),
         (StepStopReason::Halted, Some(SlotCommand::HandBack(TOKEN))),
         (StepStopReason::Interrupted, Some(SlotCommand::HandBack(TOKEN))),
-        (StepStopReason::Moved, finish(StepOutcome::Again)),
+        (StepStopReason::HeadChanged, finish(StepOutcome::DueAgain)),
         (limited, finish(StepOutcome::DueAt(UnixMillis(1_100), WaitReason::RateLimit))),
         (failed(None), Some(SlotCommand::Fail(TOKEN, None))),
         (failed(Some(UnixMillis(1_000))), Some(SlotCommand::Fail(TOKEN, Some(UnixMillis(1_100))))),

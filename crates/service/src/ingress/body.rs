@@ -19,7 +19,7 @@ const FIRST_BYTES: usize = 64 * 1024;
 /// A complete body, and its share of the memory limit.
 pub(super) struct RequestBody {
     pub(super) bytes: Bytes,
-    _held: Option<OwnedSemaphorePermit>,
+    _memory_permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads a body and checks its signature. `memory` has a permit for each byte that all bodies may hold. Bytes
@@ -69,5 +69,5 @@ pub(super) async fn read_verified_body(
     }
     check.finish().map_err(DeliveryRefusal::Unsigned)?;
     let bytes = if all.is_empty() { first } else { Bytes::from(all) };
-    Ok(RequestBody { bytes, _held: held })
+    Ok(RequestBody { bytes, _memory_permit: held })
 }

@@ -137,25 +137,30 @@ async fn serve(
 
 /// The quota of connections, overall and per source.
 struct ConnectionQuota {
-    all: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Largest number of connections of one source network.
     per_network: usize,
     /// The operator's proxies. Proxies have no quota, because each proxy represents many clients.
     trusted: Vec<IpNet>,
-    used: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    connection_counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// One connection's share of the quota. Dropping the permit returns the share.
 struct ConnectionPermit {
     peer: IpAddr,
-    used: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    connection_counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionQuota {
     fn new(connections: usize, trusted: Vec<IpNet>) -> Self {
         let all = Arc::new(Semaphore::new(connections));
-        Self { all, per_network: (connections / 2).max(1), trusted, used: Arc::default() }
+        Self {
+            permits: all,
+            per_network: (connections / 2).max(1),
+            trusted,
+            connection_counts: Arc::default(),
+        }
     }
 
     /// Reserves a place for a connection from this source. Returns the permit as an error if the source
@@ -165,19 +170,19 @@ impl ConnectionQuota {
         peer: IpAddr,
         permit: OwnedSemaphorePermit,
     ) -> Result<ConnectionPermit, OwnedSemaphorePermit> {
-        let mut taken = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.connection_counts.lock().unwrap_or_else(PoisonError::into_inner);
         let from = taken.entry(source_network(peer)).or_default();
         if *from >= self.per_network && !self.trusted.iter().any(|net| net.contains(&peer)) {
             return Err(permit);
         }
         *from += 1;
-        Ok(ConnectionPermit { peer, used: self.used.clone(), _permit: permit })
+        Ok(ConnectionPermit { peer, connection_counts: self.connection_counts.clone(), _permit: permit })
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.connection_counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut from) = taken.entry(source_network(self.peer)) {
             *from.get_mut() -= 1;
             if *from.get() == 0 {
@@ -188,7 +193,7 @@ impl Drop for ConnectionPermit {
 }
 
 async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpStream, ConnectionPermit)> {
-    let mut permit = room.all.clone().acquire_owned().await.ok()?;
+    let mut permit = room.permits.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match room.try_reserve(peer.ip().to_canonical(), permit) {

@@ -13,7 +13,7 @@ const SOURCES: usize = 16_384;
 /// Shortest time between two removals of full buckets, and between two log entries about one limited source.
 const EVERY: Duration = Duration::from_secs(1);
 /// The key of the shared bucket.
-const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const SHARED_BUCKET_KEY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The buckets of all sources.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl BucketTable {
         if !known && self.buckets.len() >= SOURCES {
             self.remove_full_buckets(now);
         }
-        let key = if known || self.buckets.len() < SOURCES { source } else { OTHERS };
+        let key = if known || self.buckets.len() < SOURCES { source } else { SHARED_BUCKET_KEY };
         self.buckets.entry(key).or_insert(RateBucket { full_at: now, last_logged: None })
     }
 
@@ -109,25 +109,25 @@ mod tests {
         IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
     }
 
-    fn taken(rates: &RateLimiter, source: IpAddr, now: Instant, tries: u32) -> usize {
+    fn count_taken_tokens(rates: &RateLimiter, source: IpAddr, now: Instant, tries: u32) -> usize {
         (0..tries).filter(|_| rates.take_token(source, now).is_ok()).count()
     }
 
     #[test]
     fn a_source_has_a_burst_and_then_its_rate_and_others_are_not_its_business() {
         let (rates, start) = (RateLimiter::new(10), Instant::now());
-        assert_eq!(taken(&rates, source(1), start, 100), 20, "two seconds' worth");
-        assert_eq!(taken(&rates, source(2), start, 5), 5);
+        assert_eq!(count_taken_tokens(&rates, source(1), start, 100), 20, "two seconds' worth");
+        assert_eq!(count_taken_tokens(&rates, source(2), start, 5), 5);
         let limited = rates.take_token(source(1), start).unwrap_err();
         assert_eq!(limited.wait, Duration::from_millis(100));
-        assert_eq!(taken(&rates, source(1), start + limited.wait, 100), 1);
-        assert_eq!(taken(&rates, source(1), start + Duration::from_secs(1), 100), 9);
+        assert_eq!(count_taken_tokens(&rates, source(1), start + limited.wait, 100), 1);
+        assert_eq!(count_taken_tokens(&rates, source(1), start + Duration::from_secs(1), 100), 9);
     }
 
     #[test]
     fn a_limited_source_is_told_of_once_a_second() {
         let (rates, start) = (RateLimiter::new(1), Instant::now());
-        assert_eq!(taken(&rates, source(1), start, 2), 2);
+        assert_eq!(count_taken_tokens(&rates, source(1), start, 2), 2);
         let told = |after: u64| {
             let now = start + Duration::from_millis(after);
             (0..9)
@@ -139,26 +139,30 @@ mod tests {
 
     #[test]
     fn no_limit_is_no_limit() {
-        assert_eq!(taken(&RateLimiter::new(0), source(1), Instant::now(), 1_000_000), 1_000_000);
+        assert_eq!(count_taken_tokens(&RateLimiter::new(0), source(1), Instant::now(), 1_000_000), 1_000_000);
     }
 
     #[test]
     fn a_slow_rate_lets_one_through_at_a_time() {
         let (rates, start) = (RateLimiter::new(1), Instant::now());
-        assert_eq!(taken(&rates, source(1), start, 9), 2);
+        assert_eq!(count_taken_tokens(&rates, source(1), start, 9), 2);
     }
 
     #[test]
     fn the_table_has_a_bound_and_forgets_whom_it_may() {
         let (rates, start) = (RateLimiter::new(10), Instant::now());
         for number in 0..u32::try_from(SOURCES).unwrap() {
-            assert_eq!(taken(&rates, source(number), start, 1), 1);
+            assert_eq!(count_taken_tokens(&rates, source(number), start, 1), 1);
         }
         let more = u32::try_from(SOURCES).unwrap();
-        assert_eq!(taken(&rates, source(more), start, 30) + taken(&rates, source(more + 1), start, 30), 20);
+        assert_eq!(
+            count_taken_tokens(&rates, source(more), start, 30)
+                + count_taken_tokens(&rates, source(more + 1), start, 30),
+            20
+        );
         assert_eq!(rates.table.lock().unwrap().buckets.len(), SOURCES + 1);
         let later = start + Duration::from_secs(2);
-        assert_eq!(taken(&rates, source(more), later, 30), 20, "it has its own now");
+        assert_eq!(count_taken_tokens(&rates, source(more), later, 30), 20, "it has its own now");
         assert_eq!(rates.table.lock().unwrap().buckets.len(), 1);
     }
 
@@ -166,8 +170,8 @@ mod tests {
     fn an_ipv6_network_is_one_source() {
         let (rates, start) = (RateLimiter::new(10), Instant::now());
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert_eq!(taken(&rates, address("2001:db8::1"), start, 15), 15);
-        assert_eq!(taken(&rates, address("2001:db8::2"), start, 15), 5);
-        assert_eq!(taken(&rates, address("2001:db8:0:1::2"), start, 15), 15);
+        assert_eq!(count_taken_tokens(&rates, address("2001:db8::1"), start, 15), 15);
+        assert_eq!(count_taken_tokens(&rates, address("2001:db8::2"), start, 15), 5);
+        assert_eq!(count_taken_tokens(&rates, address("2001:db8:0:1::2"), start, 15), 15);
     }
 }

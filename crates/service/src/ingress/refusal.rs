@@ -86,7 +86,7 @@ impl DeliveryRefusal {
             | Self::NoMemory
             | Self::BodyTooSlow
             | Self::BodyCut(_) => true,
-            Self::Unsigned(SignatureError::Wrong) | Self::Unparsable(_) | Self::NotMarked(_) => false,
+            Self::Unsigned(SignatureError::Mismatch) | Self::Unparsable(_) | Self::NotMarked(_) => false,
             Self::Unsigned(
                 SignatureError::NoSecret
                 | SignatureError::Missing

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Largest number of refusals of one kind that are logged within [`SPAN`].
-const MOST: u32 = 20;
+const MAX_LOGGED_REFUSALS: u32 = 20;
 /// The span after which counting begins again.
 const SPAN: Duration = Duration::from_secs(10);
 
@@ -16,7 +16,7 @@ pub(super) struct RefusalSampler(Mutex<BTreeMap<&'static str, RefusalSample>>);
 
 #[derive(Clone, Copy, Debug)]
 struct RefusalSample {
-    since: Instant,
+    started_at: Instant,
     logged_count: u32,
     left_out: u64,
 }
@@ -26,11 +26,12 @@ impl RefusalSampler {
     /// kind that were not logged.
     pub(super) fn sample_refusal(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kinds.entry(kind).or_insert(RefusalSample { since: now, logged_count: 0, left_out: 0 });
-        if now.duration_since(known.since) >= SPAN {
-            (known.since, known.logged_count) = (now, 0);
+        let known =
+            kinds.entry(kind).or_insert(RefusalSample { started_at: now, logged_count: 0, left_out: 0 });
+        if now.duration_since(known.started_at) >= SPAN {
+            (known.started_at, known.logged_count) = (now, 0);
         }
-        if known.logged_count >= MOST {
+        if known.logged_count >= MAX_LOGGED_REFUSALS {
             known.left_out = known.left_out.saturating_add(1);
             return None;
         }

@@ -65,7 +65,7 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn of(peer: &str, headers: &[(&'static str, &str)]) -> String {
+    fn client_address_text(peer: &str, headers: &[(&'static str, &str)]) -> String {
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -100,7 +100,7 @@ mod tests {
             ("10.0.0.1", vec![("forwarded", "for=_hidden")], "10.0.0.1"),
             ("10.0.0.1", vec![("forwarded", "for=198.51.100.7"), (xff, "1.2.3.4")], "10.0.0.1"),
         ] {
-            assert_eq!(of(peer, &headers), expected, "{peer} {headers:?}");
+            assert_eq!(client_address_text(peer, &headers), expected, "{peer} {headers:?}");
         }
     }
 }

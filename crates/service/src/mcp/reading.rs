@@ -19,7 +19,7 @@ use super::{ForgeTools, PullRequestTarget, ToolError, parse_input};
 /// Largest size of a diff in one answer, in bytes.
 const MAX_DIFF: usize = 400_000;
 /// Default number and largest number of pull requests in a list.
-const LISTED: usize = 50;
+const DEFAULT_LISTED: usize = 50;
 const MAX_LISTED: usize = 300;
 
 #[derive(Deserialize)]
@@ -69,7 +69,7 @@ impl ForgeTools {
     pub(super) async fn list_pull_requests(&self, arguments: Value) -> Result<Value, ToolError> {
         let ListPullsInput { repository, limit } = parse_input(arguments)?;
         let repository = self.resolve_repository(repository.as_deref())?;
-        let most = limit.unwrap_or(LISTED).clamp(1, MAX_LISTED);
+        let most = limit.unwrap_or(DEFAULT_LISTED).clamp(1, MAX_LISTED);
         let (pulls, complete) = self.server.list_open_pulls(repository, most).await?;
         let pulls = pulls.into_iter().map(|pull| {
             json!({

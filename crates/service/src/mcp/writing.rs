@@ -202,7 +202,7 @@ impl ForgeTools {
         let effect = match pending.lines {
             None => Effect::Comment { topic: pending.topic, body: pending.body },
             Some((commit, place)) => {
-                Effect::LineComment { commit, place, topic: pending.topic, body: pending.body }
+                Effect::LineComment { commit, location: place, topic: pending.topic, body: pending.body }
             }
         };
         // This process makes one write at a time, so two calls about one comment run one after the other.

@@ -28,7 +28,7 @@ impl ServiceContext {
         let (metrics, now) = (&self.metrics, self.clock.now());
         let switch = tokio::time::timeout(STORE_TIME, self.kill_switches()).await;
         // If the store does not answer in time, the switch is reported as on, because it may be on.
-        let on = switch.map_or(true, |switches| switches.all.engagement().is_some());
+        let on = switch.map_or(true, |switches| switches.global_switch.engagement().is_some());
         metrics.0.kill_switch.set(i64::from(on));
         metrics.update_store_metrics().await;
         metrics.record_call_quotas(self.forges.servers());
@@ -103,7 +103,7 @@ impl ServiceMetrics {
     /// repositories.
     pub(super) fn record_sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        for RepositorySweep { forge, at, .. } in swept {
+        for RepositorySweep { forge, swept_at: at, .. } in swept {
             let (age, count) = oldest.entry(forge).or_default();
             *age = (*age).max(now.0.saturating_sub(at.0).saturating_abs());
             *count += 1;

@@ -30,11 +30,11 @@ fn told() -> (ServiceMetrics, String) {
     let swept = |name: &str, at| RepositorySweep {
         forge: "hub".into(),
         name: name.into(),
-        at: UnixMillis(at),
+        swept_at: UnixMillis(at),
         period: None,
-        open: 1,
+        open_pulls: 1,
     };
-    metrics.record_forge_health("hub", ForgeHealth::Refused);
+    metrics.record_forge_health("hub", ForgeHealth::TokenRefused);
     metrics.record_sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], UnixMillis(10_000));
     metrics.attempt_failed(LoopKind::Converge, "the forge refuses access", true);
     metrics.run_cost(LoopKind::Sync, MicroUsd(500_000), 2);
@@ -62,8 +62,8 @@ fn by_a_model() -> ReviewRecord {
         |name: &str, findings| ToolRunResult { name: name.into(), findings, ..ToolRunResult::default() };
     let tools = vec![
         run("ruff", 2),
-        ToolRunResult { failed: Some("exit code 2".into()), ..run("mypy", 1) },
-        ToolRunResult { skipped: Some("not installed".into()), ..run("tsc", 0) },
+        ToolRunResult { failure_reason: Some("exit code 2".into()), ..run("mypy", 1) },
+        ToolRunResult { skip_reason: Some("not installed".into()), ..run("tsc", 0) },
     ];
     let detail =
         ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
@@ -153,9 +153,9 @@ fn figures_are_told_as_they_are() {
     let swept = RepositorySweep {
         forge: "hub".into(),
         name: "a/b".into(),
-        at: UnixMillis(9_000),
+        swept_at: UnixMillis(9_000),
         period: None,
-        open: 1,
+        open_pulls: 1,
     };
     metrics.record_sweeps(&[swept], UnixMillis(2_000));
     assert!(metrics.text().contains("truing_sweep_age_seconds{forge=\"hub\"} 7\n"), "{text}");

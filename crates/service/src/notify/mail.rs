@@ -77,11 +77,12 @@ impl MailSink {
             message = message.to(to.clone());
         }
         let body = format!("{}\n\n{}\n", notice.text, format_instant(notice.created));
-        let message =
-            message.body(body).map_err(|error| SinkError { message: error.to_string(), refused: true })?;
+        let message = message
+            .body(body)
+            .map_err(|error| SinkError { message: error.to_string(), is_permanent: true })?;
         match self.transport.send(message).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(SinkError { refused: error.is_permanent(), message: error.to_string() }),
+            Err(error) => Err(SinkError { is_permanent: error.is_permanent(), message: error.to_string() }),
         }
     }
 }
@@ -96,21 +97,22 @@ fn address_from_user(user: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn made(url: &str, password: Option<&str>) -> Result<MailSink, String> {
+    fn create_sink(url: &str, password: Option<&str>) -> Result<MailSink, String> {
         MailSink::new(&SecretText::new(url), password.map(SecretText::new).as_ref())
     }
 
     #[tokio::test]
     async fn a_url_names_server_sender_and_recipients() {
         let mail =
-            made("smtps://me%40example.org@mail.example.org?to=a@b.test,c@d.test", Some("p@/?#w")).unwrap();
+            create_sink("smtps://me%40example.org@mail.example.org?to=a@b.test,c@d.test", Some("p@/?#w"))
+                .unwrap();
         assert_eq!(
             (mail.from.to_string().as_str(), mail.to.to_string().as_str()),
             ("me@example.org", "a@b.test, c@d.test")
         );
-        let mail = made("smtp://127.0.0.1:2525?to=a@b.test", None).unwrap();
+        let mail = create_sink("smtp://127.0.0.1:2525?to=a@b.test", None).unwrap();
         assert_eq!(mail.from.to_string(), "truing@127.0.0.1");
-        let mail = made("smtp://me@h.test:587?to=a@b.test&from=Truing <t@x.test>", Some("p")).unwrap();
+        let mail = create_sink("smtp://me@h.test:587?to=a@b.test&from=Truing <t@x.test>", Some("p")).unwrap();
         assert_eq!(mail.from.to_string(), "Truing <t@x.test>");
     }
 
@@ -126,7 +128,7 @@ mod tests {
             ("https://h.test?to=a@b.test", None, "cannot be used"),
             ("hush", None, "must be a URL"),
         ] {
-            let said = made(url, password).unwrap_err();
+            let said = create_sink(url, password).unwrap_err();
             assert!(said.contains(why) && !said.contains("hush"), "{url}: {said}");
         }
     }

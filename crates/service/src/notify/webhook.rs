@@ -42,14 +42,14 @@ impl WebhookSink {
         let answer = post
             .send()
             .await
-            .map_err(|error| SinkError { message: error.without_url().to_string(), refused: false })?;
+            .map_err(|error| SinkError { message: error.without_url().to_string(), is_permanent: false })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
         let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
         let refused = !passing && !status.is_server_error();
-        Err(SinkError { message: format!("it answered {status}"), refused })
+        Err(SinkError { message: format!("it answered {status}"), is_permanent: refused })
     }
 }
 

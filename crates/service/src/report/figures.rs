@@ -114,10 +114,12 @@ pub struct PromptFigures {
     pub hash: String,
     /// End of the first run with this prompt.
     #[serde(serialize_with = "serialize_instant")]
-    pub first: UnixMillis,
+    #[serde(rename = "first")]
+    pub first_ended_at: UnixMillis,
     /// End of the last run with this prompt.
     #[serde(serialize_with = "serialize_instant")]
-    pub last: UnixMillis,
+    #[serde(rename = "last")]
+    pub last_ended_at: UnixMillis,
     /// The number of runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
@@ -282,8 +284,8 @@ fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
 
 /// Splits the time from the first run to now into days, or into weeks if there would be too many days.
 fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
-    let last = runs.iter().map(|run| utc_day(run.ended)).fold(utc_day(now), i64::max);
-    let first = runs.iter().map(|run| utc_day(run.ended)).min().unwrap_or(last);
+    let last = runs.iter().map(|run| utc_day(run.ended_at)).fold(utc_day(now), i64::max);
+    let first = runs.iter().map(|run| utc_day(run.ended_at)).min().unwrap_or(last);
     let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };
     let start = |day: i64| match length {
         1 => day,
@@ -300,7 +302,7 @@ fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<Pe
         })
         .collect();
     for run in runs {
-        let at = usize::try_from((start(utc_day(run.ended)) - first).div_euclid(length)).ok();
+        let at = usize::try_from((start(utc_day(run.ended_at)) - first).div_euclid(length)).ok();
         if let Some(period) = at.and_then(|at| periods.get_mut(at)) {
             period.tally.add(run.outcome);
             period.turns += run.turns();
@@ -315,12 +317,12 @@ fn compute_prompt_figures(runs: &[ReportedRun]) -> Vec<PromptFigures> {
     for run in runs.iter().rev() {
         let Some(hash) = &run.prompt_hash else { continue };
         let at = prompts.iter().position(|prompt| prompt.hash == *hash).unwrap_or_else(|| {
-            let (hash, first) = (hash.clone(), run.ended);
+            let (hash, first) = (hash.clone(), run.ended_at);
             let tally = RunEndTally::default();
             prompts.push(PromptFigures {
                 hash,
-                first,
-                last: first,
+                first_ended_at: first,
+                last_ended_at: first,
                 tally,
                 turns: 0,
                 cost_micro_usd: 0,
@@ -329,7 +331,7 @@ fn compute_prompt_figures(runs: &[ReportedRun]) -> Vec<PromptFigures> {
             prompts.len() - 1
         });
         if let Some(prompt) = prompts.get_mut(at) {
-            prompt.last = run.ended;
+            prompt.last_ended_at = run.ended_at;
             prompt.tally.add(run.outcome);
             prompt.turns += run.turns();
             prompt.cost_micro_usd = prompt.cost_micro_usd.saturating_add(run.cost_micro_usd());

@@ -19,7 +19,7 @@ const TOP: usize = 10;
 pub struct FindingReport {
     /// The counts over all findings.
     #[serde(flatten)]
-    pub all: FindingCounts,
+    pub total_counts: FindingCounts,
     /// The counts by rule. The rule with the most findings is first.
     pub by_rule: Vec<FindingGroup>,
     /// The counts of findings by the team's tools, by tool.
@@ -37,7 +37,8 @@ pub struct FindingReport {
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct FindingCounts {
     /// Number of all findings.
-    pub found: u64,
+    #[serde(rename = "found")]
+    pub total: u64,
     /// Findings with a separate comment, even if the comment was resolved or deleted later. Other findings
     /// are only in the summary, or are not posted. A finding whose comment an operator retracted does not
     /// count.
@@ -82,12 +83,12 @@ impl FindingCounts {
 
     /// Returns all counts, in the order of [`Self::HEADS`].
     pub fn numbers(&self) -> [u64; 7] {
-        let Self { found, posted, open, fixed, dismissed, suppressed, outside } = *self;
+        let Self { total: found, posted, open, fixed, dismissed, suppressed, outside } = *self;
         [found, posted, open, fixed, dismissed, suppressed, outside]
     }
 
     fn add(&mut self, row: &FindingCount) {
-        self.found += row.findings;
+        self.total += row.findings;
         self.posted += row.posted;
         let status = match row.status.as_str() {
             "fixed" => &mut self.fixed,
@@ -144,7 +145,7 @@ impl FindingReport {
             names.get(&row.repository).cloned().unwrap_or_else(of_local)
         };
         Self {
-            all,
+            total_counts: all,
             by_rule: group_findings(rows, |row| Some(row.rule.clone())),
             by_tool: group_findings(rows, |row| tool(row).filter(|_| is(row, "tool"))),
             by_model: group_findings(rows, |row| {
@@ -186,7 +187,7 @@ fn group_findings(
     }
     let mut groups: Vec<FindingGroup> =
         by_name.into_iter().map(|(id, counts)| FindingGroup { id, counts }).collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.counts.found));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.counts.total));
     groups
 }
 

@@ -12,7 +12,7 @@ use truing_loops::text::format_instant;
 pub const DAY: i64 = 86_400_000;
 
 /// Largest number of runs of a loop that are read one by one. The limit bounds the memory of a report.
-const MOST: usize = 20_000;
+const MAX_RUNS: usize = 20_000;
 
 /// Largest number of converge runs that are read one by one. The limit is lower because each record contains
 /// all findings of its run.
@@ -30,7 +30,7 @@ pub fn loop_title(loop_kind: LoopKind) -> &'static str {
 /// Returns the largest number of runs of a loop that a report reads.
 pub fn max_report_runs(loop_kind: LoopKind) -> usize {
     match loop_kind {
-        LoopKind::Review | LoopKind::Sync => MOST,
+        LoopKind::Review | LoopKind::Sync => MAX_RUNS,
         LoopKind::Converge => MOST_CONVERGES,
     }
 }

@@ -121,7 +121,7 @@ fn render_section(section: &LoopSection) -> String {
     let last = section.runs.iter().take(RUNS).map(|run| {
         let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         vec![
-            format_instant(run.ended),
+            format_instant(run.ended_at),
             escape_text(&run.name),
             result,
             run.to.as_deref().map_or_else(String::new, escape_text),
@@ -136,7 +136,7 @@ fn render_findings(findings: &FindingReport) -> String {
         std::iter::once(escape_text(name)).chain(counts.numbers().map(|number| number.to_string())).collect()
     };
     let heads = |title| std::iter::once(title).chain(FindingCounts::HEADS).collect::<Vec<&str>>();
-    let mut text = render_table(&heads("Findings"), [row("all", &findings.all)]);
+    let mut text = render_table(&heads("Findings"), [row("all", &findings.total_counts)]);
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts));
         text += &render_table(&heads(groups.title), rows);
@@ -193,8 +193,8 @@ fn render_prompts(figures: &LoopFigures) -> String {
         let runs = prompt.tally.runs();
         vec![
             format!("`{}`", short_hash(&prompt.hash)),
-            format_instant(prompt.first),
-            format_instant(prompt.last),
+            format_instant(prompt.first_ended_at),
+            format_instant(prompt.last_ended_at),
             runs.to_string(),
             format_success_rate(prompt.tally.success_rate()),
             format_mean(prompt.turns, runs),

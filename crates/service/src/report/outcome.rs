@@ -154,8 +154,8 @@ pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, loop_fields: Value) -> 
         "prompt_hash": record.prompt_hash,
         "versions": record.versions,
         "evidence": null,
-        "started": format_instant(record.started),
-        "ended": format_instant(record.ended),
+        "started": format_instant(record.started_at),
+        "ended": format_instant(record.ended_at),
         "cost_micro_usd": record.cost(),
     });
     merge_objects(common, loop_fields)
@@ -228,10 +228,10 @@ pub fn audit_counts(record: &ConvergeRecord) -> Vec<AuditCounts> {
         ConvergeLogLine::Audit { number, counts: [a, b, c], .. } => {
             Some(AuditCounts { r#loop: *number, P0: *a, P1: *b, P2: *c })
         }
-        ConvergeLogLine::Heard { .. }
+        ConvergeLogLine::Feedback { .. }
         | ConvergeLogLine::Fix { .. }
         | ConvergeLogLine::Mend { .. }
-        | ConvergeLogLine::Moved { .. } => None,
+        | ConvergeLogLine::HeadChange { .. } => None,
     };
     record.detail.state.log.iter().filter_map(counts).collect()
 }

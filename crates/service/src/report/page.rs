@@ -258,7 +258,7 @@ fn render_findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
         let heads = heads(title);
         render_table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), rows)
     };
-    let mut all = vec![table("", vec![row("all", &findings.all)])];
+    let mut all = vec![table("", vec![row("all", &findings.total_counts)])];
     all.push(muted_paragraph(
         "All recorded findings of the changes that were reviewed in that time, in their present state.",
     ));
@@ -300,8 +300,8 @@ fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
             before = rate.or(before);
             vec![
                 plot::render_prompt(&prompt.hash),
-                text(format_day(utc_day(prompt.first))),
-                text(format_day(utc_day(prompt.last))),
+                text(format_day(utc_day(prompt.first_ended_at))),
+                text(format_day(utc_day(prompt.last_ended_at))),
                 text(runs),
                 text(format_success_rate(rate)),
                 text(change.unwrap_or_default()),
@@ -383,7 +383,7 @@ fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
             .or(run.question_url.as_ref())
             .map_or(result.clone(), |url| link(url, result));
         vec![
-            text(format_instant(run.ended).replace('T', " ").trim_end_matches('Z')),
+            text(format_instant(run.ended_at).replace('T', " ").trim_end_matches('Z')),
             text(&run.name),
             text(render_release_change(run)),
             result,

@@ -53,9 +53,9 @@ pub struct ReportedRun {
     /// Address of the question to people.
     pub question_url: Option<String>,
     /// Time at which the run began.
-    pub started: UnixMillis,
+    pub started_at: UnixMillis,
     /// Time at which the run ended.
-    pub ended: UnixMillis,
+    pub ended_at: UnixMillis,
 }
 
 /// Cost and duration of a step.
@@ -90,8 +90,8 @@ impl ReportedRun {
             pull_kind: None,
             pull_url: None,
             question_url: None,
-            started: record.started,
-            ended: record.ended,
+            started_at: record.started_at,
+            ended_at: record.ended_at,
         }
     }
 
@@ -143,7 +143,7 @@ impl ReportedRun {
 
     /// Returns the duration in milliseconds.
     pub fn duration_ms(&self) -> u64 {
-        u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
+        u64::try_from(self.ended_at.0.saturating_sub(self.started_at.0)).unwrap_or(0)
     }
 
     /// Returns the number of answers of models.

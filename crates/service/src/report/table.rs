@@ -82,8 +82,8 @@ fn render_row(run: &ReportedRun) -> [String; COLUMNS.len()] {
         word(run.pull_kind),
         foreign(run.pull_url.as_ref()),
         foreign(run.question_url.as_ref()),
-        format_instant(run.started),
-        format_instant(run.ended),
+        format_instant(run.started_at),
+        format_instant(run.ended_at),
         render_steps_cell(run),
         word(run.origin()),
     ]

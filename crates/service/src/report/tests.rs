@@ -41,7 +41,7 @@ fn a_record_has_every_field_of_the_contract() {
     let outcome = ReviewOutcome {
         kind: ReviewOutcomeKind::Partial,
         reason: Some("1 changed file was not reviewed".into()),
-        until: None,
+        next_attempt_at: None,
         runtime: ReviewRuntime::Rules,
     };
     let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();

@@ -301,7 +301,7 @@ impl PreviewRun<'_> {
         self.preview.is_complete = false;
         self.preview.problem = Some(error.to_string());
         let health = match error {
-            ForgeError::Unauthorized { .. } => ForgeHealth::Refused,
+            ForgeError::Unauthorized { .. } => ForgeHealth::TokenRefused,
             ForgeError::RateLimited { .. } => ForgeHealth::Up,
             ForgeError::Unavailable { .. }
             | ForgeError::Forbidden { .. }

@@ -41,7 +41,7 @@ impl AssumedQuota {
 pub(super) struct CallUsage {
     /// End of the window; `None` until the forge reports a window or an assumed window begins.
     reset: Option<UnixMillis>,
-    used: u64,
+    used_calls: u64,
 }
 
 impl CallUsage {
@@ -64,17 +64,17 @@ impl CallUsage {
             if self.reset.is_some() {
                 *self = Self::default();
             }
-            return share.saturating_sub(self.used);
+            return share.saturating_sub(self.used_calls);
         }
         match self.reset {
             // Calls before the forge's first report belong to the reported window.
             None => self.reset = Some(quota.reset),
             Some(reset) if quota.reset - reset > SAME_WINDOW => {
-                *self = Self { reset: Some(quota.reset), used: 0 };
+                *self = Self { reset: Some(quota.reset), used_calls: 0 };
             }
             Some(_) => {}
         }
-        share.saturating_sub(self.used).min(quota.remaining.saturating_sub(share))
+        share.saturating_sub(self.used_calls).min(quota.remaining.saturating_sub(share))
     }
 
     /// Returns the calls that are left in the assumed window.
@@ -83,14 +83,14 @@ impl CallUsage {
         // begins.
         let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);
         if !lasts {
-            *self = Self { reset: Some(now + untold.window), used: 0 };
+            *self = Self { reset: Some(now + untold.window), used_calls: 0 };
         }
-        untold.calls.saturating_sub(self.used)
+        untold.calls.saturating_sub(self.used_calls)
     }
 
     /// Counts calls as used.
     pub(super) fn use_up(&mut self, calls: u64) {
-        self.used = self.used.saturating_add(calls);
+        self.used_calls = self.used_calls.saturating_add(calls);
     }
 
     /// Returns the time at which calls are allowed again.

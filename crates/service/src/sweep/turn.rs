@@ -20,7 +20,7 @@ use crate::context::ServiceContext;
 /// Overlap with the comments of the previous turn, because a list may not contain the newest comments yet.
 const OVERLAP: TimeSpan = TimeSpan::minutes(2);
 /// Age of a comment at which an earlier list must have contained the comment.
-const LATE: TimeSpan = TimeSpan::minutes(24 * 60);
+const MAX_LISTING_DELAY: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Largest number of marks in one transaction.
 const BATCH: usize = 256;
 
@@ -62,7 +62,7 @@ impl RepositorySnapshot {
         calls: &mut u64,
     ) -> Result<bool, SweepError> {
         let id = task.repository.id.clone();
-        let found = match &task.listed {
+        let found = match &task.list_entry {
             Some(seen) => Ok(seen.clone()),
             None => {
                 *calls = calls.saturating_sub(1);
@@ -189,11 +189,11 @@ impl RepositorySnapshot {
         }
         for batch in marks.chunks(BATCH) {
             let marked = store.mark_slots(batch, &context.limits, HaltPolicy::Refuse).await;
-            if marked != Ok(MarkOutcome::All) {
+            if marked != Ok(MarkOutcome::AllStored) {
                 woken_slots.clear(); // a later sweep marks them again
             }
             let refused = match marked? {
-                MarkOutcome::All => BTreeSet::new(),
+                MarkOutcome::AllStored => BTreeSet::new(),
                 // The switch was turned on during the sweep.
                 MarkOutcome::SwitchedOff(refused) => refused,
             };
@@ -223,14 +223,14 @@ impl RepositorySnapshot {
             // recorded again. This is limited to recent comments, because the records of served comments are
             // deleted later.
             let late = comment.created >= since && comment.updated == comment.created;
-            let late = late && at - comment.created < LATE;
+            let late = late && at - comment.created < MAX_LISTING_DELAY;
             let new = comment.created > repository.cursor || late;
             let new = new && UserCommand::parse(&comment.body).is_some();
             let by_person = comment.author.as_ref().is_some_and(|author| author.is_person);
             if new && by_person {
                 let pr = pull_request_id(repository, comment.number);
                 let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
-                requests.push(UserRequest { pr, origin, at });
+                requests.push(UserRequest { pr, origin, noticed_at: at });
             }
         }
         let until = comments_read_until(&self.comments);

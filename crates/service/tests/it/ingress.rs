@@ -446,12 +446,12 @@ async fn nothing_is_taken_after_the_kill_switch_was_turned_on() {
     let opened = site.open("change").await;
     let event = site.forge.take_deliveries().remove(0);
     let request = delivery("pull_request", &event.body, "");
-    service.store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    service.store.turn_switch(&SwitchRequest::TurnOn { reason: None, mode: None }, "ada").await.unwrap();
     let (line, body) = ask(&service, &request).await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(body, r#"{"error":"killswitch_engaged"}"#);
     assert_eq!(service.store.list_slots().await.unwrap(), []);
-    service.store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    service.store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(status(&service, &request).await, "202 Accepted");
     assert_eq!(service.store.list_slots().await.unwrap().len(), 1, "{}", opened.number);
     service.stop().await;

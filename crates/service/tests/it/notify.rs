@@ -150,9 +150,9 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
     let (address, mut letters) = mail_server(None).await;
     let mail = mail(&format!("smtp://me@{address}?to=a@b.test,c@d.test&from=t@x.test"), Some("pa ss"));
     let sinks = sinks(Some(&url), Some(mail));
-    let on = SwitchRequest::On { reason: Some("<!channel> störm".into()), mode: Some(HaltMode::Stop) };
+    let on = SwitchRequest::TurnOn { reason: Some("<!channel> störm".into()), mode: Some(HaltMode::Stop) };
     store.turn_switch(&on, "ada").await.unwrap();
-    store.turn_switch(&SwitchRequest::Off, "bob").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOff, "bob").await.unwrap();
     for _ in 0..2 {
         sinks.deliver_pending(&store).await.unwrap();
     }

@@ -49,18 +49,18 @@ pub enum PostgresConnectError {
     },
     /// A later version has changed the schema in a way that this program does not support.
     #[error(
-        "{name} has schema version {found}, which needs a program with schema version {oldest} or later; \
-            this program has {own}: upgrade truing"
+        "{name} has schema version {found_version}, which needs a program with schema version {oldest} or later; \
+            this program has {own_version}: upgrade truing"
     )]
     Newer {
         /// The server and database.
         name: Arc<str>,
         /// The schema version of the database.
-        found: i64,
+        found_version: i64,
         /// The schema version of the oldest program that may use it.
         oldest: i64,
         /// The schema version of this program.
-        own: i64,
+        own_version: i64,
     },
     /// The database holds an unfinished copy of another store.
     #[error(
@@ -215,7 +215,7 @@ pub(super) fn is_conflict(fault: &StoreFault) -> bool {
 /// Converts a fault to an error of the port.
 pub(super) fn store_error(fault: StoreFault, name: &str) -> StoreError {
     match fault {
-        StoreFault::Refused(error) => error,
+        StoreFault::PortError(error) => error,
         StoreFault::Postgres(error) | StoreFault::TransactionNotBegun(error) => {
             let message = format!("{name}: {}", error_text(&error));
             match error.code() {

@@ -78,9 +78,9 @@ impl PostgresDatabase {
         if oldest > FORM {
             return Err(PostgresConnectError::Newer {
                 name: Arc::clone(&self.name),
-                found,
+                found_version: found,
                 oldest,
-                own: FORM,
+                own_version: FORM,
             });
         }
         let applied = usize::try_from(found).unwrap_or(0);
@@ -121,9 +121,9 @@ impl PostgresDatabase {
         if oldest > FORM {
             return Err(PostgresConnectError::Newer {
                 name: Arc::clone(&self.name),
-                found: database,
+                found_version: database,
                 oldest,
-                own: FORM,
+                own_version: FORM,
             });
         }
         Ok(SchemaVersions { database, program: FORM })

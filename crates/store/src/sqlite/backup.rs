@@ -41,7 +41,7 @@ pub enum BackupError {
     Sqlite(String),
     /// The store is on a server and has no file.
     #[error("a PostgreSQL server keeps the records; `pg_dump --schema=truing` copies them")]
-    Served,
+    OnServer,
 }
 
 impl Store {
@@ -53,7 +53,7 @@ impl Store {
     /// [`BackupError`]; then no file has the name.
     #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
-        let (from, to) = (Arc::clone(self.database_file().ok_or(BackupError::Served)?), to.to_owned());
+        let (from, to) = (Arc::clone(self.database_file().ok_or(BackupError::OnServer)?), to.to_owned());
         let destination = to.clone();
         tokio::task::spawn_blocking(move || copy(&from, &to)).await.unwrap_or_else(|error| {
             Err(BackupError::Write { path: destination, source: io::Error::other(error.to_string()) })

@@ -12,7 +12,7 @@ impl StoreFault {
     /// Converts a fault to an error of the port.
     pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         match self {
-            Self::Refused(error) => error,
+            Self::PortError(error) => error,
             Self::Sqlite(error) if is_corrupt(&error) => {
                 StoreError::Corrupt(sqlite_error_message(path, &error))
             }

@@ -11,7 +11,7 @@ use super::open::SqliteOpenError;
 use crate::lock::{ServeLockState, lock_state};
 
 /// Number of stores in this process that have a file open, by its device and inode.
-static OPEN: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
+static OPEN_STORE_COUNTS: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeMap::new());
 
 /// Marks that a store of this process has a file open.
 pub(super) struct OpenFileGuard(Option<(u64, u64)>);
@@ -31,9 +31,11 @@ impl OpenFileGuard {
         let state = if *count == 0 { lock_state(path) } else { ServeLockState::NoConflict };
         match state {
             ServeLockState::NoConflict => *count += 1,
-            ServeLockState::ServedByOtherName => return Err(SqliteOpenError::Served { path: path.into() }),
+            ServeLockState::ServedByOtherName => {
+                return Err(SqliteOpenError::ServedByOtherName { path: path.into() });
+            }
             ServeLockState::FileReplaced(server) => {
-                return Err(SqliteOpenError::Replaced { path: path.into(), server });
+                return Err(SqliteOpenError::FileReplaced { path: path.into(), server });
             }
         }
         Ok(Self(Some(id)))
@@ -54,5 +56,5 @@ impl Drop for OpenFileGuard {
 }
 
 fn lock_open_counts() -> MutexGuard<'static, BTreeMap<(u64, u64), usize>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+    OPEN_STORE_COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -47,8 +47,11 @@ pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
                 }
                 "converge" => {
                     let Some(record) = record.and_then(|json| convert_converge(&json)) else { continue };
-                    let stage =
-                        if record.run_outcome().is_some() { RunStage::Ended } else { RunStage::Prepared };
+                    let stage = if record.run_outcome().is_some() {
+                        RunStage::EndedUnpublished
+                    } else {
+                        RunStage::Prepared
+                    };
                     let (head, base) = (&record.detail.state.head, &record.detail.base);
                     let sql = "UPDATE run SET stage = ?2, head = ?3, base = ?4 WHERE rowid = ?1";
                     let values = (row, stage.as_str(), head.as_str(), base.as_str());
@@ -58,7 +61,7 @@ pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
                 _ => {
                     let Some(record) = record.and_then(|json| convert_sync(&json, &key)) else { continue };
                     let sql = "UPDATE run SET began = ?2 WHERE rowid = ?1";
-                    connection.prepare_cached(sql)?.execute((row, record.started.0))?;
+                    connection.prepare_cached(sql)?.execute((row, record.started_at.0))?;
                     update_record(connection, row, &record)?;
                 }
             }
@@ -77,7 +80,7 @@ fn update_record<D: RunDetail>(
     row: i64,
     record: &RunRecord<D>,
 ) -> rusqlite::Result<()> {
-    let RunEndColumns { ended, kind, reason, cost } = RunEndColumns::from_record(record);
+    let RunEndColumns { ended_at: ended, kind, reason, cost } = RunEndColumns::from_record(record);
     let cost = i64::try_from(cost).unwrap_or(i64::MAX);
     let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 \
          WHERE rowid = ?1";

@@ -98,12 +98,12 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// A later version has changed the schema.
-    #[error("{} was made by a newer truing (schema version {found}; this program has version {VERSION}); \
+    #[error("{} was made by a newer truing (schema version {found_version}; this program has version {VERSION}); \
         upgrade truing, or name another file in `store.url`", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
-        found: i64,
+        found_version: i64,
     },
     /// A server of an earlier version has the file open.
     #[error("{} has the older schema version {form}, and is served{}; stop that server, then run this \
@@ -127,7 +127,7 @@ pub enum SqliteOpenError {
     /// A server has the file open by another name.
     #[error("{} is already served under another name (a mount), or its lock file ({}.lock) was deleted; \
         use the name that the server uses, or restart the server", path.display(), path.display())]
-    Served {
+    ServedByOtherName {
         /// Path of the file.
         path: PathBuf,
     },
@@ -144,7 +144,7 @@ pub enum SqliteOpenError {
     /// The file replaced one that a server still has open.
     #[error("{} replaced a database that is still served{}; that server does not use the new file: stop \
         the server, and start it again", path.display(), holder_text(server))]
-    Replaced {
+    FileReplaced {
         /// Path of the file.
         path: PathBuf,
         /// The process that serves the earlier file.
@@ -364,7 +364,7 @@ fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, Sqli
         return Err(SqliteOpenError::Foreign { path: path.into() });
     }
     if form > VERSION {
-        return Err(SqliteOpenError::Newer { path: path.into(), found: form });
+        return Err(SqliteOpenError::Newer { path: path.into(), found_version: form });
     }
     Ok(form)
 }
@@ -434,17 +434,17 @@ mod tests {
     #[test]
     fn whoever_turns_the_log_on_waits_for_another_that_is_about_to() {
         /// The other connection, whose transaction stays open until the connection below has to wait.
-        static OTHER: Mutex<Option<Connection>> = Mutex::new(None);
+        static OTHER_CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("truing.db");
         let other = Connection::open(&path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        *OTHER.lock().unwrap() = Some(other);
+        *OTHER_CONNECTION.lock().unwrap() = Some(other);
         let mut connection = Connection::open(&path).unwrap();
-        let let_go = |_| OTHER.lock().unwrap().take().is_some();
+        let let_go = |_| OTHER_CONNECTION.lock().unwrap().take().is_some();
         connection.busy_handler(Some(let_go)).unwrap();
         assert_eq!(enable_write_ahead_log(&connection).unwrap(), "wal");
-        assert!(OTHER.lock().unwrap().is_none(), "it waited");
+        assert!(OTHER_CONNECTION.lock().unwrap().is_none(), "it waited");
     }
 
     #[test]

@@ -19,11 +19,11 @@ const READERS: usize = 4;
 
 /// A pool of a few connections, which are opened when they are first needed.
 pub(super) struct ReaderPool {
-    opened: Arc<DatabaseFile>,
+    database_file: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     /// The pool keeps the guard too, because a read may still run after the store is dropped.
-    _named: Arc<OpenFileGuard>,
+    _open_file_guard: Arc<OpenFileGuard>,
 }
 
 /// A query. It is boxed so that the thread's task is generated once for each result type, and not once for
@@ -33,7 +33,7 @@ type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send
 impl ReaderPool {
     pub(super) fn new(database: Arc<DatabaseFile>, file_guard: Arc<OpenFileGuard>) -> Self {
         let permits = Arc::new(Semaphore::new(READERS));
-        Self { opened: database, permits, idle: Mutex::new(Vec::new()), _named: file_guard }
+        Self { database_file: database, permits, idle: Mutex::new(Vec::new()), _open_file_guard: file_guard }
     }
 
     pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
@@ -41,14 +41,14 @@ impl ReaderPool {
         T: Send + 'static,
         F: FnOnce(&Statements) -> Result<T, StoreFault> + Send + 'static,
     {
-        let path = self.opened.path();
+        let path = self.database_file.path();
         let stopped = || StoreError::Unavailable(format!("{}: reading was interrupted", path.display()));
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
         let readers = Arc::clone(self);
         let work: BoxedQuery<T> = Box::new(work);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            readers.read_blocking(work).map_err(|fault| fault.into_store_error(readers.opened.path()))
+            readers.read_blocking(work).map_err(|fault| fault.into_store_error(readers.database_file.path()))
         })
         .await
         .map_err(|_| stopped())?
@@ -60,7 +60,7 @@ impl ReaderPool {
     ) -> Result<T, StoreFault> {
         let connection = match self.lock_idle_connections().pop() {
             Some(connection) => connection,
-            None => open::open_reader(&self.opened)?,
+            None => open::open_reader(&self.database_file)?,
         };
         let snapshot = connection.unchecked_transaction()?;
         let answer = work(&*snapshot)?;

@@ -9,7 +9,7 @@ use crate::sql::SqlDialect;
 use crate::store::Store;
 
 /// SQLite's result for an intact file.
-const WHOLE: &str = "ok";
+const INTACT_RESULT: &str = "ok";
 
 impl Store {
     /// Reads every page and checks its structure (`PRAGMA quick_check`). The time grows with the size of the
@@ -26,7 +26,7 @@ impl Store {
             }
             let check_result: String =
                 connection.sql("PRAGMA quick_check(1)").single_row((), |row| row.get(0))?;
-            if check_result == WHOLE {
+            if check_result == INTACT_RESULT {
                 return Ok(());
             }
             Err(StoreFault::Sqlite(rusqlite::Error::SqliteFailure(

@@ -145,7 +145,7 @@ fn commit_and_answer(
     let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.into_store_error(path));
     if let Some(meter) = watch.meter.get() {
         meter.commit.observe(began.elapsed().as_secs_f64());
-        meter.failed.inc_by(u64::from(committed.is_err()));
+        meter.failures.inc_by(u64::from(committed.is_err()));
     }
     for job in batch {
         job.send_result(&committed);

@@ -89,8 +89,9 @@ impl EffectLog for Store {
                        WHERE key = ?1 AND producer = ?2 AND lost IS NOT NULL ORDER BY at, topic";
             let select = connection.sql(sql);
             let open = select.query((writer.key.as_str(), writer.producer.as_str()), |row| {
-                let state = EffectEntryState::Open { lost: row.get(3)? };
-                let entry = EffectEntry { content: row.get(1)?, at: UnixMillis(row.get(2)?), state };
+                let state = EffectEntryState::Open { lost_responses: row.get(3)? };
+                let entry =
+                    EffectEntry { content: row.get(1)?, last_event_at: UnixMillis(row.get(2)?), state };
                 Ok((Topic::new(row.get::<String>(0)?), entry))
             })?;
             open.collect::<Result<_, _>>()
@@ -120,12 +121,12 @@ fn entry(
     let sql = "SELECT content, at, lost, comment FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3";
     let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());
 
-    connection.sql(sql).first(key, |row| {
+    connection.sql(sql).first_row(key, |row| {
         let state = match row.get(2)? {
-            Some(lost) => EffectEntryState::Open { lost },
+            Some(lost) => EffectEntryState::Open { lost_responses: lost },
             None => EffectEntryState::Done { comment: row.get::<Option<String>>(3)?.map(CommentId::new) },
         };
-        Ok(EffectEntry { content: row.get(0)?, at: UnixMillis(row.get(1)?), state })
+        Ok(EffectEntry { content: row.get(0)?, last_event_at: UnixMillis(row.get(1)?), state })
     })
 }
 
@@ -163,10 +164,10 @@ fn replace(
             continue;
         };
         let (lost, comment) = match &new.state {
-            EffectEntryState::Open { lost } => (Some(*lost), None),
+            EffectEntryState::Open { lost_responses: lost } => (Some(*lost), None),
             EffectEntryState::Done { comment } => (None, comment.as_ref().map(CommentId::as_str)),
         };
-        let row = (key.0, key.1, key.2, token, &new.content, new.at.0, lost, comment);
+        let row = (key.0, key.1, key.2, token, &new.content, new.last_event_at.0, lost, comment);
         connection.sql(insert).execute(row)?;
     }
     raise_counter(connection, token)?;

@@ -15,7 +15,7 @@ pub(super) const BATCH: i64 = 256;
 /// The position after which the deletion of runs continues.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RunDeletionCursor {
-    ended: i64,
+    ended_at: i64,
     row: i64,
 }
 
@@ -138,15 +138,15 @@ fn delete_old_reviews(
     before: UnixMillis,
     after: Option<RunDeletionCursor>,
 ) -> Result<(usize, Option<RunDeletionCursor>), StoreFault> {
-    let after = after.unwrap_or(RunDeletionCursor { ended: i64::MIN, row: i64::MIN });
+    let after = after.unwrap_or(RunDeletionCursor { ended_at: i64::MIN, row: i64::MIN });
     let sql = "SELECT ended, rowid, key, token FROM run
                WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid \
          LIMIT ?4";
     let looked: Vec<(RunDeletionCursor, String, u64)> = connection
         .sql(sql)
-        .query((before.0, after.ended, after.row, BATCH), |row| {
+        .query((before.0, after.ended_at, after.row, BATCH), |row| {
             Ok::<_, StoreFault>((
-                RunDeletionCursor { ended: row.get(0)?, row: row.get(1)? },
+                RunDeletionCursor { ended_at: row.get(0)?, row: row.get(1)? },
                 row.get(2)?,
                 row.get(3)?,
             ))

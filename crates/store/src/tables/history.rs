@@ -21,7 +21,7 @@ use crate::store::Store;
 const EVENTS_KEPT: u32 = 200;
 
 /// Number of runs that are searched for the newest readable record.
-const LAST_ENDED: u32 = 3;
+const MAX_SEARCHED_RUNS: u32 = 3;
 
 /// A run as `truing why` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,7 +54,12 @@ impl Store {
                 .query((key.as_str(), sql_limit(limit)), |row| {
                     let run: String = row.get(1)?;
                     let run = (!run.is_empty()).then(|| RunId::new(run));
-                    Ok(HistoryEvent { at: UnixMillis(row.get(0)?), key: key.clone(), run, what: row.get(2)? })
+                    Ok(HistoryEvent {
+                        at: UnixMillis(row.get(0)?),
+                        key: key.clone(),
+                        run,
+                        description: row.get(2)?,
+                    })
                 })?
                 .collect()
         })
@@ -73,7 +78,7 @@ impl Store {
                 "SELECT record, id FROM run WHERE loop = 'review' AND key = ?1 AND record IS NOT NULL ORDER \
                  BY token DESC LIMIT ?2";
             let select = connection.sql(sql);
-            let rows = select.query((key.as_str(), LAST_ENDED), |row| {
+            let rows = select.query((key.as_str(), MAX_SEARCHED_RUNS), |row| {
                 let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
                 from_json(&json, || format!("the outcome of run {id}"))
             })?;
@@ -117,7 +122,7 @@ impl Store {
             );
             let find = connection.sql(sql);
             for candidate in &candidates {
-                let key: Option<String> = find.first([candidate], |row| row.get(0))?;
+                let key: Option<String> = find.first_row([candidate], |row| row.get(0))?;
                 if let Some(key) = key {
                     return Ok(Some(SlotKey::new(key)));
                 }
@@ -170,7 +175,7 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
     }
     let rows = events.iter().map(|event| {
         let run = event.run.as_ref().map_or("", RunId::as_str);
-        json!([event.key.as_str(), event.at.0, run, replace_nul_chars(&event.what)])
+        json!([event.key.as_str(), event.at.0, run, replace_nul_chars(&event.description)])
     });
     let (rows, given) = encode_rows(connection, rows);
     let insert = format!(
@@ -290,7 +295,7 @@ fn find_description(
 ) -> Result<Option<SlotDescription>, StoreFault> {
     connection
         .sql("SELECT name, url, head FROM described WHERE key = ?1")
-        .first([key.as_str()], parse_description)
+        .first_row([key.as_str()], parse_description)
 }
 
 fn parse_description(row: &SqlRow) -> Result<SlotDescription, StoreFault> {

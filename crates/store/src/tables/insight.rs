@@ -158,7 +158,7 @@ fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Dur
                WHERE wakes_at <= ?1 AND shown >= 'waiting/' AND shown < 'waiting0'
                ORDER BY wakes_at, key LIMIT 1"
     );
-    let at: Option<i64> = connection.sql(&sql).first([now.0], |row| row.get(0))?;
+    let at: Option<i64> = connection.sql(&sql).first_row([now.0], |row| row.get(0))?;
     Ok(at.map(|at| elapsed_since(UnixMillis(at), now)))
 }
 

@@ -197,7 +197,10 @@ fn reserve(
     match decided {
         ReservationDecision::Refused(drawn) => {
             notice::add(connection, exhausted_notice(drawn, request).as_slice(), now)?;
-            Ok(ReservationOutcome::Refused { level: drawn.level.clone(), left: drawn.available_amount() })
+            Ok(ReservationOutcome::Refused {
+                level: drawn.level.clone(),
+                remaining_amount: drawn.available_amount(),
+            })
         }
         ReservationDecision::Amount(amount) => {
             let sql = "INSERT INTO reservation (run, amount, expires) VALUES (?1, ?2, ?3) RETURNING id";
@@ -221,7 +224,7 @@ struct StoredReservation {
     id: i64,
     amount: MicroUsd,
     /// The cost, if the reservation is settled.
-    settled: Option<(MicroUsd, CostBasis)>,
+    settlement: Option<(MicroUsd, CostBasis)>,
 }
 
 fn settle_reservation(
@@ -232,7 +235,7 @@ fn settle_reservation(
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE id = ?1";
-    let kept = connection.sql(sql).first([id], read_reservation)?;
+    let kept = connection.sql(sql).first_row([id], read_reservation)?;
     let Some(kept) = kept else {
         return Err(StoreError::Corrupt(format!("the ledger has no reservation {id}")).into());
     };
@@ -251,7 +254,7 @@ fn settle_reservation_once(
     basis: CostBasis,
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
-    let estimated = match (reservation.settled, basis) {
+    let estimated = match (reservation.settlement, basis) {
         (None, CostBasis::Metered | CostBasis::Estimated) => None,
         (Some((estimated, CostBasis::Estimated)), CostBasis::Metered) => Some(estimated),
         (Some((settled, CostBasis::Metered)), CostBasis::Metered | CostBasis::Estimated)
@@ -304,7 +307,7 @@ fn read_reservation(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     Ok(StoredReservation {
         id: row.get(0)?,
         amount: MicroUsd(row.get(1)?),
-        settled: cost.map(MicroUsd).zip(known),
+        settlement: cost.map(MicroUsd).zip(known),
     })
 }
 

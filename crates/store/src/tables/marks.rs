@@ -141,7 +141,7 @@ fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy)
 }
 
 fn mark_outcome(refused_keys: BTreeSet<SlotKey>) -> MarkOutcome {
-    if refused_keys.is_empty() { MarkOutcome::All } else { MarkOutcome::SwitchedOff(refused_keys) }
+    if refused_keys.is_empty() { MarkOutcome::AllStored } else { MarkOutcome::SwitchedOff(refused_keys) }
 }
 
 fn marked_keys(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
@@ -175,7 +175,7 @@ fn apply_marks(
             at: now,
             key: mark.key.clone(),
             run: None,
-            what: note.to_string(),
+            description: note.to_string(),
         });
         events.extend(event);
     }

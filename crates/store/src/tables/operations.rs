@@ -27,19 +27,22 @@ impl OperatorStore for Store {
         // turned between the two reads is therefore not turned back.
         let mirror = box_future(|| valkey.switch_keys()).await?;
         let kept = self.read(switch::read).await?;
-        let is_on = kept.all.engagement().is_some();
+        let is_on = kept.global_switch.engagement().is_some();
         match mirror.manual_state() {
             // A switch that was set by hand takes effect immediately, and is recorded like any other change
             // of the switch.
             Some(by_hand) if by_hand != is_on => {
                 let reason = Some("set manually at Valkey".to_owned());
-                let turn =
-                    if by_hand { SwitchRequest::On { reason, mode: None } } else { SwitchRequest::Off };
+                let turn = if by_hand {
+                    SwitchRequest::TurnOn { reason, mode: None }
+                } else {
+                    SwitchRequest::TurnOff
+                };
                 // The switch is turned only if it still has the state that was read. A command that turned
                 // the switch after the read is therefore not undone.
-                let (_, after) = self.turn_stored_switch(&turn, BY_HAND, Some(kept.all)).await?;
+                let (_, after) = self.turn_stored_switch(&turn, BY_HAND, Some(kept.global_switch)).await?;
                 box_future(|| valkey.set_switch_if_unchanged(&mirror, after.engagement().is_some())).await?;
-                return Ok(KillSwitches { all: after, ..kept });
+                return Ok(KillSwitches { global_switch: after, ..kept });
             }
             Some(_) | None => {}
         }
@@ -91,7 +94,8 @@ impl OperatorStore for Store {
         let Some(valkey) = self.valkey_server() else {
             return self.read(move |connection| notice::pending_notices(connection, limit)).await;
         };
-        let candidates = self.read(|connection| notice::unsent_notices(connection, LOOKED_AT)).await?;
+        let candidates =
+            self.read(|connection| notice::unsent_notices(connection, MAX_NOTICE_CANDIDATES)).await?;
         let mut tellable = box_future(|| self.sendable_notices(valkey, candidates)).await?;
         tellable.truncate(limit);
         Ok(tellable)
@@ -128,7 +132,7 @@ fn store_switches(
 const BY_HAND: &str = "bot:killswitch:enabled";
 
 /// Number of unsent notices that are read to find those that may be sent.
-const LOOKED_AT: usize = 1_024;
+const MAX_NOTICE_CANDIDATES: usize = 1_024;
 
 impl Store {
     /// Turns the switch in the records. If `from` is given, turns the switch only from this state.
@@ -141,16 +145,18 @@ impl Store {
         let (request, operator, clock) = (request.clone(), operator.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
-            if from.as_ref().is_some_and(|from| *from != before.all) {
-                return Ok((before.all.clone(), before.all));
+            if from.as_ref().is_some_and(|from| *from != before.global_switch) {
+                return Ok((before.global_switch.clone(), before.global_switch));
             }
-            let Some(turned) = before.all.apply_request(&request, &operator, now) else {
-                return Ok((before.all.clone(), before.all));
+            let Some(turned) = before.global_switch.apply_request(&request, &operator, now) else {
+                return Ok((before.global_switch.clone(), before.global_switch));
             };
-            let (after, all) =
-                (KillSwitches { all: turned.switch.clone(), ..before.clone() }, before.all.clone());
+            let (after, all) = (
+                KillSwitches { global_switch: turned.switch.clone(), ..before.clone() },
+                before.global_switch.clone(),
+            );
             let turned = SwitchChange { switch: after, act: turned.act, notice: turned.notice };
-            store_switches(connection, &before, turned, now).map(|after| (all, after.all))
+            store_switches(connection, &before, turned, now).map(|after| (all, after.global_switch))
         })
         .await
     }

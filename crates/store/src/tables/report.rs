@@ -175,7 +175,7 @@ impl Store {
                        WHERE run = ?1 AND (cost IS NOT NULL OR expires <= ?2)";
             let select = connection.sql(sql);
             let mut untold = 0_u64;
-            for UnreportedCost { run, told } in &runs {
+            for UnreportedCost { run, reported_cost: told } in &runs {
                 let spent: u64 = select.single_row((run.as_str(), now.0), |row| row.get(0))?;
                 untold = untold.saturating_add(spent.saturating_sub(told.0));
             }

@@ -198,7 +198,7 @@ impl RunStore for Store {
         let (run, job, record) = (run.clone(), job.clone(), record.clone());
         self.write(move |connection| {
             jobs::store_job(connection, &run, &job)?;
-            write_run(connection, run.token, None, RunStage::Ended, &record)
+            write_run(connection, run.token, None, RunStage::EndedUnpublished, &record)
         })
         .await
     }

@@ -282,7 +282,7 @@ fn due_keys_after(
 /// Returns the slot of a key.
 pub(super) fn find(connection: &SqlTransaction, key: SlotKey) -> Result<Slot, StoreFault> {
     let find = connection.sql("SELECT key, version, body FROM slot WHERE key = ?1");
-    Ok(find.first([key.as_str()], parse_slot)?.unwrap_or_else(|| Slot::new(key)))
+    Ok(find.first_row([key.as_str()], parse_slot)?.unwrap_or_else(|| Slot::new(key)))
 }
 
 /// Returns every slot whose key begins with `prefix`, which ends in `/`, ordered by key.
@@ -321,7 +321,7 @@ pub(super) fn swap(
 ) -> Result<Result<SlotVersion, VersionConflict>, StoreFault> {
     let stored: Option<u64> = connection
         .sql("SELECT version FROM slot WHERE key = ?1")
-        .first([slot.key.as_str()], |row| row.get(0))?;
+        .first_row([slot.key.as_str()], |row| row.get(0))?;
     if stored.unwrap_or(0) != expected.0 {
         return Ok(Err(VersionConflict));
     }

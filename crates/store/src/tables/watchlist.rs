@@ -100,7 +100,9 @@ impl SweepStore for Store {
                        SET at = CASE WHEN label_set.at < excluded.at THEN excluded.at ELSE label_set.at + 1 \
                  END";
             let label = connection.sql(sql);
-            for UserRequest { pr: PrId { forge, repository, number }, origin, at } in &user_requests {
+            for UserRequest { pr: PrId { forge, repository, number }, origin, noticed_at: at } in
+                &user_requests
+            {
                 match origin {
                     RequestOrigin::Comment { kind, id } => {
                         insert.execute((forge, repository, kind.as_str(), id, number, at.0))?
@@ -149,7 +151,7 @@ impl SweepStore for Store {
                         (None, Some(name)) => RequestOrigin::Label { name },
                         (None, None) => RequestOrigin::Comment { kind: parse_comment_kind(row.text(4))?, id },
                     };
-                    Ok(UserRequest { pr, origin, at })
+                    Ok(UserRequest { pr, origin, noticed_at: at })
                 })?
                 .collect()
         })
@@ -175,8 +177,13 @@ impl SweepStore for Store {
         }
         let (user_request, obeyed, now) = (user_request.clone(), obeyed.cloned(), self.0.clock.now());
         self.write(move |connection| {
-            if let Some(UserRequestOutcome { slot: (version, slot), events, act, dismissal, allowed }) =
-                &obeyed
+            if let Some(UserRequestOutcome {
+                slot: (version, slot),
+                events,
+                act,
+                dismissal,
+                raised_level: allowed,
+            }) = &obeyed
             {
                 if !is_apart && slots::swap(connection, *version, slot.clone())?.is_err() {
                     return Ok(Err(VersionConflict));
@@ -211,7 +218,7 @@ impl SweepStore for Store {
                     // If another user has set the label later, that is another request, which is not deleted.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
-                    let row = (forge, repository, number, name, user_request.at.0);
+                    let row = (forge, repository, number, name, user_request.noticed_at.0);
                     connection.sql(sql).execute(row)?
                 }
             };
@@ -234,7 +241,7 @@ fn is_unserved(connection: &SqlTransaction, request: &UserRequest) -> Result<boo
 }
 
 /// Returns the unique name of a request.
-fn request_name(UserRequest { pr, origin, at }: &UserRequest) -> String {
+fn request_name(UserRequest { pr, origin, noticed_at: at }: &UserRequest) -> String {
     let key = pr.key();
     match origin {
         RequestOrigin::Comment { kind, id } => format!("{key}:{}:{id}", kind.as_str()),
@@ -284,7 +291,7 @@ fn repositories(
     let all = format!("pr/{forge}/");
     let (mut from, end) = (all.clone(), prefix_end(&all));
     while let Some((key, name)) =
-        find.first((&from, &end), |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?
+        find.first_row((&from, &end), |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?
     {
         let Some(pr) = PrId::from_key(&SlotKey::new(&key)) else {
             from = key;

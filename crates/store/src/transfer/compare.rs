@@ -46,7 +46,7 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
         (StorePartRows::new(one, part, replace), StorePartRows::new(other, part, replace));
     let (mut rows, mut first) = ((0, 0), None);
     loop {
-        let pair = (left.next().await?, right.next().await?);
+        let pair = (left.next_row().await?, right.next_row().await?);
         if pair == (None, None) {
             break;
         }
@@ -56,7 +56,7 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
             first = Some(first_difference(part, pair.0.as_ref(), pair.1.as_ref()));
         }
     }
-    Ok(TableComparison { table: part.name(), rows, first })
+    Ok(TableComparison { table: part.name(), rows, first_difference: first })
 }
 
 /// Describes the row with the smaller key of two rows that differ.
@@ -101,17 +101,17 @@ struct StorePartRows<'a> {
     replace: bool,
     limit: usize,
     buffered_rows: VecDeque<SqlRow>,
-    after: Option<Vec<SqlValue>>,
+    last_key: Option<Vec<SqlValue>>,
     is_last: bool,
 }
 
 impl<'a> StorePartRows<'a> {
     fn new(store: &'a Store, part: StorePart, replace: bool) -> Self {
-        let limit = page::FIRST;
-        Self { store, part, replace, limit, buffered_rows: VecDeque::new(), after: None, is_last: false }
+        let limit = page::FIRST_PAGE_ROWS;
+        Self { store, part, replace, limit, buffered_rows: VecDeque::new(), last_key: None, is_last: false }
     }
 
-    async fn next(&mut self) -> Result<Option<SqlRow>, TransferError> {
+    async fn next_row(&mut self) -> Result<Option<SqlRow>, TransferError> {
         while self.buffered_rows.is_empty() && !self.is_last {
             match self.part {
                 StorePart::Slots => self.read_slots().await?,
@@ -123,13 +123,13 @@ impl<'a> StorePartRows<'a> {
     }
 
     async fn read_slots(&mut self) -> Result<(), TransferError> {
-        let after = match self.after.as_deref() {
+        let after = match self.last_key.as_deref() {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
         let page = slots::read_slot_page(self.store, after, page::SLOTS).await?;
         self.is_last = page.is_last;
-        self.after = page.last_name.map(|name| vec![SqlValue::Text(name)]);
+        self.last_key = page.last_name.map(|name| vec![SqlValue::Text(name)]);
         for slot in &page.slots {
             self.buffered_rows.push_back(slots::slot_to_row(self.store, slot)?);
         }
@@ -137,13 +137,13 @@ impl<'a> StorePartRows<'a> {
     }
 
     async fn read_table(&mut self, table: &'static TableSchema) -> Result<(), TransferError> {
-        let (after, limit) = (self.after.take(), self.limit);
+        let (after, limit) = (self.last_key.take(), self.limit);
         let read = self.store.read(move |connection| table.read_page(connection, after.as_deref(), limit));
         let rows = read.await?;
         self.is_last = table.key == 0 || rows.len() < limit;
         self.limit = page::next_limit(limit, &rows);
         // The key is taken before zero characters are replaced, because the engine continues from this key.
-        self.after = rows.last().map(|row| table.row_key(row).to_vec());
+        self.last_key = rows.last().map(|row| table.row_key(row).to_vec());
         for mut row in rows {
             if let Some(misfit) = row::find_unfit_value(table, &row, None) {
                 return Err(unfit_value_error(self.store, table, &row, misfit));

@@ -10,20 +10,20 @@ pub struct TableComparison {
     /// Number of its rows in each store.
     pub rows: (u64, u64),
     /// The first row that differs or is in only one store, as an SQL condition; none if all rows are equal.
-    pub first: Option<String>,
+    pub first_difference: Option<String>,
 }
 
 impl TableComparison {
     /// Returns true if all rows are equal.
     pub fn is_equal(&self) -> bool {
-        self.first.is_none()
+        self.first_difference.is_none()
     }
 }
 
 impl fmt::Display for TableComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (one, other) = self.rows;
-        match &self.first {
+        match &self.first_difference {
             None => write!(f, "{one} rows, the same"),
             Some(first) if one == other => {
                 write!(f, "{one} rows in both; the first difference: {first}")

@@ -34,7 +34,7 @@ pub struct CopiedPage {
 /// A copied page: the progress after the page, the number of rows copied so far, and the size of the next
 /// page.
 struct CopyStep {
-    next: CopyProgress,
+    next_progress: CopyProgress,
     rows: u64,
     limit: usize,
 }
@@ -63,7 +63,7 @@ pub(super) async fn copy_all(
     mut on_page: impl FnMut(CopiedPage) + Send,
 ) -> Result<Vec<TableComparison>, TransferError> {
     if share_storage(from, to) {
-        return Err(TransferError::Same(from.name()));
+        return Err(TransferError::SameStore(from.name()));
     }
     let _still = SourceLock::acquire(from)?;
     let _right = TargetLock::acquire(to).await?;
@@ -72,7 +72,7 @@ pub(super) async fn copy_all(
         CopyTargetState::Unfinished(progress) => progress,
         CopyTargetState::Complete(compared) => return Ok(compared),
     };
-    let mut limit = page::FIRST;
+    let mut limit = page::FIRST_PAGE_ROWS;
     loop {
         let Some(part) = StorePart::from_name(&progress.part) else {
             return Err(TransferError::OtherVersion { target: to.name(), part: progress.part });
@@ -88,8 +88,8 @@ pub(super) async fn copy_all(
             continue;
         };
         on_page(CopiedPage { table: part.name(), rows: step.rows });
-        limit = if step.next.part == progress.part { step.limit } else { page::FIRST };
-        progress = step.next;
+        limit = if step.next_progress.part == progress.part { step.limit } else { page::FIRST_PAGE_ROWS };
+        progress = step.next_progress;
     }
 }
 
@@ -100,7 +100,10 @@ impl StoreCopy<'_> {
         check_schema(self.from).await?;
         check_schema(self.to).await?;
         if let Some(half) = self.from.read(progress::find).await? {
-            return Err(TransferError::HalfSource { source_name: self.from.name(), of: half.source });
+            return Err(TransferError::HalfSource {
+                source_name: self.from.name(),
+                original_source: half.source,
+            });
         }
         if self.to.read(progress::find).await?.is_none()
             && let Some(valkey) = self.to.valkey_server()
@@ -118,10 +121,10 @@ impl StoreCopy<'_> {
         };
         if found.source != ours.source {
             let (source_name, found) = (ours.source, found.source);
-            return Err(TransferError::OtherSource { target, source_name, found });
+            return Err(TransferError::OtherSource { target, source_name, found_source: found });
         }
         if found.slots != ours.slots {
-            return Err(TransferError::OtherSlots { target, found: found.slots });
+            return Err(TransferError::OtherSlots { target, found_slots: found.slots });
         }
         // This call records a switch that was set by hand at Valkey and not read since. The switch is then
         // copied with the records.
@@ -136,7 +139,7 @@ impl StoreCopy<'_> {
             Ok(Some(compared)) => Ok(CopyTargetState::Complete(compared)),
             // A copy has no unreadable row.
             Ok(None) | Err(TransferError::UnreadableSlot { .. } | TransferError::UnfitValue { .. }) => {
-                Err(TransferError::NotNew { target: self.to.name(), held: content })
+                Err(TransferError::NotNew { target: self.to.name(), existing_rows: content })
             }
             Err(error) => Err(error),
         }
@@ -180,7 +183,7 @@ impl StoreCopy<'_> {
             }
         };
         let rows = progress.copied.saturating_add(count as u64);
-        Ok(is_ours.then_some(CopyStep { next, rows, limit: page::FIRST }))
+        Ok(is_ours.then_some(CopyStep { next_progress: next, rows, limit: page::FIRST_PAGE_ROWS }))
     }
 
     /// Copies a page of a table. Returns none if another process has continued the copy since the progress
@@ -204,7 +207,7 @@ impl StoreCopy<'_> {
                     // error first.
                     self.current_progress().await?;
                     let (target, table) = (self.to.name(), table.name);
-                    return Err(TransferError::Refused { target, table, row, error });
+                    return Err(TransferError::RowRefused { target, table, row, error });
                 }
             }
         }
@@ -233,7 +236,8 @@ impl StoreCopy<'_> {
             progress.after_page(StorePart::Table(table), rows.len(), reached, is_last),
         )?;
         let copied = progress.copied.saturating_add(rows.len() as u64);
-        let step = CopyStep { next: next.clone(), rows: copied, limit: page::next_limit(limit, &rows) };
+        let step =
+            CopyStep { next_progress: next.clone(), rows: copied, limit: page::next_limit(limit, &rows) };
         let (was, rows) = (progress.clone(), Arc::new(rows));
         let written = Arc::clone(&rows);
         let work = move |connection: &SqlTransaction| {
@@ -283,7 +287,7 @@ impl StoreCopy<'_> {
             return Err(TransferError::Difference { source_name, target, difference });
         }
         if let Some(valkey) = self.to.valkey_server() {
-            let is_on = self.to.read(kill_switch).await?.all.engagement().is_some();
+            let is_on = self.to.read(kill_switch).await?.global_switch.engagement().is_some();
             let mirror = box_future(|| valkey.switch_keys()).await?;
             // If the switch was set by hand in the target during the copy, it stays on. The first process
             // that reads the switch records it.

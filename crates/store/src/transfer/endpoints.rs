@@ -61,7 +61,7 @@ fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferE
     match ServeLock::acquire(path, LISTEN, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
         Err(ServeLockError::AlreadyServed { holder, .. }) => {
-            Err(TransferError::Busy { store: store.name(), process: lock::holder_text(&holder) })
+            Err(TransferError::StoreBusy { store: store.name(), process: lock::holder_text(&holder) })
         }
         Err(error @ (ServeLockError::ServedByOtherName { .. } | ServeLockError::Io { .. })) => {
             Err(error.into())
@@ -83,7 +83,7 @@ impl TargetLock {
             }
             StoreEngine::Servers { records, .. } => match box_future(|| records.try_acquire_lock()).await? {
                 Some(lock) => Ok(Self::Postgres { _lock: Box::new(lock) }),
-                None => Err(TransferError::Busy { store: target.name(), process: String::new() }),
+                None => Err(TransferError::StoreBusy { store: target.name(), process: String::new() }),
             },
         }
     }

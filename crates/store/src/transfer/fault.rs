@@ -12,20 +12,20 @@ pub enum TransferError {
     Store(#[from] StoreError),
     /// Source and target are the same store.
     #[error("{0} cannot be copied to itself; name another store after --to")]
-    Same(String),
+    SameStore(String),
     /// The target holds something else.
     #[error(
-        "{target} is not new: it holds {held}. Nothing was changed; name a store after --to that is empty"
+        "{target} is not new: it holds {existing_rows}. Nothing was changed; name a store after --to that is empty"
     )]
     NotNew {
         /// Name of the target.
         target: String,
         /// The rows that it holds.
-        held: String,
+        existing_rows: String,
     },
     /// The target holds a part of another store.
     #[error(
-        "{target} holds a part of {found}, not of {source_name}. Nothing was changed; name {found} after \
+        "{target} holds a part of {found_source}, not of {source_name}. Nothing was changed; name {found_source} after \
          --from, or an empty store after --to"
     )]
     OtherSource {
@@ -34,15 +34,15 @@ pub enum TransferError {
         /// The source that was named.
         source_name: String,
         /// The source that it was filled from.
-        found: String,
+        found_source: String,
     },
     /// The slots of a partly filled target are on another server.
-    #[error("{target} was begun with its slots in {found}; name that server after --to")]
+    #[error("{target} was begun with its slots in {found_slots}; name that server after --to")]
     OtherSlots {
         /// Name of the target.
         target: String,
         /// The place of the slots.
-        found: String,
+        found_slots: String,
     },
     /// The target was begun by a version that has other tables.
     #[error(
@@ -57,18 +57,18 @@ pub enum TransferError {
     },
     /// The source is itself an unfinished copy.
     #[error(
-        "{source_name} holds only an unfinished copy of {of}; first run `truing store migrate` from {of} \
+        "{source_name} holds only an unfinished copy original_source {original_source}; first run `truing store migrate` from {original_source} \
             again"
     )]
     HalfSource {
         /// Name of the source.
         source_name: String,
         /// The store that is copied to it.
-        of: String,
+        original_source: String,
     },
     /// Another process serves or copies one of the stores.
     #[error("another process serves or copies {store}{process}; wait until it is done, or stop it")]
-    Busy {
+    StoreBusy {
         /// Name of the store.
         store: String,
         /// Description of that process.
@@ -131,7 +131,7 @@ pub enum TransferError {
         "{target} rejects the row of table {table} where {row}: {error}. Correct the row in the source, \
             and run this command again"
     )]
-    Refused {
+    RowRefused {
         /// Name of the target.
         target: String,
         /// Name of the table.

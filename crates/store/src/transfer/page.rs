@@ -5,9 +5,9 @@ use crate::sql::SqlRow;
 use super::row;
 
 /// Number of rows of a table's first page, because the size of the rows is not known yet.
-pub(super) const FIRST: usize = 64;
+pub(super) const FIRST_PAGE_ROWS: usize = 64;
 /// Largest number of rows of a page.
-const MOST: usize = 8_000;
+const MAX_PAGE_ROWS: usize = 8_000;
 /// Approximate size of a page in bytes.
 const BYTES: usize = 4 << 20;
 /// Number of slots of a page.
@@ -18,5 +18,5 @@ pub(super) fn next_limit(limit: usize, rows: &[SqlRow]) -> usize {
     let bytes: usize = rows.iter().map(row::size).sum();
     let each = bytes / rows.len().max(1);
     // The next rows may be larger than these rows, so the limit grows at most by a factor of 8.
-    (BYTES / each.max(1)).clamp(1, MOST).min(limit.saturating_mul(8))
+    (BYTES / each.max(1)).clamp(1, MAX_PAGE_ROWS).min(limit.saturating_mul(8))
 }

@@ -57,7 +57,7 @@ impl StorePart {
     }
 
     /// Returns the part after this one.
-    fn next(self) -> Self {
+    fn next_part(self) -> Self {
         Self::all_parts().skip_while(|part| *part != self).nth(1).unwrap_or(Self::End)
     }
 }
@@ -82,7 +82,7 @@ impl CopyProgress {
             return Ok(Self {
                 source,
                 slots,
-                part: part.next().name().to_owned(),
+                part: part.next_part().name().to_owned(),
                 last_key: None,
                 copied: 0,
             });
@@ -122,7 +122,7 @@ fn key_to_json(key: &[SqlValue]) -> Result<String, StoreFault> {
 /// Reads the progress of a copy in a store. Returns none if the store is complete.
 pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, StoreFault> {
     let sql = "SELECT source, slots, part, reached, copied FROM transfer LIMIT 1";
-    connection.sql(sql).first((), |row| {
+    connection.sql(sql).first_row((), |row| {
         Ok(CopyProgress {
             source: row.get(0)?,
             slots: row.get(1)?,

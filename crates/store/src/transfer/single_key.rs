@@ -13,7 +13,7 @@ use super::list::{TABLES, TableSchema};
 /// The column that assigns rows to a key.
 const KEY: &str = "key";
 /// Tables in which the column `key` has another meaning.
-const OTHERS: [&str; 2] = ["notice", "level"];
+const TABLES_WITH_OTHER_KEY: [&str; 2] = ["notice", "level"];
 
 /// Copies the slot and the rows of a key to a store that has no data of that key. The rows are read at one
 /// instant.
@@ -37,7 +37,7 @@ pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<
 }
 
 fn has_key_column(table: &TableSchema) -> bool {
-    !OTHERS.contains(&table.name) && table.fields.iter().any(|field| field.name == KEY)
+    !TABLES_WITH_OTHER_KEY.contains(&table.name) && table.fields.iter().any(|field| field.name == KEY)
 }
 
 fn rows_of_key(

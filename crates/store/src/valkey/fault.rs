@@ -26,12 +26,12 @@ pub enum SlotsError {
     SentinelUrl(String),
     /// The server is on another machine, and the connection would have no TLS.
     #[error(
-        "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add \
+        "`store.url` would send the password and slots to {address} without TLS; write valkeys://, or add \
             `?tls=off` if the network to the server is safe"
     )]
     NoTls {
         /// The server's host and port.
-        place: String,
+        address: String,
     },
     /// The Sentinels name no reachable primary.
     #[error("{name}: no primary can be reached: {responses}")]

@@ -5,7 +5,7 @@ use truing_core::id::{SlotKey, SlotVersion};
 use truing_core::port::StoreError;
 use truing_core::slot::Slot;
 
-use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, slot_row_key, state_label};
+use super::{COUNTER, DUE, SLOT_INDEX, STATES, SWITCH, ValkeyServer, slot_row_key, state_label};
 use crate::fault::StoreFault;
 
 /// A slot, or the fault in its row.
@@ -26,7 +26,7 @@ impl ValkeyServer {
     ) -> Result<(Vec<SlotReadResult>, bool), StoreError> {
         let from = after.map_or_else(|| "-".to_owned(), |name| format!("({name}"));
         let names: Vec<String> = self
-            .query_primary(redis::cmd("ZRANGE").arg((ALL, from, "+", "BYLEX", "LIMIT", 0, limit)))
+            .query_primary(redis::cmd("ZRANGE").arg((SLOT_INDEX, from, "+", "BYLEX", "LIMIT", 0, limit)))
             .await?;
         let is_last = names.len() < limit;
         let keys: Vec<SlotKey> = names.into_iter().map(SlotKey::new).collect();
@@ -40,7 +40,7 @@ impl ValkeyServer {
             return Ok(());
         }
         let mut call = self.scripts.place.prepare_invoke();
-        for key in [COUNTER, DUE, ALL, STATES] {
+        for key in [COUNTER, DUE, SLOT_INDEX, STATES] {
             call.key(key);
         }
         for slot in slots {
@@ -53,7 +53,7 @@ impl ValkeyServer {
 
     /// Describes data on the server that a new store does not have. Returns none if there is no such data.
     pub(crate) async fn existing_content(&self) -> Result<Option<String>, StoreError> {
-        let (all, due): (u64, u64) = self.query_pipeline(redis::pipe().zcard(ALL).zcard(DUE)).await?;
+        let (all, due): (u64, u64) = self.query_pipeline(redis::pipe().zcard(SLOT_INDEX).zcard(DUE)).await?;
         let slots = all.max(due);
         if slots > 0 {
             return Ok(Some(format!("{slots} slots in {}", self.name)));

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::fault::PATIENCE;
 use super::primary::PrimaryServer;
-use super::{CHANGED, SOLE, ValkeyServer, WORKERS};
+use super::{CHANGE_CHANNEL, SOLE, ValkeyServer, WORKERS};
 
 /// Milliseconds without a message after which a process no longer counts as a process that leases slots.
 const SILENT_MILLIS: u32 = 30_000;
@@ -23,7 +23,7 @@ const SILENT_MILLIS: u32 = 30_000;
 /// was reported.
 const QUIET: Duration = Duration::from_secs(30);
 /// Delay before a lost connection is replaced by the next one.
-const AGAIN: Duration = Duration::from_secs(1);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// This process among those that share the slots.
 pub(super) struct ProcessPeers {
@@ -73,7 +73,7 @@ impl ValkeyServer {
         let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.workers.prepare_invoke();
         call.key(WORKERS).arg(&own_name).arg(i32::from(leases)).arg(SILENT_MILLIS);
-        Ok(WorkerGroup { own_name, all: self.invoke_script(&call).await? })
+        Ok(WorkerGroup { own_name, all_names: self.invoke_script(&call).await? })
     }
 }
 
@@ -83,7 +83,7 @@ async fn receive_reports(mut primary_receiver: watch::Receiver<PrimaryServer>, n
         if let Err(error) = receive_until_disconnect(&mut primary_receiver, &notify).await {
             tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next check");
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RECONNECT_DELAY).await;
     }
 }
 
@@ -95,7 +95,7 @@ async fn receive_until_disconnect(
     let primary = primary_receiver.borrow_and_update().clone();
     let connecting = async {
         let mut listener = primary.client.get_async_pubsub().await?;
-        listener.subscribe(CHANGED).await?;
+        listener.subscribe(CHANGE_CHANNEL).await?;
         Ok(listener)
     };
     // If connecting takes longer, the caller of this function tries again.

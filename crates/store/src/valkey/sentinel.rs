@@ -22,7 +22,7 @@ const PORT: u16 = 26379;
 pub(super) struct SentinelGroup {
     /// The name under which the Sentinels watch the primary.
     primary_name: String,
-    all: Vec<Client>,
+    sentinels: Vec<Client>,
     /// User, password and database for each server that may be the primary. The address in this value is not
     /// used.
     login: ConnectionInfo,
@@ -74,7 +74,7 @@ impl SentinelGroup {
         let login = if login.is_empty() { String::new() } else { format!("{login}@") };
         let login = read(format!("{scheme}://{login}localhost/{database}?{}", others.join("&")))?;
         let name = format!("Valkey `{of}`/{database} at Sentinel {}", hosts.join(", ")).into();
-        Ok(Some(Self { primary_name: of.to_owned(), all, login, transport, name }))
+        Ok(Some(Self { primary_name: of.to_owned(), sentinels: all, login, transport, name }))
     }
 
     /// Returns the Sentinels and the primary's name for messages, without a password.
@@ -94,7 +94,7 @@ impl SentinelGroup {
 
     async fn find(&self) -> Result<PrimaryServer, Vec<String>> {
         let mut answers: FuturesUnordered<_> =
-            self.all.iter().map(|sentinel| self.query_primary_address(sentinel)).collect();
+            self.sentinels.iter().map(|sentinel| self.query_primary_address(sentinel)).collect();
         let (mut tried, mut faults) = (BTreeSet::new(), Vec::new());
         while let Some(answer) = answers.next().await {
             match answer {

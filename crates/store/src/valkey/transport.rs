@@ -7,7 +7,7 @@ use super::fault::SlotsError;
 use truing_core::loopback::is_loopback;
 
 /// The option of an address that allows a connection to another machine without TLS.
-const OFF: &str = "tls=off";
+const TLS_OFF_OPTION: &str = "tls=off";
 
 /// The transport that an address requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +22,8 @@ impl TransportPolicy {
     /// Removes the option from an address, and returns the transport that it sets.
     pub(super) fn split_from_url(url: &str) -> (String, Self) {
         let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::Safe) };
-        let (off, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|option| *option == OFF);
+        let (off, others): (Vec<&str>, Vec<&str>) =
+            query.split('&').partition(|option| *option == TLS_OFF_OPTION);
         if off.is_empty() {
             return (url.to_owned(), Self::Safe);
         }
@@ -38,7 +39,7 @@ impl TransportPolicy {
     pub(super) fn check(self, address: &ConnectionAddr) -> Result<(), SlotsError> {
         match (self, address) {
             (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {
-                Err(SlotsError::NoTls { place: address.to_string() })
+                Err(SlotsError::NoTls { address: address.to_string() })
             }
             (Self::Safe | Self::Any, _) => Ok(()),
         }
@@ -66,7 +67,7 @@ mod tests {
             ("redis://valkey.example.com:6379/0?tls=on", false),
         ] {
             let (taken, transport) = TransportPolicy::split_from_url(url);
-            assert!(!taken.contains(OFF), "{taken}");
+            assert!(!taken.contains(TLS_OFF_OPTION), "{taken}");
             let info = taken.replace("?tls=on", "").into_connection_info().unwrap();
             assert_eq!(transport.check(info.addr()).is_ok(), is_allowed, "{url}");
         }

@@ -36,7 +36,7 @@ async fn slot(store: &Store, number: u64) -> Slot {
 async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let (store, slots, _) = new_server_store().await;
     let (server, limits) = (SlotServer::shared_server(), SlotLimits::default());
-    assert_eq!(store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::AllStored));
     let before = slot(&store, 1).await;
     let leased = before.step(SlotCommand::Lease, &limits, before.wake_time().unwrap()).unwrap().slot;
 
@@ -47,7 +47,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     );
     let granted = store.grant_leases(&[(before.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
-    assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
+    assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_some());
     let log = store.audit_entries(9).await.unwrap();
     assert_eq!(
         (log[0].act.actor.as_str(), log[0].act.action.as_str()),
@@ -55,23 +55,23 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     );
 
     // The command replaces a value that was set by hand, in both directions.
-    store.turn_switch(&truing_core::switch::SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&truing_core::switch::SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(server.send_command(slots, &["GET", "bot:killswitch:enabled"]), "false");
     store
-        .turn_switch(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada")
+        .turn_switch(&truing_core::switch::SwitchRequest::TurnOn { reason: None, mode: None }, "ada")
         .await
         .unwrap();
     assert_eq!(server.send_command(slots, &["GET", "bot:killswitch:enabled"]), "true");
     server.send_command(slots, &["SET", "bot:killswitch:enabled", "false"]);
-    assert!(store.kill_switches().await.unwrap().all.engagement().is_none());
+    assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_none());
 
     // A command has priority over a value that was set before it. That value is recorded first, so that no
     // other reader of it undoes the command.
-    let on = truing_core::switch::SwitchRequest::On { reason: None, mode: None };
+    let on = truing_core::switch::SwitchRequest::TurnOn { reason: None, mode: None };
     store.turn_switch(&on, "ada").await.unwrap();
     server.send_command(slots, &["SET", "bot:killswitch:enabled", "false"]);
     store.turn_switch(&on, "ada").await.unwrap();
-    assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
+    assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_some());
     let log = store.audit_entries(4).await.unwrap();
     let acts: Vec<_> = log.iter().map(|line| (line.act.actor.as_str(), line.act.action.as_str())).collect();
     let both = [("ada", "kill on"), ("bot:killswitch:enabled", "kill off")];
@@ -79,11 +79,11 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
 
     // A lost switch is restored from the records.
     store
-        .turn_switch(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada")
+        .turn_switch(&truing_core::switch::SwitchRequest::TurnOn { reason: None, mode: None }, "ada")
         .await
         .unwrap();
     server.send_command(slots, &["FLUSHDB"]);
-    assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
+    assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_some());
     assert_eq!(server.send_command(slots, &["GET", "bot:killswitch:enabled"]), "true");
 }
 
@@ -99,7 +99,7 @@ async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised
     assert_eq!(slot(&store, 1).await, Slot::new(mark(1).key), "the sweep marks it again");
     let token = store.fresh_token().await.unwrap();
     let refused = store.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
-    assert_eq!(refused, StoreError::Fenced { key: key(), last: FencingToken(5) });
+    assert_eq!(refused, StoreError::Fenced { key: key(), greatest_token: FencingToken(5) });
     store.raise_version(SlotVersion(5)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
     store.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
     let told = UserRequest {
         pr: pr.clone(),
         origin: RequestOrigin::Comment { kind: CommentKind::Conversation, id: 5 },
-        at: UnixMillis(NOW),
+        noticed_at: UnixMillis(NOW),
     };
     let of = KnownRepository {
         forge: "github".into(),
@@ -159,7 +159,7 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
             events: Vec::new(),
             act,
             dismissal: None,
-            allowed: None,
+            raised_level: None,
         }
     };
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
@@ -245,10 +245,10 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
 async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() {
     let (one, slots, records) = new_server_store().await;
     let other = connect_second_process(slots, &records).await;
-    assert_eq!(one.refresh_workers(true).await.unwrap().all.len(), 1);
+    assert_eq!(one.refresh_workers(true).await.unwrap().all_names.len(), 1);
     let (of_other, of_one) =
         (other.refresh_workers(true).await.unwrap(), one.refresh_workers(true).await.unwrap());
-    assert_eq!((of_one.all.len(), &of_one.all), (2, &of_other.all));
+    assert_eq!((of_one.all_names.len(), &of_one.all_names), (2, &of_other.all_names));
     assert_ne!(of_one.own_name, of_other.own_name);
     // Each slot is assigned to exactly one of the two processes.
     for number in 0..50 {
@@ -257,7 +257,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
             of_other.is_preferred_worker(&mark(number).key)
         );
     }
-    assert_eq!(other.refresh_workers(false).await.unwrap().all, [of_one.own_name].into());
+    assert_eq!(other.refresh_workers(false).await.unwrap().all_names, [of_one.own_name].into());
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn a_user_who_may_not_publish_writes_slots_and_the_next_look_finds_them() 
         .unwrap();
     assert_eq!(
         quiet.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refuse).await,
-        Ok(MarkOutcome::All)
+        Ok(MarkOutcome::AllStored)
     );
     assert!(slot(&store, 1).await.pending.review.is_some());
 }

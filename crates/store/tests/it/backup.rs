@@ -61,7 +61,7 @@ async fn publish(store: &Store, token: u64, at: i64) {
     let run = run(token);
     store.begin_run(&run, &revision('a'), UnixMillis(at)).await.unwrap();
     let mut ended = record(&run, 'a');
-    ended.ended = UnixMillis(at);
+    ended.ended_at = UnixMillis(at);
     store.mark_published(&run, &ended).await.unwrap();
 }
 
@@ -128,7 +128,7 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
         at: UnixMillis(at),
         key: SlotKey::new(key),
         run: None,
-        what: "x".into(),
+        description: "x".into(),
     };
     store.append_history(&[event("closed", 5), event("parked", 5), event("parked", 50)]).await.unwrap();
 

@@ -23,7 +23,7 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     first.detail.state.exit = Some(ConvergeExit::new(ConvergeExitCode::Budget, "used up"));
     store.store_converge(FencingToken(5), &first).await.unwrap();
     let late = store.store_converge(FencingToken(4), &record("a", "pr/7", NOW)).await.unwrap_err();
-    assert_eq!(late, StoreError::Fenced { key: SlotKey::new("pr/7"), last: FencingToken(5) });
+    assert_eq!(late, StoreError::Fenced { key: SlotKey::new("pr/7"), greatest_token: FencingToken(5) });
     drop(store);
 
     let store = home.open().await;
@@ -50,10 +50,10 @@ async fn the_last_word_on_a_finding_counts_on_its_key_and_is_in_the_audit_log() 
         finding: FindingId::new("1:abcd-1"),
         snippet: "x".into(),
         reason: reason.into(),
-        by: "ada".into(),
-        at: UnixMillis(NOW),
+        dismissed_by: "ada".into(),
+        dismissed_at: UnixMillis(NOW),
         withdrawn: false,
-        about: None,
+        finding_snapshot: None,
         retraction: None,
     };
     let act = OperatorAction::new("ada", "dismiss", key.as_str(), "1:abcd-1: wanted");

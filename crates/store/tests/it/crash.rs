@@ -44,7 +44,7 @@ async fn writing_child() {
         tasks.spawn(async move {
             for number in 0.. {
                 let key = SlotKey::new(format!("sync/{writer}-{number}"));
-                let state = SlotState::Waiting { at: UnixMillis(number), reason: WaitReason::Scheduled };
+                let state = SlotState::Waiting { due_at: UnixMillis(number), reason: WaitReason::Scheduled };
                 let slot = Slot { state, ..Slot::new(key.clone()) };
                 let version = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
                 write_line(&format!("ack {key} {}", version.0));
@@ -82,7 +82,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     assert!(lost.is_empty(), "{lost:?}");
     // The next version is greater than every version that the killed process assigned.
     let slot = Slot {
-        state: SlotState::Waiting { at: UnixMillis(0), reason: WaitReason::Storm },
+        state: SlotState::Waiting { due_at: UnixMillis(0), reason: WaitReason::Storm },
         ..Slot::new(super::key())
     };
     let next = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();

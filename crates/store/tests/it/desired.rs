@@ -29,8 +29,11 @@ fn writer() -> EffectOwner {
 
 /// Announces a comment on each of these items in a run.
 async fn announce(store: &Store, items: &[&str]) {
-    let new =
-        EffectEntry { content: "1".into(), at: UnixMillis(NOW), state: EffectEntryState::Open { lost: 0 } };
+    let new = EffectEntry {
+        content: "1".into(),
+        last_event_at: UnixMillis(NOW),
+        state: EffectEntryState::Open { lost_responses: 0 },
+    };
     let change =
         |id: &&str| EffectEntryChange { topic: item(id).topic(), expected: None, new: Some(new.clone()) };
     let changes: Vec<EffectEntryChange> = items.iter().map(change).collect();
@@ -90,7 +93,7 @@ async fn a_refused_place_stays_lowered_until_the_row_moves() {
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
     store.replace_anchors(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     let kind_of = |rows: &[DesiredComment], id: &str| {
-        rows.iter().find(|row| row.subject == item(id)).and_then(|row| row.place.clone()).unwrap().0
+        rows.iter().find(|row| row.subject == item(id)).and_then(|row| row.location.clone()).unwrap().0
     };
     for token in [1, 2] {
         if token == 2 {

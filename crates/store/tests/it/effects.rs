@@ -27,7 +27,11 @@ async fn entry(store: &Store, writer: &EffectOwner, topic: &Topic) -> Option<Eff
 }
 
 pub(crate) fn announced_entry(content: &str, at: i64) -> EffectEntry {
-    EffectEntry { content: content.into(), at: UnixMillis(at), state: EffectEntryState::Open { lost: 0 } }
+    EffectEntry {
+        content: content.into(),
+        last_event_at: UnixMillis(at),
+        state: EffectEntryState::Open { lost_responses: 0 },
+    }
 }
 
 #[tokio::test]
@@ -55,8 +59,11 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     let (topic, ours) = (Topic::new("report"), writer(CommentProducer::Converge, Some(3)));
     let intent = announced_entry("1", NOW);
     assert!(replace(&store, &ours, &topic, None, Some(&intent)).await.unwrap());
-    let lost =
-        EffectEntry { at: UnixMillis(NOW + 5), state: EffectEntryState::Open { lost: 2 }, ..intent.clone() };
+    let lost = EffectEntry {
+        last_event_at: UnixMillis(NOW + 5),
+        state: EffectEntryState::Open { lost_responses: 2 },
+        ..intent.clone()
+    };
     assert!(replace(&store, &ours, &topic, Some(&intent), Some(&lost)).await.unwrap());
     assert!(
         !replace(&store, &ours, &topic, Some(&intent), None).await.unwrap(),
@@ -67,7 +74,7 @@ async fn an_end_is_recorded_in_place_of_its_intent_and_outlives_the_process() {
     assert_eq!(entry(&store, &ours, &topic).await, Some(lost.clone()));
     for comment in [None, Some(CommentId::new("issue/7"))] {
         let done = EffectEntry {
-            at: UnixMillis(NOW + 9),
+            last_event_at: UnixMillis(NOW + 9),
             state: EffectEntryState::Done { comment },
             ..intent.clone()
         };
@@ -94,7 +101,7 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
         replace(&store, &old, &topic("c"), None, Some(&intent)).await.unwrap_err(),
     ];
     for error in late {
-        assert_eq!(error, StoreError::Fenced { key: key(), last: FencingToken(5) });
+        assert_eq!(error, StoreError::Fenced { key: key(), greatest_token: FencingToken(5) });
     }
     assert_eq!(home.dump(), before);
     assert!(store.fresh_token().await.unwrap() > FencingToken(5));
@@ -111,7 +118,7 @@ async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
     assert!(replace(&store, &old, &topic, None, Some(&announced_entry("1", NOW))).await.unwrap());
     store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let late = replace(&store, &old, &topic, Some(&announced_entry("1", NOW)), None).await;
-    assert_eq!(late, Err(StoreError::Fenced { key: key(), last: FencingToken(5) }));
+    assert_eq!(late, Err(StoreError::Fenced { key: key(), greatest_token: FencingToken(5) }));
 }
 
 #[tokio::test]

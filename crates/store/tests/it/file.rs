@@ -106,7 +106,7 @@ mod operations {
             .unwrap();
         }
         let store = open(&path);
-        assert_eq!(store.kill_switches().await.unwrap().all, KillSwitch::Off);
+        assert_eq!(store.kill_switches().await.unwrap().global_switch, KillSwitch::Off);
         assert!(store.find_key("o/n#1").await.unwrap().is_some());
         let new = rusqlite::Connection::open(&path).unwrap();
         let mut rows = new.prepare("SELECT forge || ' ' || id || ' ' || name FROM repository").unwrap();
@@ -201,7 +201,7 @@ mod watchlist {
         drop(old);
         let store = open(&path);
         let origin = RequestOrigin::Check { account: AccountId::new("583231"), login: "ada".into() };
-        let pressed = UserRequest { pr: pull_request_id("1", 7), origin, at: UnixMillis(3) };
+        let pressed = UserRequest { pr: pull_request_id("1", 7), origin, noticed_at: UnixMillis(3) };
         assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&pressed));
         store.mark_request_served(&pressed, None).await.unwrap().unwrap();
         assert_eq!(store.unserved_requests("github", 9).await.unwrap(), []);

@@ -18,7 +18,8 @@ use super::*;
 /// Returns a record in the form of version 10: all fields side by side.
 fn flat_record<D: truing_core::run::RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
     let mut all = json!(record.detail);
-    let RunRecord { run, key, model, prompt_hash, versions, started, ended, .. } = record;
+    let RunRecord { run, key, model, prompt_hash, versions, started_at: started, ended_at: ended, .. } =
+        record;
     let common = json!({ "run": run, "key": key, "model": model, "prompt_hash": prompt_hash, "versions": versions,
                          "started": started, "ended": ended });
     for more in [common, own] {
@@ -36,7 +37,7 @@ fn review(token: u64) -> ReviewRecord {
     let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, detail: did };
     let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
     let begun = ReviewRecord::new(run(token).id, key(), detail, UnixMillis(NOW));
-    let mut record = ReviewRecord { ended: UnixMillis(NOW + 5), ..begun }.with_model_review(Some(asked));
+    let mut record = ReviewRecord { ended_at: UnixMillis(NOW + 5), ..begun }.with_model_review(Some(asked));
     record.detail.stage = RunStage::Published;
     record
 }

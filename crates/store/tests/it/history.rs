@@ -16,7 +16,7 @@ pub(crate) fn slot_description(name: &str, head: Option<char>) -> SlotDescriptio
 }
 
 fn event(at: i64, what: &str) -> HistoryEvent {
-    HistoryEvent { at: UnixMillis(at), key: key(), run: None, what: what.into() }
+    HistoryEvent { at: UnixMillis(at), key: key(), run: None, description: what.into() }
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn runs_and_outcomes_are_told_newest_first() {
     let last = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!(last.detail.outcome.kind, ReviewOutcomeKind::Failed);
     assert_eq!((last.run, last.detail.head, last.detail.base), (run(2).id, Some(sha('c')), sha('b')));
-    assert_eq!((last.started, last.ended), (UnixMillis(NOW + 50), UnixMillis(NOW + 60)));
+    assert_eq!((last.started_at, last.ended_at), (UnixMillis(NOW + 50), UnixMillis(NOW + 60)));
 
     store.begin_run(&run(3), &revision('d'), UnixMillis(NOW + 70)).await.unwrap();
     let runs = store.review_entries(&key(), 9).await.unwrap();
@@ -122,7 +122,7 @@ async fn runs_and_outcomes_are_told_newest_first() {
         seen,
         [
             (FencingToken(3), RunStage::Prepared, false),
-            (FencingToken(2), RunStage::Ended, true),
+            (FencingToken(2), RunStage::EndedUnpublished, true),
             (FencingToken(1), RunStage::Published, true)
         ]
     );

@@ -15,7 +15,7 @@ fn slot(key: &str, state: SlotState) -> (SlotVersion, Slot) {
 }
 
 fn waiting(key: &str, at: i64) -> (SlotVersion, Slot) {
-    slot(key, SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Backoff })
+    slot(key, SlotState::Waiting { due_at: UnixMillis(at), reason: WaitReason::Backoff })
 }
 
 /// Writes a row that no version writes.
@@ -89,19 +89,19 @@ async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
     let (_folder, store) = new_file();
     let meter = WriteMetrics {
         commit: Histogram::with_opts(HistogramOpts::new("commit", "commit")).unwrap(),
-        failed: IntCounter::new("failed", "failed").unwrap(),
+        failures: IntCounter::new("failed", "failed").unwrap(),
         swaps: IntCounter::new("swaps", "swaps").unwrap(),
         conflicts: IntCounter::new("conflicts", "conflicts").unwrap(),
     };
     store.enable_write_metrics(meter.clone());
     store.check_writable().await.unwrap();
-    assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (1, 0));
+    assert_eq!((meter.commit.get_sample_count(), meter.failures.get()), (1, 0));
 
     // Another process keeps the file locked.
     let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     store.check_writable().await.unwrap_err();
-    assert_eq!((meter.commit.get_sample_count(), meter.failed.get()), (2, 1));
+    assert_eq!((meter.commit.get_sample_count(), meter.failures.get()), (2, 1));
 }
 
 #[tokio::test]

@@ -16,9 +16,9 @@ pub(crate) fn state_with_question(version: &str) -> JobState {
         version: version.into(),
         issue: 7,
         url: None,
-        after: None,
+        last_comment: None,
         manifest: None,
-        closed: false,
+        is_closed: false,
     };
     JobState { question: Some(question), ..JobState::default() }
 }
@@ -55,7 +55,10 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
         store.begin_job(&run("c", 5)).await.unwrap_err(),
     ];
     for error in late {
-        assert_eq!(error, StoreError::Fenced { key: job::job_key("botocore"), last: FencingToken(5) });
+        assert_eq!(
+            error,
+            StoreError::Fenced { key: job::job_key("botocore"), greatest_token: FencingToken(5) }
+        );
     }
     for _ in 0..2 {
         store.end_job(&second, &state_with_question("2.0"), &record("b", NOW)).await.unwrap();

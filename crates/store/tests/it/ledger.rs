@@ -55,7 +55,7 @@ pub(crate) async fn reserve_granted(
 ) -> (ReservationId, u64) {
     match store.reserve(&budget_of_levels(levels), &request).await.unwrap() {
         ReservationOutcome::Granted { id, amount } => (id, amount.0),
-        ReservationOutcome::Refused { level, left } => panic!("{level:?} has {left} left"),
+        ReservationOutcome::Refused { level, remaining_amount: left } => panic!("{level:?} has {left} left"),
     }
 }
 
@@ -66,7 +66,7 @@ async fn reserve_refused(
 ) -> (BudgetLevelKind, u64) {
     match store.reserve(&budget_of_levels(levels), &request).await.unwrap() {
         ReservationOutcome::Granted { amount, .. } => panic!("{amount} was granted"),
-        ReservationOutcome::Refused { level, left } => (level.kind, left.0),
+        ReservationOutcome::Refused { level, remaining_amount: left } => (level.kind, left.0),
     }
 }
 
@@ -207,7 +207,7 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
                         store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
                     }
                 }
-                ReservationOutcome::Refused { level, left } => {
+                ReservationOutcome::Refused { level, remaining_amount: left } => {
                     refusals += 1;
                     assert_eq!((level, left < MicroUsd(3)), (pull(1000), true));
                 }

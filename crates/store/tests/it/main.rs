@@ -250,7 +250,7 @@ fn run(token: u64) -> RunReference {
 }
 
 fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
-    ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
+    ReviewOutcome { kind, reason: None, next_attempt_at: None, runtime: ReviewRuntime::Rules }
 }
 
 fn record(run: &RunReference, head: char) -> ReviewRecord {
@@ -281,7 +281,7 @@ fn finding(id: &str) -> Finding {
         id: FindingId::new(id),
         fingerprint: fingerprint("core/x", &"a.rs".into(), id),
         raw: RawFinding {
-            place: place(3),
+            location: place(3),
             severity: Severity::P1,
             category: DefectCategory::F,
             rule: "core/x".into(),
@@ -294,9 +294,9 @@ fn finding(id: &str) -> Finding {
         },
         old_path: None,
         anchor: AnchorKind::Inline,
-        at: place(3),
+        comment_location: place(3),
         status: FindingStatus::Open,
-        around: None,
+        surrounding_lines: None,
         unverified: None,
         seen_on: Vec::new(),
         evidence: None,
@@ -311,7 +311,7 @@ fn item(id: &str) -> CommentSubject {
 fn row(id: &str, line: u32) -> DesiredComment {
     DesiredComment {
         subject: item(id),
-        place: Some((AnchorKind::Inline, place(line))),
+        location: Some((AnchorKind::Inline, place(line))),
         body: format!("body of {id}"),
         suggestion: None,
         falls_back_to_code_block: false,

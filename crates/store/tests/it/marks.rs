@@ -99,7 +99,7 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
         at: UnixMillis(NOW),
         key: key(1),
         run: None,
-        what: "marked; waits for debounce".into(),
+        description: "marked; waits for debounce".into(),
     };
     assert_eq!(store.events(&key(1), 9).await.unwrap(), [told], "one line for the first of a storm");
 }
@@ -108,22 +108,28 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
 async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is_granted() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOn { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(
         store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await,
         Ok(MarkOutcome::SwitchedOff([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     // For a forge that would disable a failing webhook, the slot is marked and waits until the switch is off.
-    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::All));
+    assert_eq!(
+        store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Mark).await,
+        Ok(MarkOutcome::AllStored)
+    );
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
     let due = marked.wake_time().unwrap();
     let leased = marked.step(SlotCommand::Lease, &limits, due).unwrap().slot;
     let granted = store.grant_leases(&[(marked.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
-    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
-    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
+    store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
+    assert_eq!(
+        store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await,
+        Ok(MarkOutcome::AllStored)
+    );
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
@@ -140,7 +146,7 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     let limits = SlotLimits::default();
     // The switch is turned on before the repository is known, so it applies by the repository's name.
     store
-        .turn_repository_switch("Acme/Shop", &SwitchRequest::On { reason: None, mode: None }, "ada")
+        .turn_repository_switch("Acme/Shop", &SwitchRequest::TurnOn { reason: None, mode: None }, "ada")
         .await
         .unwrap();
     let marks = [mark(1, 'a'), mark_of_other_repository(1)];
@@ -149,7 +155,7 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     assert_eq!(store.descriptions(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
     // Both slots are marked and due, but only the one of the other repository is leased.
-    assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Mark).await, Ok(MarkOutcome::AllStored));
     let due: Vec<Slot> = store.load_slots(&[key(1), mark_of_other_repository(1).key]).await.unwrap();
     let leases: Vec<_> = due
         .iter()
@@ -162,18 +168,24 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     assert_eq!(granted[0], Err(LeaseRefusal::SwitchedOff));
     assert!(granted[1].is_ok(), "{granted:?}");
     assert_eq!(store.grant_leases(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::SwitchedOff)]);
-    store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "ada").await.unwrap();
     assert!(store.grant_leases(&leases[..1]).await.unwrap()[0].is_ok());
-    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
+    assert_eq!(
+        store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Refuse).await,
+        Ok(MarkOutcome::AllStored)
+    );
 }
 
 #[tokio::test]
 async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_renamed() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
+    assert_eq!(
+        store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refuse).await,
+        Ok(MarkOutcome::AllStored)
+    );
     store
-        .turn_repository_switch("acme/shop", &SwitchRequest::On { reason: None, mode: None }, "ada")
+        .turn_repository_switch("acme/shop", &SwitchRequest::TurnOn { reason: None, mode: None }, "ada")
         .await
         .unwrap();
     let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').described };
@@ -183,7 +195,7 @@ async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_rename
     // Once the new name is known, it can also be used to turn the switch off.
     store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
     let (before, after) =
-        store.turn_repository_switch("acme/store", &SwitchRequest::Off, "ada").await.unwrap();
+        store.turn_repository_switch("acme/store", &SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));
-    assert_eq!(store.mark_slots(&[renamed], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[renamed], &limits, HaltPolicy::Refuse).await, Ok(MarkOutcome::AllStored));
 }

@@ -248,7 +248,7 @@ async fn call(world: &World, budget: &RunBudget, mut random: SplitMixGenerator) 
     }
     let ask = ReservationRequest { min_amount, max_amount, expires };
     let (id, amount) = match retry_while_locked(|| store.reserve(budget, &ask)).await {
-        ReservationOutcome::Refused { level, left } => {
+        ReservationOutcome::Refused { level, remaining_amount: left } => {
             assert!(left < min_amount && budget.levels.contains(&level));
             world.tally.lock().unwrap().refused += 1;
             return;

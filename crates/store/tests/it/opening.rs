@@ -134,7 +134,7 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
         return;
     };
     let lock = ServeLock::acquire(&path, "127.0.0.1:1", UnixMillis(NOW)).unwrap();
-    assert!(matches!(open_refused(&other), SqliteOpenError::Served { .. }));
+    assert!(matches!(open_refused(&other), SqliteOpenError::ServedByOtherName { .. }));
     assert!(!folder.path().join("other.db-wal").exists(), "it was not opened");
     assert!(matches!(
         ServeLock::acquire(&other, "x", UnixMillis(NOW)),
@@ -168,7 +168,7 @@ fn a_file_that_is_deleted_or_replaced_under_a_server_is_not_made_anew_nor_opened
     fs::write(&path, "").unwrap();
     let error = open_refused(&path);
     let told = error.to_string();
-    assert!(matches!(error, SqliteOpenError::Replaced { .. }), "{told}");
+    assert!(matches!(error, SqliteOpenError::FileReplaced { .. }), "{told}");
     assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
     assert_eq!(fs::read(&path).unwrap(), b"", "it was not opened");
     fs::rename(&aside, &path).unwrap();
@@ -253,7 +253,7 @@ fn a_newer_form_is_refused_and_left_alone() {
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = open_refused(&path);
-    assert!(matches!(error, SqliteOpenError::Newer { found: 99, .. }));
+    assert!(matches!(error, SqliteOpenError::Newer { found_version: 99, .. }));
     assert!(error.to_string().contains("made by a newer truing"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }

@@ -10,7 +10,7 @@ use truing_store::Store;
 use super::{ManualWallClock, NOW, computed, new_home, new_store, outcome, record, revision, run};
 
 fn turn_on_request(reason: &str, mode: HaltMode) -> SwitchRequest {
-    SwitchRequest::On { reason: Some(reason.into()), mode: Some(mode) }
+    SwitchRequest::TurnOn { reason: Some(reason.into()), mode: Some(mode) }
 }
 
 fn notice(key: &str, period: &str) -> NewNotice {
@@ -24,18 +24,18 @@ async fn audit_actions(store: &Store) -> Vec<String> {
 #[tokio::test]
 async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     let (_home, store) = new_store().await;
-    assert_eq!(store.kill_switches().await.unwrap().all, KillSwitch::Off);
+    assert_eq!(store.kill_switches().await.unwrap().global_switch, KillSwitch::Off);
     let (before, after) = store.turn_switch(&turn_on_request("storm", HaltMode::Stop), "ada").await.unwrap();
     assert_eq!(before, KillSwitch::Off);
-    assert_eq!(store.kill_switches().await.unwrap().all, after);
+    assert_eq!(store.kill_switches().await.unwrap().global_switch, after);
     assert_eq!(after.engagement().unwrap().since, UnixMillis(NOW));
     // A turn without a change is not recorded.
     assert_eq!(
         store.turn_switch(&turn_on_request("storm", HaltMode::Stop), "bob").await.unwrap(),
         (after.clone(), after.clone())
     );
-    assert_eq!(store.turn_switch(&SwitchRequest::Off, "bob").await.unwrap(), (after, KillSwitch::Off));
-    store.turn_switch(&SwitchRequest::Off, "bob").await.unwrap();
+    assert_eq!(store.turn_switch(&SwitchRequest::TurnOff, "bob").await.unwrap(), (after, KillSwitch::Off));
+    store.turn_switch(&SwitchRequest::TurnOff, "bob").await.unwrap();
     let log = store.audit_entries(10).await.unwrap();
     let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
     assert_eq!(
@@ -54,9 +54,9 @@ async fn another_process_sees_the_switch_at_once_and_it_outlives_both() {
     let home = new_home();
     let (server, command) = (home.open().await, home.open().await);
     command.turn_switch(&turn_on_request("storm", HaltMode::Finish), "ada").await.unwrap();
-    assert!(server.kill_switches().await.unwrap().all.engagement().is_some());
+    assert!(server.kill_switches().await.unwrap().global_switch.engagement().is_some());
     drop((server, command));
-    assert!(home.open().await.kill_switches().await.unwrap().all.engagement().is_some());
+    assert!(home.open().await.kill_switches().await.unwrap().global_switch.engagement().is_some());
 }
 
 #[tokio::test]
@@ -66,11 +66,11 @@ async fn a_sweep_is_wanted_from_off_until_one_is_done_that_began_later() {
     assert_eq!(store.sweep_request_time().await.unwrap(), None);
     store.turn_switch(&turn_on_request("x", HaltMode::Finish), "ada").await.unwrap();
     assert_eq!(store.sweep_request_time().await.unwrap(), None);
-    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(store.sweep_request_time().await.unwrap(), Some(UnixMillis(NOW)));
     hand.set(NOW + 5);
     store.turn_switch(&turn_on_request("x", HaltMode::Finish), "ada").await.unwrap();
-    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     store.clear_sweep_request(UnixMillis(NOW)).await.unwrap();
     assert_eq!(
         store.sweep_request_time().await.unwrap(),
@@ -97,16 +97,16 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
         ("acme/shop", UnixMillis(NOW), HaltMode::Stop)
     );
     assert_eq!(store.sweep_request_time().await.unwrap(), None);
-    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     let left = store.kill_switches().await.unwrap();
-    assert_eq!((left.all, left.repositories), (KillSwitch::Off, switches.repositories));
+    assert_eq!((left.global_switch, left.repositories), (KillSwitch::Off, switches.repositories));
     store.clear_sweep_request(UnixMillis(NOW)).await.unwrap();
     // Turning off a repository's switch also requests a sweep. Turning off a switch that is already off adds
     // no audit entry.
-    store.turn_repository_switch("ACME/shop", &SwitchRequest::Off, "bob").await.unwrap();
+    store.turn_repository_switch("ACME/shop", &SwitchRequest::TurnOff, "bob").await.unwrap();
     assert_eq!(store.sweep_request_time().await.unwrap(), Some(UnixMillis(NOW)));
     let (before, after) =
-        store.turn_repository_switch("acme/shop", &SwitchRequest::Off, "bob").await.unwrap();
+        store.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "bob").await.unwrap();
     assert_eq!(before, after);
     let log = store.audit_entries(10).await.unwrap();
     let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
@@ -185,7 +185,7 @@ async fn a_run_that_ended_says_when() {
     assert_eq!(ended(), "0");
     store.store_computed_review(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
     store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
-    assert_eq!(ended(), record(&run(1), 'a').ended.0.to_string());
+    assert_eq!(ended(), record(&run(1), 'a').ended_at.0.to_string());
     store.begin_run(&run(2), &revision('c'), UnixMillis(NOW)).await.unwrap();
     store
         .end_run(&run(2), &outcome(truing_core::outcome::ReviewOutcomeKind::Failed), UnixMillis(NOW + 60))

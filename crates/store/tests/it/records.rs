@@ -76,7 +76,7 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
         for stranger in strangers {
             for write in Write::ALL {
                 let refused = write.write_as(&stranger, &store).await;
-                let fenced = StoreError::Fenced { key: key(), last: FencingToken(5) };
+                let fenced = StoreError::Fenced { key: key(), greatest_token: FencingToken(5) };
                 assert_eq!(refused, Err(fenced), "{write:?} by {stranger:?} after {done} writes");
             }
         }
@@ -97,7 +97,10 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
     Write::Begin.write_as(&other, &store).await.unwrap();
     // A store that lost its tokens recovers: the counter is raised to the reported token, and the slot is
     // leased again.
-    let Err(StoreError::Fenced { last, .. }) = Write::Begin.write_as(&run(3), &store).await else { panic!() };
+    let Err(StoreError::Fenced { greatest_token: last, .. }) = Write::Begin.write_as(&run(3), &store).await
+    else {
+        panic!()
+    };
     store.raise_version(SlotVersion(last.0)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
     assert!(token > last);
@@ -108,7 +111,7 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
 async fn a_key_without_runs_is_fenced_too() {
     let (_home, store) = new_store().await;
     let refused = Write::Published.write_as(&run(4), &store).await;
-    assert_eq!(refused, Err(StoreError::Fenced { key: key(), last: FencingToken(4) }));
+    assert_eq!(refused, Err(StoreError::Fenced { key: key(), greatest_token: FencingToken(4) }));
 }
 
 #[tokio::test]
@@ -160,7 +163,7 @@ async fn paths_that_are_not_unicode_survive() {
     let (_home, store) = new_store().await;
     Write::Begin.write_as(&run(1), &store).await.unwrap();
     let mut odd = finding("f1");
-    odd.raw.place.path = RepoPath::from_bytes(b"caf\xe9 \"x\".py");
+    odd.raw.location.path = RepoPath::from_bytes(b"caf\xe9 \"x\".py");
     odd.raw.snippet = "nul \0, quote \", \u{1F600}".into();
     let mut all = computed(&run(1), 'a', vec![]);
     all.findings = vec![odd.clone()];
@@ -194,7 +197,8 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     Write::Published.write_as(&run(3), &store).await.unwrap();
     let begun = store.begin_run(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let last = Some(published(&run(3), 'a'));
-    let of_a = RunStart { reviewed: known.clone(), last_computed: known, last, ..RunStart::default() };
+    let of_a =
+        RunStart { reviewed: known.clone(), last_computed: known, last_review: last, ..RunStart::default() };
     assert_eq!(begun, of_a);
     let begun = store.begin_run(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
@@ -206,7 +210,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     }
     Write::Published.write_as(&run(7), &store).await.unwrap();
     let begun = store.begin_run(&run(8), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    let of_a = RunStart { last: Some(published(&run(7), 'a')), ..of_a };
+    let of_a = RunStart { last_review: Some(published(&run(7), 'a')), ..of_a };
     assert_eq!(begun, of_a);
     store.begin_run(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
     // A computed review that was not published counts as computed, but not as reviewed.
@@ -278,7 +282,7 @@ async fn history_is_taken_from_fenced_out_runs_too() {
         at: UnixMillis(NOW),
         key: key(),
         run: Some(run(1).id),
-        what: "stopped: a newer run holds the slot".into(),
+        description: "stopped: a newer run holds the slot".into(),
     };
     store.append_history(std::slice::from_ref(&late)).await.unwrap();
     assert_eq!(store.events(&key(), 9).await.unwrap(), [late]);

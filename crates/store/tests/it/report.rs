@@ -29,7 +29,7 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
         let run = run(token);
         store.begin_run(&run, &revision('a'), UnixMillis(NOW + day * DAY)).await.unwrap();
         let mut ended = record(&run, 'a');
-        ended.ended = UnixMillis(NOW + day * DAY + 40);
+        ended.ended_at = UnixMillis(NOW + day * DAY + 40);
         store.mark_published(&run, &ended).await.unwrap();
     }
     let failed = run(4);
@@ -62,7 +62,7 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 2).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(4).id, &run(3).id]);
     let stages = (last[0].detail.stage, last[1].detail.stage);
-    assert_eq!(stages, (RunStage::Ended, RunStage::Published));
+    assert_eq!(stages, (RunStage::EndedUnpublished, RunStage::Published));
     assert_eq!(last[0].detail.outcome, why);
 }
 
@@ -149,7 +149,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
         .store_computed_review(&run(5), &ComputedReview { outcome: record.clone(), ..computed })
         .await
         .unwrap();
-    let published = ReviewRecord { run: run(5).id, ended: UnixMillis(NOW), ..record };
+    let published = ReviewRecord { run: run(5).id, ended_at: UnixMillis(NOW), ..record };
     store.mark_published(&run(5), &published).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 30), ("reviewed", 1, 7)]));
 
@@ -196,7 +196,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
         .await
         .unwrap();
     assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(7), "it is told at the end");
-    let published = ReviewRecord { run: run(2).id, ended: UnixMillis(NOW), ..record };
+    let published = ReviewRecord { run: run(2).id, ended_at: UnixMillis(NOW), ..record };
     store.mark_published(&run(2), &published).await.unwrap();
     assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(0));
     let counted = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
@@ -244,8 +244,8 @@ async fn store_review(
     if let Some(item) = first {
         let writer =
             EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
-        let state = EffectEntryState::Open { lost: 0 };
-        let new = Some(EffectEntry { content: String::new(), at: UnixMillis(began + 900), state });
+        let state = EffectEntryState::Open { lost_responses: 0 };
+        let new = Some(EffectEntry { content: String::new(), last_event_at: UnixMillis(began + 900), state });
         let announced = EffectEntryChange { topic: item.topic(), expected: None, new };
         assert!(store.replace_effects(&writer, &[announced]).await.unwrap());
         let comment = CommentId::new(format!("c{}", run.token.0));
@@ -318,7 +318,7 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
     store.store_computed_review(&run(1), &computed).await.unwrap();
-    let published = ReviewRecord { ended: UnixMillis(NOW), ..computed.outcome.clone() };
+    let published = ReviewRecord { ended_at: UnixMillis(NOW), ..computed.outcome.clone() };
     store.mark_published(&run(1), &published).await.unwrap();
     let told = async || {
         (
@@ -336,7 +336,10 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     );
     let again = RunReference { token: FencingToken(3), ..run(1) };
     let begun = store.begin_run(&again, &revision('a'), UnixMillis(NOW)).await.unwrap();
-    assert_eq!(begun.last.map(|record| (record.run, record.ended)), Some((run(1).id, UnixMillis(NOW))));
+    assert_eq!(
+        begun.last_review.map(|record| (record.run, record.ended_at)),
+        Some((run(1).id, UnixMillis(NOW)))
+    );
     store
         .store_restated_review(&again, &ComputedReview { findings: Vec::new(), ..computed.clone() })
         .await

@@ -148,7 +148,7 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 <= last, "{} is not of the past", token.0);
     let fenced = other.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
-    assert_eq!(fenced, StoreError::Fenced { key: key(), last: FencingToken(last) });
+    assert_eq!(fenced, StoreError::Fenced { key: key(), greatest_token: FencingToken(last) });
 
     // A process that knows greater numbers prevents their reuse.
     assert!(mark_until_accepted(&store, 2).await.iter().all(|error| error.contains("reviews")));

@@ -84,7 +84,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
     // The next version of Truing has added a table, and this version still works with the database.
     form(6, 1);
     let store = connect(&server.url(&database)).await.unwrap();
-    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(
         server.psql(&database, &["SELECT version FROM truing.form"]).0.trim(),
         "6",

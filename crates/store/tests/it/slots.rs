@@ -15,7 +15,7 @@ pub(crate) fn key(number: u8) -> SlotKey {
 
 pub(crate) fn waiting(number: u8, at: i64) -> Slot {
     Slot {
-        state: SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Debounce },
+        state: SlotState::Waiting { due_at: UnixMillis(at), reason: WaitReason::Debounce },
         ..Slot::new(key(number))
     }
 }
@@ -236,7 +236,7 @@ async fn the_oldest_of_each_repository_come_before_the_second_oldest_of_any() {
         (
             SlotVersion(0),
             Slot {
-                state: SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Debounce },
+                state: SlotState::Waiting { due_at: UnixMillis(at), reason: WaitReason::Debounce },
                 ..Slot::new(key)
             },
         )
@@ -264,7 +264,7 @@ async fn of_more_due_slots_than_are_looked_at_once_all_that_are_asked_for_come_e
         (
             SlotVersion(0),
             Slot {
-                state: SlotState::Waiting { at: UnixMillis(at), reason: WaitReason::Debounce },
+                state: SlotState::Waiting { due_at: UnixMillis(at), reason: WaitReason::Debounce },
                 ..Slot::new(key)
             },
         )

@@ -116,11 +116,11 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
         assert!(next.0 > last.0, "{next:?} after {last:?}");
         let at = UnixMillis(NOW + 1);
         store
-            .append_history(&[HistoryEvent { at, key: key(), run: None, what: "later".into() }])
+            .append_history(&[HistoryEvent { at, key: key(), run: None, description: "later".into() }])
             .await
             .unwrap();
         let latest = store.events(&key(), 1).await.unwrap();
-        assert_eq!(latest[0].what, "later", "numbers of history go on");
+        assert_eq!(latest[0].description, "later", "numbers of history go on");
     }
 }
 
@@ -246,7 +246,8 @@ async fn of_two_that_fill_one_target_at_once_one_does_and_the_other_is_told_or_w
         let done = [done.0, done.1];
         assert!(done.iter().any(Result::is_ok), "{done:?}");
         for failed in done.iter().filter_map(|done| done.as_ref().err()) {
-            let is_told = matches!(failed, TransferError::Busy { .. } | TransferError::CommandRunning { .. });
+            let is_told =
+                matches!(failed, TransferError::StoreBusy { .. } | TransferError::CommandRunning { .. });
             assert!(is_told, "{failed}");
         }
         assert_equal_tables(&source.compare(&to.open().await).await.unwrap());
@@ -262,7 +263,7 @@ async fn a_row_that_somebody_changes_removes_or_adds_there_is_named() {
     let differing = async || -> Vec<(&'static str, String)> {
         let compared = source.compare(&there).await.unwrap();
         let differ = compared.into_iter().filter(|table| !table.is_equal());
-        differ.map(|table| (table.table, table.first.unwrap())).collect()
+        differ.map(|table| (table.table, table.first_difference.unwrap())).collect()
     };
     assert_eq!(differing().await, []);
     to.change_rows("UPDATE finding SET body = body || ' ' WHERE id = 'f1'");

@@ -34,7 +34,7 @@ pub(crate) fn comment(number: u64, kind: CommentKind, id: u64, at: i64) -> UserR
     UserRequest {
         pr: pull_request_id("1", number),
         origin: RequestOrigin::Comment { kind, id },
-        at: UnixMillis(at),
+        noticed_at: UnixMillis(at),
     }
 }
 
@@ -113,7 +113,7 @@ async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), S
 }
 
 fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
-    ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Rules }
+    ReviewOutcome { kind, reason: None, next_attempt_at: None, runtime: ReviewRuntime::Rules }
 }
 
 /// Returns the heads that were last attempted and last settled; `-` for none.
@@ -175,7 +175,10 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let later = comment(8, CommentKind::Conversation, 4, NOW + 1);
     let of = repository("1", "octo/one", 1);
     store.store_requests(&[told.clone(), later.clone()], &of, None).await.unwrap();
-    store.store_requests(&[UserRequest { at: UnixMillis(9), ..told.clone() }], &of, None).await.unwrap();
+    store
+        .store_requests(&[UserRequest { noticed_at: UnixMillis(9), ..told.clone() }], &of, None)
+        .await
+        .unwrap();
     assert_eq!(
         store.unserved_requests("github", 10).await.unwrap(),
         [later.clone(), told.clone()],
@@ -189,14 +192,18 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
         finding: FindingId::new("1:abcd-1"),
         snippet: "x".into(),
         reason: "wanted".into(),
-        by: "ada".into(),
-        at: UnixMillis(NOW),
+        dismissed_by: "ada".into(),
+        dismissed_at: UnixMillis(NOW),
         withdrawn: false,
-        about: None,
+        finding_snapshot: None,
         retraction: None,
     };
-    let event =
-        HistoryEvent { at: UnixMillis(NOW), key: key.clone(), run: None, what: "paused by hand".into() };
+    let event = HistoryEvent {
+        at: UnixMillis(NOW),
+        key: key.clone(),
+        run: None,
+        description: "paused by hand".into(),
+    };
     let asks = BudgetLevel {
         kind: BudgetLevelKind::PullAsk,
         key: key.to_string(),
@@ -208,7 +215,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
         events: vec![event.clone()],
         act: OperatorAction::new("ada@github", "/review pause", key.as_str(), ""),
         dismissal: Some(dismissal.clone()),
-        allowed: Some(asks.clone()),
+        raised_level: Some(asks.clone()),
     };
     let limit = async || store.budget_usage(std::slice::from_ref(&asks)).await.unwrap()[0].level.limit;
     assert_eq!(limit().await, MicroUsd(300_000));
@@ -267,7 +274,7 @@ async fn a_button_asks_again_once_it_was_served() {
             account: AccountId::new(account.to_string()),
             login: format!("login{account}"),
         };
-        UserRequest { pr: pull_request_id("1", number), origin, at: UnixMillis(at) }
+        UserRequest { pr: pull_request_id("1", number), origin, noticed_at: UnixMillis(at) }
     };
     let (first, other) = (pressed(5, 7, 1), pressed(6, 7, 2));
     let of = repository("1", "octo/one", 1);
@@ -306,7 +313,7 @@ async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
     let label = |at| UserRequest {
         pr: pull_request_id("1", 7),
         origin: RequestOrigin::Label { name: "truing:converge".into() },
-        at: UnixMillis(at),
+        noticed_at: UnixMillis(at),
     };
     let of = repository("1", "octo/one", 1);
     store.store_requests(&[label(5)], &of, None).await.unwrap();

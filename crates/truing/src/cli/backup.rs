@@ -42,7 +42,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
             BackupError::Exists { .. } | BackupError::Partial { .. } => {
                 CliError::usage("exists", error.to_string())
             }
-            BackupError::Served => CliError::usage("no_file", error.to_string()),
+            BackupError::OnServer => CliError::usage("no_file", error.to_string()),
             BackupError::Write { .. } | BackupError::Sqlite(_) => {
                 CliError::failure("backup", error.to_string())
                     .hint("check that the folder exists, is writable, and has free space")
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
             true => context.output.print_json(&answer)?,
             false => context.output.print_data(render_text(&answer))?,
         }
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     })
 }
 

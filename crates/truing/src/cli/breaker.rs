@@ -72,7 +72,7 @@ pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<Comman
                     .print_note(format_args!("{key}: closed; the next run starts without past failures"));
             }
         }
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     })
 }
 
@@ -109,7 +109,7 @@ async fn reset_breaker(
         .await
         .map_err(store_error)?;
     match apply_slot_command(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {
-        Ok(_) | Err(StepError::Refused(_)) => Ok(()),
+        Ok(_) | Err(StepError::SlotRefused(_)) => Ok(()),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
 }
@@ -119,14 +119,14 @@ fn breaker_row(key: &SlotKey, job: &JobState) -> Value {
     json!({
         "key": key,
         "state": job.breaker_state(),
-        "why": job.breaker.open_trip().map(|open| open.why),
+        "why": job.breaker.open_trip().map(|open| open.reason),
         "since": job.breaker.open_trip().map(|open| format_instant(open.since)),
         "failures": failures,
         "streak": streak,
         "target": job.breaker.target(),
         "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
         "told": job.breaker.failures().iter().map(|failure| json!({
-            "at": format_instant(failure.at), "version": failure.version, "why": failure.why,
+            "at": format_instant(failure.failed_at), "version": failure.version, "why": failure.reason,
         })).collect::<Vec<_>>(),
     })
 }
@@ -149,7 +149,13 @@ fn render_list(jobs: &[(SlotKey, JobState)]) -> String {
 fn render_job(key: &SlotKey, job: &JobState) -> String {
     let mut text = render_list(&[(key.clone(), job.clone())]);
     for failure in job.breaker.failures() {
-        let _ = writeln!(text, "  {}  {:<10}  {}", format_instant(failure.at), failure.version, failure.why);
+        let _ = writeln!(
+            text,
+            "  {}  {:<10}  {}",
+            format_instant(failure.failed_at),
+            failure.version,
+            failure.reason
+        );
     }
     if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
         let _ = writeln!(text, "people are asked: {url}");

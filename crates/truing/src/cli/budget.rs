@@ -24,7 +24,7 @@ use super::{CommandContext, runtime};
 #[derive(clap::Args, Debug)]
 pub struct BudgetArgs {
     #[command(subcommand)]
-    what: BudgetCommand,
+    command: BudgetCommand,
 }
 
 /// What to show.
@@ -87,14 +87,14 @@ impl From<&BudgetUsage> for BudgetRow {
 }
 
 pub(crate) fn run(args: &BudgetArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    match &args.what {
+    match &args.command {
         BudgetCommand::Show { by: None, since: _ } => show_budget(context)?,
         BudgetCommand::Show { by: Some(SpendGrouping::Repository), since } => {
             spend::show_spending(*since, context)?;
         }
         BudgetCommand::Prices { model } => show_prices(model.as_deref(), context)?,
     }
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 fn show_budget(context: &CommandContext) -> Result<(), CliError> {

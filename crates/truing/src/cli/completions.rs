@@ -78,7 +78,7 @@ pub(crate) fn run(args: &CompletionsArgs, context: &CommandContext) -> Result<Co
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     context.output.print_data(fill_placeholders(args.shell, &String::from_utf8_lossy(&script))?)?;
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 /// Returns the command with a placeholder for the values of an argument.

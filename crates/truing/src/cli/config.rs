@@ -27,7 +27,7 @@ use crate::wiring;
 #[derive(clap::Args, Debug)]
 pub struct ConfigArgs {
     #[command(subcommand)]
-    what: ConfigCommand,
+    command: ConfigCommand,
 }
 
 #[derive(Subcommand, Debug)]
@@ -52,7 +52,7 @@ enum ConfigCommand {
 }
 
 pub(crate) fn run(args: &ConfigArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    match &args.what {
+    match &args.command {
         ConfigCommand::Show { repository: None } => show_config(context)?,
         ConfigCommand::Show { repository: Some(repository) } => show_tiers(repository, context)?,
         ConfigCommand::Schema => {
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ConfigArgs, context: &CommandContext) -> Result<Command
         ConfigCommand::Check { live: true, .. } => return live::check_models(&context.config(&[])?, context),
         ConfigCommand::Check { file, live: false } => check_config(file.as_deref(), context)?,
     }
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 fn show_config(context: &CommandContext) -> Result<(), CliError> {
@@ -150,7 +150,7 @@ fn value_or_unset(value: &str) -> &str {
 }
 
 fn render_origin(setting: &EffectiveSetting) -> String {
-    let added = setting.added.as_ref().map_or_else(String::new, |added| format!(" and {added}"));
+    let added = setting.addition_origin.as_ref().map_or_else(String::new, |added| format!(" and {added}"));
     format!("{}{added}", setting.origin)
 }
 
@@ -211,7 +211,7 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
 /// Warns of configured rules that do not exist in their pack, since these settings have no effect. This
 /// command does not know the rules of linters, and of packs in folders on another machine.
 fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrinter) {
-    let RulesConfig { off, severity, .. } = &config.rules;
+    let RulesConfig { disabled_rules: off, severity, .. } = &config.rules;
     let named = off.iter().map(|rule| ("rules.off", rule));
     for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
         let pack = rule.split_once('/').map_or(rule.as_str(), |(pack, _)| pack);
@@ -237,7 +237,7 @@ impl From<ConfigError> for CliError {
         if let Some(last) = other_errors.last_mut().filter(|_| error.left_out > 0) {
             last.hints.push(format!("and {} more problems: fix these first", error.left_out));
         }
-        Self { other_errors, ..problem_error(&error.first) }
+        Self { other_errors, ..problem_error(&error.first_problem) }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::wiring;
 pub struct DemoArgs {
     /// Which loop
     #[arg(value_enum, value_name = "LOOP", default_value_t)]
-    of: DemoLoop,
+    demo_loop: DemoLoop,
     /// The kind of the fake forge, for the review
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
     forge: DemoForgeKind,
@@ -82,18 +82,18 @@ pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandEx
                 // This is not an error: Ctrl-C is the way to end `--stay`, and an interrupted demonstration
                 // has no result.
                 StopSignal::Interrupt => Ok(CommandExit::Interrupted),
-                StopSignal::Terminate | StopSignal::HangUp => Ok(CommandExit::Done),
+                StopSignal::Terminate | StopSignal::HangUp => Ok(CommandExit::Success),
             },
         }
     })
 }
 
 async fn run_selected_demo(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    if args.of != DemoLoop::Review && args.forge != DemoForgeKind::Github {
+    if args.demo_loop != DemoLoop::Review && args.forge != DemoForgeKind::Github {
         return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
             .hint("omit `--forge`, or name no loop: `truing demo --forge KIND`"));
     }
-    if args.of != DemoLoop::Review && args.storm {
+    if args.demo_loop != DemoLoop::Review && args.storm {
         return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
             .hint("name no loop: `truing demo --storm`"));
     }
@@ -101,7 +101,7 @@ async fn run_selected_demo(args: &DemoArgs, context: &CommandContext) -> Result<
     // is printed.
     let taken = demo::demo_environment(&context.environment)?;
     wiring::agent::check_conversation_runtime(&Config::resolve(&taken, None, &[])?, &taken)?;
-    match args.of {
+    match args.demo_loop {
         DemoLoop::Review => Box::pin(run_review_demo(args, context)).await,
         DemoLoop::Sync => Box::pin(sync::run_demo(args.stay, context)).await,
         DemoLoop::Converge => Box::pin(converge::run_demo(args.stay, context)).await,
@@ -153,7 +153,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
         std::future::pending::<()>().await;
     }
     demo.stop().await.map_err(demo_error)?;
-    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if report.has_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
 /// Adds three more pull requests, and twenty in a storm of pushes.
@@ -222,7 +222,7 @@ fn render_step(number: usize, changes: &CommentChanges) -> String {
 
 /// Formats the final state of the first pull request.
 fn render_followed_pull(followed: &FollowedPull) -> String {
-    let FollowedPull { comments, open, is_green, .. } = followed;
+    let FollowedPull { comments, open_threads: open, is_green, .. } = followed;
     let status = if *is_green { "green" } else { "not green" };
     format!("  {comments} comments for 4 findings, {open} open; the last commit is {status}\n")
 }
@@ -339,10 +339,13 @@ mod tests {
 
     #[test]
     fn what_the_model_forgot_is_told_in_lines_that_fit() {
-        let right = DroppedFindingCounts { comments: 1, open: 1, is_green: false };
+        let right = DroppedFindingCounts { comments: 1, open_threads: 1, is_green: false };
         for (forgotten, told) in [
             (right, "it stays open and unverified, keeps its one comment, and the status is not green"),
-            (DroppedFindingCounts { open: 0, ..right }, "the finding should still be open, but is not"),
+            (
+                DroppedFindingCounts { open_threads: 0, ..right },
+                "the finding should still be open, but is not",
+            ),
             (
                 DroppedFindingCounts { is_green: true, ..right },
                 "the finding should still be open, but is \

@@ -19,7 +19,7 @@ pub(super) use parse::{input_name, read_input};
 #[derive(clap::Args, Debug)]
 pub struct DiffArgs {
     #[command(subcommand)]
-    what: DiffCommand,
+    command: DiffCommand,
 }
 
 #[derive(Subcommand, Debug)]
@@ -70,7 +70,7 @@ enum DiffCommand {
 }
 
 pub(crate) fn run(args: &DiffArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    match &args.what {
+    match &args.command {
         DiffCommand::Parse { file } => parse::run(file.as_deref(), context),
         DiffCommand::Anchor { base, head, path } => position::run_anchor(base, head, path, context),
         DiffCommand::Track { from, to, path } => track::run(from, to, path, context),

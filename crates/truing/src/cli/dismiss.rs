@@ -87,7 +87,7 @@ impl DismissalKeys {
     async fn load_dismissals(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
         let mut dismissals = store.dismissals(&self.reviews).await?;
         dismissals.extend(store.dismissals(&self.runs).await?);
-        dismissals.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
+        dismissals.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.dismissed_at.cmp(&a.dismissed_at)));
         // The second sort is stable, so the dismissals of one finding keep their order.
         dismissals.extend(store.dismissals(&self.repository).await?);
         dismissals.sort_by(|a, b| a.finding.cmp(&b.finding));
@@ -110,11 +110,11 @@ impl DismissalKeys {
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
             let findings = last.detail.state.history.findings().iter();
-            found.extend(findings.map(|finding| (Some(last.started), finding.clone())));
+            found.extend(findings.map(|finding| (Some(last.started_at), finding.clone())));
         }
         let is_reopened = |dismissal: &&Dismissal| {
             found.iter().any(|(at, finding)| {
-                let is_later = at.is_none_or(|at| at > dismissal.at);
+                let is_later = at.is_none_or(|at| at > dismissal.dismissed_at);
                 finding.id == dismissal.finding && is_later && finding.is_open() && !dismissal.covers(finding)
             })
         };
@@ -124,7 +124,9 @@ impl DismissalKeys {
     /// Returns the findings that are dismissed.
     async fn dismissed_findings(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let dismissals = self.load_dismissals(store).await?;
-        Ok(unique_findings(dismissals.into_iter().filter_map(|dismissal| dismissal.about).collect()))
+        Ok(unique_findings(
+            dismissals.into_iter().filter_map(|dismissal| dismissal.finding_snapshot).collect(),
+        ))
     }
 }
 
@@ -169,8 +171,8 @@ impl DismissArgs {
         let changed = self.record_dismissals(context, &config, ids, &folder, &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };
         let object = |finding: &Finding| {
-            json!({ "id": finding.id, "path": finding.raw.place.path,
-                "start_line": finding.raw.place.start_line,
+            json!({ "id": finding.id, "path": finding.raw.location.path,
+                "start_line": finding.raw.location.start_line,
                 "title": finding.raw.title, "reason": (!self.undo).then_some(&reason) })
         };
         let objects: Vec<Value> = changed.iter().map(object).collect();
@@ -179,7 +181,7 @@ impl DismissArgs {
             format!("{word}: {} {}\n", dismissal::short_id(&finding.id), describe_finding(finding))
         };
         context.output.print_answer(&answer, || changed.iter().map(text).collect::<String>())?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     }
 
     /// Prints the dismissals of the branch.
@@ -213,19 +215,19 @@ impl DismissArgs {
         let is_in_effect = |dismissal: &Dismissal| !reopened.contains(&dismissal.finding);
         let reason = |dismissal: &Dismissal| redact_line(&dismissal.reason, MAX_TEXT);
         let object = |dismissal: &Dismissal| {
-            let raw = dismissal.about.as_ref().map(|about| &about.raw);
-            json!({ "id": dismissal.finding, "path": raw.map(|raw| &raw.place.path),
-                "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": reason(dismissal), "by": dismissal.by, "at": format_instant(dismissal.at),
+            let raw = dismissal.finding_snapshot.as_ref().map(|about| &about.raw);
+            json!({ "id": dismissal.finding, "path": raw.map(|raw| &raw.location.path),
+                "start_line": raw.map(|raw| raw.location.start_line), "title": raw.map(|raw| &raw.title),
+                "reason": reason(dismissal), "by": dismissal.dismissed_by, "at": format_instant(dismissal.dismissed_at),
                 "in_effect": is_in_effect(dismissal) })
         };
         let text = |dismissals: &Dismissal| {
-            let what = dismissals.about.as_ref().map_or_else(String::new, describe_finding);
+            let what = dismissals.finding_snapshot.as_ref().map_or_else(String::new, describe_finding);
             let by = format!(
                 "{}, by {}, {}",
                 reason(dismissals),
-                line::visible_line(&dismissals.by),
-                format_instant(dismissals.at)
+                line::visible_line(&dismissals.dismissed_by),
+                format_instant(dismissals.dismissed_at)
             );
             let label = format!("{} ", dismissal::short_id(&dismissals.finding));
             let effect = match is_in_effect(dismissals) {
@@ -239,7 +241,7 @@ impl DismissArgs {
             [] => "no finding of this branch is dismissed\n".to_owned(),
             dismissals => dismissals.iter().map(text).collect(),
         })?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     }
 
     /// Records the dismissals and returns the findings.
@@ -290,7 +292,7 @@ impl DismissArgs {
 
 /// Returns the location and the title of a finding.
 fn describe_finding(finding: &Finding) -> String {
-    let (place, title) = (&finding.raw.place, line::clean_line(&finding.raw.title, MAX_TITLE));
+    let (place, title) = (&finding.raw.location, line::clean_line(&finding.raw.title, MAX_TITLE));
     format!("{}:{} {title}", line::visible_line(&place.path.to_string()), place.start_line)
 }
 
@@ -301,7 +303,7 @@ fn check_id(word: &str) -> Result<(), CliError> {
     let text = match misread {
         MalformedFindingId::Empty => misread.to_string(),
         MalformedFindingId::NoId => format!("`{}`: {misread}, and not a folder", line::visible_line(word)),
-        MalformedFindingId::Short | MalformedFindingId::ShortOfOne => {
+        MalformedFindingId::TooShort | MalformedFindingId::ShortOfOne => {
             format!("`{}`: {misread}", line::visible_line(word))
         }
     };

@@ -10,15 +10,15 @@ use truing_core::money::MicroUsd;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum CommandExit {
     /// 0: done, nothing blocks.
-    Done,
+    Success,
     /// 1: done, and the answer is "no": blocking findings, a partial result, or a failed check.
     NegativeAnswer,
     /// 2: usage error: invalid arguments, configuration or input. Nothing was changed.
     Usage,
     /// 3: failed: git, forge or store. The message names the part and the hint says what to do.
-    Failed,
+    Failure,
     /// 4: refused by policy: already running, budget, kill switch.
-    Refused,
+    Refusal,
     /// Exit code of a command that was run for the user.
     Passthrough(u8),
     /// 130: interrupted; the state is consistent and the run can be resumed.
@@ -29,11 +29,11 @@ impl CommandExit {
     /// Returns the exit code as a number.
     pub fn code(self) -> u8 {
         match self {
-            Self::Done => 0,
+            Self::Success => 0,
             Self::NegativeAnswer => 1,
             Self::Usage => 2,
-            Self::Failed => 3,
-            Self::Refused => 4,
+            Self::Failure => 3,
+            Self::Refusal => 4,
             Self::Passthrough(code) => code,
             Self::Interrupted => 130,
         }
@@ -90,12 +90,12 @@ impl CliError {
 
     /// Returns a failure (exit 3).
     pub fn failure(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(CommandExit::Failed, code, message)
+        Self::new(CommandExit::Failure, code, message)
     }
 
     /// Returns a refusal by policy (exit 4).
     pub fn refusal(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(CommandExit::Refused, code, message)
+        Self::new(CommandExit::Refusal, code, message)
     }
 
     /// Adds lines that illustrate the error.
@@ -133,14 +133,19 @@ impl CliError {
         let more = self.other_errors.iter().map(Self::to_error_json).collect();
         ErrorObject {
             error: self.to_error_json(),
-            more,
+            other_errors: more,
             cost_micro_usd: Some(self.cost).filter(|cost| *cost > MicroUsd(0)),
         }
     }
 
     fn to_error_json(&self) -> ErrorJson {
         let hint = (!self.hints.is_empty()).then(|| self.hints.join("\n"));
-        ErrorJson { code: self.code, message: self.message.clone(), shown: self.illustration.to_vec(), hint }
+        ErrorJson {
+            code: self.code,
+            message: self.message.clone(),
+            illustration: self.illustration.to_vec(),
+            hint,
+        }
     }
 }
 
@@ -150,7 +155,8 @@ impl CliError {
 struct ErrorObject {
     error: ErrorJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    more: Vec<ErrorJson>,
+    #[serde(rename = "more")]
+    other_errors: Vec<ErrorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_micro_usd: Option<MicroUsd>,
 }
@@ -160,7 +166,8 @@ struct ErrorJson {
     code: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    shown: Vec<String>,
+    #[serde(rename = "shown")]
+    illustration: Vec<String>,
     hint: Option<String>,
 }
 

@@ -4,7 +4,7 @@
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use truing_core::identity::{ComparableFinding, SAME, similarity};
+use truing_core::identity::{ComparableFinding, MIN_SAME_SCORE, similarity};
 
 use super::CommandContext;
 use super::error::{CliError, CommandExit};
@@ -19,7 +19,7 @@ const PAIRS: JsonLinesReader = JsonLinesReader {
 #[derive(clap::Args, Debug)]
 pub struct FindingsArgs {
     #[command(subcommand)]
-    what: FindingsCommand,
+    command: FindingsCommand,
 }
 
 #[derive(Subcommand, Debug)]
@@ -53,12 +53,13 @@ struct MatchFinding {
 #[derive(Serialize)]
 struct MatchJson {
     id: Value,
-    same: bool,
+    #[serde(rename = "same")]
+    is_same: bool,
     score: f64,
 }
 
 pub(crate) fn run(args: &FindingsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    match &args.what {
+    match &args.command {
         FindingsCommand::Match => match_findings(context),
     }
 }
@@ -69,9 +70,9 @@ fn match_findings(context: &CommandContext) -> Result<CommandExit, CliError> {
     context.output.print_json_lines(questions.map(|MatchRequest { id, a, b }| {
         let score = similarity(&comparable_finding(&a), &comparable_finding(&b));
         // Only four digits are significant; rounding down never lifts the score over the threshold.
-        MatchJson { id, same: score >= SAME, score: (score * 1e4).floor() / 1e4 }
+        MatchJson { id, is_same: score >= MIN_SAME_SCORE, score: (score * 1e4).floor() / 1e4 }
     }))?;
-    error.map_or(Ok(CommandExit::Done), Err)
+    error.map_or(Ok(CommandExit::Success), Err)
 }
 
 fn comparable_finding(finding: &MatchFinding) -> ComparableFinding {

@@ -75,7 +75,8 @@ struct LeftOutJson {
 
 #[derive(Serialize)]
 struct GateFindingJson<'a> {
-    by: &'a str,
+    #[serde(rename = "by")]
+    reporter: &'a str,
     path: Option<String>,
     line: Option<u32>,
     text: &'a str,
@@ -161,7 +162,7 @@ impl GateArgs {
         context.output.print_answer(&gate_report(&gated, against.as_ref().map(|_| &change)), || {
             render_text(&gated, against.as_ref().map(|against| (&change, against)))
         })?;
-        Ok(if gated.is_clean() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+        Ok(if gated.is_clean() { CommandExit::Success } else { CommandExit::NegativeAnswer })
     }
 
     /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
@@ -188,7 +189,10 @@ impl GateArgs {
             let base = repository.empty_tree().map_err(wiring::git_error)?;
             let large = collect_files(&self.paths, current_folder, repository.root())?;
             let (diff, left_out, unseen) = (vec![], vec![], vec![]);
-            return Ok((ReviewedChange { base, head: None, diff, left_out, large, unseen }, None));
+            return Ok((
+                ReviewedChange { base, head: None, diff, left_out, large_new_files: large, unseen },
+                None,
+            ));
         }
         let head = index.map_or(HeadSource::WorkingTree, HeadSource::Index);
         let comparing = ComparisonRequest { repository, base: self.base.as_deref(), head };
@@ -269,9 +273,9 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
 
 impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
     fn from(finding: &'a GateFinding) -> Self {
-        let GateFinding { by, location, text } = finding;
+        let GateFinding { reporter: by, location, text } = finding;
         let (path, line) = location.as_ref().map(|(path, line)| (path.to_string(), *line)).unzip();
-        Self { by, path, line, text }
+        Self { reporter: by, path, line, text }
     }
 }
 
@@ -328,7 +332,7 @@ fn render_violations(findings: &GateFindings) -> String {
             }
             None => text += "without a place:\n",
         }
-        for GateFinding { by, location, text: what } in all {
+        for GateFinding { reporter: by, location, text: what } in all {
             let line = location.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();
             text += &fold_line(&format!("  {line}"), &format!("{what} [{by}]"));
         }

@@ -59,7 +59,7 @@ impl CliFormat {
     /// Formats of commands that print text only.
     pub(super) const TEXT: &[Self] = &[Self::Text];
     /// Formats of most commands.
-    pub(super) const PLAIN: &[Self] = &[Self::Text, Self::Json];
+    pub(super) const TEXT_AND_JSON: &[Self] = &[Self::Text, Self::Json];
     /// Formats of commands that print findings.
     pub(super) const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
     /// Formats of a review.

@@ -51,7 +51,7 @@ pub(crate) fn run(
     all.build();
     let page = find_command(&all, &args.words)?.clone().render_long_help();
     context.output.print_data(page.ansi())?;
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 /// The exit codes and their meaning, for `--help` and the manual.

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     };
     if args.output.as_os_str() == "-" {
         context.output.print_data(text)?;
-        return Ok(CommandExit::Done);
+        return Ok(CommandExit::Success);
     }
     let path = context.environment.directory().join(&args.output);
     let written = OpenOptions::new().write(true).create_new(true).open(&path).and_then(|mut file| {
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
         "  truing --config {shown} serve --dry-run    # says what a start would do"
     ));
     output.print_note(format_args!("  truing --config {shown} serve"));
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 /// Returns the remote `origin` of the current folder's repository. It returns none if there is no remote, or

@@ -28,7 +28,7 @@ use crate::wiring::store::StoreLocation;
 const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// Maximum known repositories that are suggested for an unknown one.
-const SHOWN: usize = 5;
+const MAX_SUGGESTIONS: usize = 5;
 
 /// The kill switch: stop everything that spends or writes, or resume it
 ///
@@ -95,7 +95,8 @@ fn parse_repository(text: &str) -> Result<String, String> {
 pub(super) struct KillSwitchJson {
     enabled: bool,
     since: Option<String>,
-    by: Option<String>,
+    #[serde(rename = "by")]
+    operator: Option<String>,
     reason: Option<String>,
     mode: Option<&'static str>,
     /// Repositories whose switch is on.
@@ -106,7 +107,8 @@ pub(super) struct KillSwitchJson {
 struct RepositorySwitchJson {
     name: String,
     since: String,
-    by: String,
+    #[serde(rename = "by")]
+    operator: String,
     reason: Option<String>,
     mode: &'static str,
 }
@@ -116,18 +118,19 @@ impl KillSwitchJson {
     pub(super) fn from_switches(switches: &KillSwitches) -> Self {
         let of_repository = |switch: &RepositorySwitch| {
             let RepositorySwitch { repository, engaged } = switch;
-            let SwitchEngagement { since, by, reason, mode } = engaged.clone();
+            let SwitchEngagement { since, operator: by, reason, mode } = engaged.clone();
             let (name, since) = (repository.name.clone(), format_instant(since));
-            RepositorySwitchJson { name, since, by, reason, mode: mode.as_str() }
+            RepositorySwitchJson { name, since, operator: by, reason, mode: mode.as_str() }
         };
         let repos = switches.repositories.iter().map(of_repository).collect();
-        let KillSwitch::On(SwitchEngagement { since, by, reason, mode }) = &switches.all else {
+        let KillSwitch::On(SwitchEngagement { since, operator: by, reason, mode }) = &switches.global_switch
+        else {
             return Self { repos, ..Self::default() };
         };
         Self {
             enabled: true,
             since: Some(format_instant(*since)),
-            by: Some(by.clone()),
+            operator: Some(by.clone()),
             reason: reason.clone(),
             mode: Some(mode.as_str()),
             repos,
@@ -139,7 +142,7 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
     let turned = runtime::start()?.block_on(turn_with_retries(args, context));
     turned.map_err(|error| match (&args.action, error.exit) {
         // If the switch cannot be turned on, the hint describes another way to stop everything.
-        (KillCommand::On { .. }, CommandExit::Failed) => error.hint(
+        (KillCommand::On { .. }, CommandExit::Failure) => error.hint(
             "until the switch can be turned on, stop the service itself: send SIGTERM to \
                 `truing serve`",
         ),
@@ -154,7 +157,7 @@ async fn turn_with_retries(args: &KillArgs, context: &CommandContext) -> Result<
         StoreLocation::from_config(&context.config(&[])?, &context.environment)?.file_path().is_some();
     for pause in PAUSES.iter().filter(|_| !is_file) {
         match turn_switch(args, context).await {
-            Err(error) if error.exit == CommandExit::Failed => tokio::time::sleep(*pause).await,
+            Err(error) if error.exit == CommandExit::Failure => tokio::time::sleep(*pause).await,
             turned => return turned,
         }
     }
@@ -181,11 +184,13 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
                         same `store.url`"
                 ));
             }
-            (Some(store), Some(SwitchRequest::On { reason: reason.clone(), mode }), repo.as_deref())
+            (Some(store), Some(SwitchRequest::TurnOn { reason: reason.clone(), mode }), repo.as_deref())
         }
-        KillCommand::Off { repo } => {
-            (existing_store(&config, &context.environment).await?, Some(SwitchRequest::Off), repo.as_deref())
-        }
+        KillCommand::Off { repo } => (
+            existing_store(&config, &context.environment).await?,
+            Some(SwitchRequest::TurnOff),
+            repo.as_deref(),
+        ),
         KillCommand::Status => (existing_store(&config, &context.environment).await?, None, None),
     };
     warn_of_missing_store(store.as_ref(), &config, context)?;
@@ -197,7 +202,7 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
                 (Some(turn), Some(repo)) => {
                     let (before, after) =
                         store.turn_repository_switch(repo, turn, &by).await.map_err(store_error)?;
-                    if *turn == SwitchRequest::Off && before == after {
+                    if *turn == SwitchRequest::TurnOff && before == after {
                         output.print_note(format_args!("the kill switch of {repo} was not on"));
                     }
                     let is_known = after.repositories.iter().any(|switch| {
@@ -215,7 +220,7 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
                 (None, _) => {}
             }
             let switches = store.kill_switches().await.map_err(store_error)?;
-            if turn == Some(SwitchRequest::Off) && repo.is_none() && !switches.repositories.is_empty() {
+            if turn == Some(SwitchRequest::TurnOff) && repo.is_none() && !switches.repositories.is_empty() {
                 let names: Vec<&str> =
                     switches.repositories.iter().map(|switch| switch.repository.name.as_str()).collect();
                 output.print_note(format_args!(
@@ -242,7 +247,7 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
             }
         }
     })?;
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 /// Returns a message for a repository that is not known from a pull request, a sweep or the configuration.
@@ -264,9 +269,9 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
     // The sort is stable: names of the same distance keep their order.
     let distance = |name: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &repo.to_lowercase());
     known.sort_by_cached_key(distance);
-    let rest = known.len().saturating_sub(SHOWN);
+    let rest = known.len().saturating_sub(MAX_SUGGESTIONS);
     let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-    known.truncate(SHOWN);
+    known.truncate(MAX_SUGGESTIONS);
     Some(match known.as_slice() {
         [] => {
             format!("no record of {repo}, nor of any other repository: the switch is on for that name")
@@ -310,7 +315,8 @@ impl SlotList {
     /// Counts the work of the selected slots.
     fn pending_work(&self, is_selected: impl Fn(&Slot) -> bool) -> PendingWork {
         let meant = || self.slots.iter().filter(|slot| is_selected(slot));
-        let is_due = |slot: &&Slot| matches!(slot.state, SlotState::Waiting { at, .. } if at <= self.read_at);
+        let is_due =
+            |slot: &&Slot| matches!(slot.state, SlotState::Waiting { due_at, .. } if due_at <= self.read_at);
         PendingWork {
             due: meant().filter(is_due).count(),
             running: meant().filter(|slot| slot.token().is_some()).count(),
@@ -320,7 +326,7 @@ impl SlotList {
 
 /// Returns the state of each switch as text.
 fn render_switches(switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
-    render_switch(&switches.all, slots.pending_work(|_| true), output)
+    render_switch(&switches.global_switch, slots.pending_work(|_| true), output)
         + &render_repository_switches(switches, slots, output)
 }
 
@@ -340,7 +346,7 @@ fn render_after_release(
     slots: &SlotList,
     output: OutputPrinter,
 ) -> String {
-    let rest = match switches.all {
+    let rest = match switches.global_switch {
         KillSwitch::Off => render_repository_switches(switches, slots, output),
         KillSwitch::On(_) => render_switches(switches, slots, output),
     };
@@ -417,7 +423,7 @@ pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter)
 
 /// Returns the time at which the switch was turned on, and the person.
 fn render_engagement(engaged: &SwitchEngagement) -> String {
-    format!("since {} by {}", format_instant(engaged.since), engaged.by)
+    format!("since {} by {}", format_instant(engaged.since), engaged.operator)
 }
 
 #[cfg(test)]
@@ -426,7 +432,7 @@ mod tests {
 
     fn engaged_switch(mode: HaltMode, reason: Option<&str>) -> KillSwitch {
         let (by, reason) = ("ada".into(), reason.map(str::to_owned));
-        KillSwitch::On(SwitchEngagement { since: UnixMillis(1_790_000_000_000), by, reason, mode })
+        KillSwitch::On(SwitchEngagement { since: UnixMillis(1_790_000_000_000), operator: by, reason, mode })
     }
 
     fn plain_printer() -> OutputPrinter {
@@ -457,7 +463,7 @@ mod tests {
         };
         let repository = RepositoryRef::from_name("acme/shop");
         let switches = KillSwitches {
-            all: KillSwitch::Off,
+            global_switch: KillSwitch::Off,
             repositories: vec![RepositorySwitch { repository, engaged }],
         };
         insta::assert_snapshot!(render_switches(&switches, &SlotList::default(), printer_with_config()), @r"

@@ -10,7 +10,7 @@ use super::target::{existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 
 /// Default number of entries that are printed.
-const SHOWN: usize = 50;
+const DEFAULT_ENTRIES: usize = 50;
 
 /// Show who changed what manually: the kill switch, the queue, runs
 ///
@@ -18,7 +18,7 @@ const SHOWN: usize = 50;
 #[derive(clap::Args, Debug)]
 pub struct LogArgs {
     /// How many entries to show, newest first
-    #[arg(long, value_name = "N", default_value_t = SHOWN)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ENTRIES)]
     limit: usize,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &LogArgs, context: &CommandContext) -> Result<CommandExi
         };
         let lines: Vec<AuditLogLine> = audited.into_iter().map(log_line).collect();
         context.output.print_answer(&lines, || render_text(&lines))?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     })
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &ManArgs, context: &CommandContext) -> Result<CommandExi
         let page = render_page(find_command(&all, &args.path)?)
             .map_err(|error| write_error(Path::new("-"), &error))?;
         context.output.print_data(page)?;
-        return Ok(CommandExit::Done);
+        return Ok(CommandExit::Success);
     };
     let folder = context.environment.directory().join(folder);
     DirBuilder::new().recursive(true).create(&folder).map_err(|error| write_error(&folder, &error))?;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ManArgs, context: &CommandContext) -> Result<CommandExi
         format_count(pages, "page"),
         folder.display()
     ));
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 /// Renders a page for `man`.

@@ -115,10 +115,10 @@ impl McpServeArgs {
             }
         };
         tokio::select! {
-            served = serving => served.map(|()| CommandExit::Done),
-            usage_error = signals.next() => Ok(match usage_error {
+            served = serving => served.map(|()| CommandExit::Success),
+            usage_error = signals.next_signal() => Ok(match usage_error {
                 StopSignal::Interrupt => CommandExit::Interrupted,
-                StopSignal::Terminate | StopSignal::HangUp => CommandExit::Done,
+                StopSignal::Terminate | StopSignal::HangUp => CommandExit::Success,
             }),
         }
     }

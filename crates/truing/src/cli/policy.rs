@@ -115,7 +115,7 @@ impl PolicyCheckArgs {
         let config = context.config(&[])?;
         let policy = wiring::policy::profile_policy(&config, profile)?;
         let verdict = self.judge(&policy);
-        let exit = if verdict.is_allowed() { CommandExit::Done } else { CommandExit::NegativeAnswer };
+        let exit = if verdict.is_allowed() { CommandExit::Success } else { CommandExit::NegativeAnswer };
         let joined = |rules: &[PolicyRule], text_of: fn(&PolicyRule) -> &str| {
             let mut parts: Vec<&str> = rules.iter().map(text_of).collect();
             parts.dedup();

@@ -51,7 +51,7 @@ pub struct PreflightArgs {
 }
 
 /// Message if the checks are disabled by a variable.
-const SKIPPED: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
+const SKIPPED_MESSAGE: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
 /// Message for a gate that consists of rules only.
 const NO_GATE: &str = "no command is configured; the rule packs alone decide";
 /// Message for runs without checks.
@@ -75,7 +75,8 @@ struct PreflightCheck {
     name: &'static str,
     ok: bool,
     /// False if the forge does not report the result of the check. A run can still start.
-    known: bool,
+    #[serde(rename = "known")]
+    is_known: bool,
     /// True if a run can start, but its result is less reliable.
     warning: bool,
     text: String,
@@ -92,7 +93,7 @@ impl PreflightResults {
         self.0.push(PreflightCheck {
             name,
             ok: true,
-            known: true,
+            is_known: true,
             warning: false,
             text: text.into(),
             hint: None,
@@ -101,14 +102,21 @@ impl PreflightResults {
 
     fn add_warning(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
         let hint = Some(hint.into());
-        self.0.push(PreflightCheck { name, ok: true, known: true, warning: true, text: text.into(), hint });
+        self.0.push(PreflightCheck {
+            name,
+            ok: true,
+            is_known: true,
+            warning: true,
+            text: text.into(),
+            hint,
+        });
     }
 
     fn add_unknown(&mut self, name: &'static str, text: impl Into<String>) {
         self.0.push(PreflightCheck {
             name,
             ok: true,
-            known: false,
+            is_known: false,
             warning: false,
             text: text.into(),
             hint: None,
@@ -117,7 +125,14 @@ impl PreflightResults {
 
     fn add_failure(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
         let hint = Some(hint.into());
-        self.0.push(PreflightCheck { name, ok: false, known: true, warning: false, text: text.into(), hint });
+        self.0.push(PreflightCheck {
+            name,
+            ok: false,
+            is_known: true,
+            warning: false,
+            text: text.into(),
+            hint,
+        });
     }
 
     fn add_error(&mut self, name: &'static str, error: CliError) {
@@ -133,8 +148,8 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
     let variables = BugteamVariables::from_environment(&context.environment)?;
     if variables.skips_preflight {
         let report = PreflightReport { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
-        context.output.print_answer(&report, || format!("{SKIPPED}\n"))?;
-        return Ok(CommandExit::Done);
+        context.output.print_answer(&report, || format!("{SKIPPED_MESSAGE}\n"))?;
+        return Ok(CommandExit::Success);
     }
     check_not_disabled(context)?;
     let mut found = PreflightResults::default();
@@ -151,7 +166,7 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
     })?;
     let report = PreflightReport { schema: SCHEMA, ok: found.all_passed(), skipped: false, checks: &found.0 };
     context.output.print_answer(&report, || render_text(&found.0))?;
-    Ok(if found.all_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if found.all_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
 const SCHEMA: &str = "truing.preflight/1";
@@ -406,7 +421,7 @@ async fn check_change(
         }
     }
     let work = repository.worktree_diff(head).await.map_err(wiring::git_error)?;
-    match work.diff.is_empty() && work.skipped.is_empty() {
+    match work.diff.is_empty() && work.skipped_files.is_empty() {
         true => results.add_ok("tree", "no uncommitted changes"),
         false => {
             results.add_failure(
@@ -519,7 +534,7 @@ async fn check_gate_commands(
             | CommandEndReason::Output
             | CommandEndReason::Disk
             | CommandEndReason::Limit { .. }
-            | CommandEndReason::Full
+            | CommandEndReason::DiskFull
             | CommandEndReason::NoProgram => results.add_failure(
                 "gate",
                 format!("`{}` cannot be started", render_argv(argv)),
@@ -537,7 +552,7 @@ fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults
     let mut any = false;
     for check in checks {
         any = true;
-        let ran = check.again.as_ref().unwrap_or(&check.ran);
+        let ran = check.retry.as_ref().unwrap_or(&check.ran);
         match (check.ran.end.is_success(), ran.end.is_success()) {
             (true, _) => results.add_ok("checks", format!("`{}` passes", render_argv(&ran.argv))),
             (false, true) => results.add_failure(
@@ -569,7 +584,7 @@ fn render_failure(command_run: &CommandRun) -> String {
 /// Formats the checks with their hints, within the columns of a terminal.
 fn render_text(checks: &[PreflightCheck]) -> String {
     let mut text = String::new();
-    for PreflightCheck { name, ok, known, warning, text: what, hint } in checks {
+    for PreflightCheck { name, ok, is_known: known, warning, text: what, hint } in checks {
         let mark = match (ok, known, warning) {
             (true, true, false) => "ok  ",
             (true, true, true) => "warn",

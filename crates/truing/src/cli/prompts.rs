@@ -133,7 +133,7 @@ fn list_prompts(context: &CommandContext) -> Result<CommandExit, CliError> {
         true => context.output.print_json_lines(listed.iter().map(module_json))?,
         false => context.output.print_data(listed.iter().map(render_module_text).collect::<String>())?,
     }
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 fn module_json<'a>(module: &ListedModule<'a>) -> PromptJson<'a> {
@@ -188,7 +188,7 @@ fn render_prompt(
     });
     let rendered = rendered.map_err(|error| wiring::prompt_error(&error))?;
     context.output.print_answer(&rendered, || rendered.text.clone())?;
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 // -------------------------------------------------------------------------------- check
@@ -228,14 +228,15 @@ fn check_prompts(dir: Option<&PathBuf>, context: &CommandContext) -> Result<Comm
             format!("{lines}{}\n", format_count(count, "problem"))
         }
     })?;
-    Ok(if problems.is_empty() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if problems.is_empty() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
 // -------------------------------------------------------------------------------- fmt
 
 #[derive(Serialize)]
 struct PromptsFmtJson {
-    changed: Vec<String>,
+    #[serde(rename = "changed")]
+    changed_files: Vec<String>,
 }
 
 fn format_prompts(
@@ -277,10 +278,11 @@ fn format_prompts(
             );
         }
     }
-    let exit = if is_check && !changed.is_empty() { CommandExit::NegativeAnswer } else { CommandExit::Done };
-    let answer = PromptsFmtJson { changed };
+    let exit =
+        if is_check && !changed.is_empty() { CommandExit::NegativeAnswer } else { CommandExit::Success };
+    let answer = PromptsFmtJson { changed_files: changed };
     context.output.print_answer(&answer, || {
-        answer.changed.iter().map(|file| format!("{file}\n")).collect::<String>()
+        answer.changed_files.iter().map(|file| format!("{file}\n")).collect::<String>()
     })?;
     Ok(exit)
 }
@@ -314,7 +316,7 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
             format!("{}{}\n", problem.iter().map(line).collect::<String>(), format_count(count, "problem"))
         }
     })?;
-    Ok(if problem.is_empty() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if problem.is_empty() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
 /// Reads the text of a file.

@@ -58,8 +58,10 @@ struct QueueRow {
     key: SlotKey,
     name: Option<String>,
     state: &'static str,
-    why: Option<&'static str>,
-    at: Option<String>,
+    #[serde(rename = "why")]
+    reason: Option<&'static str>,
+    #[serde(rename = "at")]
+    state_ends_at: Option<String>,
     owner: Option<&'static str>,
     attempts: u32,
     token: Option<u64>,
@@ -74,8 +76,8 @@ impl QueueRow {
             key,
             name: None,
             state,
-            why: None,
-            at: None,
+            reason: None,
+            state_ends_at: None,
             owner: None,
             attempts: 0,
             token: None,
@@ -126,7 +128,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
             hold_lines.into_iter().for_each(|line| context.output.warn(line));
         }
         print_slots(&targets, unreadable, context)?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     })
 }
 
@@ -170,7 +172,7 @@ impl OperatorStep<'_> {
                 }
             }
             Err(StepError::Store(error)) => return Err(store_error(error)),
-            Err(StepError::Refused(refused)) => {
+            Err(StepError::SlotRefused(refused)) => {
                 self.record_action(store, &format!("{} refused", self.action), &key, &refused.to_string())
                     .await?;
                 let SlotRefusal::Leased(until) = refused else {
@@ -233,8 +235,8 @@ fn print_slots(
     }
     let mut text = String::new();
     for row in &rows {
-        let reason = row.why.map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let at = row.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
+        let reason = row.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let at = row.state_ends_at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
         let tries = match row.attempts {
             0 => String::new(),
             attempts => format!(", {attempts} failed"),
@@ -252,8 +254,8 @@ fn queue_row(target: &DescribedSlot) -> QueueRow {
         key: slot.key.clone(),
         name: target.described.as_ref().map(|described| described.name.clone()),
         state,
-        why: reason,
-        at: at.map(format_instant),
+        reason: reason,
+        state_ends_at: at.map(format_instant),
         owner: slot.active_loop.map(|owner| owner.as_str()),
         attempts: slot.attempts,
         token: slot.token().map(|token| token.0),

@@ -35,7 +35,7 @@ pub(super) struct ReaderArgs {
 pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, CliError> {
     let served = match &args.tree {
         Some(tree) if !io::stdin().is_terminal() => match serve(tree, args) {
-            Ok(()) => return Ok(CommandExit::Done),
+            Ok(()) => return Ok(CommandExit::Success),
             Err(error) => CliError::failure("reader", error.to_string()),
         },
         Some(_) | None => CliError::usage("not_for_people", "`truing reader` is not for use at a terminal"),

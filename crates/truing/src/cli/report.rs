@@ -152,7 +152,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             }
             CliFormat::Html => context.output.print_data(page::render_page(&asked.report().await?))?,
         }
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     })
 }
 
@@ -218,7 +218,7 @@ impl ReportQuery<'_> {
         let mut ended = self.count_runs_by_day(LoopKind::Review).await?;
         let reviews: Vec<DescribedReview> = self.described_runs(limit).await?;
         for (record, known) in &reviews {
-            outcomes.push((record.ended, outcome::review_outcome_json(record, known.as_ref())));
+            outcomes.push((record.ended_at, outcome::review_outcome_json(record, known.as_ref())));
         }
         let (local, served): (Vec<ReviewTotals>, Vec<ReviewTotals>) =
             self.load_review_totals(false).await?.into_iter().partition(|reviews| reviews.is_local);
@@ -227,17 +227,16 @@ impl ReportQuery<'_> {
         if jobs.is_some() {
             ended.extend(self.count_runs_by_day(LoopKind::Sync).await?);
             let records = self.load_sync_records(limit).await?;
-            outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::record_json(record))));
+            outcomes
+                .extend(records.iter().map(|record| (record.ended_at, sync::outcome::record_json(record))));
         }
         let converges = self.converge_runs().await?;
         let converge = self.converge_section(&converges).await?;
         ended.extend(self.count_runs_by_day(LoopKind::Converge).await?);
         let last = converges.iter().take(limit);
-        outcomes.extend(
-            last.map(|(record, known)| {
-                (record.ended, outcome::converge_outcome_json(record, known.as_ref()))
-            }),
-        );
+        outcomes.extend(last.map(|(record, known)| {
+            (record.ended_at, outcome::converge_outcome_json(record, known.as_ref()))
+        }));
         outcomes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         outcomes.truncate(limit);
         ended.sort_by_key(|row| row.day);

@@ -142,7 +142,7 @@ impl RetractArgs {
         };
         let is_done = answers.iter().all(|answer| answer.not_done.is_none());
         context.output.print_answer(&answers, || self.text(&answers))?;
-        Ok(if is_done { CommandExit::Done } else { CommandExit::Failed })
+        Ok(if is_done { CommandExit::Success } else { CommandExit::Failure })
     }
 
     /// Returns the pull requests with matching findings posted since the given time. Each pull request has
@@ -296,8 +296,8 @@ impl RetractionTarget {
         let row = |finding: &Finding| RetractedFindingJson {
             id: finding.id.clone(),
             rule: finding.raw.rule.clone(),
-            path: finding.raw.place.path.to_string(),
-            start_line: finding.raw.place.start_line,
+            path: finding.raw.location.path.to_string(),
+            start_line: finding.raw.location.start_line,
             title: finding.raw.title.clone(),
             posted: self.posted.contains(&finding.id),
         };
@@ -322,7 +322,7 @@ impl RetractionTarget {
             let until = match worker::retract_comments(context, &self.key).await {
                 Ok(StepOutcome::DueAt(until, WaitReason::Settling)) => until,
                 Ok(
-                    StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_) | StepOutcome::DueAt(..),
+                    StepOutcome::Idle | StepOutcome::DueAgain | StepOutcome::Held(_) | StepOutcome::DueAt(..),
                 ) => return Ok(()),
                 Err(StepStopReason::Fenced(_)) => {
                     return Err("a server has started working on it".to_owned());
@@ -344,6 +344,6 @@ fn has_posted_comment(status: &FindingStatus) -> bool {
         | FindingStatus::Claimed
         | FindingStatus::Declined(_)
         | FindingStatus::Dismissed(_) => true,
-        FindingStatus::Fixed(_) | FindingStatus::Outside | FindingStatus::Suppressed(_) => false,
+        FindingStatus::Fixed(_) | FindingStatus::OutOfScope | FindingStatus::Suppressed(_) => false,
     }
 }

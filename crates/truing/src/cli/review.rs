@@ -585,10 +585,10 @@ fn review_exit(review: &LocalReviewOutcome, fail_on: FailOnFlag, allow_partial: 
     let blocked = review.findings.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
     match review.record.detail.outcome.kind {
         ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped if blocked => CommandExit::NegativeAnswer,
-        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped => CommandExit::Done,
+        ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped => CommandExit::Success,
         ReviewOutcomeKind::Partial if blocked || !allow_partial => CommandExit::NegativeAnswer,
-        ReviewOutcomeKind::Partial => CommandExit::Done,
-        ReviewOutcomeKind::Deferred => CommandExit::Refused,
-        ReviewOutcomeKind::Failed => CommandExit::Failed,
+        ReviewOutcomeKind::Partial => CommandExit::Success,
+        ReviewOutcomeKind::Deferred => CommandExit::Refusal,
+        ReviewOutcomeKind::Failed => CommandExit::Failure,
     }
 }

@@ -99,7 +99,7 @@ fn list_rules(context: &CommandContext) -> Result<CommandExit, CliError> {
         true => context.output.print_json_lines(&rules)?,
         false => context.output.print_data(rules.iter().map(show::rule_line).collect::<String>())?,
     }
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 // ---------------------------------------------------------------------------------------------- check
@@ -126,7 +126,7 @@ fn check_paths(
     // Unknown names are reported even if there is no file to check.
     reader.packs().check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
-    let walk::FolderWalkResult { parts, gaps: unread } =
+    let walk::FolderWalkResult { folders: parts, gaps: unread } =
         walk::walk_paths(paths, context.environment.directory(), &scope)?;
     for part in parts {
         let report = reader.read_blocking(&part.request).map_err(wiring::reader_error)?;
@@ -142,13 +142,13 @@ fn check_paths(
             UnusedSuppression { path, ..idle }
         }));
         checked.findings.extend(report.findings.into_iter().map(|mut raw| {
-            raw.place.path = part.display_path(&raw.place.path);
+            raw.location.path = part.display_path(&raw.location.path);
             scope.apply_severity_override(&mut raw);
-            let at = raw.place.clone();
+            let at = raw.location.clone();
             PlacedFinding {
                 raw,
                 anchor: AnchorKind::Inline,
-                at,
+                comment_location: at,
                 old_path: None,
                 sighting: FindingFacts::default(),
             }
@@ -173,7 +173,7 @@ fn check_paths(
         coverage.not_reviewed.push(UnreviewedFile { path, reason: SkipReason::Unreadable });
     }
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
-    let exit = if blocking || gaps > 0 { CommandExit::NegativeAnswer } else { CommandExit::Done };
+    let exit = if blocking || gaps > 0 { CommandExit::NegativeAnswer } else { CommandExit::Success };
     let answer = match context.output.format() {
         // The last formats were rejected before.
         CliFormat::Text
@@ -308,7 +308,7 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
         },
     )?;
     Ok(if failing.is_empty() && untested.is_empty() {
-        CommandExit::Done
+        CommandExit::Success
     } else {
         CommandExit::NegativeAnswer
     })

@@ -35,26 +35,26 @@ pub(super) fn run_failure_error(
         RunFailure::NotLeased(LeaseError::Leased(until)) => conflict_error(RunConflict::Leased(until)),
         RunFailure::NotLeased(LeaseError::OtherLoop) => conflict_error(RunConflict::OtherLoop),
         RunFailure::AlreadyRunning(run) => conflict_error(RunConflict::Running(run)),
-        RunFailure::Stopped(StepStopReason::LeaseLost | StepStopReason::Fenced(_)) => {
+        RunFailure::StepStopped(StepStopReason::LeaseLost | StepStopReason::Fenced(_)) => {
             conflict_error(RunConflict::TakenOver)
         }
-        RunFailure::Stopped(StepStopReason::Interrupted) => {
+        RunFailure::StepStopped(StepStopReason::Interrupted) => {
             CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run was done")
         }
-        RunFailure::Stopped(StepStopReason::Halted) | RunFailure::NotLeased(LeaseError::SwitchedOff) => {
+        RunFailure::StepStopped(StepStopReason::Halted) | RunFailure::NotLeased(LeaseError::SwitchedOff) => {
             let reason = HaltReason::KillSwitch;
             CliError::refusal("killswitch_engaged", format!("{target_name}: {reason}")).hint(reason.hint())
         }
-        RunFailure::Stopped(
+        RunFailure::StepStopped(
             stopped @ (StepStopReason::NotFound { .. }
-            | StepStopReason::Moved
+            | StepStopReason::HeadChanged
             | StepStopReason::RateLimited { .. }
-            | StepStopReason::Failed { .. }),
+            | StepStopReason::StepFailed { .. }),
         ) => CliError::failure("stopped", format!("{target_name}: {stopped}")).hint("run it again"),
         RunFailure::NotLeased(LeaseError::Step(StepError::Store(error))) | RunFailure::Store(error) => {
             store_error(error)
         }
-        RunFailure::NotLeased(LeaseError::Step(StepError::Refused(refused))) => {
+        RunFailure::NotLeased(LeaseError::Step(StepError::SlotRefused(refused))) => {
             CliError::refusal("refused", format!("{target_name}: {refused}"))
         }
         RunFailure::Forge(error) => CliError::failure("forge", format!("{target_name}: {error}"))
@@ -63,7 +63,7 @@ pub(super) fn run_failure_error(
         RunFailure::Git(error) => wiring::git_error(error),
         RunFailure::Checkout(error) => error.into(),
         RunFailure::InspectionTools(SetupError { is_config_error: is_wrong_use, code, message, hints }) => {
-            let exit = if is_wrong_use { CommandExit::Usage } else { CommandExit::Failed };
+            let exit = if is_wrong_use { CommandExit::Usage } else { CommandExit::Failure };
             CliError { hints, ..CliError::new(exit, code, message) }
         }
     }

@@ -85,7 +85,7 @@ pub(crate) enum StopSignal {
 /// # Errors
 /// Returns exit 3 if signals cannot be received.
 pub(crate) async fn wait_for_stop_signal() -> Result<StopSignal, CliError> {
-    Ok(StopSignals::new()?.next().await)
+    Ok(StopSignals::new()?.next_signal().await)
 }
 
 /// The signals that stop a process. After this value is created, these signals no longer stop the process by
@@ -114,7 +114,7 @@ impl StopSignals {
     }
 
     /// Waits for the next signal.
-    pub(crate) async fn next(&mut self) -> StopSignal {
+    pub(crate) async fn next_signal(&mut self) -> StopSignal {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(signal) => drop(signal.recv().await),

@@ -28,7 +28,7 @@ const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// Maximum time limit of a command.
 const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 /// Bytes at the end of stderr that are kept. The sandbox prints the reason there if it stops the command.
-const KEPT: usize = 1 << 10;
+const STDERR_TAIL_BYTES: usize = 1 << 10;
 /// Bytes that are forwarded at once.
 const CHUNK: usize = 64 << 10;
 
@@ -39,7 +39,7 @@ const CHUNK: usize = 64 << 10;
 #[derive(clap::Args, Debug)]
 pub struct SandboxArgs {
     #[command(subcommand)]
-    what: SandboxCommand,
+    command: SandboxCommand,
 }
 
 #[derive(Subcommand, Debug)]
@@ -112,7 +112,7 @@ struct SandboxCheckJson {
 }
 
 pub(crate) fn run(args: &SandboxArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    match &args.what {
+    match &args.command {
         SandboxCommand::Check(args) => args.run(context),
         SandboxCommand::Run(args) => args.run(context),
     }
@@ -125,7 +125,7 @@ impl SandboxCheckArgs {
             SandboxCheckJson { level, memory: WATCHER, checks: check_escapes(level).map_err(sandbox_error)? };
         context.output.print_answer(&answer, || answer.text())?;
         let escaped = answer.checks.iter().any(EscapeCheck::has_escaped);
-        Ok(if escaped { CommandExit::NegativeAnswer } else { CommandExit::Done })
+        Ok(if escaped { CommandExit::NegativeAnswer } else { CommandExit::Success })
     }
 }
 
@@ -135,13 +135,13 @@ impl SandboxCheckJson {
         let mut text = format!("level: {}\n", self.level.as_str());
         text += &format!("memory of all processes: {}, every {period} ms\n", self.memory);
         for check in &self.checks {
-            let what = match check.stopped {
+            let what = match check.is_blocked {
                 Some(true) => "stopped",
                 Some(false) => "NOT STOPPED",
                 None => "not tried",
             };
             let note = check.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-            let held = check.held.zip(check.limit);
+            let held = check.held_bytes.zip(check.limit);
             let held = held.map(|(held, limit)| format!(" (held {} of {} MiB)", held >> 20, limit >> 20));
             text += &format!("{what:<12} {}{note}{}\n", check.name, held.unwrap_or_default());
         }
@@ -250,7 +250,7 @@ fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) 
         // A reader that stops reading does not stop the command.
         let _ = out.write_all(part).and_then(|()| out.flush());
         last.extend_from_slice(part);
-        last.drain(..last.len().saturating_sub(KEPT));
+        last.drain(..last.len().saturating_sub(STDERR_TAIL_BYTES));
         left = left.saturating_sub(count as u64);
         if left == 0 {
             kill_group(group);
@@ -262,7 +262,11 @@ fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) 
 
 /// Returns the writer of the output. If the output is a terminal, the writer escapes invisible characters.
 fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
-    if out.is_terminal() { Box::new(EscapingWriter { to: out, begun: Vec::new() }) } else { Box::new(out) }
+    if out.is_terminal() {
+        Box::new(EscapingWriter { to: out, partial_char: Vec::new() })
+    } else {
+        Box::new(out)
+    }
 }
 
 /// A writer that escapes characters that could control a terminal. Invisible characters, and control
@@ -270,16 +274,16 @@ fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
 struct EscapingWriter<W> {
     to: W,
     /// Beginning of an incomplete character.
-    begun: Vec<u8>,
+    partial_char: Vec<u8>,
 }
 
 impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.begun.extend_from_slice(bytes);
-        let last = self.begun.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+        self.partial_char.extend_from_slice(bytes);
+        let last = self.partial_char.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
         let is_begun = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
-        let whole = self.begun.len() - if is_begun { last.len() } else { 0 };
-        let text: Vec<u8> = self.begun.drain(..whole).collect();
+        let whole = self.partial_char.len() - if is_begun { last.len() } else { 0 };
+        let text: Vec<u8> = self.partial_char.drain(..whole).collect();
         let text = String::from_utf8_lossy(&text);
         self.to.write_all(escape_hidden(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
         Ok(bytes.len())
@@ -337,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_a_command_prints_at_a_terminal_does_not_steer_it() {
-        let mut visible = EscapingWriter { to: Vec::new(), begun: Vec::new() };
+        let mut visible = EscapingWriter { to: Vec::new(), partial_char: Vec::new() };
         // The parts end within a character, and some bytes are invalid UTF-8.
         for part in [&b"a\tb\x1b]52;c;eA==\x07\r\n\xc3"[..], b"\xa9\xe2\x80", b"\xae\xff", b"z\xc2\x9b"] {
             visible.write_all(part).unwrap();

@@ -187,7 +187,7 @@ async fn serve(
     tokio::select! {
         whole = store.check_integrity() => whole.map_err(store_error)?,
         // The check may be slow for a large file on a slow disk, so a signal stops the check.
-        received_signals = signals.next() => return Ok(signal_exit(received_signals)),
+        received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
     let temp = TempFolder::create(config, &place)?;
@@ -196,7 +196,7 @@ async fn serve(
         shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1,
             shared_reader, temp.path()) => shared?,
         // A git process that hangs must not delay the end.
-        received_signals = signals.next() => return Ok(signal_exit(received_signals)),
+        received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     };
     let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;
     let operations = Arc::clone(&shared.store);
@@ -251,7 +251,7 @@ async fn serve(
     let mut telling = JoinSet::new();
     telling.spawn(async move {
         for _ in 0..2 {
-            let by = signals.next().await;
+            let by = signals.next_signal().await;
             signal_sender.send_modify(|received_signals| received_signals.push(by));
         }
         std::future::pending().await
@@ -306,7 +306,7 @@ async fn serve(
     })?;
     tracing::info!("stopped");
     let by = received_signals.borrow().first().copied();
-    Ok(by.map_or(CommandExit::Done, signal_exit))
+    Ok(by.map_or(CommandExit::Success, signal_exit))
 }
 
 /// Opens a listener and returns it with its address. `setting` names the setting for the hint.
@@ -335,7 +335,7 @@ fn warn_if_not_loopback(address: SocketAddr, context: &CommandContext) {
 fn signal_exit(signal: StopSignal) -> CommandExit {
     match signal {
         StopSignal::Interrupt => CommandExit::Interrupted,
-        StopSignal::Terminate | StopSignal::HangUp => CommandExit::Done,
+        StopSignal::Terminate | StopSignal::HangUp => CommandExit::Success,
     }
 }
 

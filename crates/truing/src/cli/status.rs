@@ -49,7 +49,7 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
         || status.forges.iter().any(|forge| forge_problem(&forge.state).is_some());
-    Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Done })
+    Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Success })
 }
 
 /// Returns the address for requests: the loopback address if the server listens on all addresses.

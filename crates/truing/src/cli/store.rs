@@ -80,8 +80,10 @@ struct TableComparisonJson<'a> {
     table: &'a str,
     from: u64,
     to: u64,
-    alike: bool,
-    first: Option<&'a str>,
+    #[serde(rename = "alike")]
+    is_equal: bool,
+    #[serde(rename = "first")]
+    first_difference: Option<&'a str>,
 }
 
 pub(crate) fn run(args: &StoreArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -98,7 +100,7 @@ pub(crate) fn run(args: &StoreArgs, context: &CommandContext) -> Result<CommandE
         };
         tokio::select! {
             ended = Box::pin(work) => ended,
-            _ = signals.next() => Err(CliError::new(CommandExit::Interrupted, "interrupted",
+            _ = signals.next_signal() => Err(CliError::new(CommandExit::Interrupted, "interrupted",
                 "interrupted before everything was done")
                 .hint(match &args.action {
                     StoreCommand::Migrate { .. } => "run it again: it continues where it stopped",
@@ -130,7 +132,7 @@ async fn migrate(
     context
         .output
         .print_note(format_args!("copied and compared: both stores are the same; {from} is unchanged"));
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -145,7 +147,7 @@ async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<Com
     drop(progress);
     print_comparison(&compared, context)?;
     Ok(if compared.iter().all(TableComparison::is_equal) {
-        CommandExit::Done
+        CommandExit::Success
     } else {
         CommandExit::NegativeAnswer
     })
@@ -166,15 +168,15 @@ fn print_comparison(tables: &[TableComparison], context: &CommandContext) -> Res
 
 impl<'a> TableComparisonJson<'a> {
     fn from_comparison(compared: &'a TableComparison) -> Self {
-        let TableComparison { table, rows: (from, to), first } = compared;
-        Self { table, from: *from, to: *to, alike: compared.is_equal(), first: first.as_deref() }
+        let TableComparison { table, rows: (from, to), first_difference: first } = compared;
+        Self { table, from: *from, to: *to, is_equal: compared.is_equal(), first_difference: first.as_deref() }
     }
 }
 
 /// Refuses the command while workers use the database servers. For files, locks ensure this. Processes of the
 /// roles `ingress` and `sweep` take no leases and are not detected.
 async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
-    let workers = store.refresh_workers(false).await.map_err(store_error)?.all;
+    let workers = store.refresh_workers(false).await.map_err(store_error)?.all_names;
     if workers.is_empty() {
         return Ok(());
     }
@@ -195,21 +197,21 @@ async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
 fn transfer_error(error: &TransferError) -> CliError {
     let message = error.to_string();
     match error {
-        TransferError::Same(_)
+        TransferError::SameStore(_)
         | TransferError::NotNew { .. }
         | TransferError::OtherSource { .. }
         | TransferError::OtherSlots { .. }
         | TransferError::OtherVersion { .. }
         | TransferError::HalfSource { .. }
         | TransferError::SchemaMismatch { .. } => CliError::usage("store_mismatch", message),
-        TransferError::Busy { .. } | TransferError::CommandRunning { .. } => {
+        TransferError::StoreBusy { .. } | TransferError::CommandRunning { .. } => {
             CliError::refusal("served", message)
         }
         TransferError::Store(_)
         | TransferError::Lock(_)
         | TransferError::UnfitValue { .. }
         | TransferError::UnreadableSlot { .. }
-        | TransferError::Refused { .. }
+        | TransferError::RowRefused { .. }
         | TransferError::TakenOver { .. }
         | TransferError::Difference { .. } => CliError::failure("store", message),
     }

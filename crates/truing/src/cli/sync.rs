@@ -42,7 +42,7 @@ use crate::wiring::jobs::{archives_folder, package_index};
 #[derive(clap::Args, Debug)]
 pub struct SyncArgs {
     #[command(subcommand)]
-    what: SyncCommand,
+    command: SyncCommand,
 }
 
 #[derive(Subcommand, Debug)]
@@ -121,7 +121,7 @@ impl SyncDecideArgs {
 }
 
 /// Maximum unguarded parts that are listed.
-const SHOWN: usize = 12;
+const MAX_SHOWN_PARTS: usize = 12;
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -133,13 +133,14 @@ struct SyncDecisionJson {
     spec_before: Option<String>,
     spec_after: Option<String>,
     relax_up_to: Option<String>,
-    changed: Vec<PinChange>,
+    #[serde(rename = "changed")]
+    pin_changes: Vec<PinChange>,
     unguarded: Vec<UnguardedPart>,
     reason: String,
 }
 
 pub(crate) fn run(args: &SyncArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    match &args.what {
+    match &args.command {
         SyncCommand::Decide(decide) => decide.run(context),
         SyncCommand::Init(init) => init.run(context),
         SyncCommand::Run(run) => run.run(context),
@@ -206,7 +207,7 @@ impl SyncDecideArgs {
         let exit = if decision.decision.verdict == SyncVerdict::Ask {
             CommandExit::NegativeAnswer
         } else {
-            CommandExit::Done
+            CommandExit::Success
         };
         let relax_up_to = relax_up_to.map(|version| version.to_string());
         let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decision) };
@@ -236,7 +237,7 @@ impl SyncDecideArgs {
 /// Returns true if none of the pinned parts exists in either release.
 fn matches_no_release(manifest: &PinManifest, decision: &SyncDecision) -> bool {
     let is_absent =
-        |one: &&UnguardedPart| matches!(one.why, UnguardedReason::Missing | UnguardedReason::Elsewhere);
+        |one: &&UnguardedPart| matches!(one.reason, UnguardedReason::Missing | UnguardedReason::OtherPackage);
     let absent = decision.unguarded.iter().filter(is_absent).count();
     !manifest.rows.is_empty() && absent == manifest.rows.len()
 }
@@ -255,7 +256,7 @@ impl From<ReleaseDecision> for SyncDecisionJson {
             spec_before: text(spec_before),
             spec_after: text(spec_after),
             relax_up_to: None,
-            changed: decision.changed,
+            pin_changes: decision.pin_changes,
             unguarded: decision.unguarded,
             reason: decision.reason,
         }
@@ -275,16 +276,17 @@ impl SyncDecisionJson {
         if let Some(version) = &self.relax_up_to {
             text += &format!("can be relaxed up to {version}\n");
         }
-        for change in &self.changed {
+        for change in &self.pin_changes {
             let what = match change.kind {
                 PinChangeKind::Tree => "changed",
                 PinChangeKind::Bytes => "text alone changed",
-                PinChangeKind::Gone => "gone",
+                PinChangeKind::Removed => "gone",
             };
             let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));
             text += &render_item(&change.symbol, &format!("{what}{since}"));
         }
-        let (changes, others): (Vec<_>, Vec<_>) = self.unguarded.iter().partition(|one| one.why.is_change());
+        let (changes, others): (Vec<_>, Vec<_>) =
+            self.unguarded.iter().partition(|one| one.reason.is_change());
         text + &render_parts("also changed, but not pinned by you:", &changes)
             + &render_parts("not guarded:", &others)
     }
@@ -296,11 +298,11 @@ fn render_parts(heading: &str, parts: &[&UnguardedPart]) -> String {
         return String::new();
     }
     let mut text = format!("{heading}\n");
-    for one in parts.iter().take(SHOWN) {
+    for one in parts.iter().take(MAX_SHOWN_PARTS) {
         text += &render_item(&one.name(), &one.change_text());
     }
-    if parts.len() > SHOWN {
-        let _ = writeln!(text, "  and {} more (`--format json`)", parts.len() - SHOWN);
+    if parts.len() > MAX_SHOWN_PARTS {
+        let _ = writeln!(text, "  and {} more (`--format json`)", parts.len() - MAX_SHOWN_PARTS);
     }
     text
 }

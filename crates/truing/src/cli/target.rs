@@ -75,7 +75,7 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
     let copy = open_file(&file)?;
     store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
     match apply_slot_command(&copy, key, SlotCommand::Restarted, &SlotLimits::default()).await {
-        Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
+        Ok(_) | Err(StepError::SlotRefused(_)) => Ok(copy),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
 }
@@ -89,7 +89,7 @@ pub(super) async fn check_kill_switches(store: &Store, repository: &RepositoryRe
     let since = format_instant(engaged.since);
     Err(CliError::refusal(
         "killswitch_engaged",
-        format!("{switch} is on since {since}, by {}{reason}", engaged.by),
+        format!("{switch} is on since {since}, by {}{reason}", engaged.operator),
     )
     .hint(format!("to resume: `truing {}`", switch.off_command())))
 }
@@ -217,7 +217,7 @@ pub(super) fn store_error(error: StoreError) -> CliError {
 pub(super) fn slot_state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<UnixMillis>) {
     match &slot.state {
         SlotState::Idle => ("idle", None, None),
-        SlotState::Waiting { at, reason: why } => ("waiting", Some(why.as_str()), Some(*at)),
+        SlotState::Waiting { due_at: at, reason: why } => ("waiting", Some(why.as_str()), Some(*at)),
         SlotState::Leased { deadline, loop_kind: of, .. } => ("leased", Some(of.as_str()), Some(*deadline)),
         SlotState::Held { reason: why } => ("held", Some(why.as_str()), None),
     }

@@ -29,7 +29,8 @@ pub(super) struct RepositoryTiers {
     /// Tier if no rule matches.
     tier: Tier,
     /// Highest tier that the repository's own rules may select if no rule of the operator matches.
-    most: Tier,
+    #[serde(rename = "most")]
+    max_tier: Tier,
     rules: Vec<TierRuleRow>,
     /// Instructions that may apply to the repository's changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -39,18 +40,22 @@ pub(super) struct RepositoryTiers {
 
 #[derive(Serialize)]
 struct TierRuleRow {
-    at: String,
-    when: String,
+    #[serde(rename = "at")]
+    origin: String,
+    #[serde(rename = "when")]
+    condition: String,
     tier: Tier,
     #[serde(skip_serializing_if = "Option::is_none")]
-    most: Option<Tier>,
+    #[serde(rename = "most")]
+    max_tier: Option<Tier>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 #[derive(Serialize)]
 struct InstructionRow {
-    at: String,
+    #[serde(rename = "at")]
+    origin: String,
     paths: Vec<String>,
 }
 
@@ -64,10 +69,10 @@ impl RepositoryTiers {
     ) -> Result<Self, CliError> {
         let rules = TierRules::new(config.review.tiers.clone()).map_err(wiring::invalid_glob_error)?;
         let row = |rule: &truing_core::tier::TierRule| TierRuleRow {
-            at: rule.origin.clone(),
-            when: rule.condition.to_string(),
+            origin: rule.origin.clone(),
+            condition: rule.condition.to_string(),
             tier: rule.tier,
-            most: rule.max_tier,
+            max_tier: rule.max_tier,
             reason: rule.reason.clone(),
         };
         let instructions = PathInstructions::new(config.review.instructions.clone());
@@ -76,10 +81,10 @@ impl RepositoryTiers {
         Ok(Self {
             repository: repository.to_owned(),
             tier: rules.default_tier(),
-            most: rules.max_tier(),
+            max_tier: rules.max_tier(),
             rules: rules.rules_for_repository(repository).into_iter().map(row).collect(),
             instructions: instructions
-                .map(|found| InstructionRow { at: found.origin.clone(), paths: found.paths.clone() })
+                .map(|found| InstructionRow { origin: found.origin.clone(), paths: found.paths.clone() })
                 .collect(),
             prices: load_prices(config, environment).await?,
         })
@@ -90,9 +95,9 @@ impl RepositoryTiers {
             "{}\n  tier      {} where no rule matches; the repository's own rules may set at most {}\n",
             self.repository,
             self.tier.as_str(),
-            self.most.as_str()
+            self.max_tier.as_str()
         );
-        for TierRuleRow { at, when, tier, most, reason } in &self.rules {
+        for TierRuleRow { origin: at, condition: when, tier, max_tier: most, reason } in &self.rules {
             let _ = write!(text, "  {:<9} {when}  # {at}", tier.as_str());
             if let Some(most) = most {
                 let _ = write!(text, ", the repository's own rules at most {}", most.as_str());
@@ -107,7 +112,7 @@ impl RepositoryTiers {
                 "The first rule that matches decides; rules of the repository's own file come after.\n",
             );
         }
-        for InstructionRow { at, paths } in &self.instructions {
+        for InstructionRow { origin: at, paths } in &self.instructions {
             let _ = writeln!(text, "Instructions for {}  # {at}", paths.join(", "));
         }
         text + &prices_text(&self.prices)
@@ -117,7 +122,7 @@ impl RepositoryTiers {
 /// Returns the lines of `review --explain`.
 pub(super) fn explain_tier(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(" ({})", choice.because) };
-    let mut text = format!("tier: {}, by {}{because}\n", choice.tier.as_str(), choice.at);
+    let mut text = format!("tier: {}, by {}{because}\n", choice.tier.as_str(), choice.origin);
     if let Some(asked_for) = choice.asked_for {
         let _ = writeln!(
             text,

@@ -37,7 +37,7 @@ pub struct VerifyArgs {
 }
 
 /// Maximum lines of a command's output that are shown.
-const SHOWN: usize = 20;
+const MAX_SHOWN_LINES: usize = 20;
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -59,7 +59,8 @@ struct VerifyBaseJson<'a> {
 struct VerifySetUpJson<'a> {
     works: bool,
     /// True if the setup was found in the cache.
-    found: bool,
+    #[serde(rename = "found")]
+    is_cached: bool,
     commands: Vec<VerifyCommandJson<'a>>,
     reached: &'a [HostAccess],
 }
@@ -69,7 +70,8 @@ struct VerifyCheckJson<'a> {
     verdict: Option<CheckVerdict>,
     #[serde(flatten)]
     ran: VerifyCommandJson<'a>,
-    again: Option<VerifyCommandJson<'a>>,
+    #[serde(rename = "again")]
+    retry: Option<VerifyCommandJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -153,8 +155,8 @@ impl VerifyArgs {
             Some(verdicts) if verdicts.iter().any(|verdict| verdict.blocks()) => {
                 Ok(CommandExit::NegativeAnswer)
             }
-            Some(_) => Ok(CommandExit::Done),
-            None => Ok(CommandExit::Failed),
+            Some(_) => Ok(CommandExit::Success),
+            None => Ok(CommandExit::Failure),
         }
     }
 }
@@ -191,7 +193,7 @@ fn setup_json(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
     let set_up = &verified.set_up;
     VerifySetUpJson {
         works: set_up.can_run_checks(),
-        found: set_up.is_cached,
+        is_cached: set_up.is_cached,
         commands: set_up.commands.iter().map(VerifyCommandJson::from).collect(),
         reached: &set_up.contacted_hosts,
     }
@@ -205,7 +207,7 @@ fn checks_json<'a>(
     let check_json = |(at, check): (usize, &'a CheckAttempts)| VerifyCheckJson {
         verdict: verdicts.and_then(|verdicts| verdicts.get(at).copied()),
         ran: VerifyCommandJson::from(&check.ran),
-        again: check.again.as_ref().map(VerifyCommandJson::from),
+        retry: check.retry.as_ref().map(VerifyCommandJson::from),
     };
     Some(checks.map(check_json).collect())
 }
@@ -226,7 +228,7 @@ fn render_text(answer: &VerifyOutcome) -> String {
             CheckVerdict::Fixed => ("passes, failed before", None),
             CheckVerdict::FailedBefore => ("fails, as before", None),
             CheckVerdict::Flaky => ("flaky: failed once, passed once", Some(&check.ran)),
-            CheckVerdict::Again | CheckVerdict::Failed => ("FAILS", Some(&check.ran)),
+            CheckVerdict::NeedsRerun | CheckVerdict::Failed => ("FAILS", Some(&check.ran)),
         };
         text += &render_step_line("check", what, &check.ran);
         text += &shown.map(render_output_tail).unwrap_or_default();
@@ -248,7 +250,7 @@ fn setup_text(verified: &VerifiedTree, label: &str) -> String {
     }
     // A cached setup made no requests in this run.
     for reached in set_up.contacted_hosts.iter().filter(|_| !set_up.is_cached) {
-        let HostAccess { host, port, refused, times, sent, received } = reached;
+        let HostAccess { host, port, refusal: refused, times, sent, received } = reached;
         let host = strip_control(host);
         let _ = match refused {
             None => {
@@ -293,7 +295,7 @@ fn render_output_tail(command_run: &CommandRun) -> String {
     let mut text = String::new();
     for stream in [&command_run.output, &command_run.errors] {
         let lines: Vec<&str> = stream.lines().collect();
-        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
+        for line in lines.iter().skip(lines.len().saturating_sub(MAX_SHOWN_LINES)) {
             let _ = writeln!(text, "  | {}", strip_control(line));
         }
     }

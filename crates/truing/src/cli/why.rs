@@ -57,8 +57,10 @@ struct WhyJson<'a> {
     name: &'a str,
     url: Option<&'a str>,
     state: &'static str,
-    why: Option<&'static str>,
-    at: Option<String>,
+    #[serde(rename = "why")]
+    reason: Option<&'static str>,
+    #[serde(rename = "at")]
+    state_ends_at: Option<String>,
     attempts: u32,
     explanation: String,
     unblock: Option<String>,
@@ -90,19 +92,22 @@ struct LastRunJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<bool>,
     /// Number of open findings; reviews only.
-    open: Option<u32>,
+    #[serde(rename = "open")]
+    open_findings: Option<u32>,
     head: Option<Sha>,
-    ended: String,
+    #[serde(rename = "ended")]
+    ended_at: String,
     cost_micro_usd: u64,
     #[serde(skip)]
-    at: UnixMillis,
+    end_time: UnixMillis,
 }
 
 /// A line of the history.
 #[derive(Serialize)]
 struct HistoryLineJson {
     at: String,
-    what: String,
+    #[serde(rename = "what")]
+    description: String,
 }
 
 pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -110,7 +115,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
     runtime::start()?.block_on(async {
         let store = existing_store(&config, &context.environment).await?;
         let target = DescribedSlot::find(store.as_ref(), &args.target).await?;
-        let Some(store) = store else { return Ok(CommandExit::Done) };
+        let Some(store) = store else { return Ok(CommandExit::Success) };
         let key = &target.slot.key;
         let events = store.events(key, EVENTS).await.map_err(store_error)?;
         let served = store.last_outcome(key).await.map_err(store_error)?;
@@ -129,15 +134,19 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         for key in [key.clone(), abandoned_key(key)] {
             converges.extend(store.records(Some(&key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?);
         }
-        converges.sort_by_key(|run| std::cmp::Reverse(run.ended));
+        converges.sort_by_key(|run| std::cmp::Reverse(run.ended_at));
         converges.truncate(MOST_RUNS);
         let jobs = match job::job_from_key(key) {
             Some(_) => store.records(Some(key), UnixMillis(0), MOST_RUNS).await.map_err(store_error)?,
             None => Vec::new(),
         };
         let last_outcomes = last_runs(served.as_ref(), local.as_ref(), &converges, &jobs);
-        let last_outcome =
-            [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flatten_record);
+        let last_outcome = [served, local]
+            .into_iter()
+            .flatten()
+            .max_by_key(|last| last.ended_at)
+            .as_ref()
+            .map(flatten_record);
         let waits = matches!(target.slot.state, SlotState::Waiting { .. });
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
@@ -165,8 +174,8 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             name: target.name(),
             url: target.described.as_ref().map(|described| described.url.as_str()),
             state,
-            why: reason,
-            at: at.map(format_instant),
+            reason: reason,
+            state_ends_at: at.map(format_instant),
             attempts: target.slot.attempts,
             explanation,
             unblock,
@@ -181,7 +190,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             events: events.into_iter().map(history_line).collect(),
         };
         context.output.print_answer(&answer, || render_text(&answer))?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     })
 }
 
@@ -250,8 +259,8 @@ fn flatten_record(record: &ReviewRecord) -> Value {
         "key": record.key,
         "cost_micro_usd": record.cost(),
         "turns": record.turns(),
-        "started": record.started,
-        "ended": record.ended,
+        "started": record.started_at,
+        "ended": record.ended_at,
         "versions": record.versions,
     });
     if let Some(modelled) = all.get_mut("modelled").and_then(Value::as_object_mut) {
@@ -276,11 +285,11 @@ fn last_runs(
         published: Some(published),
         result: last.result_word().unwrap_or_else(|| last.detail.outcome.kind.as_str().to_owned()),
         reason: last.detail.outcome.reason.clone(),
-        open: Some(last.detail.open_finding_counts.iter().map(|(_, count)| count).sum()),
+        open_findings: Some(last.detail.open_finding_counts.iter().map(|(_, count)| count).sum()),
         head: last.detail.head.clone(),
-        ended: format_instant(last.ended),
+        ended_at: format_instant(last.ended_at),
         cost_micro_usd: last.cost().0,
-        at: last.ended,
+        end_time: last.ended_at,
     };
     let of = |audits: bool| {
         let last = converges
@@ -291,11 +300,11 @@ fn last_runs(
             result: last.result_word().unwrap_or_default(),
             reason: last.detail.final_exit().map(|exit| exit.reason.clone()),
             published: None,
-            open: None,
+            open_findings: None,
             head: last.has_begun().then(|| last.detail.state.head.clone()),
-            ended: format_instant(last.ended),
+            ended_at: format_instant(last.ended_at),
             cost_micro_usd: last.cost().0,
-            at: last.ended,
+            end_time: last.ended_at,
         })
     };
     let job = jobs.first().map(|last| LastRunJson {
@@ -303,21 +312,21 @@ fn last_runs(
         result: last.detail.result.as_str().to_owned(),
         reason: Some(last.detail.exit_reason.clone()),
         published: None,
-        open: None,
+        open_findings: None,
         head: None,
-        ended: format_instant(last.ended),
+        ended_at: format_instant(last.ended_at),
         cost_micro_usd: last.cost().0,
-        at: last.ended,
+        end_time: last.ended_at,
     });
     let reviews = [published_review.map(|last| review(last, true)), local.map(|last| review(last, false))];
     let others = [of(false), of(true), job];
     let mut all: Vec<LastRunJson> = reviews.into_iter().chain(others).flatten().collect();
-    all.sort_by_key(|last| std::cmp::Reverse(last.at));
+    all.sort_by_key(|last| std::cmp::Reverse(last.end_time));
     all
 }
 
 fn history_line(event: HistoryEvent) -> HistoryLineJson {
-    HistoryLineJson { at: format_instant(event.at), what: event.what }
+    HistoryLineJson { at: format_instant(event.at), description: event.description }
 }
 
 fn render_text(answer: &WhyJson<'_>) -> String {
@@ -328,8 +337,8 @@ fn render_text(answer: &WhyJson<'_>) -> String {
             text += &row(name, value);
         }
     }
-    let reason = answer.why.map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let at = answer.at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
+    let reason = answer.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let at = answer.state_ends_at.as_ref().map(|at| format!(" until {at}")).unwrap_or_default();
     text += &row("state", &format!("{}{reason}{at}", answer.state));
     text += &row("because", &answer.explanation);
     if let Some(held_back) = &answer.held_back {
@@ -367,7 +376,7 @@ fn render_text(answer: &WhyJson<'_>) -> String {
         text += "\n";
     }
     for event in &answer.events {
-        text += &fold_line(&format!("  {}  ", event.at), &event.what);
+        text += &fold_line(&format!("  {}  ", event.at), &event.description);
     }
     text
 }
@@ -382,7 +391,7 @@ fn render_last_run(last_run: &LastRunJson) -> String {
         text += &format!(" at {}", head.short_sha());
     }
     // A failed or stopped run has a reason but no findings.
-    match (&last_run.reason, last_run.open, last_run.result.as_str()) {
+    match (&last_run.reason, last_run.open_findings, last_run.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
             text += &format!(", {}", text::format_count(open, "open finding"));
         }
@@ -396,7 +405,7 @@ fn render_last_run(last_run: &LastRunJson) -> String {
     if last_run.published == Some(false) {
         text += &format!(", {}", MicroUsd(last_run.cost_micro_usd));
     }
-    format!("{text}, {}", last_run.ended)
+    format!("{text}, {}", last_run.ended_at)
 }
 
 /// Message for a review that waits for budget.

@@ -30,8 +30,8 @@ const BRANCH: &str = "totals";
 const FILE: &str = "total.py";
 const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        sum += \
      items[i]\n    return sum\n";
-const WRONG: &str = "    for i in range(len(items) - 1):\n";
-const RIGHT: &str = "    for i in range(len(items)):\n";
+const BUGGY_LINE: &str = "    for i in range(len(items) - 1):\n";
+const FIXED_LINE: &str = "    for i in range(len(items)):\n";
 /// Title of the model's finding.
 const BUG: &str = "The last element is left out";
 /// Name of the operator's file.
@@ -120,7 +120,7 @@ pub struct PullRequestResult {
     pub drafts: [bool; 2],
     /// End of the run.
     #[serde(flatten)]
-    pub ended: ConvergeDemoEnd,
+    pub run_end: ConvergeDemoEnd,
     /// Commits that the run added.
     pub commits: Vec<FixCommit>,
     /// Reviews of the pull request, oldest first.
@@ -132,7 +132,7 @@ pub struct PullRequestResult {
 impl PullRequestResult {
     fn has_passed(&self) -> bool {
         let mut threads = self.reviews.iter().flat_map(|review| &review.threads).peekable();
-        self.ended.has_passed()
+        self.run_end.has_passed()
             && self.drafts == [true, false]
             && (self.commits.len(), self.duplicates) == (FIXES, 0)
             && u32::try_from(self.reviews.len()) == Ok(LOOPS)
@@ -152,14 +152,14 @@ pub struct LocalBranchResult {
     pub run_branch: String,
     /// End of the run.
     #[serde(flatten)]
-    pub ended: ConvergeDemoEnd,
+    pub run_end: ConvergeDemoEnd,
     /// Commits that are only on the run's branch.
     pub commits: Vec<FixCommit>,
 }
 
 impl LocalBranchResult {
     fn has_passed(&self) -> bool {
-        self.ended.has_passed() && self.tips[0] == self.tips[1] && self.commits.len() == FIXES
+        self.run_end.has_passed() && self.tips[0] == self.tips[1] && self.commits.len() == FIXES
     }
 }
 
@@ -256,7 +256,7 @@ impl ConvergeDemo {
             name,
             title: after.title.clone(),
             drafts: [before.draft, after.draft],
-            ended,
+            run_end: ended,
             commits,
             reviews: collect_reviews(&after),
             duplicates: count_duplicates(&after),
@@ -277,7 +277,7 @@ impl ConvergeDemo {
             branch: BRANCH.to_owned(),
             tips: [before, tip()?],
             run_branch,
-            ended,
+            run_end: ended,
             commits,
         })
     }
@@ -313,11 +313,11 @@ impl ConvergeDemo {
 fn fix_script() -> ModelScript {
     let mend = ScriptedFix {
         title: Some(BUG.to_owned()),
-        calls: vec![ScriptedToolCall::edit(FILE, WRONG, RIGHT)],
+        calls: vec![ScriptedToolCall::edit(FILE, BUGGY_LINE, FIXED_LINE)],
         declined: None,
     };
     let body = "`range(len(items) - 1)` ends one too early: a list of one element has no total.".to_owned();
-    let bug = KnownBug { body, ..KnownBug::new(FILE, WRONG.trim(), BUG) };
+    let bug = KnownBug { body, ..KnownBug::new(FILE, BUGGY_LINE.trim(), BUG) };
     let writer = ScriptedAnswer::for_describer("Totals count every element, the last one too.");
     ModelScript::from_answers(
         ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend]), writer]),

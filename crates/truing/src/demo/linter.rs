@@ -42,7 +42,7 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         command: Some(vec![NAME.to_owned(), "{files}".to_owned()]),
         format: Some("unix".to_owned()),
         paths: Some(vec![FILE.to_owned()]),
-        condition: ToolCondition::Changed,
+        condition: ToolCondition::FilesChanged,
         success_exit_codes: None,
         timeout: TIME,
         scope: ToolScope::Lines,

@@ -32,7 +32,10 @@ use super::{
     DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, setup_error,
 };
 use crate::cli::sync::run::SyncRunArgs;
-use plot::{CHECK, DemoSection, DemoStep, FIRST, MANIFEST, OURS, PACKAGE, PORTED, THEIRS, TURNS, UNPORTED};
+use plot::{
+    CHECK, DemoSection, DemoStep, FIRST_RELEASE, MANIFEST, PACKAGE, PORTED, PROJECT_FILE, THEIRS, TURNS,
+    UNPORTED,
+};
 
 /// Branch of the job.
 const BRANCH: &str = "truing/sync-rim";
@@ -67,7 +70,8 @@ pub struct SyncDemoRun {
     /// Exit code of the command.
     pub exit: u8,
     /// Reason of the result as text.
-    pub why: String,
+    #[serde(rename = "why")]
+    pub reason: String,
     /// Item that the run left at the forge.
     pub shows: Option<PublishedItem>,
     /// Calls to the forge, including pushes and fetches.
@@ -82,7 +86,8 @@ pub struct SyncDemoRun {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PublishedItem {
     /// Kind of the item.
-    pub what: PublishedItemKind,
+    #[serde(rename = "what")]
+    pub kind: PublishedItemKind,
     /// Number of the item.
     pub number: u64,
     pub title: String,
@@ -177,7 +182,7 @@ impl SyncDemo {
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
-        let (version, code) = FIRST;
+        let (version, code) = FIRST_RELEASE;
         let registry = FakeRegistry::start().await.map_err(setup_error)?;
         registry
             .set_releases(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(THEIRS, code)])])
@@ -228,7 +233,7 @@ impl SyncDemo {
         &mut self,
         mut report_event: impl FnMut(SyncDemoEvent<'_>) -> Result<(), E>,
     ) -> Result<SyncDemoReport, E> {
-        let mut releases = vec![FIRST];
+        let mut releases = vec![FIRST_RELEASE];
         for DemoSection { title, release, acts } in
             if self.sandbox == SandboxLevel::Full { PORTED } else { UNPORTED }
         {
@@ -315,7 +320,7 @@ impl SyncDemo {
             result: record.detail.result,
             expected,
             exit: run.exit_for_record(&record).code(),
-            why: record.detail.exit_reason.clone(),
+            reason: record.detail.exit_reason.clone(),
             shows: find_published_item(&record, &pulls, &questions),
             forge_calls,
             turns: record.turns(),
@@ -376,7 +381,7 @@ fn initial_commit(code: &str) -> CommitBuilder {
     CommitBuilder::new("Begin")
         .write("pyproject.toml", requires)
         .write("upstream.json", format!("{{\n{}\n}}\n", pinned.join(",\n")))
-        .write(OURS, plot::project_code(code))
+        .write(PROJECT_FILE, plot::project_code(code))
         .write("check.sh", CHECK)
 }
 
@@ -410,9 +415,9 @@ fn find_published_item(
             JobPullKind::Final => PublishedItemKind::PullRequest,
             JobPullKind::Wip => PublishedItemKind::Draft,
         };
-        return Some(PublishedItem { what, number: *number, title: view.title.clone() });
+        return Some(PublishedItem { kind: what, number: *number, title: view.title.clone() });
     }
     let asked = number(record.detail.question.as_ref()?)?;
     let issue = questions.iter().find(|issue| issue.number == asked)?;
-    Some(PublishedItem { what: PublishedItemKind::Issue, number: asked, title: issue.title.clone() })
+    Some(PublishedItem { kind: PublishedItemKind::Issue, number: asked, title: issue.title.clone() })
 }

@@ -17,7 +17,7 @@ use truing_core::port::WriteGate;
 use truing_core::secret::SecretString;
 #[cfg(feature = "demo")]
 use truing_core::switch::RepositoryRef;
-use truing_git::search_path::NOT_FOUND;
+use truing_git::search_path::PROGRAM_NOT_FOUND_MESSAGE;
 use truing_loops::agent::{ContextSources, GatedModelAgent, ModelAgent};
 use truing_loops::budget::BudgetLimits;
 use truing_loops::machine::SystemClock;
@@ -233,7 +233,7 @@ fn build_agent(
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
         own_tools: Vec::new(),
-        cassette: CassetteMode::None,
+        cassette: CassetteMode::Disabled,
     })
 }
 
@@ -302,7 +302,7 @@ fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, Claude
     }
     let missing = || ClaudeCliError::Missing {
         program: name.into(),
-        reason: std::io::Error::new(ErrorKind::NotFound, NOT_FOUND),
+        reason: std::io::Error::new(ErrorKind::NotFound, PROGRAM_NOT_FOUND_MESSAGE),
     };
     super::programs::search_path(environment).find(Path::new(name)).ok_or_else(missing)
 }
@@ -312,7 +312,7 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
     let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
         ClaudeCliError::Missing { .. } => cli_error.hint(install).hint("or set its path: `review.claude`"),
-        ClaudeCliError::Version { found, .. } => {
+        ClaudeCliError::Version { found_version: found, .. } => {
             cli_error.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
         }
         ClaudeCliError::Silent { .. } => cli_error

@@ -57,7 +57,7 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
 fn inspection_digest(config: &Config) -> String {
     let Config { converge, verify, rules, review, linters: tools, .. } = config;
     let linters = (review.tools, tools);
-    let RulesConfig { ignore, packs, off, severity, dir, time: _ } = rules;
+    let RulesConfig { ignore, packs, disabled_rules: off, severity, dir, time: _ } = rules;
     let all = (&converge.gate, &verify.setup, &verify.check, packs, ignore, dir, linters, off, severity);
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
@@ -166,7 +166,7 @@ mod tests {
         assert!(check_fixer_sandbox(SandboxLevel::Full).is_ok());
         for level in [SandboxLevel::None, SandboxLevel::Landlock] {
             let error = check_fixer_sandbox(level).unwrap_err();
-            assert_eq!((error.exit, error.code), (CommandExit::Failed, "sandbox_weak"));
+            assert_eq!((error.exit, error.code), (CommandExit::Failure, "sandbox_weak"));
             assert!(error.hints.iter().any(|hint| hint.contains("`truing sandbox check`")), "{error:?}");
         }
     }

@@ -146,7 +146,7 @@ impl ConfiguredForge<'_> {
             // with it.
             Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
             Some(SecretSource::File(path)) => MarkerKeys::load_or_create(path),
-            Some(secret @ (SecretSource::Env(_) | SecretSource::Plain(_))) => {
+            Some(secret @ (SecretSource::Env(_) | SecretSource::PlainText(_))) => {
                 let key =
                     secret.read(environment).map_err(|error| self.setting_error("marker_key", &error))?;
                 Ok(MarkerKeys::from_text(key.expose()))
@@ -163,7 +163,7 @@ impl ConfiguredForge<'_> {
                 CliError::failure("marker_key", error.to_string())
                     .hint(format!("see `forge.{name}.previous_marker_keys` in `truing config schema`"))
             }),
-            SecretSource::Env(_) | SecretSource::Plain(_) => {
+            SecretSource::Env(_) | SecretSource::PlainText(_) => {
                 let key = secret
                     .read(environment)
                     .map_err(|error| self.setting_error("previous_marker_keys", &error))?;

@@ -20,7 +20,7 @@ use super::conceal::CREDENTIALS;
 use crate::cli::error::CliError;
 
 /// Name of the working folder of all programs, beside the database.
-const EMPTY: &str = "mcp";
+const WORKING_FOLDER_NAME: &str = "mcp";
 
 /// Returns the configured servers, and Truing's own servers. Nothing is started or sent.
 ///
@@ -55,7 +55,7 @@ pub(super) fn configured_servers(
                     env.iter().map(|variable| read_passed_variable(name, variable, config, environment));
                 servers.push(server(ServerTransport::Program {
                     command: command.clone(),
-                    folder: super::ensure_machine_folder(config)?.join(EMPTY),
+                    folder: super::ensure_machine_folder(config)?.join(WORKING_FOLDER_NAME),
                     read: check_folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,
                     hosts: hosts.iter().map(|host| AllowedHost::public(&host.name, host.port)).collect(),

@@ -228,7 +228,7 @@ fn aws_login(
     let text = |name: &str| environment.get(name).and_then(|value| value.to_str());
     let variable = |name: &'static str| text(name).filter(|value| !value.is_empty());
     let keys = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
-        (Some(key_id), Some(secret_key)) => KeySource::Fixed(AwsKeys {
+        (Some(key_id), Some(secret_key)) => KeySource::Static(AwsKeys {
             key_id: key_id.to_owned(),
             secret_key: SecretString::new(secret_key),
             session_token: variable("AWS_SESSION_TOKEN").map(SecretString::new),

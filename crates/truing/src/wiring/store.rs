@@ -270,9 +270,9 @@ fn store_open_error(error: SqliteOpenError) -> CliError {
     let cli_error = CliError::failure("store", error.to_string());
     match error {
         // The texts of these errors include the solution.
-        SqliteOpenError::Served { .. }
+        SqliteOpenError::ServedByOtherName { .. }
         | SqliteOpenError::Deleted { .. }
-        | SqliteOpenError::Replaced { .. }
+        | SqliteOpenError::FileReplaced { .. }
         | SqliteOpenError::Emptied { .. }
         | SqliteOpenError::InUse { .. }
         | SqliteOpenError::HalfCopied { .. }

@@ -222,7 +222,7 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
         || site.read_log(),
         async || {
             let events = store.events(&key, 20).await.unwrap();
-            events.iter().any(|event| event.what.starts_with("KillSwitchEngaged: held back"))
+            events.iter().any(|event| event.description.starts_with("KillSwitchEngaged: held back"))
         },
     )
     .await;
@@ -326,7 +326,7 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
         || site.read_log(),
         async || {
             let events = store.events(&key, 20).await.unwrap();
-            events.iter().any(|event| event.what.contains(what) && event.what.contains(hint))
+            events.iter().any(|event| event.description.contains(what) && event.description.contains(hint))
         },
     )
     .await;

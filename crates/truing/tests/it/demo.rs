@@ -71,7 +71,11 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
     .unwrap();
     demo.run_first_review().await.unwrap();
     let forgotten = demo.run_dropped_finding().await.unwrap();
-    assert_eq!((forgotten.comments, forgotten.open, forgotten.is_green), (1, 1, false), "{forgotten:?}");
+    assert_eq!(
+        (forgotten.comments, forgotten.open_threads, forgotten.is_green),
+        (1, 1, false),
+        "{forgotten:?}"
+    );
     demo.stop().await.unwrap();
 }
 

@@ -50,13 +50,14 @@ impl Stage {
     }
 
     fn request(&self, names: &[&str]) -> ReadRequest {
-        let file = |name: &&str| ChangedFile { path: (*name).into(), old_path: None, added: vec![(1, 99)] };
+        let file =
+            |name: &&str| ChangedFile { path: (*name).into(), old_path: None, added_lines: vec![(1, 99)] };
         ReadRequest {
             tree: self.path("tree"),
             files: names.iter().map(file).collect(),
             also_changed: vec![],
             packs: vec!["core".to_owned()],
-            off: Vec::new(),
+            disabled_rules: Vec::new(),
         }
     }
 
@@ -139,7 +140,7 @@ async fn read_failure(reader: &ChildProcessReader, request: &ReadRequest) -> Str
 #[tokio::test]
 async fn companions_are_known_without_a_child() {
     let reader = ChildProcessReader::new("/no/such/program");
-    let file = ChangedFile { path: "aiobotocore/x.py".into(), old_path: None, added: vec![(1, 9)] };
+    let file = ChangedFile { path: "aiobotocore/x.py".into(), old_path: None, added_lines: vec![(1, 9)] };
     let packs = ["aiobotocore".to_owned()];
     let known = reader.companion_paths(&packs, std::slice::from_ref(&file)).await.unwrap();
     assert_eq!(known, ["aiobotocore/tests/test_patches.py".into(), RepoPath::from("tests/test_patches.py")]);
@@ -153,7 +154,7 @@ async fn a_child_reports_what_this_process_would() {
     stage.write("binary", b"\0");
     let mut request = stage.request(&["a.py", "binary", "gone.py"]);
     let odd = RepoPath::from_bytes(b"caf\xe9 \"x\".py".to_vec());
-    request.files.push(ChangedFile { path: odd, old_path: None, added: vec![] });
+    request.files.push(ChangedFile { path: odd, old_path: None, added_lines: vec![] });
     let here = ThreadedReader::new().unwrap().read(&request).await.unwrap();
     assert_eq!((here.findings.len(), here.not_reviewed.len()), (1, 3));
     let child = ChildProcessReader::new(TRUING);
@@ -170,7 +171,7 @@ async fn a_child_reports_what_this_process_would() {
     let found = child.clone().with_rules(Some(stage.path("rules"))).read(&house).await.unwrap();
     assert_eq!(found.findings.iter().map(|found| found.rule.as_str()).collect::<Vec<_>>(), ["house/one"]);
 
-    let off = ReadRequest { off: vec![here.findings[0].rule.clone()], ..request.clone() };
+    let off = ReadRequest { disabled_rules: vec![here.findings[0].rule.clone()], ..request.clone() };
     let report = child.read(&off).await.unwrap();
     assert_eq!((report.findings.len(), report.rules.len() + 1), (0, here.rules.len()));
 

@@ -46,7 +46,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
         72..80 if is_new => (Outcome::Bumped, Some(SyncVerdict::Bump), SyncStep::Publish),
         72..86 => (Outcome::Saved, Some(SyncVerdict::Bump), SyncStep::Publish),
         86..91 => (Outcome::Asked, Some(SyncVerdict::Ask), SyncStep::Ask),
-        91..94 => (Outcome::Held, Some(SyncVerdict::Bump), SyncStep::Change),
+        91..94 => (Outcome::OnHold, Some(SyncVerdict::Bump), SyncStep::Change),
         _ if is_new => (Outcome::Blocked, Some(SyncVerdict::Bump), SyncStep::Look),
         _ => (Outcome::Failed, Some(SyncVerdict::Bump), SyncStep::Verify),
     };
@@ -60,7 +60,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
         Outcome::Bumped => "2 pinned definitions changed in what they do".to_owned(),
         Outcome::Asked => "new functions beside pinned ones: a person must check this".to_owned(),
         Outcome::Blocked => "people are at work on the pull request".to_owned(),
-        Outcome::Held => "sync_usd is used up until tomorrow".to_owned(),
+        Outcome::OnHold => "sync_usd is used up until tomorrow".to_owned(),
         _ => "the newest release is in the range already".to_owned(),
     };
     let steps =
@@ -109,7 +109,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
             question: matches!(result, Outcome::Asked | Outcome::Breaker).then(|| page("issues")),
             evidence: SyncEvidence::default(),
         },
-        started: UnixMillis(
+        started_at: UnixMillis(
             ended.0 - i64::try_from(steps.iter().map(|step| step.duration_ms).sum::<u64>()).unwrap(),
         ),
         steps,
@@ -117,7 +117,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
         model: is_agents.then(|| "claude-sonnet-5-5".to_owned()),
         prompt_hash: is_agents.then(|| if is_new { "9d2c41f0a7" } else { "51e07bb83c" }.repeat(6)),
         versions: [("truing".to_owned(), "0.1.0".to_owned())].into(),
-        ended,
+        ended_at: ended,
     }
 }
 
@@ -136,21 +136,21 @@ async fn store_sync_records(file: &Path) -> Vec<SyncRecord> {
         store.begin_job(&run).await.unwrap();
         let target = SyncTarget { version: "1.43.70".into(), manifest: "0".repeat(40) };
         if record.detail.result != Outcome::Breaker {
-            job.breaker.admit(&target, None, JobBreakerLimits::default(), record.started);
+            job.breaker.admit(&target, None, JobBreakerLimits::default(), record.started_at);
             let end = match record.detail.result {
                 Outcome::Failed => BreakerOutcome::Failure(record.detail.exit_reason.clone()),
                 _ => BreakerOutcome::Success,
             };
-            job.breaker.record_end(end, JobBreakerLimits::default(), record.ended);
+            job.breaker.record_end(end, JobBreakerLimits::default(), record.ended_at);
         }
         job.question = record.detail.question.clone().map(|url| JobQuestion {
             id: "q".into(),
             version: "1.43.70".into(),
             issue: 7,
             url: Some(url),
-            after: None,
+            last_comment: None,
             manifest: None,
-            closed: false,
+            is_closed: false,
         });
         store.end_job(&run, &job, record).await.unwrap();
     }
@@ -503,7 +503,7 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
         let run = RunReference { id: RunId::new(format!("v{number}")), key, token: FencingToken(number) };
         store.begin_run(&run, &revision, now).await.unwrap();
         let (kind, runtime) = (outcome::ReviewOutcomeKind::Reviewed, outcome::ReviewRuntime::Rules);
-        let ended = outcome::ReviewOutcome { kind, reason: None, until: None, runtime };
+        let ended = outcome::ReviewOutcome { kind, reason: None, next_attempt_at: None, runtime };
         let detail = outcome::ReviewDetail::new(None, revision.base.clone(), ended);
         let outcome = outcome::ReviewRecord::new(run.id.clone(), run.key.clone(), detail, now);
         let producer = truing_core::publish::CommentProducer::Review;

@@ -9,7 +9,7 @@ use super::{IndexError, IndexResponse, PackageIndex, PackageRelease, ReleaseArch
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
-const ACCEPTED: &str =
+const ACCEPT_HEADER: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
 pub(super) async fn fetch_releases(
@@ -17,7 +17,7 @@ pub(super) async fn fetch_releases(
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
     let normal = normalise_package_name(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
-    let page = index.fetch_page(&format!("{normal}/"), package, ACCEPTED).await?;
+    let page = index.fetch_page(&format!("{normal}/"), package, ACCEPT_HEADER).await?;
     let listed = if page.is_json { page::parse_json(&page.body) } else { Ok(page::parse_html(&page.body)) };
     let listed = listed.map_err(|reason| page.malformed_error(reason))?;
     if listed.is_empty() {

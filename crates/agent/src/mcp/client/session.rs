@@ -91,9 +91,9 @@ impl<T: Into<String>> From<T> for ServerFailure {
 /// The reason that a call failed.
 pub(super) enum CallError {
     /// The server reports that the call cannot be done.
-    Refused(String),
+    CallRejected(String),
     /// The server cannot be used any more.
-    Lost(ServerFailure),
+    ServerFailed(ServerFailure),
 }
 
 impl McpSession {
@@ -149,11 +149,11 @@ impl McpSession {
             let page =
                 self.service.peer().list_tools(Some(page)).await.map_err(|error| {
                     match call_error(error) {
-                        CallError::Refused(server_output) => ServerFailure {
+                        CallError::CallRejected(server_output) => ServerFailure {
                             description: "it does not list its tools".to_owned(),
                             server_output,
                         },
-                        CallError::Lost(why) => why,
+                        CallError::ServerFailed(why) => why,
                     }
                 })?;
             let found = page.tools.into_iter().filter(|tool| tool_names.contains(tool.name.as_ref()));
@@ -172,11 +172,11 @@ impl McpSession {
         // Requests for more input, and tasks that continue after the call, are not supported.
         match self.service.peer().call_tool_once(request).await.map_err(call_error)? {
             CallToolResponse::Complete(result) => Ok(result),
-            CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::Refused(
+            CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::CallRejected(
                 "the tool requires more input or a task, but only simple calls are supported".to_owned(),
             )),
             // Result kinds that later versions of the library may add.
-            _ => Err(CallError::Refused("the tool's answer is of an unknown kind".to_owned())),
+            _ => Err(CallError::CallRejected("the tool's answer is of an unknown kind".to_owned())),
         }
     }
 
@@ -257,8 +257,11 @@ impl ServerProcess {
         let mut child = spawn_child(command).map_err(not_started)?;
         let stream = child.stderr.take();
         let error_output = tokio::spawn(async move {
-            let mut heard =
-                CapturedOutput::new(&CommandLimits { time: Duration::MAX, written: None, whole: false });
+            let mut heard = CapturedOutput::new(&CommandLimits {
+                time: Duration::MAX,
+                write_limit: None,
+                keeps_whole_output: false,
+            });
             // Beyond its bound the error stream is no longer read.
             let _ = heard.read_stream(stream).await;
             heard
@@ -388,9 +391,9 @@ fn initialize_failure(error: &ClientInitializeError) -> ServerFailure {
 
 fn call_error(error: ServiceError) -> CallError {
     if let ServiceError::McpError(error) = error {
-        return CallError::Refused(error.message.into_owned());
+        return CallError::CallRejected(error.message.into_owned());
     }
-    CallError::Lost(if let ServiceError::TransportSend(error) = error {
+    CallError::ServerFailed(if let ServiceError::TransportSend(error) = error {
         send_failure(&error)
     } else if let ServiceError::UnexpectedResponse = error {
         "its answer does not match the request".into()

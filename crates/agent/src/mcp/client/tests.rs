@@ -50,7 +50,7 @@ impl RunTools for OwnTestTools {
     }
 
     async fn call(&self, name: &str, _: &Value) -> CallOutput {
-        CallOutput { text: format!("own {name}"), is_error: false, denied: false }
+        CallOutput { text: format!("own {name}"), is_error: false, is_denied: false }
     }
 }
 
@@ -430,10 +430,10 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
         json!({"a": "what is a-word-of-the-operators?"}),
     ] {
         let output = tools.call("mcp__docs__say", &input).await;
-        assert!(output.denied && output.is_error, "{input}: {output:?}");
+        assert!(output.is_denied && output.is_error, "{input}: {output:?}");
     }
     let long = tools.call("mcp__docs__say", &json!({"a": "x".repeat(40 << 10)})).await;
-    assert!(long.is_error && !long.denied, "{long:?}");
+    assert!(long.is_error && !long.is_denied, "{long:?}");
     assert!(tools.call("mcp__docs__say", &json!([])).await.is_error);
     let asked = json!({"a": "where is password = form[\"password\"] tested?"});
     assert_eq!(tools.call("mcp__docs__say", &asked).await.text, "well");

@@ -9,7 +9,7 @@ use crate::native::CallOutput;
 
 /// Bytes beyond the shown part that are searched for secrets as well, because a secret may cross the end of
 /// the shown part.
-const BEYOND: usize = 4 << 10;
+const SECRET_SEARCH_MARGIN: usize = 4 << 10;
 
 /// Returns a result with at most this many bytes.
 pub(super) fn render_result(result: &CallToolResult, max_bytes: usize) -> CallOutput {
@@ -33,7 +33,7 @@ pub(super) fn render_result(result: &CallToolResult, max_bytes: usize) -> CallOu
     if text.is_empty() {
         "[an empty answer]".clone_into(&mut text);
     }
-    CallOutput { text, is_error: result.is_error == Some(true), denied: false }
+    CallOutput { text, is_error: result.is_error == Some(true), is_denied: false }
 }
 
 /// Removes control characters and invisible characters; line ends and tabs remain.
@@ -43,7 +43,8 @@ pub(super) fn strip_invisible_chars(text: &str) -> String {
 
 /// Returns at most this many bytes, without secrets, and with a note of the bytes left out.
 pub(super) fn redact_and_truncate(text: &str, max_bytes: usize) -> String {
-    let searched = text.get(..text.floor_char_boundary(max_bytes.saturating_add(BEYOND))).unwrap_or(text);
+    let searched =
+        text.get(..text.floor_char_boundary(max_bytes.saturating_add(SECRET_SEARCH_MARGIN))).unwrap_or(text);
     let shown = redact_secrets(searched);
     let (kept, left_out) = match shown.get(..shown.floor_char_boundary(max_bytes)) {
         Some(kept) => (kept, (shown.len() - kept.len()).saturating_add(text.len() - searched.len())),

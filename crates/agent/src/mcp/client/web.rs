@@ -51,7 +51,7 @@ pub(super) enum WebError {
     TooMuch(#[from] ServerLimitExceeded),
     /// The response is not JSON-RPC.
     #[error("its answer is not JSON-RPC")]
-    Other,
+    NotJsonRpc,
 }
 
 impl From<reqwest::Error> for WebError {
@@ -190,7 +190,7 @@ impl StreamableHttpClient for WebClient {
                 Ok(StreamableHttpPostResponse::Json(said, own))
             }
             Some(_) | None if !status.is_success() => Err(WebError::Status(status).into()),
-            Some(_) | None => Err(WebError::Other.into()),
+            Some(_) | None => Err(WebError::NotJsonRpc.into()),
         }
     }
 

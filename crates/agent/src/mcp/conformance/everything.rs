@@ -26,7 +26,7 @@ const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA="
 pub(super) struct ConformanceTools;
 
 /// Tools whose results are more than text, or that have no result.
-const OTHERS: [&str; 6] = [
+const NON_TEXT_TOOLS: [&str; 6] = [
     "test_image_content",
     "test_audio_content",
     "test_embedded_resource",
@@ -35,7 +35,7 @@ const OTHERS: [&str; 6] = [
     "test_missing_capability",
 ];
 /// Tools whose results are text.
-const PLAIN: [&str; 6] = [
+const TEXT_TOOLS: [&str; 6] = [
     "test_simple_text",
     "test_headers",
     "test_error_handling",
@@ -64,9 +64,9 @@ impl Toolset for ConformanceTools {
             }),
             _ => json!({"type": "object", "additionalProperties": false}),
         };
-        PLAIN
+        TEXT_TOOLS
             .iter()
-            .chain(&OTHERS)
+            .chain(&NON_TEXT_TOOLS)
             .map(|name| McpTool {
                 name: (*name).to_owned(),
                 title: (*name).to_owned(),

@@ -52,7 +52,7 @@ pub enum ReadinessAction {
     /// [`PullReadiness::record_ready_mark`](super::PullReadiness::record_ready_mark).
     MarkReady,
     /// The pull request is ready at this head.
-    Done {
+    Ready {
         /// Notes that the user should read.
         notes: Vec<String>,
     },

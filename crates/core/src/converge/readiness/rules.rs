@@ -31,7 +31,8 @@ pub struct ReadinessRules {
 pub enum RequiredReviewer {
     /// Our own audit of the head.
     Internal,
-    Other(ExternalReviewer),
+    #[serde(rename = "other")]
+    External(ExternalReviewer),
 }
 
 /// A reviewer outside Truing, such as a bot.

@@ -24,7 +24,7 @@ pub struct PullSnapshot {
     /// Names of the head's checks that are still running.
     pub pending: Vec<String>,
     /// Names of the head's checks that failed.
-    pub failed: Vec<String>,
+    pub failed_checks: Vec<String>,
     /// True if the rules of the base branch require a review that the pull request lacks.
     pub lacks_review: bool,
 }
@@ -80,7 +80,7 @@ pub struct UnresolvedThread {
     /// True if the thread's lines no longer exist at the head.
     pub is_outdated: bool,
     /// Author and meaning of the last comment.
-    pub last: LastComment,
+    pub last_comment: LastComment,
 }
 
 /// The author of a thread.
@@ -99,7 +99,7 @@ pub enum LastComment {
     /// The last comment is not ours.
     Theirs,
     /// Our last comment reports a fix.
-    Fixed,
+    ReportsFix,
     /// Our last comment declines the finding.
     Declined,
 }

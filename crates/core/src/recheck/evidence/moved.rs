@@ -17,9 +17,9 @@ use crate::recheck::statement::CodeStatement;
 pub(super) struct MovedDefinition {
     name: String,
     /// Marks of the definition's statements that are outside the finding.
-    rest: BTreeSet<u32>,
+    other_statement_hashes: BTreeSet<u32>,
     /// Lines of the finding itself.
-    own: SearchTokens,
+    finding_tokens: SearchTokens,
 }
 
 impl MovedDefinition {
@@ -37,7 +37,11 @@ impl MovedDefinition {
         let (heading, name) = enclosing_definition(&near, at)?;
         let rest = body_statements(all, heading).filter(|one| one.has_words && !one.touches(lines));
         let rest: BTreeSet<u32> = rest.map(|one| one.text_hash).collect();
-        (!rest.is_empty()).then(|| Self { name: name.to_owned(), rest, own })
+        (!rest.is_empty()).then(|| Self {
+            name: name.to_owned(),
+            other_statement_hashes: rest,
+            finding_tokens: own,
+        })
     }
 
     /// Returns true if the definition or the finding's own lines are still in the original file.
@@ -68,14 +72,15 @@ impl MovedDefinition {
         let is_added = |statement: &CodeStatement| added_lines.iter().any(|lines| statement.touches(*lines));
         let found = all
             .iter()
-            .position(|other| other.first == statement.first)
+            .position(|other| other.first_line == statement.first_line)
             .and_then(|at| enclosing_definition(file, at));
         found.is_some_and(|(heading, name)| {
             name == self.name
-                && file.find_places(&self.own).is_empty()
+                && file.find_places(&self.finding_tokens).is_empty()
                 && all.get(heading).is_some_and(is_added)
-                && body_statements(all, heading)
-                    .any(|statement| is_added(statement) && self.rest.contains(&statement.text_hash))
+                && body_statements(all, heading).any(|statement| {
+                    is_added(statement) && self.other_statement_hashes.contains(&statement.text_hash)
+                })
         })
     }
 }
@@ -103,7 +108,7 @@ fn enclosing_definition(file: &ComparedFile, statement_index: usize) -> Option<(
 fn defined_block_name(file: &ComparedFile, index: usize) -> Option<&str> {
     let all = file.statements();
     let (one, below) = (all.get(index)?, all.get(index + 1)?);
-    let line = usize::try_from(one.first.checked_sub(1)?).ok()?;
+    let line = usize::try_from(one.first_line.checked_sub(1)?).ok()?;
     file.text.lines().nth(line).filter(|_| below.indent > one.indent).and_then(defined_name)
 }
 
@@ -132,20 +137,20 @@ mod tests {
     use crate::increment::FileRenames;
     use crate::recheck::{RecheckStatus, RecheckVerdict, ReviewerReport, recheck};
 
-    const OTHERS: &str = "def first(order):\n    log(\"first\", order)\n    return order.id\n\n\ndef \
+    const OTHER_FUNCTIONS: &str = "def first(order):\n    log(\"first\", order)\n    return order.id\n\n\ndef \
          second(order):\n    log(\"second\", order)\n    return order.name\n\n\n";
     const PAY: &str =
         "def pay(order):\n    total = sum(order.lines)\n    bank.send(total)\n    return total\n\n\n";
-    const LAST: &str = "def last(order):\n    log(\"last\", order)\n    return order.day\n";
-    const OWN: &str = "    bank.send(total)";
+    const LAST_FUNCTION: &str = "def last(order):\n    log(\"last\", order)\n    return order.day\n";
+    const FINDING_LINE: &str = "    bank.send(total)";
     const FIX: &str = "    bank.send(max(total, 0))";
 
     fn place_finding(raw: RawFinding) -> PlacedFinding {
-        let at = raw.place.clone();
+        let at = raw.location.clone();
         PlacedFinding {
             raw,
             anchor: AnchorKind::Inline,
-            at,
+            comment_location: at,
             old_path: None,
             sighting: FindingFacts::default(),
         }
@@ -176,18 +181,18 @@ mod tests {
 
     /// Returns the finding in the function `pay` of p.py, when q.py had this text.
     fn known_finding(q: &str) -> Finding {
-        let text = format!("{OTHERS}{PAY}{LAST}");
-        let line = text.lines().position(|line| line == OWN).unwrap() + 1;
+        let text = format!("{OTHER_FUNCTIONS}{PAY}{LAST_FUNCTION}");
+        let line = text.lines().position(|line| line == FINDING_LINE).unwrap() + 1;
         let line = u32::try_from(line).unwrap();
         let at = CodeLocation { path: "p.py".into(), side: DiffSide::New, start_line: line, end_line: line };
         let raw = RawFinding {
-            place: at.clone(),
+            location: at.clone(),
             severity: Severity::P1,
             category: DefectCategory::G,
             rule: "agent/bounds".into(),
             title: "A negative sum is sent".into(),
             body: "The bank takes it for a refund.".into(),
-            snippet: OWN.into(),
+            snippet: FINDING_LINE.into(),
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Agent,
@@ -200,9 +205,9 @@ mod tests {
             raw,
             old_path: None,
             anchor: AnchorKind::Inline,
-            at,
+            comment_location: at,
             status: FindingStatus::Open,
-            around: found[0].sighting.around.clone(),
+            surrounding_lines: found[0].sighting.surrounding_lines.clone(),
             unverified: None,
             seen_on: Vec::new(),
             evidence: None,
@@ -229,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_function_that_was_moved_and_fixed_is_known_by_its_name_and_what_went_with_it() {
-        let left = format!("{OTHERS}{LAST}");
-        let fixed = PAY.replace(OWN, FIX);
+        let left = format!("{OTHER_FUNCTIONS}{LAST_FUNCTION}");
+        let fixed = PAY.replace(FINDING_LINE, FIX);
         let moved =
             format!("import bank\n\n\n{fixed}def other(order):\n    checked = order\n    return checked\n");
         assert!(is_fix_accepted((&left, &moved), 0, FIX));
@@ -252,9 +257,9 @@ mod tests {
             assert!(!is_fix_accepted((p, q), 0, quoted), "{what}");
         }
         // The definition was copied instead of moved.
-        assert!(!is_fix_accepted((&format!("{OTHERS}{fixed}{LAST}"), &moved), 0, FIX));
+        assert!(!is_fix_accepted((&format!("{OTHER_FUNCTIONS}{fixed}{LAST_FUNCTION}"), &moved), 0, FIX));
         // The finding's lines are still in the original file.
-        assert!(!is_fix_accepted((&format!("{OTHERS}{PAY}{LAST}"), &moved), 0, FIX));
+        assert!(!is_fix_accepted((&format!("{OTHER_FUNCTIONS}{PAY}{LAST_FUNCTION}"), &moved), 0, FIX));
         // In the second assertion, q.py contained the heading of `pay` before the change.
         assert!(is_fix_accepted((&left, &fixed), 0, FIX));
         assert!(!is_fix_accepted((&left, &fixed), 1, FIX));

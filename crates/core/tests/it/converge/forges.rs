@@ -58,7 +58,7 @@ impl ForgeSimulation {
         ];
         let mut rules = rules(lists[usize::try_from(dice.roll(5)).unwrap()]);
         for reviewer in &mut rules.reviewers {
-            if let RequiredReviewer::Other(rule) = reviewer {
+            if let RequiredReviewer::External(rule) = reviewer {
                 rule.is_required = dice.roll(2) == 0;
                 rule.requests = u32::try_from(dice.roll(4)).unwrap();
             }
@@ -140,7 +140,7 @@ impl ForgeSimulation {
         if self.roll_is_bad() {
             self.add_thread(ThreadAuthor::Person, "person");
         }
-        (self.seen.pending, self.seen.failed, self.seen.lacks_review) =
+        (self.seen.pending, self.seen.failed_checks, self.seen.lacks_review) =
             (vec![], vec![], self.dice.roll(2) == 0);
         self.seen.merge = match (self.roll_is_bad(), self.dice.roll(6)) {
             (true, 0) => MergeableState::Behind,
@@ -156,7 +156,7 @@ impl ForgeSimulation {
             self.seen.pending = vec!["ci".into()];
         }
         if self.roll_is_bad() && self.roll_is_bad() {
-            self.seen.failed = vec!["ci".into()];
+            self.seen.failed_checks = vec!["ci".into()];
         }
         if self.roll_is_bad() {
             match self.dice.roll(8) {
@@ -178,14 +178,18 @@ impl ForgeSimulation {
             id,
             author,
             is_outdated: false,
-            last: LastComment::Theirs,
+            last_comment: LastComment::Theirs,
         });
     }
 
     /// Returns the number of threads without our reply, counted independently of the run.
     fn count_unanswered_threads(&self) -> usize {
-        let mut threads =
-            self.seen.threads.iter().filter(|thread| thread.last == LastComment::Theirs).collect::<Vec<_>>();
+        let mut threads = self
+            .seen
+            .threads
+            .iter()
+            .filter(|thread| thread.last_comment == LastComment::Theirs)
+            .collect::<Vec<_>>();
         threads.retain(|thread| thread.author == ThreadAuthor::Person || !thread.is_outdated);
         threads
             .iter()
@@ -196,7 +200,7 @@ impl ForgeSimulation {
     /// Continues the run until it ends or can accept findings of other reviewers.
     fn run_until_rest(&mut self, work: &UnansweredFeedback) {
         loop {
-            let event = match self.run.next.clone() {
+            let event = match self.run.next_action.clone() {
                 ConvergeAction::Gate => ConvergeEvent::Gated(
                     (self.roll_is_bad() && self.run.gate_rounds < 2).then(|| "style".into()),
                 ),
@@ -227,10 +231,11 @@ impl ForgeSimulation {
                     for thread in
                         self.seen.threads.iter_mut().filter(|thread| work.threads.contains(&thread.id))
                     {
-                        thread.last = if is_mended { LastComment::Fixed } else { LastComment::Declined };
+                        thread.last_comment =
+                            if is_mended { LastComment::ReportsFix } else { LastComment::Declined };
                     }
                     if self.rules.resolve_threads {
-                        self.seen.threads.retain(|thread| thread.last != LastComment::Fixed);
+                        self.seen.threads.retain(|thread| thread.last_comment != LastComment::ReportsFix);
                     }
                     ConvergeEvent::Replied
                 }
@@ -246,7 +251,7 @@ impl ForgeSimulation {
     fn report_new_head(&mut self, is_again: bool) {
         if is_again || self.run.head != self.seen.head {
             let (head, tree) = (self.seen.head.clone(), sha(1_000_000 + self.heads));
-            self.run.apply_event(ConvergeEvent::Moved { head, tree }).unwrap();
+            self.run.apply_event(ConvergeEvent::HeadChanged { head, tree }).unwrap();
         }
     }
 
@@ -288,7 +293,10 @@ impl ForgeSimulation {
                     let findings = if findings.is_empty() { vec![p1_finding(7)] } else { findings };
                     if self.run.exit.as_ref().is_none_or(|exit| exit.kind() == ConvergeExitKind::Converged) {
                         self.run
-                            .apply_event(ConvergeEvent::Heard { findings, renames: FileRenames::default() })
+                            .apply_event(ConvergeEvent::FeedbackReceived {
+                                findings,
+                                renames: FileRenames::default(),
+                            })
                             .unwrap();
                     }
                     if self.run.exit.is_none() {
@@ -317,7 +325,7 @@ impl ForgeSimulation {
                     self.ready.record_ready_mark();
                     self.seen.state = PullState::Open;
                 }
-                ReadinessAction::Done { .. } => {
+                ReadinessAction::Ready { .. } => {
                     self.assert_ready(seed);
                     return None;
                 }
@@ -340,11 +348,11 @@ impl ForgeSimulation {
 
     fn ask(&mut self, name: &str, seed: u64) {
         let is_named = |reviewer: &RequiredReviewer| match reviewer {
-            RequiredReviewer::Other(rule) => rule.name == name,
+            RequiredReviewer::External(rule) => rule.name == name,
             RequiredReviewer::Internal => false,
         };
         let at = self.rules.reviewers.iter().position(is_named).unwrap();
-        let RequiredReviewer::Other(rule) = &self.rules.reviewers[at] else { panic!() };
+        let RequiredReviewer::External(rule) = &self.rules.reviewers[at] else { panic!() };
         let ours_first = self.rules.reviewers[..at].contains(&RequiredReviewer::Internal);
         assert!(
             !ours_first || self.cleared.as_ref() == Some(&self.seen.head),
@@ -360,7 +368,9 @@ impl ForgeSimulation {
 
     /// Checks that all requirements are met at this one head.
     fn assert_ready(&self, seed: u64) {
-        let PullSnapshot { head, views, threads, merge, failed, pending, lacks_review, .. } = &self.seen;
+        let PullSnapshot {
+            head, views, threads, merge, failed_checks: failed, pending, lacks_review, ..
+        } = &self.seen;
         assert!(matches!(self.seen.state, PullState::Open | PullState::Draft), "{seed}");
         assert_eq!(self.ready.head(), head, "{seed}");
         for reviewer in &self.rules.reviewers {
@@ -368,7 +378,7 @@ impl ForgeSimulation {
                 RequiredReviewer::Internal => {
                     assert_eq!((self.cleared.as_ref(), &self.run.head), (Some(head), head), "{seed}");
                 }
-                RequiredReviewer::Other(rule) => {
+                RequiredReviewer::External(rule) => {
                     let view = views.get(&rule.name).cloned().unwrap_or_default();
                     let is_shown = view.review.is_some_and(|review| review.inline > 0);
                     let counts =
@@ -388,9 +398,9 @@ impl ForgeSimulation {
         for thread in
             threads.iter().filter(|thread| thread.author == ThreadAuthor::Person || !thread.is_outdated)
         {
-            match thread.last {
+            match thread.last_comment {
                 LastComment::Theirs => panic!("{seed}: {thread:?}"),
-                LastComment::Fixed => assert!(!self.rules.resolve_threads, "{seed}"),
+                LastComment::ReportsFix => assert!(!self.rules.resolve_threads, "{seed}"),
                 LastComment::Declined => assert!(self.rules.allow_declined, "{seed}"),
             }
         }

@@ -15,7 +15,7 @@ use super::{
 };
 
 fn claims_event(claims: &[AuditorFinding]) -> ConvergeEvent {
-    ConvergeEvent::Heard { findings: claims.to_vec(), renames: FileRenames::default() }
+    ConvergeEvent::FeedbackReceived { findings: claims.to_vec(), renames: FileRenames::default() }
 }
 
 /// Returns a run, which may have converged, after it has received findings of other reviewers.
@@ -38,13 +38,13 @@ fn decline_all(run: ConvergeRun) -> ConvergeRun {
 #[test]
 fn what_others_find_is_fixed_and_then_audited_as_ever() {
     let run = run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3), p1_finding(20)]);
-    assert_eq!((&run.exit, &run.next), (&None, &ConvergeAction::Fix { problems: vec![] }));
-    let lines: Vec<u32> = run.found.iter().map(|found| found.raw.place.start_line).collect();
-    assert_eq!((lines, run.audits, run.heard), (vec![3, 20], 1, 1));
-    assert_eq!(run.log.last(), Some(&ConvergeLogLine::Heard { number: 1, counts: [0, 2, 0] }));
+    assert_eq!((&run.exit, &run.next_action), (&None, &ConvergeAction::Fix { problems: vec![] }));
+    let lines: Vec<u32> = run.findings.iter().map(|found| found.raw.location.start_line).collect();
+    assert_eq!((lines, run.audits, run.feedback_rounds), (vec![3, 20], 1, 1));
+    assert_eq!(run.log.last(), Some(&ConvergeLogLine::Feedback { number: 1, counts: [0, 2, 0] }));
     let run = run_with_agreed_fix(run, 2);
     assert_eq!(
-        (&run.next, &run.aside, run.commits.as_slice()),
+        (&run.next_action, &run.aside, run.commits.as_slice()),
         (&ConvergeAction::Gate, &None, &[sha(2)][..])
     );
     let run = audit(run, &[]);
@@ -55,7 +55,7 @@ fn what_others_find_is_fixed_and_then_audited_as_ever() {
 fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
     let run = decline_all(run_with_other_claims(new_run(ConvergeLimits::default()), &[p1_finding(3)]));
     assert_eq!(
-        (&run.exit, &run.next, run.audits),
+        (&run.exit, &run.next_action, run.audits),
         (&None, &ConvergeAction::Gate, 0),
         "our own audit is still to come"
     );
@@ -64,7 +64,7 @@ fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
     assert!(is_expected_step(&busy.apply_event(claims_event(&[p1_finding(3)])).unwrap_err(), "audit"));
     let mut stuck = new_run(ConvergeLimits::default());
     stuck
-        .apply_event(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
+        .apply_event(ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
         .unwrap();
     let before = stuck.clone();
     assert_eq!(
@@ -76,7 +76,7 @@ fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
 #[test]
 fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
     let run = decline_all(run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3)]));
-    assert_eq!((code(&run), run.audits, run.found.len()), (Some(ConvergeExitCode::Declined), 1, 0));
+    assert_eq!((code(&run), run.audits, run.findings.len()), (Some(ConvergeExitCode::Declined), 1, 0));
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = decline_all(run_with_other_claims(converged(allowed.clone()), &[p1_finding(3)]));
     assert_eq!(
@@ -98,7 +98,10 @@ fn nothing_is_fixed_that_nobody_would_audit() {
         converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() }),
         &[p1_finding(3)],
     );
-    assert_eq!((code(&run), run.found.len(), run.commits.len()), (Some(ConvergeExitCode::CapReached), 1, 0));
+    assert_eq!(
+        (code(&run), run.findings.len(), run.commits.len()),
+        (Some(ConvergeExitCode::CapReached), 1, 0)
+    );
     assert!(run.exit.unwrap().reason.contains("others found 0 P0, 1 P1 and 0 P2"));
     // The number of rounds with others' findings is limited, even if our own audit never follows.
     let mut run = new_run(ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() });
@@ -123,15 +126,15 @@ fn a_finding_of_others_that_always_comes_back_ends_the_run() {
 
 #[test]
 fn a_run_that_had_converged_begins_anew_when_others_push() {
-    let moved = ConvergeEvent::Moved { head: sha(9), tree: sha(10) };
+    let moved = ConvergeEvent::HeadChanged { head: sha(9), tree: sha(10) };
     let mut run = converged(ConvergeLimits::default());
     run.apply_event(moved.clone()).unwrap();
-    assert_eq!((&run.exit, &run.next, &run.head), (&None, &ConvergeAction::Gate, &sha(9)));
+    assert_eq!((&run.exit, &run.next_action, &run.head), (&None, &ConvergeAction::Gate, &sha(9)));
     assert_eq!(code(&audit(run, &[])), Some(ConvergeExitCode::Clean));
     // Another user pushes while others' findings are being fixed.
     let run =
         apply_events(run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3)]), [moved]);
-    assert_eq!((&run.next, &run.aside, &run.candidate), (&ConvergeAction::Gate, &None, &None));
+    assert_eq!((&run.next_action, &run.aside, &run.candidate), (&ConvergeAction::Gate, &None, &None));
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
         run = audit(run, &[]);
         assert_eq!((code(&run), run.moves), (Some(ConvergeExitCode::Clean), 0));
     }
-    run.apply_event(ConvergeEvent::Moved { head: sha(9), tree: sha(10) }).unwrap();
+    run.apply_event(ConvergeEvent::HeadChanged { head: sha(9), tree: sha(10) }).unwrap();
     assert_eq!((code(&audit(run.clone(), &[])), run.moves), (Some(ConvergeExitCode::Clean), 1));
 }
 

@@ -20,7 +20,7 @@ pub(super) const START: UnixMillis = UnixMillis(10_000_000_000);
 pub(super) fn rules(names: &[&str]) -> ReadinessRules {
     let reviewer = |name: &&str| match *name {
         "internal" => RequiredReviewer::Internal,
-        name => RequiredReviewer::Other(ExternalReviewer {
+        name => RequiredReviewer::External(ExternalReviewer {
             name: name.into(),
             is_required: true,
             budget: TimeSpan::minutes(30),
@@ -41,8 +41,8 @@ pub(super) fn rules(names: &[&str]) -> ReadinessRules {
 
 fn rule<'a>(rules: &'a mut ReadinessRules, name: &str) -> &'a mut ExternalReviewer {
     let named = |reviewer: &'a mut RequiredReviewer| match reviewer {
-        RequiredReviewer::Other(rule) if rule.name == name => Some(rule),
-        RequiredReviewer::Other(_) | RequiredReviewer::Internal => None,
+        RequiredReviewer::External(rule) if rule.name == name => Some(rule),
+        RequiredReviewer::External(_) | RequiredReviewer::Internal => None,
     };
     rules.reviewers.iter_mut().find_map(named).unwrap()
 }
@@ -58,7 +58,7 @@ pub(super) fn draft_snapshot(head: u64) -> PullSnapshot {
         threads: vec![],
         merge: MergeableState::Clean,
         pending: vec![],
-        failed: vec![],
+        failed_checks: vec![],
         lacks_review: false,
     }
 }
@@ -77,7 +77,7 @@ fn with_feedback(mut snapshot: PullSnapshot, name: &str, view: ReviewerFeedback)
 }
 
 fn thread(id: &str, author: ThreadAuthor, last: LastComment) -> UnresolvedThread {
-    UnresolvedThread { id: ThreadId::new(id), author, is_outdated: false, last }
+    UnresolvedThread { id: ThreadId::new(id), author, is_outdated: false, last_comment: last }
 }
 
 fn bugbot(id: &str, last: LastComment) -> UnresolvedThread {
@@ -104,7 +104,7 @@ fn code(want: &ReadinessAction) -> Option<ConvergeExitCode> {
         | ReadinessAction::Fix(_)
         | ReadinessAction::UpdateBranch
         | ReadinessAction::MarkReady
-        | ReadinessAction::Done { .. } => None,
+        | ReadinessAction::Ready { .. } => None,
     }
 }
 
@@ -146,7 +146,7 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
     ready.record_clearance(&sha(1), seconds_at(0));
     assert_eq!(ready.next_action(&listed, &clean, seconds_at(0)), ReadinessAction::MarkReady);
     ready.record_ready_mark();
-    assert_eq!(ready.next_action(&listed, &clean, seconds_at(1)), ReadinessAction::Done { notes: vec![] });
+    assert_eq!(ready.next_action(&listed, &clean, seconds_at(1)), ReadinessAction::Ready { notes: vec![] });
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
             let notes = vec![format!("bugbot did not review {}", sha(1).short_sha())];
             assert_eq!(
                 (gone, ready.next_action(&rules, &draft_snapshot(1), seconds_at(5_400))),
-                (ReadinessAction::MarkReady, ReadinessAction::Done { notes })
+                (ReadinessAction::MarkReady, ReadinessAction::Ready { notes })
             );
         }
         // A push causes a new request; a late answer still counts.
@@ -466,8 +466,8 @@ fn threads_stay_open_as_the_configuration_says() {
     for (last, allow_declined, resolve_threads, expected) in [
         (LastComment::Declined, false, true, Some(ConvergeExitCode::Threads)),
         (LastComment::Declined, true, true, None),
-        (LastComment::Fixed, false, true, Some(ConvergeExitCode::Threads)),
-        (LastComment::Fixed, false, false, None),
+        (LastComment::ReportsFix, false, true, Some(ConvergeExitCode::Threads)),
+        (LastComment::ReportsFix, false, false, None),
     ] {
         let rules = ReadinessRules { allow_declined, resolve_threads, ..rules(&["internal"]) };
         let want = ready().next_action(
@@ -586,16 +586,20 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
         (merge(MergeableState::Behind), "its branch is behind main"),
         (
             PullSnapshot {
-                failed: names(&["a", "b", "c", "d", "e", "f"]),
+                failed_checks: names(&["a", "b", "c", "d", "e", "f"]),
                 ..merge(MergeableState::Unstable)
             },
             "a, b, c, d, e and 1 more",
         ),
         (
-            PullSnapshot { failed: names(&["ci"]), lacks_review: true, ..merge(MergeableState::Blocked) },
+            PullSnapshot {
+                failed_checks: names(&["ci"]),
+                lacks_review: true,
+                ..merge(MergeableState::Blocked)
+            },
             "checks failed: ci",
         ),
-        (PullSnapshot { failed: names(&["ci"]), ..merge(MergeableState::Draft) }, "checks failed: ci"),
+        (PullSnapshot { failed_checks: names(&["ci"]), ..merge(MergeableState::Draft) }, "checks failed: ci"),
     ] {
         let ReadinessAction::End(exit) = ready().next_action(&rules, &seen, seconds_at(0)) else {
             panic!("{:?}", seen.merge)
@@ -666,17 +670,17 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
     let mut open = ready();
     assert_eq!(
         open.next_action(&rules, &state(PullState::Open), seconds_at(0)),
-        ReadinessAction::Done { notes: vec![] }
+        ReadinessAction::Ready { notes: vec![] }
     );
     let notes = vec!["the pull request was made a draft again and stays a draft".to_owned()];
     assert_eq!(
         open.next_action(&rules, &state(PullState::Draft), seconds_at(0)),
-        ReadinessAction::Done { notes }
+        ReadinessAction::Ready { notes }
     );
     let unmarked = ReadinessRules { mark_ready: false, ..rules.clone() };
     assert_eq!(
         ready().next_action(&unmarked, &draft_snapshot(1), seconds_at(0)),
-        ReadinessAction::Done { notes: vec![] }
+        ReadinessAction::Ready { notes: vec![] }
     );
     // A new base branch makes it a different change, which needs another audit.
     let mut ready = ready();

@@ -12,11 +12,11 @@ fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
     // The next fixer gets the gate's report and the hook's output.
     let run = apply_events(run, [gate()]);
     assert!(
-        matches!(&run.next, ConvergeAction::Mend { output } if output.contains("style") && output.contains("E501"))
+        matches!(&run.next_action, ConvergeAction::Mend { output } if output.contains("style") && output.contains("E501"))
     );
     let run = apply_events(run, [mend(3), right(), ConvergeEvent::Pushed]);
     let run = apply_events(run, [gate(), mend(4), right(), blocked(), gate()]);
-    assert!(matches!(&run.next, ConvergeAction::Mend { .. }), "{:?}", run.next);
+    assert!(matches!(&run.next_action, ConvergeAction::Mend { .. }), "{:?}", run.next_action);
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
     let limits = ConvergeLimits { min_blocking: Severity::P1, ..ConvergeLimits::default() };
     let p2 = |line| claim("src/a.py", line, DefectCategory::J, Severity::P2);
     let run = audit(new_run(limits), &[p2(3)]);
-    assert_eq!(run.next, ConvergeAction::Fix { problems: vec![] });
+    assert_eq!(run.next_action, ConvergeAction::Fix { problems: vec![] });
     let done = audit(run_with_agreed_fix(run.clone(), 2), &[p2(8)]);
     assert_eq!((code(&done), done.audits), (Some(ConvergeExitCode::CleanButNotes), 2));
     let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("taste".into()));
@@ -33,7 +33,7 @@ fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
     assert_eq!(code(&left), Some(ConvergeExitCode::CleanButNotes));
     let run = audit(new_run(ConvergeLimits::default()), &[p2(3)]);
     let all = audit(run_with_agreed_fix(run, 2), &[p2(8)]);
-    assert_eq!(all.next, ConvergeAction::Fix { problems: vec![] }, "by default everything blocks");
+    assert_eq!(all.next_action, ConvergeAction::Fix { problems: vec![] }, "by default everything blocks");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
     let declines = |limits: ConvergeLimits, stands: bool| {
         let run = audit(new_run(limits), &[p1_finding(3), p1_finding(20)]);
         let mut verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
-        let id = run.found[1].id.clone();
+        let id = run.findings[1].id.clone();
         verdicts.insert(id.clone(), FixerVerdict::Declined("it is meant so".into()));
         let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(2)) };
         let run = apply_events(

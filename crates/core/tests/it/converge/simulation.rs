@@ -147,9 +147,9 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
         if dice.roll(3) == 0 {
             run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
         }
-        let event = match run.next.clone() {
+        let event = match run.next_action.clone() {
             _ if pair == AgentPair::Poor && steps == poor_at => {
-                ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "used up"))
+                ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::Budget, "used up"))
             }
             ConvergeAction::Gate if pair == AgentPair::Gated => {
                 ConvergeEvent::Gated(Some("magic number".into()))
@@ -195,7 +195,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
             }
             ConvergeAction::Fix { problems } => {
                 let says = |word: FixerVerdict| {
-                    run.found.iter().map(|found| (found.id.clone(), word.clone())).collect()
+                    run.findings.iter().map(|found| (found.id.clone(), word.clone())).collect()
                 };
                 offered = world.clone();
                 let verdicts = match pair {
@@ -258,10 +258,13 @@ fn a_thousand_pairs_end_as_they_must_and_within_their_limits() {
         let auditors = u64::from(run.audits) * u64::from(run.limits.auditors);
         assert!(asked <= auditors * u64::from(run.limits.worker_attempts), "{pair:?}, seed {seed}: {asked}");
         if code.kind() == ConvergeExitKind::Converged {
-            assert!(run.found.is_empty() && run.silent == 0, "{pair:?}, seed {seed}");
+            assert!(run.findings.is_empty() && run.silent == 0, "{pair:?}, seed {seed}");
         }
         if code == ConvergeExitCode::Oscillation {
-            assert!(!run.found.is_empty() && run.found.iter().all(Finding::is_open), "{pair:?}, seed {seed}");
+            assert!(
+                !run.findings.is_empty() && run.findings.iter().all(Finding::is_open),
+                "{pair:?}, seed {seed}"
+            );
         }
         *told.entry(code.as_str()).or_insert(0) += 1;
         most = most.max(steps);

@@ -520,7 +520,7 @@ impl World {
         let snippet: Vec<&str> = self.files[&name][first..=last].iter().map(|line| &*line.text).collect();
         let line = |at: usize| u32::try_from(at).unwrap() + 1;
         Some(RawFinding {
-            place: CodeLocation {
+            location: CodeLocation {
                 path: name.as_str().into(),
                 side: DiffSide::New,
                 start_line: line(first),
@@ -566,8 +566,14 @@ impl World {
 }
 
 fn place_finding(raw: RawFinding) -> PlacedFinding {
-    let at = raw.place.clone();
-    PlacedFinding { raw, anchor: AnchorKind::Inline, at, old_path: None, sighting: FindingFacts::default() }
+    let at = raw.location.clone();
+    PlacedFinding {
+        raw,
+        anchor: AnchorKind::Inline,
+        comment_location: at,
+        old_path: None,
+        sighting: FindingFacts::default(),
+    }
 }
 
 #[derive(Default)]
@@ -663,7 +669,7 @@ fn review(
         let defect = world.defects[at].clone();
         let shown = || {
             let went = locate_at_head(finding, &head);
-            went.path().cloned().unwrap_or_else(|| finding.raw.place.path.clone())
+            went.path().cloned().unwrap_or_else(|| finding.raw.location.path.clone())
         };
         let mut say = |word, shown: Option<(RepoPath, (u32, u32), String)>| {
             let finding = finding.id.clone();
@@ -685,8 +691,8 @@ fn review(
                 }
                 match now {
                     Some(now) => {
-                        let (lines, shown) = ((now.place.start_line, now.place.end_line), shown());
-                        let shown = (now.place.path == shown).then_some((shown, lines, now.snippet));
+                        let (lines, shown) = ((now.location.start_line, now.location.end_line), shown());
+                        let shown = (now.location.path == shown).then_some((shown, lines, now.snippet));
                         say(RecheckStatus::StillThere, shown);
                     }
                     None => say(RecheckStatus::Fixed, world.fix_evidence_lines(&defect)),
@@ -706,8 +712,9 @@ fn review(
                     (shown.clone(), (line, line), lines.unwrap()[at].text.to_string())
                 });
                 let made_up = Some((shown, (1, 2), "all is well now".to_owned()));
-                let own =
-                    now.map(|now| (now.place.path, (now.place.start_line, now.place.end_line), now.snippet));
+                let own = now.map(|now| {
+                    (now.location.path, (now.location.start_line, now.location.end_line), now.snippet)
+                });
                 let evidence = match world.dice.roll(5) {
                     0 => None,
                     1 => made_up,
@@ -733,7 +740,7 @@ fn review(
     };
     let rechecked = recheck(known, &mut found, &reviewers, &head, place_finding);
     let mut identified = assign_finding_ids(known, found, Some(&sha), &ReviewCoverage::default(), &renames);
-    rechecked.update_statuses(&mut identified.gone, known, &sha);
+    rechecked.update_statuses(&mut identified.missing_findings, known, &sha);
     let all = identified.into_findings();
     if round == 0 {
         for finding in &all {
@@ -808,7 +815,7 @@ fn review(
                 let verdict = verdicts.iter().find(|verdict| verdict.finding == finding.id);
                 let Some(verdict) = verdict else { panic!("nobody says so: {}", context(&finding.id)) };
                 // A reviewer that has seen no file can be right only about a deleted one.
-                let is_gone = !files.contains_key(&finding.raw.place.path.to_string());
+                let is_gone = !files.contains_key(&finding.raw.location.path.to_string());
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
                 assert_eq!(verdict.status, RecheckStatus::Fixed, "{}", context(&finding.id));
                 let was = known.iter().find(|was| was.id == finding.id).unwrap();
@@ -825,7 +832,7 @@ fn review(
                 assert!(defect.is_fixed || defect.is_lied_away, "it is there: {}", context(&finding.id));
             }
             status @ (FindingStatus::Claimed
-            | FindingStatus::Outside
+            | FindingStatus::OutOfScope
             | FindingStatus::Suppressed(_)
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)) => panic!("{status:?}: {}", context(&finding.id)),
@@ -883,14 +890,14 @@ fn is_fix_visible(
         let said: Vec<&str> = lines.get(range).unwrap_or_default().iter().map(|line| &*line.text).collect();
         !verdict.excerpt.trim().is_empty() && squeezed(&said.join("\n")).contains(&squeezed(&verdict.excerpt))
     };
-    let own = files.get(&earlier.raw.place.path.to_string());
+    let own = files.get(&earlier.raw.location.path.to_string());
     let is_gone = own.is_none();
     let snippet = squeezed(&earlier.raw.snippet);
     let copies = own.map_or(0, |lines| {
         let whole = squeezed(&lines.iter().map(|line| &*line.text).collect::<Vec<_>>().join("\n"));
         whole.matches(&snippet).count()
     });
-    let before = earlier.around.as_ref().map_or(1, |around| around.copies);
+    let before = earlier.surrounding_lines.as_ref().map_or(1, |around| around.copies);
     let unique = before <= 1 && snippet.len() > 20;
     let is_new = || {
         let file = verdict.path.as_ref().and_then(|path| files.get(&path.to_string()));

@@ -83,7 +83,7 @@ fn own_lines(own: &str) -> (u32, u32) {
 
 fn place_finding(raw: RawFinding) -> PlacedFinding {
     PlacedFinding {
-        at: raw.place.clone(),
+        comment_location: raw.location.clone(),
         raw,
         anchor: AnchorKind::Inline,
         old_path: None,
@@ -110,7 +110,7 @@ fn known_finding(path: &str, own: &str) -> Finding {
     let (start_line, end_line) = own_lines(own);
     let at = CodeLocation { path: path.into(), side: DiffSide::New, start_line, end_line };
     let raw = RawFinding {
-        place: at.clone(),
+        location: at.clone(),
         severity: Severity::P1,
         category: DefectCategory::G,
         rule: String::new(),
@@ -129,9 +129,9 @@ fn known_finding(path: &str, own: &str) -> Finding {
         raw,
         old_path: None,
         anchor: AnchorKind::Inline,
-        at,
+        comment_location: at,
         status: FindingStatus::Open,
-        around: found[0].sighting.around.clone(),
+        surrounding_lines: found[0].sighting.surrounding_lines.clone(),
         unverified: None,
         seen_on: Vec::new(),
         evidence: None,
@@ -198,10 +198,10 @@ fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
         let finding = &mut known[finding];
         let raw = &mut finding.raw;
         (raw.snippet, raw.title) = (own.to_owned(), own.to_owned());
-        (raw.place.start_line, raw.place.end_line) = (line, line);
+        (raw.location.start_line, raw.location.end_line) = (line, line);
         let mut found = vec![place_finding(raw.clone())];
         recheck_file("p.py", &text, &[], &mut found, &[]);
-        finding.around = found[0].sighting.around.clone();
+        finding.surrounding_lines = found[0].sighting.surrounding_lines.clone();
         finding.id = FindingId::new(format!("1:0{line}-1"));
     }
     let verdicts = known.iter().map(|finding| RecheckVerdict {

@@ -92,10 +92,10 @@ impl Machine {
                 if worker.token >= state.last_token {
                     state.reviewed = head;
                 }
-                let then = if state.head == head { StepOutcome::Idle } else { StepOutcome::Again };
+                let then = if state.head == head { StepOutcome::Idle } else { StepOutcome::DueAgain };
                 let ended = state.slot.storm.is_none_or(|storm| storm.end <= state.now);
                 if self.commit(state, SlotCommand::Finish(worker.token, then))
-                    && then == StepOutcome::Again
+                    && then == StepOutcome::DueAgain
                     && ended
                 {
                     state.in_storm = 0;

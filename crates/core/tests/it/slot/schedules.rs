@@ -208,8 +208,8 @@ impl World {
                     self.reviewed = Some(head);
                     self.computed_head = None;
                 }
-                let then = if self.head == head { StepOutcome::Idle } else { StepOutcome::Again };
-                if self.step(SlotCommand::Finish(token, then)).is_ok() && then == StepOutcome::Again {
+                let then = if self.head == head { StepOutcome::Idle } else { StepOutcome::DueAgain };
+                if self.step(SlotCommand::Finish(token, then)).is_ok() && then == StepOutcome::DueAgain {
                     self.note_event();
                 }
                 None
@@ -303,7 +303,7 @@ impl World {
             assert!(*computed <= 2, "{computed} reviews computed in the storm of {start:?}");
         }
         match self.slot.state {
-            SlotState::Waiting { at, .. } => {
+            SlotState::Waiting { due_at: at, .. } => {
                 assert!(at - self.now <= TimeSpan::minutes(31), "waits too long: {:?}", self.slot);
             }
             SlotState::Idle => assert!(self.slot.pending.is_empty(), "idle with something pending"),

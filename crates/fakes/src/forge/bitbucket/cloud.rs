@@ -18,4 +18,4 @@ pub(crate) use self::events::build_delivery;
 pub(crate) use self::routes::PROTOCOL;
 
 /// Number of digits of a commit's id inside pull requests and deliveries.
-const SHORT: usize = 12;
+const SHORT_SHA_DIGITS: usize = 12;

@@ -13,7 +13,7 @@ pub(super) struct PullParticipant {
     /// Commit that the verdict is about.
     pub(super) commit: Option<String>,
     /// Time of the last verdict or comment, in seconds since 1970.
-    pub(super) at: Option<i64>,
+    pub(super) last_activity_at: Option<i64>,
     /// Time of the last comment, in seconds since 1970.
     pub(super) last_comment_at: Option<i64>,
 }
@@ -38,7 +38,7 @@ pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
             is_reviewer: pull.merge_conditions.reviewers.iter().any(|reviewer| reviewer == login),
             verdict: judged.map(|review| review.state),
             commit: judged.map(|review| review.commit.clone()),
-            at: judged.map(|review| review.created).or(last_comment_at),
+            last_activity_at: judged.map(|review| review.created).or(last_comment_at),
             last_comment_at,
         }
     };

@@ -117,7 +117,7 @@ mod tests {
     use crate::forge::http::serve::{ForgeProtocol, RouteAction};
 
     /// Returns the calls of the interface that a forge answers.
-    fn served(protocol: &'static ForgeProtocol) -> Vec<(&'static str, &'static str)> {
+    fn served_calls(protocol: &'static ForgeProtocol) -> Vec<(&'static str, &'static str)> {
         let verb = |filter: MethodFilter| {
             let verbs = [
                 (MethodFilter::GET, "GET"),
@@ -130,7 +130,7 @@ mod tests {
         let rest = protocol
             .routes
             .iter()
-            .filter(|(.., how)| matches!(how, RouteAction::Rest(_) | RouteAction::Open(_)));
+            .filter(|(.., how)| matches!(how, RouteAction::RestCall(_) | RouteAction::PublicRestCall(_)));
         rest.map(|(filter, path, _)| (verb(*filter), *path)).collect()
     }
 
@@ -140,7 +140,7 @@ mod tests {
         for (kind, protocol, table) in
             [(ApiToken, &cloud::PROTOCOL, &CLOUD), (HttpAccessToken, &data_center::PROTOCOL, &DATA_CENTER)]
         {
-            let served = served(protocol);
+            let served = served_calls(protocol);
             for (verb, path) in &served {
                 assert!(
                     required_permission(kind, verb, path).is_some_and(|need| !need.is_empty()),

@@ -52,7 +52,7 @@ impl StoredRepository {
         call.pass.check_access(self, call)?;
         let refused = |status, message| Err(ApiReply::error(status, message, Value::Null));
         match self.access {
-            RepositoryAccess::Open => Ok(()),
+            RepositoryAccess::Unrestricted => Ok(()),
             RepositoryAccess::Archived if call.method == "GET" => Ok(()),
             RepositoryAccess::Archived => refused(403, "Repository was archived so is read-only."),
             RepositoryAccess::Forbidden => refused(403, call.pass.refusal_message()),

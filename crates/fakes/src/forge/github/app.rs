@@ -138,7 +138,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let pass = FakeTokenScope::Installation {
         kind: TokenKind::Installation,
         owner: one.owner.clone(),
-        only: only.clone(),
+        repository_ids: only.clone(),
         permissions: permissions.clone(),
     };
     let shown: Vec<Value> = state

@@ -20,7 +20,7 @@ pub const MAX_DESCRIPTION: usize = 140;
 const MAX_STATUSES: usize = 1_000;
 /// Fields that a comment inside a review may have. A review cannot contain a comment on a whole file.
 const DRAFT_FIELDS: &[&str] = &["path", "position", "body", "line", "side", "start_line", "start_side"];
-pub(crate) const TOO_LONG: &str = "Body is too long (maximum is 65536 characters)";
+pub(crate) const BODY_TOO_LONG_MESSAGE: &str = "Body is too long (maximum is 65536 characters)";
 
 // ------------------------------------------------------------------------------------------------ reading
 
@@ -291,7 +291,7 @@ pub(crate) fn check_body(body: &str) -> Result<(), String> {
     if body.trim().is_empty() {
         Err("Body can't be blank".into())
     } else if body.chars().count() > MAX_COMMENT {
-        Err(TOO_LONG.into())
+        Err(BODY_TOO_LONG_MESSAGE.into())
     } else {
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Comments in the conversation of pull requests and issues, through the REST API.
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
-use crate::forge::github::calls::{TOO_LONG, check_body};
+use crate::forge::github::calls::{BODY_TOO_LONG_MESSAGE, check_body};
 use crate::forge::github::reviewers::bot_failure;
 use crate::forge::operations::reviewers::trigger_bots;
 use crate::forge::state::notes::visible_ids;
@@ -51,8 +51,11 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 fn comment_body(call: &ApiCall) -> Result<&str, ApiReply> {
     let body = call.body["body"].as_str().unwrap_or_default();
     check_body(body).map(|()| body).map_err(|error| {
-        let (code, field) =
-            if error == TOO_LONG { ("unprocessable", "data") } else { ("missing_field", "body") };
+        let (code, field) = if error == BODY_TOO_LONG_MESSAGE {
+            ("unprocessable", "data")
+        } else {
+            ("missing_field", "body")
+        };
         ApiReply::invalid("IssueComment", field, code, &error)
     })
 }

@@ -17,7 +17,7 @@ pub(crate) fn build_delivery(
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     match event {
-        FakeForgeEvent::Pull { number, change, by } => {
+        FakeForgeEvent::Pull { number, change, actor: by } => {
             pull_delivery(world, repo, *number, change, by, serial)
         }
         FakeForgeEvent::Comment { number, id, is_edit } => {
@@ -28,7 +28,7 @@ pub(crate) fn build_delivery(
         }
         // Truing does not subscribe to this event.
         FakeForgeEvent::Thread { .. } => Ok(None),
-        FakeForgeEvent::Check { run, again, by } => {
+        FakeForgeEvent::Check { run, button: again, actor: by } => {
             let (name, of) = match again {
                 RerunButton::Run => ("check_run", world.check_json(repo, run)),
                 RerunButton::Suite => ("check_suite", world.suite_json(repo, run)),

@@ -125,11 +125,11 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     issue.updated = now;
     match text("state") {
         Some("closed") if issue.open => {
-            (issue.open, issue.closed) = (false, Some((now, call.login.clone())));
+            (issue.open, issue.close_event) = (false, Some((now, call.login.clone())));
             issue.reason = Some(text("state_reason").unwrap_or("completed").to_owned());
         }
         Some("open") if !issue.open => {
-            (issue.open, issue.closed, issue.reason) = (true, None, Some("reopened".into()));
+            (issue.open, issue.close_event, issue.reason) = (true, None, Some("reopened".into()));
         }
         Some(_) | None => {}
     }

@@ -116,7 +116,7 @@ mod tests {
 
     fn holding(kind: TokenKind, held: &[(&str, &str)]) -> FakeTokenScope {
         let permissions = held.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
-        FakeTokenScope::Installation { kind, owner: "acme".into(), only: None, permissions }
+        FakeTokenScope::Installation { kind, owner: "acme".into(), repository_ids: None, permissions }
     }
 
     #[test]

@@ -23,67 +23,67 @@ use crate::forge::state::apps::FakeTokenScope;
 const RATE_LIMIT: u64 = 5_000;
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
-    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
+    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, RestCall};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/user", Rest(calls::user)),
-        (GET, "/users/{login}", Rest(app::account)),
-        (GET, "/app", Rest(app::app)),
-        (GET, "/app/installations", Rest(app::installations)),
-        (POST, "/app/installations/{id}/access_tokens", Rest(app::access_token)),
-        (GET, "/repos/{owner}/{repo}/installation", Rest(app::installation)),
-        (GET, "/repositories/{id}/installation", Rest(app::installation)),
-        (GET, "/user/repos", Rest(estate::user_repositories)),
-        (GET, "/installation/repositories", Rest(estate::installed_repositories)),
-        (GET, "/repositories/{id}", Rest(estate::repository_by_id)),
-        (GET, "/repos/{owner}/{repo}/collaborators/{login}/permission", Rest(estate::permission)),
-        (GET, "/repos/{owner}/{repo}/branches/{branch}", Rest(estate::branch)),
-        (GET, "/repos/{owner}/{repo}/rules/branches/{branch}", Rest(estate::rules)),
-        (GET, "/repos/{owner}/{repo}/issues/comments", Rest(estate::repository_comments)),
-        (GET, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(estate::summary_comment)),
-        (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", Rest(reviewers::reactions)),
-        (GET, "/repos/{owner}/{repo}", Rest(calls::repository)),
-        (GET, "/repos/{owner}/{repo}/issues", Rest(issues::list)),
-        (POST, "/repos/{owner}/{repo}/issues", Rest(issues::create)),
-        (GET, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::get)),
-        (PATCH, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::update)),
-        (POST, "/repos/{owner}/{repo}/issues/{number}/labels", Rest(issues::add_labels)),
-        (GET, "/repos/{owner}/{repo}/issues/{number}/events", Rest(issues::events)),
-        (GET, "/repos/{owner}/{repo}/pulls", Rest(calls::pulls)),
-        (POST, "/repos/{owner}/{repo}/pulls", Rest(pulls::create)),
-        (PATCH, "/repos/{owner}/{repo}/pulls/{number}", Rest(pulls::update)),
-        (PUT, "/repos/{owner}/{repo}/pulls/{number}/update-branch", Rest(merging::update_branch)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", Rest(pulls::commits)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(pulls::reviews)),
-        (GET, "/repos/{owner}/{repo}/pulls/comments", Rest(estate::repository_inline)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}", Rest(calls::pull)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::inline_comments)),
-        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::create_inline)),
-        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", Rest(calls::reply)),
-        (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(calls::create_review)),
+        (GET, "/user", RestCall(calls::user)),
+        (GET, "/users/{login}", RestCall(app::account)),
+        (GET, "/app", RestCall(app::app)),
+        (GET, "/app/installations", RestCall(app::installations)),
+        (POST, "/app/installations/{id}/access_tokens", RestCall(app::access_token)),
+        (GET, "/repos/{owner}/{repo}/installation", RestCall(app::installation)),
+        (GET, "/repositories/{id}/installation", RestCall(app::installation)),
+        (GET, "/user/repos", RestCall(estate::user_repositories)),
+        (GET, "/installation/repositories", RestCall(estate::installed_repositories)),
+        (GET, "/repositories/{id}", RestCall(estate::repository_by_id)),
+        (GET, "/repos/{owner}/{repo}/collaborators/{login}/permission", RestCall(estate::permission)),
+        (GET, "/repos/{owner}/{repo}/branches/{branch}", RestCall(estate::branch)),
+        (GET, "/repos/{owner}/{repo}/rules/branches/{branch}", RestCall(estate::rules)),
+        (GET, "/repos/{owner}/{repo}/issues/comments", RestCall(estate::repository_comments)),
+        (GET, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(estate::summary_comment)),
+        (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", RestCall(reviewers::reactions)),
+        (GET, "/repos/{owner}/{repo}", RestCall(calls::repository)),
+        (GET, "/repos/{owner}/{repo}/issues", RestCall(issues::list)),
+        (POST, "/repos/{owner}/{repo}/issues", RestCall(issues::create)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}", RestCall(issues::get)),
+        (PATCH, "/repos/{owner}/{repo}/issues/{number}", RestCall(issues::update)),
+        (POST, "/repos/{owner}/{repo}/issues/{number}/labels", RestCall(issues::add_labels)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}/events", RestCall(issues::events)),
+        (GET, "/repos/{owner}/{repo}/pulls", RestCall(calls::pulls)),
+        (POST, "/repos/{owner}/{repo}/pulls", RestCall(pulls::create)),
+        (PATCH, "/repos/{owner}/{repo}/pulls/{number}", RestCall(pulls::update)),
+        (PUT, "/repos/{owner}/{repo}/pulls/{number}/update-branch", RestCall(merging::update_branch)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", RestCall(pulls::commits)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(pulls::reviews)),
+        (GET, "/repos/{owner}/{repo}/pulls/comments", RestCall(estate::repository_inline)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}", RestCall(calls::pull)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", RestCall(calls::inline_comments)),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments", RestCall(calls::create_inline)),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", RestCall(calls::reply)),
+        (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(calls::create_review)),
         (
             POST,
             "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers",
-            Rest(reviewers::request_reviewers),
+            RestCall(reviewers::request_reviewers),
         ),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments", Rest(calls::review_comments)),
-        (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::inline_comment)),
-        (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::update_inline)),
-        (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::delete_inline)),
-        (GET, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(conversation::list)),
-        (POST, "/repos/{owner}/{repo}/issues/{number}/comments", Rest(conversation::create)),
-        (PATCH, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(conversation::update)),
-        (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", Rest(conversation::delete)),
-        (POST, "/repos/{owner}/{repo}/statuses/{sha}", Rest(calls::create_status)),
-        (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", Rest(calls::statuses)),
-        (POST, "/repos/{owner}/{repo}/check-runs", Rest(checks::create)),
-        (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", Rest(checks::update)),
-        (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", Rest(checks::list)),
-        (POST, "/graphql", Rest(graphql::answer_query)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments", RestCall(calls::review_comments)),
+        (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(calls::inline_comment)),
+        (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(calls::update_inline)),
+        (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(calls::delete_inline)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}/comments", RestCall(conversation::list)),
+        (POST, "/repos/{owner}/{repo}/issues/{number}/comments", RestCall(conversation::create)),
+        (PATCH, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(conversation::update)),
+        (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(conversation::delete)),
+        (POST, "/repos/{owner}/{repo}/statuses/{sha}", RestCall(calls::create_status)),
+        (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", RestCall(calls::statuses)),
+        (POST, "/repos/{owner}/{repo}/check-runs", RestCall(checks::create)),
+        (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", RestCall(checks::update)),
+        (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", RestCall(checks::list)),
+        (POST, "/graphql", RestCall(graphql::answer_query)),
         (GET, "/{owner}/{repo}/pulls", Page(pages::pulls)),
         (GET, "/{owner}/{repo}/pull/{number}", Page(pages::pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
@@ -99,7 +99,7 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: authenticate_request,
     check_entry: check_user_agent,
-    refused: refusal_reply,
+    refusal_response: refusal_reply,
     may_call: |call| call.pass.may_call(&call.path),
     fault_response: fault_reply,
     link_to_itself: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
@@ -155,10 +155,10 @@ fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, cached_etag: Optio
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let known = context.headers.get(header::IF_NONE_MATCH).filter(|_| context.is_get);
     let reply = apply_etag(world, reply, known);
-    let (used, now) = (world.used, world.now());
+    let (used, now) = (world.request_count, world.now());
     let (limit, in_hour) = match world.limit {
         Some(limit) => (limit, world.spent.1.min(limit)),
-        None => (RATE_LIMIT, world.used % RATE_LIMIT),
+        None => (RATE_LIMIT, world.request_count % RATE_LIMIT),
     };
     let general = [
         // The date is the time of the forge's clock.
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     /// Returns method and path without the names of its parameters.
-    fn plain(method: &str, path: &str) -> String {
+    fn strip_parameter_names(method: &str, path: &str) -> String {
         let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
         format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
     }
@@ -257,19 +257,19 @@ mod tests {
         // GraphQL has a separate description. The description of a path with a repository's name also applies
         // to the path with its id.
         let rest = ROUTES.iter().filter(|(_, path, action)| {
-            matches!(action, RouteAction::Rest(_))
+            matches!(action, RouteAction::RestCall(_))
                 && *path != "/graphql"
                 && !path.starts_with("/repositories/")
         });
         let calls: BTreeSet<String> = rest
             .map(|(method, path, _)| {
                 let name = names.iter().find(|(known, _)| known == method).map_or("", |(_, name)| name);
-                plain(name, path)
+                strip_parameter_names(name, path)
             })
             .collect();
         let github = ForgeContract::github().unwrap();
         let kept = github.operations().filter_map(|operation| operation.split_once(' '));
-        let kept: BTreeSet<String> = kept.map(|(method, path)| plain(method, path)).collect();
+        let kept: BTreeSet<String> = kept.map(|(method, path)| strip_parameter_names(method, path)).collect();
         assert_eq!(calls, kept, "crates/contract/data/github.toml, `cargo xtask contract`");
     }
 }

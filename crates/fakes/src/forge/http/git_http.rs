@@ -30,7 +30,7 @@ struct ServedRepository {
     fork: Option<String>,
     /// Commits that belong to another address. A commit is still available if a branch at this address
     /// contains it.
-    elsewhere: BTreeSet<String>,
+    hidden_commits: BTreeSet<String>,
 }
 
 /// Handles the call `GET /{owner}/{repo}.git/info/refs`.
@@ -128,7 +128,7 @@ fn readable_repository(
     Ok(ServedRepository {
         dir: repo.git.dir().to_owned(),
         fork: fork.map(str::to_owned),
-        elsewhere: elsewhere.map(|(commit, _)| commit.clone()).collect(),
+        hidden_commits: elsewhere.map(|(commit, _)| commit.clone()).collect(),
     })
 }
 
@@ -153,7 +153,7 @@ async fn find_hidden_commit(
     repository: &ServedRepository,
     request: &[u8],
 ) -> std::io::Result<Option<String>> {
-    for want in wanted_ids(request).into_iter().filter(|want| repository.elsewhere.contains(want)) {
+    for want in wanted_ids(request).into_iter().filter(|want| repository.hidden_commits.contains(want)) {
         let mut command = async_git_command(&repository.dir);
         command.args(["rev-list", "--max-count=1", &want, "--not", "--branches", "--tags"]);
         if let Some(owner) = &repository.fork {

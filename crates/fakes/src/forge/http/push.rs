@@ -85,7 +85,7 @@ fn writable_repository<'a>(
         return refused(403, format!("Permission to {}.git denied to {}.\n", repo.full_name(), call.login));
     }
     match repo.access {
-        RepositoryAccess::Open => Ok(repo),
+        RepositoryAccess::Unrestricted => Ok(repo),
         RepositoryAccess::Archived => {
             refused(403, "This repository was archived so it is read-only.\n".into())
         }

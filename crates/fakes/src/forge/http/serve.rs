@@ -35,9 +35,9 @@ pub(crate) type CallHandler = fn(&mut FakeForgeState, &ApiCall) -> Result<ApiRep
 /// The way in which a call is answered.
 #[derive(Clone, Copy)]
 pub(crate) enum RouteAction {
-    Rest(CallHandler),
+    RestCall(CallHandler),
     /// A call of the API that needs no login.
-    Open(CallHandler),
+    PublicRestCall(CallHandler),
     /// A web page, which is not a call of the API and needs no login.
     Page(CallHandler),
     GitRefs,
@@ -81,7 +81,7 @@ pub(crate) struct ForgeProtocol {
     pub(crate) bearer: fn(&mut ForgeInstance, &HeaderMap, &'static str) -> Option<(String, FakeTokenScope)>,
     /// Rejects a request that a server in front of the forge would reject.
     pub(crate) check_entry: fn(&HeaderMap) -> Result<(), ApiReply>,
-    pub(crate) refused: fn(CallRefusal) -> ApiReply,
+    pub(crate) refusal_response: fn(CallRefusal) -> ApiReply,
     /// Rejects a call that this kind of login may not make for any repository.
     pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
     /// Returns the response of a fault that replaces the call. The last argument is the time.
@@ -130,8 +130,8 @@ async fn answer_call(
     let body = to_bytes(body, MAX_BODY).await;
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
     let resource = match action {
-        RouteAction::Rest(_) if route == "/graphql" => "graphql",
-        RouteAction::Rest(_) | RouteAction::Open(_) | RouteAction::Unknown => "core",
+        RouteAction::RestCall(_) if route == "/graphql" => "graphql",
+        RouteAction::RestCall(_) | RouteAction::PublicRestCall(_) | RouteAction::Unknown => "core",
         RouteAction::GitRefs
         | RouteAction::GitPack
         | RouteAction::GitPush
@@ -143,7 +143,7 @@ async fn answer_call(
         let mut state = shared.lock();
         let world = &mut state.world;
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
-        world.used += 1;
+        world.request_count += 1;
         let bearer = (protocol.bearer)(world, &parts.headers, resource);
         let spent = resource == "core" && bearer.is_some() && !world.spend_call();
         (world.faults.take(&method, &path, route), bearer, spent)
@@ -275,7 +275,7 @@ async fn carry_out(
         return refused;
     }
     let Some(body) = body else {
-        return (protocol.refused)(CallRefusal::TooLarge);
+        return (protocol.refusal_response)(CallRefusal::TooLarge);
     };
     let handler = match action {
         RouteAction::GitRefs => return git_http::refs(shared, headers, &call).await,
@@ -284,27 +284,27 @@ async fn carry_out(
         RouteAction::GitFile => {
             return ApiReply::bytes(404, "text/plain", "only the smart protocol is served\n");
         }
-        RouteAction::Page(handler) | RouteAction::Open(handler) => {
+        RouteAction::Page(handler) | RouteAction::PublicRestCall(handler) => {
             return run_handler(shared, handler, call).await;
         }
-        RouteAction::Rest(handler) => Some(handler),
+        RouteAction::RestCall(handler) => Some(handler),
         RouteAction::Unknown => None,
     };
     if call.login.is_empty() {
         let sent = headers.contains_key(header::AUTHORIZATION);
-        return (protocol.refused)(if sent { CallRefusal::BadLogin } else { CallRefusal::NoLogin });
+        return (protocol.refusal_response)(if sent { CallRefusal::BadLogin } else { CallRefusal::NoLogin });
     }
     if let Err(refused) = (protocol.may_call)(&call) {
         return refused;
     }
     let Some(handler) = handler else {
         shared.lock().world.record_violation(format!("no such call: {} {}", call.method, call.path));
-        return (protocol.refused)(CallRefusal::NoSuchCall);
+        return (protocol.refusal_response)(CallRefusal::NoSuchCall);
     };
     if !body.is_empty() {
         match serde_json::from_slice(&body) {
             Ok(value) => call.body = value,
-            Err(_) => return (protocol.refused)(CallRefusal::BadJson),
+            Err(_) => return (protocol.refusal_response)(CallRefusal::BadJson),
         }
     }
     let refusal = shared.lock().world.refused_files.iter().find_map(|file| file.refusal_reply(&call));

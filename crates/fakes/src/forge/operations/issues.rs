@@ -28,7 +28,7 @@ pub(crate) fn open_issue(
         reason: None,
         created: now,
         updated: now,
-        closed: None,
+        close_event: None,
         notes: Vec::new(),
         hidden_for: world.stale_lists,
     };

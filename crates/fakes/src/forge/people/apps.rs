@@ -87,7 +87,8 @@ impl FakeForge {
         let world = &mut self.shared.lock().world;
         world.ensure_account(login);
         let permissions = permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
-        let pass = FakeTokenScope::Installation { kind, owner: owner.to_owned(), only: None, permissions };
+        let pass =
+            FakeTokenScope::Installation { kind, owner: owner.to_owned(), repository_ids: None, permissions };
         let issued = IssuedToken { login: login.to_owned(), pass, expires: i64::MAX };
         world.apps.issued.insert(token.to_owned(), issued);
     }

@@ -48,7 +48,7 @@ impl FakeRepo {
         let actor = actor.to_owned();
         self.with_issue(number, move |now, issue| {
             issue.open = open;
-            issue.closed = (!open).then_some((now, actor));
+            issue.close_event = (!open).then_some((now, actor));
             issue.reason = Some(if open { "reopened" } else { "not_planned" }.to_owned());
         })
         .await

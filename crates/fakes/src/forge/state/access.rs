@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RepositoryAccess {
     #[default]
-    Open,
+    Unrestricted,
     /// Read-only: every write is answered with 403.
     Archived,
     /// Every call is answered with 403, as when an organization has removed the token's access.

@@ -65,7 +65,7 @@ pub(crate) enum FakeTokenScope {
         /// Owner of the repositories.
         owner: String,
         /// Ids of the repositories that the token is limited to.
-        only: Option<BTreeSet<u64>>,
+        repository_ids: Option<BTreeSet<u64>>,
         permissions: BTreeMap<String, String>,
     },
 }

@@ -40,7 +40,7 @@ pub struct FakeDelivery {
 const MAX_FAILURES: u32 = 5;
 /// Duration of the first skip of a webhook, and the maximum duration, in seconds: 10 s and 10 h. Each further
 /// failure doubles the duration.
-const LEFT_OUT: (i64, i64) = (10, 36_000);
+const SKIP_SECONDS: (i64, i64) = (10, 36_000);
 
 /// The delivery failures of a webhook at a Data Center.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,8 +64,8 @@ impl HookBreaker {
         }
         self.failures = self.failures.saturating_add(1);
         if let Some(more) = self.failures.checked_sub(MAX_FAILURES) {
-            let seconds = LEFT_OUT.0.saturating_mul(1_i64.checked_shl(more.min(30)).unwrap_or(i64::MAX));
-            self.skipped_until = now.saturating_add(seconds.min(LEFT_OUT.1));
+            let seconds = SKIP_SECONDS.0.saturating_mul(1_i64.checked_shl(more.min(30)).unwrap_or(i64::MAX));
+            self.skipped_until = now.saturating_add(seconds.min(SKIP_SECONDS.1));
         }
     }
 }

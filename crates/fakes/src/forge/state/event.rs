@@ -6,15 +6,15 @@ use crate::forge::state::checks::{FakeCheckRun, RerunButton};
 #[derive(Clone, Debug)]
 pub(crate) enum FakeForgeEvent {
     /// An account changed a pull request.
-    Pull { number: u64, change: PullChange, by: String },
+    Pull { number: u64, change: PullChange, actor: String },
     /// A comment in the conversation of a pull request or an issue was created or edited by its author.
     Comment { number: u64, id: u64, is_edit: bool },
     /// A comment on the diff was created or edited by its author.
     Inline { number: u64, id: u64, is_edit: bool },
     /// The thread that a comment on the diff began was resolved or reopened.
-    Thread { number: u64, id: u64, resolved: bool, by: String },
+    Thread { number: u64, id: u64, resolved: bool, actor: String },
     /// An account requests a check run, or its suite, again.
-    Check { run: Box<FakeCheckRun>, again: RerunButton, by: String },
+    Check { run: Box<FakeCheckRun>, button: RerunButton, actor: String },
 }
 
 /// A change of a pull request.

@@ -15,7 +15,7 @@ pub(crate) struct StoredIssue {
     pub(crate) reason: Option<String>,
     pub(crate) created: i64,
     pub(crate) updated: i64,
-    pub(crate) closed: Option<(i64, String)>,
+    pub(crate) close_event: Option<(i64, String)>,
     pub(crate) notes: Vec<StoredComment>,
     /// Number of further list requests that do not return the issue.
     pub(crate) hidden_for: u32,

@@ -38,7 +38,7 @@ async fn a_repository_may_be_read_only_forbidden_or_blocked() {
         (RepositoryAccess::Archived, 200, 403),
         (RepositoryAccess::Forbidden, 403, 403),
         (RepositoryAccess::Blocked, 451, 451),
-        (RepositoryAccess::Open, 200, 201),
+        (RepositoryAccess::Unrestricted, 200, 201),
     ] {
         stage.shop.set_access(access).await.unwrap();
         assert_eq!(stage.ask("GET", PULLS, Value::Null).await.0, read, "{access:?}");

@@ -245,6 +245,6 @@ async fn who_is_asked_and_how_often_decides_what_is_said() {
     assert_eq!(reported(gate.next("").await.unwrap())["findings"], json!([]));
     assert!(Run::new(&model, PromptRole::Fix, &[]).next("").await.is_err());
     assert_eq!(model.violations().len(), 1, "{:?}", model.violations());
-    let cut = ScriptedAnswer::fault(ModelFault::Cut { after: StreamPosition::Start });
-    assert_eq!(cut.when, AnswerCondition::default());
+    let cut = ScriptedAnswer::fault(ModelFault::Truncated { after: StreamPosition::Start });
+    assert_eq!(cut.condition, AnswerCondition::default());
 }

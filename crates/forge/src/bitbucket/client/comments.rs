@@ -43,12 +43,12 @@ fn forge_thread(
     let state = match resolution {
         ThreadResolution::Open => ThreadState::Open,
         // A thread that our former account resolved does not count as resolved by us.
-        ThreadResolution::By(Some(user))
+        ThreadResolution::ResolvedBy(Some(user))
             if accounts.account_kind(user) == Some(BitbucketAccountKind::Present) =>
         {
             ThreadState::ResolvedByUs
         }
-        ThreadResolution::By(_) => ThreadState::ResolvedByOthers,
+        ThreadResolution::ResolvedBy(_) => ThreadState::ResolvedByOthers,
     };
     ForgeThread { id: ThreadId::new(first_comment.to_string()), state }
 }
@@ -76,7 +76,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }
             | MarkerMatch::Forged
-            | MarkerMatch::None => None,
+            | MarkerMatch::NoMarker => None,
         }
     }
 
@@ -118,9 +118,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let hold = match (is_known, whose) {
                 (false, _) => CommentRights::UnknownKey,
                 (true, BitbucketAccountKind::Former) => CommentRights::FormerAccount,
-                (true, BitbucketAccountKind::Present) => CommentRights::Ours,
+                (true, BitbucketAccountKind::Present) => CommentRights::CurrentAccount,
             };
-            let thread = note.begins_thread().then(|| forge_thread(&accounts, note.id, &note.settled));
+            let thread = note.begins_thread().then(|| forge_thread(&accounts, note.id, &note.resolution));
             let has_replies = answered.contains(&note.id);
             let (id, created) = (comment_id(note.id), note.created);
             let line = note.location.as_ref().filter(|on| !on.is_outdated).and_then(|on| on.line);
@@ -171,14 +171,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut threads: BTreeMap<u64, ReviewThread> = BTreeMap::new();
         for note in notes {
             let Some(on) = &note.location else { continue };
-            let thread = threads.entry(note.first).or_insert_with(|| ReviewThread {
+            let thread = threads.entry(note.first_comment).or_insert_with(|| ReviewThread {
                 thread: None,
                 outdated: on.is_outdated,
                 path: on.path.clone(),
                 comments: Vec::new(),
             });
             if note.parent.is_none() {
-                thread.thread = Some(forge_thread(accounts, note.id, &note.settled));
+                thread.thread = Some(forge_thread(accounts, note.id, &note.resolution));
                 thread.outdated = on.is_outdated;
             }
             if !note.is_deleted {
@@ -201,7 +201,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }
             | MarkerMatch::Forged
-            | MarkerMatch::None => None,
+            | MarkerMatch::NoMarker => None,
         };
         let on = note.location.as_ref();
         LineComment {
@@ -211,7 +211,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             author,
             commit: on.and_then(|on| on.commit.clone()),
             line: on.filter(|on| !on.is_outdated).and_then(|on| on.line),
-            at: note.created,
+            created: note.created,
             body,
             topic,
             reviewed,
@@ -254,7 +254,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment = self.find_comments_with_text(text).await?.into_iter();
         let ours = |comment: &ConversationComment| {
-            comment.author.as_ref().is_some_and(|author| author.ours) && comment.at >= since
+            comment.author.as_ref().is_some_and(|author| author.ours) && comment.created >= since
         };
         Ok(comment.rfind(ours))
     }
@@ -339,7 +339,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let first_comment = parse_comment_number(purpose, first_comment)?;
         let accounts = self.accounts().await?;
         let notes = self.list_comments(purpose, self.id.number).await?;
-        let mut answers = notes.iter().filter(|note| note.first == first_comment && note.id != first_comment);
+        let mut answers =
+            notes.iter().filter(|note| note.first_comment == first_comment && note.id != first_comment);
         let found = answers.find(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
             !note.is_deleted
@@ -385,7 +386,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.what_of_pull("posting a comment on the diff");
         let mut made = Vec::with_capacity(comments.len());
         for draft in comments {
-            match self.create_diff_comment(&what, DiffPlace::Lines(commit, &draft.place), draft).await {
+            match self.create_diff_comment(&what, DiffPlace::Lines(commit, &draft.location), draft).await {
                 Ok(comment) => made.push((draft.item.clone(), comment)),
                 Err(_) if !made.is_empty() => break,
                 Err(error) => return Err(error),
@@ -400,7 +401,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         draft: &InlineDraft,
     ) -> Result<EffectOutcome, ForgeError> {
         let what = self.what_of_pull("posting a comment on a file");
-        let made = self.create_diff_comment(&what, DiffPlace::File(commit, &draft.place), draft).await?;
+        let made = self.create_diff_comment(&what, DiffPlace::File(commit, &draft.location), draft).await?;
         Ok(EffectOutcome::Comments(vec![(draft.item.clone(), made)]))
     }
 
@@ -421,7 +422,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         items: &[&CommentSubject],
     ) -> Result<Option<EffectOutcome>, ForgeError> {
         let seen = self.list_observed_comments(&[]).await?.into_iter();
-        let ours = seen.filter(|seen| seen.rights == CommentRights::Ours && items.contains(&&seen.subject));
+        let ours = seen
+            .filter(|seen| seen.rights == CommentRights::CurrentAccount && items.contains(&&seen.subject));
         let shown: Vec<_> = ours.map(|seen| (seen.subject, seen.id)).collect();
         Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))
     }
@@ -479,7 +481,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.what_of_pull(&format!("reading the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
         match self.calls.load_note(&what, &self.repo, (self.id.number, first)).await {
-            Ok(note) => Ok(Some(note.settled == ThreadResolution::Open)),
+            Ok(note) => Ok(Some(note.resolution == ThreadResolution::Open)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -565,7 +567,7 @@ fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketCommen
     ConversationComment {
         id: comment_id(note.id),
         author: to_actor(accounts, note.author.as_ref()),
-        at: note.created,
+        created: note.created,
     }
 }
 

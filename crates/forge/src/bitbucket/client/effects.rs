@@ -25,10 +25,10 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::Comment { topic, body } => {
                 client.upsert_comment(topic, body).await.map(EffectOutcome::Comment)
             }
-            Effect::LineComment { commit, place, topic, body } => {
+            Effect::LineComment { commit, location: place, topic, body } => {
                 client.upsert_line_comment(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
-            Effect::Reply { first, topic, body } => {
+            Effect::Reply { first_comment: first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Resolve { thread } => client.set_thread_resolved(thread, true).await.map(done_outcome),
@@ -88,7 +88,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::LineComment { topic, body, .. } => {
                 return Ok(self.find_line_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
-            Effect::Reply { first, topic, .. } => {
+            Effect::Reply { first_comment: first, topic, .. } => {
                 let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
@@ -141,7 +141,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 self.calls.has_status(&what, &self.repo, self.id.number, status).await?
             }
         };
-        Ok(is_so.then_some(EffectOutcome::Done))
+        Ok(is_so.then_some(EffectOutcome::Applied))
     }
 
     fn visibility_delay(&self) -> TimeSpan {
@@ -154,5 +154,5 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
 }
 
 fn done_outcome((): ()) -> EffectOutcome {
-    EffectOutcome::Done
+    EffectOutcome::Applied
 }

@@ -71,7 +71,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let (now, marker) = split_marker(&pull.text);
             let new = normalize_text(&disable_markers(body));
             if now == new {
-                return Ok(EffectOutcome::Done);
+                return Ok(EffectOutcome::Applied);
             }
             if now != normalize_text(expected) {
                 return Ok(EffectOutcome::Superseded);
@@ -88,7 +88,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             match self.calls.change_pull(&what, &self.repo, &pull, change).await {
                 // The pull request was changed in between: read it again.
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
-                changed => return changed.map(|()| EffectOutcome::Done),
+                changed => return changed.map(|()| EffectOutcome::Applied),
             }
         }
     }

@@ -124,7 +124,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     author: to_actor(accounts, note.author.as_ref()),
                     state: ReviewState::Commented,
                     commit: Some(mark.commit),
-                    at: Some(note.created),
+                    submitted_at: Some(note.created),
                     body,
                     topic,
                 })
@@ -136,13 +136,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 author: Some(accounts.actor(&one.user)),
                 state: one.state?,
                 commit: one.commit.clone(),
-                at: one.at,
+                submitted_at: one.verdict_at,
                 body: String::new(),
                 topic: None,
             })
         });
         let mut reviews: Vec<PullReview> = audits.chain(verdicts).collect();
-        reviews.sort_by_key(|review| review.at);
+        reviews.sort_by_key(|review| review.submitted_at);
         reviews
     }
 
@@ -221,7 +221,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let notes = self.calls.list_notes(&what, &self.repo, number).await?;
         let mut reviews = self.reviews_of(&accounts, &pull, &notes);
         for review in reviews.iter_mut().filter(|review| review.commit.is_none()) {
-            review.commit = on_head(review.at);
+            review.commit = on_head(review.submitted_at);
         }
         let remark = |note: &BitbucketComment| {
             let author = to_actor(&accounts, note.author.as_ref());
@@ -232,7 +232,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 id: comment_id(note.id),
                 author,
                 commit: on.and_then(|on| on.commit.clone().or_else(|| on_head(Some(note.created)))),
-                at: note.created,
+                created: note.created,
                 body,
                 topic,
             }
@@ -279,7 +279,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 id: comment_id(note.id),
                 author,
                 trusted,
-                at: note.created,
+                created: note.created,
                 body,
                 topic,
             });

@@ -47,7 +47,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 /// Returns the web page of an open thread in which one of our reviews shows the finding at its lines. A file
 /// may contain the same text twice, so a thread on other lines is about another finding.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
-    let LineDraft { place, topic, .. } = finding;
+    let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
         let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
         first.reviewed.as_ref() == Some(topic) && first.line.is_some_and(is_there)
@@ -90,7 +90,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // in `own`.
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
         let places: Vec<_> =
-            new.iter().map(|finding| (&finding.place, &finding.topic, finding.body.as_str())).collect();
+            new.iter().map(|finding| (&finding.location, &finding.topic, finding.body.as_str())).collect();
         // The text of the review contains the findings whose comments were rejected.
         let mut refused = Vec::new();
         for (finding, said) in

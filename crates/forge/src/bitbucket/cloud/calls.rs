@@ -150,7 +150,7 @@ impl BitbucketApi for BitbucketCloud {
             let own = asked.map_err(|error| self.access_token_error(error, "account", "its UUID"))?;
             own.user().map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
         };
-        self.inner.learnt.own.get_or_try_init(ask).await.cloned()
+        self.inner.learnt.own_account.get_or_try_init(ask).await.cloned()
     }
 
     async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {

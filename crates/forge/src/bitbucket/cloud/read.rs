@@ -155,7 +155,7 @@ fn assign_threads(notes: &mut [BitbucketComment]) {
                 None => break,
             }
         }
-        note.first = first;
+        note.first_comment = first;
         if note.location.is_none() {
             note.location = lines.get(&first).cloned();
         }

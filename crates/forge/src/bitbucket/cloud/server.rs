@@ -35,10 +35,10 @@ const ACCESS_TOKEN: &str = "x-token-auth";
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
 /// Time after the last change of a pull request at which its list of comments is complete. A list that is
 /// requested earlier may lack some comments.
-const SETTLED: TimeSpan = TimeSpan::minutes(2);
+const COMMENTS_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
 /// Filter for open pull requests, including drafts. Without this filter, the list once omitted drafts
 /// (BCLOUD-23659).
-const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
+const OPEN_PULLS_FILTER: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
 fn convert_repository(body: wire::CloudRepository) -> Option<ForgeRepository> {
     is_repository_name(&body.full_name).then_some(ForgeRepository {
@@ -191,7 +191,7 @@ impl ForgeServer for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         listing.mark_stale();
-        let url = self.pulls_url(&what, repo, OPEN)?;
+        let url = self.pulls_url(&what, repo, OPEN_PULLS_FILTER)?;
         let (bodies, mut complete) = self.list_pulls(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
@@ -214,7 +214,7 @@ impl ForgeServer for BitbucketCloud {
 
     async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
-        let query = format!("{OPEN} AND source.branch.name={}", quote_text(branch));
+        let query = format!("{OPEN_PULLS_FILTER} AND source.branch.name={}", quote_text(branch));
         let bodies: Vec<wire::CloudPull> = self.get_all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
         // A fork can have a branch with the same name.
@@ -234,7 +234,7 @@ impl ForgeServer for BitbucketCloud {
         max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
-        let url = self.pulls_url(&what, repo, OPEN)?;
+        let url = self.pulls_url(&what, repo, OPEN_PULLS_FILTER)?;
         let (bodies, complete) = self.list_pulls(&what, url, &mut { u64::MAX }, max_pulls).await?;
         let (mut is_all, mut lines) = (complete && bodies.len() <= max_pulls, Vec::new());
         for body in bodies.into_iter().take(max_pulls) {
@@ -274,7 +274,7 @@ impl ForgeServer for BitbucketCloud {
             let (number, page) = (body.id, body.links.page());
             let url = self.pull_url(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
-            let is_settled = now - parse_instant(&what, &body.updated_on)? >= SETTLED;
+            let is_settled = now - parse_instant(&what, &body.updated_on)? >= COMMENTS_SETTLE_TIME;
             // A pull request whose comments were read is read again only after a change. So the next run
             // continues where this run has used up its calls.
             if let Some(known) = listings[0].items_from(&part) {

@@ -33,7 +33,7 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
 
 /// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
 fn annotation_json(key: &str, index: usize, annotation: &CheckAnnotation) -> Option<Value> {
-    let place = &annotation.place;
+    let place = &annotation.location;
     if place.side == DiffSide::Old {
         return None;
     }

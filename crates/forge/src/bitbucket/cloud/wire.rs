@@ -164,12 +164,18 @@ pub(super) fn merge_reviewers(
         };
         let at = one.participated_on.map(|at| parse_instant(purpose, &at)).transpose()?;
         let is_asked = one.role == "REVIEWER";
-        all.push(BitbucketReviewer { user, is_asked, state, commit: None, at });
+        all.push(BitbucketReviewer { user, is_asked, state, commit: None, verdict_at: at });
     }
     for user in requested_reviewers.into_iter().filter_map(CloudAccount::user) {
         match all.iter_mut().find(|one| one.user.id == user.id) {
             Some(known) => known.is_asked = true,
-            None => all.push(BitbucketReviewer { user, is_asked: true, state: None, commit: None, at: None }),
+            None => all.push(BitbucketReviewer {
+                user,
+                is_asked: true,
+                state: None,
+                commit: None,
+                verdict_at: None,
+            }),
         }
     }
     Ok(all)
@@ -230,7 +236,7 @@ impl CloudComment {
             id: self.id,
             version: 0,
             parent,
-            first: parent.unwrap_or(self.id),
+            first_comment: parent.unwrap_or(self.id),
             author: self.user.and_then(CloudAccount::user),
             created,
             updated: self.updated_on.map_or(Ok(created), |at| parse_instant(purpose, &at))?,
@@ -242,9 +248,11 @@ impl CloudComment {
                 commit: None,
                 is_outdated: inline.outdated,
             }),
-            settled: match self.resolution {
+            resolution: match self.resolution {
                 None => ThreadResolution::Open,
-                Some(resolution) => ThreadResolution::By(resolution.user.and_then(CloudAccount::user)),
+                Some(resolution) => {
+                    ThreadResolution::ResolvedBy(resolution.user.and_then(CloudAccount::user))
+                }
             },
             is_deleted: self.deleted,
         })

@@ -245,7 +245,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let mut tries = 0;
         loop {
             let note = self.load_note(purpose, repo, (number, first_comment)).await?;
-            if (note.settled != ThreadResolution::Open) == resolved {
+            if (note.resolution != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
             let url = self.comment_url(purpose, repo, number, first_comment)?;

@@ -147,15 +147,15 @@ fn build_note(
         id: comment.id,
         version: comment.version,
         parent,
-        first: first_comment,
+        first_comment: first_comment,
         author: comment.author.and_then(wire::DataCenterUser::user),
         created,
         updated: comment.updated_date.map_or(created, to_unix_millis),
         text: comment.text,
         url: format!("{page}/overview?commentId={}", comment.id),
         location,
-        settled: if comment.thread_resolved {
-            ThreadResolution::By(comment.thread_resolver.and_then(wire::DataCenterUser::user))
+        resolution: if comment.thread_resolved {
+            ThreadResolution::ResolvedBy(comment.thread_resolver.and_then(wire::DataCenterUser::user))
         } else {
             ThreadResolution::Open
         },

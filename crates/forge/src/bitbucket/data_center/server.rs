@@ -55,7 +55,7 @@ impl BitbucketDataCenter {
         for _ in 0..MAX_REPOSITORY_PAGES {
             let page: wire::DataCenterPage<wire::DataCenterRepository> =
                 self.get(purpose, page_url(&first, start)).await?;
-            let next = page.next();
+            let next = page.next_start();
             if let Some(body) = page.values.into_iter().find(|body| body.id() == id) {
                 return Ok(body);
             }
@@ -99,7 +99,7 @@ impl BitbucketDataCenter {
             *calls -= 1;
             let page: wire::DataCenterPage<wire::DataCenterPull> =
                 self.get(purpose, page_url(list_url, start)).await?;
-            let next = page.next();
+            let next = page.next_start();
             for body in page.values {
                 all.push(self.read_pull(purpose, repo, body)?);
             }
@@ -172,7 +172,7 @@ impl ForgeServer for BitbucketDataCenter {
         let first = page_url(&url, 0);
         let read = |answer: &ForgeResponse| {
             let page: wire::DataCenterPage<wire::DataCenterRepository> = answer.json()?;
-            let next = page.next().map(|start| page_url(&url, start));
+            let next = page.next_start().map(|start| page_url(&url, start));
             Ok((page.values.iter().filter_map(convert_repository).collect(), next))
         };
         // The whole list is cached under one name.

@@ -45,7 +45,7 @@ impl BitbucketDataCenter {
 
     /// Returns our own account. The first call also reads the server's version.
     pub(super) async fn load_own_account(&self) -> Result<OwnAccount, ForgeError> {
-        self.inner.learnt.own.get_or_try_init(|| self.read_own_account()).await.cloned()
+        self.inner.learnt.own_account.get_or_try_init(|| self.read_own_account()).await.cloned()
     }
 
     async fn read_own_account(&self) -> Result<OwnAccount, ForgeError> {

@@ -59,7 +59,7 @@ struct DataCenterProjectPayload {
 #[derive(Deserialize)]
 struct DataCenterLinksPayload {
     #[serde(rename = "self")]
-    own: Option<Vec<Option<DataCenterHrefPayload>>>,
+    self_links: Option<Vec<Option<DataCenterHrefPayload>>>,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +95,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let pull = event.pull_request.ok_or_else(|| missing_field("pullRequest"))?;
     let number = pull.id.ok_or_else(|| missing_field("pullRequest.id"))?;
     let (repository, repo) = parse_repository(pull.to_ref)?;
-    let links = pull.links.and_then(|links| links.own).unwrap_or_default();
+    let links = pull.links.and_then(|links| links.self_links).unwrap_or_default();
     let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
     // A delivery may lack the address of the page, because the pull request is read before anything is posted
     // on it.

@@ -22,7 +22,7 @@ pub(super) struct DataCenterPage<T> {
 
 impl<T> DataCenterPage<T> {
     /// Returns the start of the next page.
-    pub(super) fn next(&self) -> Option<u64> {
+    pub(super) fn next_start(&self) -> Option<u64> {
         self.next_page_start.filter(|_| !self.is_last_page)
     }
 }
@@ -122,7 +122,7 @@ impl DataCenterParticipant {
             Some(_) | None => None,
         };
         let commit = self.last_reviewed_commit.and_then(|commit| Sha::parse(&commit).ok());
-        Some(BitbucketReviewer { user: self.user.user()?, is_asked, state, commit, at: None })
+        Some(BitbucketReviewer { user: self.user.user()?, is_asked, state, commit, verdict_at: None })
     }
 }
 

@@ -192,7 +192,7 @@ async fn comments_of_ours_are_known_by_account_and_marker_on_every_page() {
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert_eq!(
         (seen[0].subject.clone(), seen[0].body.as_str(), seen[0].rights),
-        (one, "text", CommentRights::Ours)
+        (one, "text", CommentRights::CurrentAccount)
     );
     assert!(seen[0].has_replies);
     let thread = seen[0].thread.clone().unwrap();
@@ -265,10 +265,10 @@ async fn resolving_what_is_resolved_and_opening_what_is_open_is_done() {
     let server = Server::new([conflict]).await;
     let resolved =
         pull(&server).perform(&Effect::Resolve { thread: thread.clone() }, &open_gate_permit()).await;
-    assert_eq!(resolved, Ok(EffectOutcome::Done));
+    assert_eq!(resolved, Ok(EffectOutcome::Applied));
     let server = Server::new([ScriptedHttpReply::new(404, "{}"), ok(&comment(21, Some(ME), "x"))]).await;
     let opened = pull(&server).perform(&Effect::Reopen { thread: thread.clone() }, &open_gate_permit()).await;
-    assert_eq!(opened, Ok(EffectOutcome::Done));
+    assert_eq!(opened, Ok(EffectOutcome::Applied));
     assert_eq!(
         lines(&server.requests())[0],
         "DELETE /base/repositories/acme/demo/pullrequests/7/comments/21/resolve"
@@ -283,7 +283,7 @@ async fn a_change_of_a_pull_request_sends_all_of_it() {
     let before = [me(), ok(&body("OPEN", true, UUID)), commit(BASE), newest(HEAD)];
     let server = Server::new(before.into_iter().chain([ok(&body("OPEN", false, UUID))])).await;
     let ready = pull(&server).perform(&Effect::MarkReady, &open_gate_permit()).await;
-    assert_eq!(ready, Ok(EffectOutcome::Done));
+    assert_eq!(ready, Ok(EffectOutcome::Applied));
     let request = server.requests().pop().unwrap();
     assert_eq!(request.line, "PUT /base/repositories/acme/demo/pullrequests/7");
     let expected = json!({
@@ -323,7 +323,7 @@ async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
     assert!(lines(&server.requests()).iter().all(|line| line.starts_with("GET ")));
     let server = Server::new(read()).await;
-    assert_eq!(pull(&server).perform(&ask("{c}"), &open_gate_permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull(&server).perform(&ask("{c}"), &open_gate_permit()).await, Ok(EffectOutcome::Applied));
     assert_eq!(server.requests().len(), 3, "it is asked already");
 }
 
@@ -396,7 +396,10 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     let nothing = || ScriptedHttpReply::new(204, "");
     let server = Server::new([nothing(), ok(&json!({})), ok(&json!({}))]).await;
     let client = pull(&server);
-    assert_eq!(client.perform(&Effect::Status(status()), &open_gate_permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(
+        client.perform(&Effect::Status(status()), &open_gate_permit()).await,
+        Ok(EffectOutcome::Applied)
+    );
     let sent = server.requests();
     let commit = format!("/base/repositories/acme/demo/commit/{HEAD}");
     assert_eq!(
@@ -415,7 +418,7 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
     let there = json!({ "key": "truing-review-7", "state": "FAILED", "description": "2 findings block" });
     let server = Server::new([ok(&there), ScriptedHttpReply::new(404, "{}")]).await;
     let client = pull(&server);
-    assert_eq!(client.find_effect(&Effect::Status(status())).await, Ok(Some(EffectOutcome::Done)));
+    assert_eq!(client.find_effect(&Effect::Status(status())).await, Ok(Some(EffectOutcome::Applied)));
     assert_eq!(client.find_effect(&Effect::Status(status())).await, Ok(None));
 }
 
@@ -577,7 +580,7 @@ async fn a_comment_that_is_served_says_its_kind() {
     let all = json!([inline, answer(22, 21), answer(23, 22)]);
     let server = Server::new([ok(&answer(23, 22)), page(&all, None)]).await;
     let read = cloud(&server).comment(&pr(UUID), "acme/demo", CommentKind::Diff, 23).await;
-    assert_eq!(read.unwrap().unwrap().first, Some(CommentId::new("21")));
+    assert_eq!(read.unwrap().unwrap().first_comment, Some(CommentId::new("21")));
     let mut gone = inline.clone();
     gone["deleted"] = true.into();
     let server = Server::new([ok(&gone)]).await;

@@ -214,7 +214,7 @@ async fn an_old_version_of_a_comment_is_read_again_and_another_text_is_decided_a
     };
     let text = |version, text: &str| ok(&comment(21, version, ME_DC, text));
     let server = Server::new([text(1, "old"), stale(), text(2, "old"), text(3, "new")]).await;
-    assert_eq!(pull_dc(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Applied));
     let versions: Vec<Value> = server
         .requests()
         .iter()
@@ -235,7 +235,7 @@ async fn a_comment_with_answers_is_not_deleted() {
     let refused = pull_dc(&server).perform(&gone, &open_gate_permit()).await;
     assert!(matches!(refused, Err(ForgeError::Rejected { .. })), "{refused:?}");
     let server = Server::new([there(), ScriptedHttpReply::new(204, "")]).await;
-    assert_eq!(pull_dc(&server).perform(&gone, &open_gate_permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull_dc(&server).perform(&gone, &open_gate_permit()).await, Ok(EffectOutcome::Applied));
     assert!(lines(&server.requests())[1].ends_with("/comments/21?version=1"));
 }
 
@@ -246,7 +246,7 @@ async fn a_thread_is_resolved_by_its_own_field_and_the_answer_is_read() {
     resolved["threadResolved"] = true.into();
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&resolved)]).await;
     let effect = Effect::Resolve { thread };
-    assert_eq!(pull_dc(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Done));
+    assert_eq!(pull_dc(&server).perform(&effect, &open_gate_permit()).await, Ok(EffectOutcome::Applied));
     assert_eq!(server.requests()[1].json(), json!({ "threadResolved": true, "version": 1 }));
     let server = Server::new([ok(&comment(21, 1, 9, "x")), ok(&comment(21, 2, 9, "x"))]).await;
     let ignored = pull_dc(&server).perform(&effect, &open_gate_permit()).await;
@@ -254,7 +254,7 @@ async fn a_thread_is_resolved_by_its_own_field_and_the_answer_is_read() {
     let server = Server::new([ok(&resolved)]).await;
     assert_eq!(
         pull_dc(&server).perform(&effect, &open_gate_permit()).await,
-        Ok(EffectOutcome::Done),
+        Ok(EffectOutcome::Applied),
         "it is so already"
     );
 }
@@ -405,7 +405,7 @@ async fn a_status_is_a_report_without_old_notes_and_then_a_build_status() {
     let server = Server::new(replies).await;
     assert_eq!(
         pull_dc(&server).perform(&Effect::Status(status()), &open_gate_permit()).await,
-        Ok(EffectOutcome::Done)
+        Ok(EffectOutcome::Applied)
     );
     let (commits, insights) = (
         format!("/base/rest/api/latest/projects/ACME/repos/demo/commits/{HEAD}"),

@@ -26,14 +26,14 @@ pub enum GitHubAccountKind {
 /// All our accounts, the current one and former ones.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::github) struct GitHubAccounts<'a> {
-    own: u64,
+    own_id: u64,
     former: &'a [String],
 }
 
 impl GitHubAccounts<'_> {
     /// Returns whether this is our current or a former account; `None` if the account is not ours.
     pub(in crate::github) fn account_kind(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
-        if user.id == self.own {
+        if user.id == self.own_id {
             return Some(GitHubAccountKind::Present);
         }
         // A text of digits alone is an id, and never a name.
@@ -72,7 +72,7 @@ impl GitHub {
         scope: TokenScope<'_>,
     ) -> Result<GitHubAccounts<'_>, ForgeError> {
         let own = self.identity(scope).await?.id;
-        Ok(GitHubAccounts { own, former: &self.inner.options.accounts })
+        Ok(GitHubAccounts { own_id: own, former: &self.inner.options.accounts })
     }
 
     /// Returns our own account, which is requested once.

@@ -142,7 +142,7 @@ mod tests {
     }
 
     /// Returns the permissions of the token that makes this call; `None` for the token of a review.
-    fn elsewhere(call: &str) -> Option<&'static [AppPermission]> {
+    fn non_review_permissions(call: &str) -> Option<&'static [AppPermission]> {
         match call {
             "git push" => Some(PUSHING),
             "GET /installation/repositories" => Some(LISTING),
@@ -155,7 +155,7 @@ mod tests {
     fn each_call_of_the_table_is_one_that_its_token_may_make_and_has_its_source() {
         let table = table();
         for row in &table.calls {
-            let with = elsewhere(&row.call).unwrap_or(loop_permissions(LoopKind::Review));
+            let with = non_review_permissions(&row.call).unwrap_or(loop_permissions(LoopKind::Review));
             let is_free = ["any", "login", "never"].contains(&row.app.as_str());
             assert!(is_free || fulfilled(&row.app, with), "{}: {}", row.call, row.app);
             for need in [&row.app, &row.fine_grained, &row.actions, &row.classic] {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     /// Formats a need of the table for people.
-    fn shown(need: &str) -> String {
+    fn format_need(need: &str) -> String {
         if ["any", "login", "never"].contains(&need) {
             return need.to_owned();
         }
@@ -230,7 +230,8 @@ mod tests {
         let columns =
             "| Call | App | Fine-grained token | Actions | Classic scopes |\n|---|---|---|---|---|\n";
         let rows = table().calls.into_iter().map(|row| {
-            let needs = [&row.app, &row.fine_grained, &row.actions, &row.classic].map(|need| shown(need));
+            let needs =
+                [&row.app, &row.fine_grained, &row.actions, &row.classic].map(|need| format_need(need));
             format!("| `{}` | {} |\n", row.call, needs.join(" | "))
         });
         let page = format!("{head}{columns}{}", rows.collect::<String>());

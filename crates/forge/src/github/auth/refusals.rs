@@ -43,7 +43,7 @@ impl OptionalWrite {
 /// The known refusals, each with its time.
 #[derive(Default, Debug)]
 pub(in crate::github) struct KnownRefusals {
-    since: Mutex<HashMap<(String, OptionalWrite), UnixMillis>>,
+    refusal_times: Mutex<HashMap<(String, OptionalWrite), UnixMillis>>,
 }
 
 impl KnownRefusals {
@@ -88,7 +88,7 @@ impl KnownRefusals {
     }
 
     fn lock_refusals(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), UnixMillis>> {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.refusal_times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

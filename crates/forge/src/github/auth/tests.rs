@@ -275,7 +275,7 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
         ..options(url.as_str(), url.as_str())
     };
     let github = GitHub::with_patience(options, test_timeouts(), Arc::new(ManualClock::new(NOW))).unwrap();
-    let accounts = github.accounts(TokenScope::Named("octo/demo")).await.unwrap();
+    let accounts = github.accounts(TokenScope::RepositoryName("octo/demo")).await.unwrap();
     let whose = |id: u64, login: &str| {
         accounts.account_kind(&wire::GitHubUser { id, login: Some(login.into()), kind: String::new() })
     };
@@ -284,7 +284,7 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
     assert_eq!(whose(17, "anybody"), Some(GitHubAccountKind::Former));
     assert_eq!(whose(2, "17"), None, "digits are an id, not a name");
     assert_eq!(accounts.account_kind(&wire::GitHubUser { id: 3, login: None, kind: String::new() }), None);
-    github.accounts(TokenScope::Named("octo/demo")).await.unwrap();
+    github.accounts(TokenScope::RepositoryName("octo/demo")).await.unwrap();
     let requests = server.requests();
     let expected = [
         "GET /app",

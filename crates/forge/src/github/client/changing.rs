@@ -48,7 +48,7 @@ impl GitHubClient {
         let (now, marker) = split_marker(pull.body.as_deref().unwrap_or_default());
         let new = normalize_text(&disable_markers(body));
         if now == new {
-            return Ok(EffectOutcome::Done);
+            return Ok(EffectOutcome::Applied);
         }
         if now != normalize_text(read) {
             return Ok(EffectOutcome::Superseded);
@@ -62,6 +62,6 @@ impl GitHubClient {
         };
         let url = self.url(&what, &["pulls", &self.number()])?;
         self.send_set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
-        Ok(EffectOutcome::Done)
+        Ok(EffectOutcome::Applied)
     }
 }

@@ -26,50 +26,52 @@ impl ForgeWrite for GitHubClient {
             Effect::Comment { topic, body } => {
                 client.upsert_comment(topic, body).await.map(EffectOutcome::Comment)
             }
-            Effect::LineComment { commit, place, topic, body } => {
+            Effect::LineComment { commit, location: place, topic, body } => {
                 client.upsert_line_comment(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
-            Effect::Reply { first, topic, body } => {
+            Effect::Reply { first_comment: first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Resolve { thread } => {
-                client.set_resolved(thread, true).await.map(|()| EffectOutcome::Done)
+                client.set_resolved(thread, true).await.map(|()| EffectOutcome::Applied)
             }
             Effect::Trigger { text, since } => {
                 client.ensure_exact_comment(text, *since).await.map(EffectOutcome::Posted)
             }
             Effect::RequestReview { login } => {
-                client.request_review(login).await.map(|()| EffectOutcome::Done)
+                client.request_review(login).await.map(|()| EffectOutcome::Applied)
             }
-            Effect::UpdateBranch { head } => client.merge_base_into(head).await.map(|()| EffectOutcome::Done),
-            Effect::MarkReady => client.mark_ready().await.map(|()| EffectOutcome::Done),
+            Effect::UpdateBranch { head } => {
+                client.merge_base_into(head).await.map(|()| EffectOutcome::Applied)
+            }
+            Effect::MarkReady => client.mark_ready().await.map(|()| EffectOutcome::Applied),
             Effect::Describe { read, body } => client.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
                 client.create_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
-                client.rewrite_pull(*number, topic, title, body).await.map(|()| EffectOutcome::Done)
+                client.rewrite_pull(*number, topic, title, body).await.map(|()| EffectOutcome::Applied)
             }
             Effect::SetDraft { number, draft } => {
-                client.change_draft(*number, *draft).await.map(|()| EffectOutcome::Done)
+                client.change_draft(*number, *draft).await.map(|()| EffectOutcome::Applied)
             }
-            Effect::ClosePull { number } => client.end_pull(*number).await.map(|()| EffectOutcome::Done),
+            Effect::ClosePull { number } => client.end_pull(*number).await.map(|()| EffectOutcome::Applied),
             Effect::Label { number, labels } => {
-                client.add_labels(*number, labels).await.map(|()| EffectOutcome::Done)
+                client.add_labels(*number, labels).await.map(|()| EffectOutcome::Applied)
             }
             Effect::OpenIssue { topic, title, body, label } => {
                 let issue = client.create_issue(topic, title, body, label).await;
                 issue.map(|issue| EffectOutcome::Issue(Box::new(issue)))
             }
             Effect::EditIssue { number, topic, title, body } => {
-                client.rewrite_issue(*number, topic, title, body).await.map(|()| EffectOutcome::Done)
+                client.rewrite_issue(*number, topic, title, body).await.map(|()| EffectOutcome::Applied)
             }
-            Effect::CloseIssue { number } => client.end_issue(*number).await.map(|()| EffectOutcome::Done),
+            Effect::CloseIssue { number } => client.end_issue(*number).await.map(|()| EffectOutcome::Applied),
             Effect::NewComment { number, topic, body } => {
                 client.append_comment(*number, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::DeleteComment { number, comment } => {
-                client.remove_comment(*number, comment).await.map(|()| EffectOutcome::Done)
+                client.remove_comment(*number, comment).await.map(|()| EffectOutcome::Applied)
             }
             Effect::Summary { body } => {
                 let made = client.create_summary(body).await?;
@@ -83,15 +85,15 @@ impl ForgeWrite for GitHubClient {
                 Ok(EffectOutcome::Comments(vec![(comment.item.clone(), made)]))
             }
             Effect::EditComment { item, comment, body } => {
-                client.update_comment(item, comment, body).await.map(|()| EffectOutcome::Done)
+                client.update_comment(item, comment, body).await.map(|()| EffectOutcome::Applied)
             }
             Effect::DeleteDuplicate { comment, .. } => {
-                client.delete_comment(comment).await.map(|()| EffectOutcome::Done)
+                client.delete_comment(comment).await.map(|()| EffectOutcome::Applied)
             }
             Effect::Reopen { thread } => {
-                client.set_resolved(thread, false).await.map(|()| EffectOutcome::Done)
+                client.set_resolved(thread, false).await.map(|()| EffectOutcome::Applied)
             }
-            Effect::Status(status) => client.set_status(status).await.map(|()| EffectOutcome::Done),
+            Effect::Status(status) => client.set_status(status).await.map(|()| EffectOutcome::Applied),
         }
     }
 
@@ -107,7 +109,7 @@ impl ForgeWrite for GitHubClient {
             Effect::LineComment { topic, body, .. } => {
                 return Ok(self.find_line_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
-            Effect::Reply { first, topic, .. } => {
+            Effect::Reply { first_comment: first, topic, .. } => {
                 let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
                 let GitHubCommentId::Review(first) = GitHubCommentId::parse(&what, first)? else {
                     return Ok(None);
@@ -167,7 +169,7 @@ impl ForgeWrite for GitHubClient {
             Effect::Reopen { thread } => self.is_open(thread).await?,
             Effect::Status(status) => self.has_status(status).await?,
         };
-        Ok(is_so.then_some(EffectOutcome::Done))
+        Ok(is_so.then_some(EffectOutcome::Applied))
     }
 
     fn visibility_delay(&self) -> TimeSpan {

@@ -235,7 +235,7 @@ impl GitHubClient {
             author,
             commit: comment.original_commit_id.map(|commit| parse_sha(purpose, &commit)).transpose()?,
             line: comment.line,
-            at: wire::parse_instant(purpose, &comment.created_at)?,
+            created: wire::parse_instant(purpose, &comment.created_at)?,
             body,
             topic,
             reviewed,
@@ -254,7 +254,7 @@ impl GitHubClient {
             MarkerMatch::Verified { .. }
             | MarkerMatch::UnknownKey { .. }
             | MarkerMatch::Forged
-            | MarkerMatch::None => None,
+            | MarkerMatch::NoMarker => None,
         }
     }
 

@@ -54,7 +54,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 /// Returns the page of an open thread in which a review of ours shows this finding on its lines. The same
 /// text can occur twice in a file, so a thread on other lines is about another finding.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
-    let LineDraft { place, topic, .. } = finding;
+    let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
         let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
         first.reviewed.as_ref() == Some(topic) && first.line.is_some_and(is_there)
@@ -99,7 +99,7 @@ impl GitHubClient {
         // try finds the comments that were already posted.
         let mut bad = Vec::new();
         for finding in new {
-            let LineDraft { place, topic, body, .. } = finding;
+            let LineDraft { location: place, topic, body, .. } = finding;
             match self.create_line(&what, &draft.mark.commit, place, topic, body).await {
                 Ok(comment) => {
                     there.insert(finding.topic.clone(), comment);
@@ -188,8 +188,9 @@ impl GitHubClient {
         text: String,
     ) -> Result<ReviewId, ForgeError> {
         let body = self.add_topic_marker(self.id.number, &mark.topic(), &text);
-        let comments =
-            inline.iter().map(|finding| self.comment(purpose, &finding.place, &finding.topic, &finding.body));
+        let comments = inline
+            .iter()
+            .map(|finding| self.comment(purpose, &finding.location, &finding.topic, &finding.body));
         let review = json!({
             "commit_id": mark.commit.as_str(), "event": event, "body": body,
             "comments": comments.collect::<Result<Vec<_>, _>>()?,

@@ -143,7 +143,7 @@ impl GitHubClient {
             Ok(ConversationComment {
                 id: GitHubCommentId::Issue(comment.id).to_comment_id(),
                 author: comment.user.as_ref().map(|user| to_actor(&accounts, user)),
-                at: wire::parse_instant(purpose, &comment.created_at)?,
+                created: wire::parse_instant(purpose, &comment.created_at)?,
             })
         };
         comments.map(read).collect()
@@ -161,7 +161,7 @@ impl GitHubClient {
         let mut comment =
             self.find_comments_with_text(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();
         let ours = |comment: &ConversationComment| {
-            comment.author.as_ref().is_some_and(|author| author.ours) && comment.at >= since
+            comment.author.as_ref().is_some_and(|author| author.ours) && comment.created >= since
         };
         Ok(comment.rfind(ours))
     }
@@ -182,7 +182,7 @@ impl GitHubClient {
         Ok(ConversationComment {
             id: GitHubCommentId::Issue(made.id).to_comment_id(),
             author: made.user.as_ref().map(|user| to_actor(&accounts, user)),
-            at: wire::parse_instant(&what, &made.created_at)?,
+            created: wire::parse_instant(&what, &made.created_at)?,
         })
     }
 }

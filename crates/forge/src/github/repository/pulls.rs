@@ -265,7 +265,7 @@ impl GitHubClient {
             author,
             state,
             commit: review.commit_id.map(|commit| parse_sha(purpose, &commit)).transpose()?,
-            at: review.submitted_at.map(|at| wire::parse_instant(purpose, &at)).transpose()?,
+            submitted_at: review.submitted_at.map(|at| wire::parse_instant(purpose, &at)).transpose()?,
             body,
             topic,
         })
@@ -286,7 +286,7 @@ impl GitHubClient {
             id: id(comment.id).to_comment_id(),
             author,
             commit: comment.original_commit_id.map(|commit| parse_sha(purpose, &commit)).transpose()?,
-            at: wire::parse_instant(purpose, &comment.created_at)?,
+            created: wire::parse_instant(purpose, &comment.created_at)?,
             body,
             topic,
         })

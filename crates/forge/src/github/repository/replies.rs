@@ -64,7 +64,7 @@ impl GitHubClient {
                 id: GitHubCommentId::Issue(comment.id).to_comment_id(),
                 author,
                 trusted,
-                at,
+                created: at,
                 body,
                 topic,
             });

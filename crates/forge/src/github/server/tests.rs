@@ -166,7 +166,7 @@ async fn comments_are_those_on_pull_requests() {
         &PullComment {
             kind: CommentKind::Conversation,
             id: 1,
-            first: None,
+            first_comment: None,
             number: 7,
             url: "https://x/octo/demo/pull/7".into(),
             author: Some(author),

@@ -20,7 +20,7 @@ fn calls(site: &Site) -> usize {
 async fn set_status(site: &Site, open: &RepositoryClient) {
     let annotation = |line: u32| {
         let draft = finding(&line.to_string(), line);
-        CheckAnnotation { place: draft.place, title: "Wrong".into(), message: draft.body, blocks: true }
+        CheckAnnotation { location: draft.location, title: "Wrong".into(), message: draft.body, blocks: true }
     };
     let check =
         CheckContent { annotations: (1..=FINDINGS).map(annotation).collect(), ..CheckContent::default() };

@@ -178,7 +178,7 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
             "{version}"
         );
         let mut finding = super::reading::finding("a", 4);
-        finding.place.start_line = 2;
+        finding.location.start_line = 2;
         let commit = tip(&site).await;
         make(&open, Effect::Findings { commit, comments: vec![finding] }).await;
         let view = site.shop.pull(number).await.unwrap();
@@ -248,7 +248,7 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     let finding = &draft.findings[0];
     let comment = Effect::LineComment {
         commit: draft.mark.commit.clone(),
-        place: finding.place.clone(),
+        location: finding.location.clone(),
         topic: finding.topic.clone(),
         body: finding.body.clone(),
     };

@@ -20,7 +20,11 @@ use crate::repository::site::{BOT, Calls as _, Site};
 pub(super) fn finding(id: &str, line: u32) -> InlineDraft {
     let path = RepoPath::from_bytes("a.txt");
     let place = CodeLocation { path, side: DiffSide::New, start_line: line, end_line: line };
-    InlineDraft { place, item: CommentSubject::Finding(FindingId::new(id)), body: format!("Finding {id}.") }
+    InlineDraft {
+        location: place,
+        item: CommentSubject::Finding(FindingId::new(id)),
+        body: format!("Finding {id}."),
+    }
 }
 
 pub(super) async fn tip(site: &Site) -> Sha {
@@ -117,9 +121,9 @@ async fn comments_of_ours_are_those_with_our_marker() {
         assert_eq!(
             told,
             [
-                (summary.as_str(), CommentRights::Ours, false),
-                (a.as_str(), CommentRights::Ours, true),
-                (b.as_str(), CommentRights::Ours, false),
+                (summary.as_str(), CommentRights::CurrentAccount, false),
+                (a.as_str(), CommentRights::CurrentAccount, true),
+                (b.as_str(), CommentRights::CurrentAccount, false),
             ]
         );
         assert_eq!(seen[1].thread.as_ref().map(|thread| thread.state), Some(ThreadState::ResolvedByOthers));
@@ -299,7 +303,7 @@ async fn comments_on_a_renamed_file_are_on_lines_that_changed_and_on_those_aroun
         let open = site.conversation(number);
         let comment = |id: &str, line: u32| {
             let mut comment = finding(id, line);
-            comment.place.path = RepoPath::from_bytes("src/moved.txt");
+            comment.location.path = RepoPath::from_bytes("src/moved.txt");
             comment
         };
         for (id, line) in [("a", 20), ("b", 18)] {

@@ -97,7 +97,7 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
             assert_eq!((lists.iter().all(CachedListing::is_complete), 10 - calls), (true, sent), "{of:?}");
             let comments = lists.iter().flat_map(CachedListing::items);
             let seen: Vec<_> =
-                comments.map(|comment| (comment.id, comment.kind, comment.first.is_some())).collect();
+                comments.map(|comment| (comment.id, comment.kind, comment.first_comment.is_some())).collect();
             assert_eq!(seen, [(said, talk, false), (line, diff, false), (answer, diff, true)]);
             // Nothing is newer than the year 2100.
             let late = UnixMillis(4_102_444_800_000);
@@ -175,7 +175,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let head = client.pull_request().await.unwrap().revision.head;
     make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
     let ours = client.producer_comments(&[]).await.unwrap();
-    assert_eq!((ours.len(), ours[0].rights), (1, CommentRights::Ours));
+    assert_eq!((ours.len(), ours[0].rights), (1, CommentRights::CurrentAccount));
     // If another account is configured as ours, a comment with our marker by the token's account does not
     // count as ours.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);

@@ -16,7 +16,7 @@ fn item(id: &str) -> CommentSubject {
 }
 
 fn draft(id: &str, place: CodeLocation) -> InlineDraft {
-    InlineDraft { place, item: item(id), body: format!("Finding {id}.") }
+    InlineDraft { location: place, item: item(id), body: format!("Finding {id}.") }
 }
 
 /// Makes a comment in the place of an earlier run.

@@ -94,7 +94,7 @@ impl EffectLog for Log {
         changes: &[EffectEntryChange],
     ) -> Result<bool, StoreError> {
         if self.is_fenced.load(Ordering::SeqCst) {
-            return Err(StoreError::Fenced { key: writer.key.clone(), last: FencingToken(9) });
+            return Err(StoreError::Fenced { key: writer.key.clone(), greatest_token: FencingToken(9) });
         }
         let is_intent = |change: &EffectEntryChange| {
             change.new.as_ref().is_some_and(|new| matches!(new.state, EffectEntryState::Open { .. }))

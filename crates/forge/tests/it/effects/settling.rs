@@ -14,7 +14,10 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     let scene = Scene::of(EffectKind::Comment).await;
     let IntentPart { topic, content } = scene.intended().parts.remove(0);
     let at = scene.clock.now() + TimeSpan::seconds(1_000_000);
-    scene.log.put(&topic, EffectEntry { content, at, state: EffectEntryState::Open { lost: 0 } });
+    scene.log.put(
+        &topic,
+        EffectEntry { content, last_event_at: at, state: EffectEntryState::Open { lost_responses: 0 } },
+    );
     let early = scene.perform().await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { until, .. } if until == scene.clock.now() + SETTLE));
     scene.pass(SETTLE);
@@ -22,7 +25,7 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     assert_eq!(scene.count(EffectKind::Comment).await, 1);
     // A recorded result whose time is far ahead also causes no longer wait.
     let mut done = scene.log.get(&topic).unwrap();
-    done.at = scene.clock.now() + TimeSpan::seconds(1_000_000);
+    done.last_event_at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&topic, done);
     scene.perform().await.unwrap_err();
     scene.perform().await.unwrap();
@@ -35,7 +38,7 @@ async fn another_text_is_not_taken_for_the_one_that_a_clock_that_was_ahead_dated
     scene.perform().await.unwrap();
     let IntentPart { topic: report, .. } = scene.intended().parts.remove(0);
     let mut done = scene.log.get(&report).unwrap();
-    done.at = scene.clock.now() + TimeSpan::seconds(1_000_000);
+    done.last_event_at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&report, done);
     let next = Effect::Comment { topic: topic("report"), body: "Done again.".into() };
     let scene = Scene { what: PerformedEffect::Effect(next), ..scene };
@@ -54,7 +57,10 @@ async fn the_delay_counts_from_the_answer_that_was_lost() {
     let scene = Scene::of(EffectKind::Comment).await;
     let IntentPart { topic, content } = scene.intended().parts.remove(0);
     let at = UnixMillis(scene.clock.now().0 - SETTLE.0);
-    scene.log.put(&topic, EffectEntry { content, at, state: EffectEntryState::Open { lost: 0 } });
+    scene.log.put(
+        &topic,
+        EffectEntry { content, last_event_at: at, state: EffectEntryState::Open { lost_responses: 0 } },
+    );
     scene.fault(EffectKind::Comment, ForgeFaultKind::LostAnswer);
     scene.perform().await.unwrap_err();
     let until = scene.clock.now() + SETTLE;
@@ -85,5 +91,5 @@ async fn a_review_that_a_limit_ends_stays_announced_for_comments_of_it_may_be_th
     let error = scene.perform().await.unwrap_err();
     assert!(matches!(error, EffectError::Refused(ForgeError::RateLimited { .. })), "{error:?}");
     let entry = scene.log.get(&topic).unwrap();
-    assert_eq!(entry.state, EffectEntryState::Open { lost: 0 });
+    assert_eq!(entry.state, EffectEntryState::Open { lost_responses: 0 });
 }

@@ -258,7 +258,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
     assert_eq!(pull.matching_comments("bugbot run").await.unwrap(), []);
     let said = pull.trigger("bugbot run", UnixMillis(0)).await.unwrap();
-    assert_eq!(pull.trigger("bugbot run", said.at).await.unwrap(), said);
+    assert_eq!(pull.trigger("bugbot run", said.created).await.unwrap(), said);
     assert_eq!(pull.matching_comments("bugbot run\n").await.unwrap(), std::slice::from_ref(&said));
     let eyes = pull.eye_reactions(&said.id).await.unwrap();
     assert_eq!(eyes.iter().map(|by| by.login.as_str()).collect::<Vec<_>>(), ["cursor[bot]"]);
@@ -267,7 +267,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let comment = site.shop.pull(number).await.unwrap();
     assert_eq!(comment.summary_comments().last().unwrap().body, "bugbot run", "and no marker");
     // A second trigger is posted only once, even if a response is lost.
-    let later = UnixMillis(said.at.0 + 1000);
+    let later = UnixMillis(said.created.0 + 1000);
     for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         site.fault("POST", COMMENTS, kind);
         let error = pull.trigger("other run", UnixMillis(0)).await;
@@ -340,7 +340,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     pull.mark_ready().await.unwrap();
     assert!(!site.shop.pull(number).await.unwrap().draft);
     // The client changes the description of another account's pull request with the token that cannot push.
-    assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), EffectOutcome::Done);
+    assert_eq!(pull.describe("What it does.", "Anew.").await.unwrap(), EffectOutcome::Applied);
 }
 
 #[tokio::test]
@@ -349,10 +349,10 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let body = async || site.shop.pull(number).await.unwrap().body;
     let read = pull.pull_details().await.unwrap().body;
     site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", ForgeFaultKind::LostAnswer);
-    assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), EffectOutcome::Done);
+    assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), EffectOutcome::Applied);
     assert_eq!(body().await, "New.\n&lt;!-- truing:1 x -->");
     let same = pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await;
-    assert_eq!(same.unwrap(), EffectOutcome::Done);
+    assert_eq!(same.unwrap(), EffectOutcome::Applied);
     site.shop.set_description(number, "By hand.").await.unwrap();
     assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), EffectOutcome::Superseded);
     assert_eq!(body().await, "By hand.");
@@ -364,13 +364,13 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let conversation = site.conversation(ours.number);
     let read = conversation.pull_details().await.unwrap().body;
     assert_eq!(read, ours.body);
-    assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), EffectOutcome::Done);
+    assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), EffectOutcome::Applied);
     use truing_core::port::ForgeRead as _;
     let again = site.hub.pulls_from("ours").await.unwrap().remove(0);
     assert_eq!((again.topic, again.body.as_str()), (ours.topic, "Ours, anew."));
     let marked = site.shop.pull(ours.number).await.unwrap().body;
     site.shop.set_description(number, &marked).await.unwrap();
-    assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), EffectOutcome::Done);
+    assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), EffectOutcome::Applied);
     assert_eq!(body().await, "Theirs.");
 }
 

@@ -64,7 +64,7 @@ fn withheld<T: std::fmt::Debug>(purpose: &str, done: Result<T, ForgeError>) {
 async fn review(site: &Site, lines: &[u32]) -> ReviewDraft {
     let commit = Sha::parse(&site.shop.tip("feature").await.unwrap()).unwrap();
     let finding = |line: &u32| LineDraft {
-        place: place(*line),
+        location: place(*line),
         topic: topic(&format!("finding/{line}")),
         body: "Wrong.".into(),
         line: "Wrong".into(),

@@ -54,7 +54,7 @@ impl Pusher {
             message: name.into(),
             author: author.clone(),
             committer: author,
-            at: UnixMillis(1_800_000_000_000),
+            commit_time: UnixMillis(1_800_000_000_000),
         };
         self.mirror.stage_folder(&self.base, &clone, None).await.unwrap().commit(&new).await.unwrap()
     }
@@ -67,18 +67,18 @@ async fn a_pushed_branch_is_a_pull_request_of_ours_and_moves_it() {
     let (one, two) = (pusher.commit("one").await, pusher.commit("two").await);
     assert_eq!(
         one.push(&pusher.remote, "truing/x", None, &*permit().await).await.unwrap(),
-        PushOutcome::Done
+        PushOutcome::Pushed
     );
     let pull = site.open("truing/x").await;
     assert_eq!(pull.head, *one.sha());
     let theirs = site.shop.push("truing/x", CommitBuilder::new("Theirs").write("t", "1")).await.unwrap();
     let theirs = Sha::parse(&theirs).unwrap();
     let moved = two.push(&pusher.remote, "truing/x", Some(one.sha()), &*permit().await).await.unwrap();
-    assert_eq!(moved, PushOutcome::Moved { now: Some(theirs.clone()) });
+    assert_eq!(moved, PushOutcome::BranchMoved { current_commit: Some(theirs.clone()) });
     assert_eq!(pusher.mirror.branch_tip("truing/x").await.unwrap(), Some(theirs.clone()));
     assert_eq!(
         two.push(&pusher.remote, "truing/x", Some(&theirs), &*permit().await).await.unwrap(),
-        PushOutcome::Done
+        PushOutcome::Pushed
     );
     assert_eq!(site.hub.pulls_from("truing/x").await.unwrap()[0].head, *two.sha());
     let activity = site.hub.activity(pull.number).await.unwrap();
@@ -95,15 +95,18 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
         let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
-        let PushOutcome::Refused { reason: PushRefusal::Protected, message } = &refused else {
+        let PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message } = &refused else {
             panic!("{refused:?}")
         };
         assert!(message.contains(words), "{message}");
     }
     site.shop.set_access(RepositoryAccess::Archived).await.unwrap();
     let refused = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap();
-    assert!(matches!(&refused, PushOutcome::Refused { reason: PushRefusal::Permission, .. }), "{refused:?}");
-    site.shop.set_access(RepositoryAccess::Open).await.unwrap();
+    assert!(
+        matches!(&refused, PushOutcome::RemoteRefused { reason: PushRefusal::Permission, .. }),
+        "{refused:?}"
+    );
+    site.shop.set_access(RepositoryAccess::Unrestricted).await.unwrap();
     site.forge.revoke(super::site::TOKEN);
     let error = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap_err();
     assert!(
@@ -128,7 +131,7 @@ async fn a_push_without_an_answer_is_found_by_asking() {
         // result.
         assert_eq!(
             made.push(&pusher.remote, branch, None, &*permit().await).await.unwrap(),
-            PushOutcome::Done,
+            PushOutcome::Pushed,
             "{branch}"
         );
     }
@@ -146,8 +149,8 @@ async fn of_two_at_once_one_is_done() {
     );
     let results = [first.unwrap(), second.unwrap()];
     let there = Sha::parse(&site.shop.tip("x").await.unwrap()).unwrap();
-    assert_eq!(results.iter().filter(|result| **result == PushOutcome::Done).count(), 1, "{results:?}");
-    assert!(results.contains(&PushOutcome::Moved { now: Some(there) }), "{results:?}");
+    assert_eq!(results.iter().filter(|result| **result == PushOutcome::Pushed).count(), 1, "{results:?}");
+    assert!(results.contains(&PushOutcome::BranchMoved { current_commit: Some(there) }), "{results:?}");
 }
 
 #[tokio::test]
@@ -172,7 +175,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let mut pusher = Pusher::new(&site).await;
     pusher.remote = as_app.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
     let made = pusher.commit("one").await;
-    assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), PushOutcome::Done);
+    assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), PushOutcome::Pushed);
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();
     assert!(pull.is_ours() && pull.topic.is_some());
     hub.close_pull(pull.number).await.unwrap();

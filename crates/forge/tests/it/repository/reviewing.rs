@@ -21,7 +21,7 @@ const LINES: &str = "/repos/{owner}/{repo}/pulls/{number}/comments$";
 pub(crate) async fn draft(site: &Site, lines: &[u32]) -> ReviewDraft {
     let commit = Sha::parse(&site.shop.tip("feature").await.unwrap()).unwrap();
     let finding = |line: &u32| LineDraft {
-        place: CodeLocation {
+        location: CodeLocation {
             path: RepoPath::from_bytes("a.txt"),
             side: DiffSide::New,
             start_line: *line,

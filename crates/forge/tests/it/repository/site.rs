@@ -415,7 +415,7 @@ pub(crate) trait Calls {
 
     async fn reply(&self, first: &CommentId, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let (first, topic, body) = (first.clone(), topic.clone(), body.to_owned());
-        self.make(&Effect::Reply { first, topic, body }).await.map(comment)
+        self.make(&Effect::Reply { first_comment: first, topic, body }).await.map(comment)
     }
 
     async fn resolve(&self, thread: &ThreadId) -> Result<(), ForgeError> {
@@ -435,7 +435,7 @@ pub(crate) trait Calls {
     ) -> Result<CommentId, ForgeError> {
         let (commit, place) = (commit.clone(), place.clone());
         let (topic, body) = (topic.clone(), body.to_owned());
-        self.make(&Effect::LineComment { commit, place, topic, body }).await.map(comment)
+        self.make(&Effect::LineComment { commit, location: place, topic, body }).await.map(comment)
     }
 
     async fn update_branch(&self, head: &Sha) -> Result<(), ForgeError> {

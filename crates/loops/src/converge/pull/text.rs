@@ -7,7 +7,7 @@ use truing_core::id::Sha;
 use truing_core::{line, markdown};
 
 use super::super::words::{line_origin, short_sha};
-use super::{FIXED, MAX_LINE};
+use super::{FIX_REPORT_PREFIX, MAX_LINE};
 
 /// Renders the comment about a finding. The finding's texts come from a model and are data.
 pub(super) fn render_comment(record: &ConvergeRecord, finding: &Finding) -> String {
@@ -38,7 +38,7 @@ pub(super) fn render_finding_line(record: &ConvergeRecord, finding: &Finding) ->
 }
 
 pub(super) fn finding_place(finding: &Finding) -> String {
-    let place = &finding.raw.place;
+    let place = &finding.raw.location;
     format!("{}:{}", markdown::code_span(&place.path.to_string()), place.start_line)
 }
 
@@ -55,9 +55,9 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         Some(ConvergeLogLine::Fix { commit, .. }) => commit.as_ref(),
         Some(
             ConvergeLogLine::Audit { .. }
-            | ConvergeLogLine::Heard { .. }
+            | ConvergeLogLine::Feedback { .. }
             | ConvergeLogLine::Mend { .. }
-            | ConvergeLogLine::Moved { .. },
+            | ConvergeLogLine::HeadChange { .. },
         )
         | None => None,
     };
@@ -77,7 +77,7 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
 }
 
 pub(super) fn fixed_text(commit: &Sha) -> String {
-    format!("{FIXED} in {}", short_sha(commit))
+    format!("{FIX_REPORT_PREFIX} in {}", short_sha(commit))
 }
 
 /// Describes a category in words.

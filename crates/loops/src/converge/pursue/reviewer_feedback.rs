@@ -12,7 +12,7 @@ use truing_core::id::Topic;
 use truing_core::port::{CheckState, CommitCheck, LineComment, PullReview, ReviewThread};
 use truing_core::publish::ThreadState;
 
-use super::super::pull::{ANSWER, FINDING, FIXED};
+use super::super::pull::{ANSWER, FINDING, FIX_REPORT_PREFIX};
 use super::{is_relevant_comment, is_reviewer_account};
 
 /// Summarises a reviewer's feedback on the head.
@@ -106,14 +106,14 @@ pub(super) fn unresolved_thread(
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
     let last_comment = match (is_ours(last), is_answer) {
         (false, _) => LastComment::Theirs,
-        (true, true) if !last.body.starts_with(FIXED) => LastComment::Declined,
+        (true, true) if !last.body.starts_with(FIX_REPORT_PREFIX) => LastComment::Declined,
         // A finding of ours that no audit reports any more.
-        (true, _) => LastComment::Fixed,
+        (true, _) => LastComment::ReportsFix,
     };
     Some(UnresolvedThread {
         id: known.id.clone(),
         author: by,
         is_outdated: thread.outdated,
-        last: last_comment,
+        last_comment: last_comment,
     })
 }

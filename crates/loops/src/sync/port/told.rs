@@ -45,8 +45,10 @@ pub(super) async fn build_port_prompt(
         )
     });
     let unguarded = unguarded.chain(looked);
-    let answers =
-        port.answers.iter().map(|classification| format!("{}:\n{}", classification.by, classification.text));
+    let answers = port
+        .answers
+        .iter()
+        .map(|classification| format!("{}:\n{}", classification.author, classification.text));
     let values = [
         ("package", job.package.clone()),
         ("from", decided.from.to_string()),
@@ -68,17 +70,17 @@ async fn render_definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigr
     let decided = port.decision;
     let mut text = String::new();
     let mut files = BTreeSet::new();
-    for change in &decided.decision.changed {
+    for change in &decided.decision.pin_changes {
         let what = match change.kind {
             PinChangeKind::Tree => "changed",
             PinChangeKind::Bytes => "changed in layout, comments or docstring alone",
-            PinChangeKind::Gone => "gone",
+            PinChangeKind::Removed => "gone",
         };
         let file = change.file.as_deref().unwrap_or("in no file");
         text += &format!("{} ({file}): {what}\n", change.symbol);
         files.extend(change.file.clone());
     }
-    let news = decided.decision.unguarded.iter().filter(|one| one.why.needs_check());
+    let news = decided.decision.unguarded.iter().filter(|one| one.reason.needs_check());
     files.extend(news.filter_map(|one| one.file.clone()));
     let files: Vec<String> = files.into_iter().collect();
     let before = read_release_files(port.job, port.sources, &decided.from, &files).await?;

@@ -13,7 +13,7 @@ fn clippy_in(folder: &str) -> SelectedLinter {
         args: Vec::new(),
         left_out: Vec::new(),
         scripts: Vec::new(),
-        whole: false,
+        selects_own_files: false,
     };
     let mut tool = super::super::select_linters(&[used], &[]).remove(0);
     tool.folder = folder.to_owned();
@@ -53,7 +53,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     assert_eq!(tool.build_caching_tool().unwrap().builds, ["CARGO_TARGET_DIR"]);
     let (version, newer) = (command_output("clippy 1"), command_output("clippy 2"));
     let own = BuildCacheKey {
-        trust: OWN,
+        trust: OWN_FILES_SCOPE,
         project: "/one".into(),
         kind: "tree",
         tool: &tool,
@@ -154,7 +154,7 @@ async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_noth
     assert!(is_there("a"));
     create_build_folder(&cache, "a", 180, CommandEndReason::Time).await;
     assert!(!is_there("a"), "more than three quarters of all that may be kept");
-    for end in [CommandEndReason::Disk, CommandEndReason::Full] {
+    for end in [CommandEndReason::Disk, CommandEndReason::DiskFull] {
         create_build_folder(&cache, "a", 10, end).await;
         assert!(!is_there("a"), "{end:?}");
     }

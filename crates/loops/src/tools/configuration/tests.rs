@@ -119,11 +119,11 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
         args: Vec::new(),
         left_out: Vec::new(),
         scripts: Vec::new(),
-        whole: false,
+        selects_own_files: false,
     };
     let files: Vec<ChangedFile> = ["a.py", "a.sh", ".github/workflows/ci.yml"]
         .iter()
-        .map(|path| ChangedFile { path: (*path).into(), old_path: None, added: vec![(1, 1)] })
+        .map(|path| ChangedFile { path: (*path).into(), old_path: None, added_lines: vec![(1, 1)] })
         .collect();
     let mut of_base =
         select_linters(&[used("codespell", ".codespellrc"), used("ruff", "pyproject.toml")], &[]);
@@ -141,7 +141,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
         tree: folder,
         pins: folder,
         project: None,
-        changed: &files,
+        changed_files: &files,
         changed_paths: &touched,
         base: None,
         trust: None,
@@ -165,7 +165,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
 #[test]
 fn what_counts_of_the_base_is_noted_with_each_linter() {
     let place =
-        BaseConfigFolder { tree: PathBuf::new(), replaced: [".codespellrc", "pyproject.toml"].into() };
+        BaseConfigFolder { tree: PathBuf::new(), replaced_paths: [".codespellrc", "pyproject.toml"].into() };
     let mut by_base = BaseFilesByLinter::new();
     by_base.entry("codespell".to_owned()).or_default().add(&place, &["pyproject.toml", "a.py"]);
     by_base.entry("ruff".to_owned()).or_default().add(&place, &["a.py"]);

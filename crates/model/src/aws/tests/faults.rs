@@ -86,7 +86,7 @@ async fn a_token_that_is_of_no_use_is_named_by_its_file() {
 #[tokio::test]
 async fn a_denied_role_is_named() {
     let place = Place::new().await.with_web_identity();
-    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied_roles = vec![ROLE.to_owned()]);
     let (said, asked) = fault(&place).await;
     assert_says(&said, &[ROLE, "AccessDenied", "trust policy"]);
     assert_eq!(asked, 1);

@@ -40,7 +40,7 @@ async fn many_calls_at_once_fetch_once() {
     assert!(all.iter().all(|keys| [Ok(given(1)), Ok(given(2))].contains(keys)), "{all:?}");
     assert_eq!(place.aws.request_log(), [STS_LOGGED; 2]);
     // A failing service also gets only one request.
-    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied_roles = vec![ROLE.to_owned()]);
     assert!(ask(later(now, 121)).await.iter().all(Result::is_err));
     assert_eq!(place.aws.request_log().len(), 3);
 }
@@ -52,7 +52,7 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
     place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
     // The role is revoked in the middle of a run.
-    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied_roles = vec![ROLE.to_owned()]);
     for seconds in [0, 1, 30] {
         assert_eq!(keys(&chain, later(now, 56) + Duration::from_secs(seconds)).await, Ok(given(1)));
     }
@@ -62,7 +62,7 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
     assert_eq!(keys(&chain, later(now, 61)).await, Err(fault));
     assert_eq!(place.aws.request_log().len(), 3);
     // The role is granted again.
-    place.aws.change_behaviour(|aws| (aws.denied, aws.keys_expire_at) = (Vec::new(), later(now, 200)));
+    place.aws.change_behaviour(|aws| (aws.denied_roles, aws.keys_expire_at) = (Vec::new(), later(now, 200)));
     assert_eq!(keys(&chain, later(now, 62)).await, Ok(given(2)));
 }
 
@@ -116,9 +116,9 @@ async fn keys_that_a_service_calls_expired_are_replaced_once() {
 async fn a_clock_that_is_set_back_ends_the_pause_after_a_failure() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied_roles = vec![ROLE.to_owned()]);
     assert!(keys(&chain, later(now, 180)).await.is_err());
-    place.aws.change_behaviour(|aws| aws.denied = Vec::new());
+    place.aws.change_behaviour(|aws| aws.denied_roles = Vec::new());
     assert!(keys(&chain, later(now, 180)).await.is_err(), "it is paused");
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
 }

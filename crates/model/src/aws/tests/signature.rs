@@ -13,7 +13,7 @@ fn example(session_token: Option<SecretString>) -> AwsLogin {
     AwsLogin {
         service: AwsService::Messages { workspace_id: "wrkspc_1".to_owned() },
         region: "us-east-1".to_owned(),
-        keys: KeySource::Fixed(AwsKeys {
+        keys: KeySource::Static(AwsKeys {
             key_id: "AKIDEXAMPLE".to_owned(),
             secret_key: SecretString::new(["wJalrXUtnFEMI/K7MDENG", "+bPxRfiCYEXAMPLEKEY"].concat()),
             session_token,
@@ -23,7 +23,7 @@ fn example(session_token: Option<SecretString>) -> AwsLogin {
 
 fn keys(login: &AwsLogin) -> &AwsKeys {
     match &login.keys {
-        KeySource::Fixed(keys) => keys,
+        KeySource::Static(keys) => keys,
         KeySource::Chain(_) => panic!("these are given"),
     }
 }

@@ -52,7 +52,9 @@ async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it
     }
     assert_eq!(fleet.stage.requests(), 3);
     for by in [&fleet.one, &fleet.other] {
-        let Err(ModelError::Unavailable { until, .. }) = fleet.ask(by).await else { panic!("it was asked") };
+        let Err(ModelError::Unavailable { next_attempt_at: until, .. }) = fleet.ask(by).await else {
+            panic!("it was asked")
+        };
         assert_eq!(until, Some(fleet.stage.wall.now() + SHORTEST), "by the clock of whoever asks");
     }
     assert_eq!(fleet.stage.requests(), 3, "nothing more was sent");

@@ -102,7 +102,7 @@ async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_
 async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_thinking() {
     let mut first = Says::tool("read", json!({"path": "a"})).usage(100, 10);
     first.blocks.insert(0, Said::Thinking { thinking: "hm".into(), signature: "c2ln".into() });
-    let lost = Says::fault(ModelFault::Cut { after: StreamPosition::Text }).usage(100, 10).times(0);
+    let lost = Says::fault(ModelFault::Truncated { after: StreamPosition::Text }).usage(100, 10).times(0);
     let two = FallbackSetup::new([first, lost], [Says::text("backup").usage(200, 10)]).await;
     let session = two.session();
     let mut said = vec![user("hello")];

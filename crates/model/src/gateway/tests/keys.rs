@@ -87,7 +87,7 @@ async fn keys_that_the_provider_calls_expired_are_replaced_and_the_call_is_repea
 #[tokio::test]
 async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
     let aws = FakeAws::start().await.unwrap();
-    aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
+    aws.change_behaviour(|aws| aws.denied_roles = vec![ROLE.to_owned()]);
     let (stage, gateway, result) = ask(&aws, vec![Says::text("yes")]).await;
     let words = result.unwrap_err().to_string();
     assert!(words.starts_with("no access to the provider: AWS STS (http://127.0.0.1"), "{words}");
@@ -102,7 +102,7 @@ async fn a_service_of_keys_that_is_away_is_tried_again_and_leads_to_the_fallback
     let aws = FakeAws::start().await.unwrap();
     aws.change_behaviour(|aws| aws.status = Some(503));
     let (stage, gateway, result) = ask(&aws, vec![Says::text("first").times(0)]).await;
-    let Err(ModelError::Unavailable { what, .. }) = result else { panic!("{result:?}") };
+    let Err(ModelError::Unavailable { message: what, .. }) = result else { panic!("{result:?}") };
     assert!(what.contains("AWS STS (http://127.0.0.1") && what.contains("503"), "{what}");
     assert_eq!((gateway.retry_count(), stage.requests(), stage.book.spent()), (2, 0, 0));
 
@@ -128,7 +128,7 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
         let begun = Instant::now();
         let result = stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await;
         assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-        let Err(ModelError::Unavailable { what, .. }) = result else { panic!("{result:?}") };
+        let Err(ModelError::Unavailable { message: what, .. }) = result else { panic!("{result:?}") };
         assert!(what.contains("did not come in time"), "{what}");
     }
     assert_eq!((stage.requests(), other.requests(), other.book.spent()), (2, 0, 0));

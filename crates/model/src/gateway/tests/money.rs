@@ -70,7 +70,7 @@ async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last(
 async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
     let places = [StreamPosition::Start, StreamPosition::Text, StreamPosition::Block, StreamPosition::Stop];
     for (way, after) in ProviderCallMethod::ALL.iter().flat_map(|way| places.map(|after| (*way, after))) {
-        let says = Says::fault(ModelFault::Cut { after }).usage(2000, 50);
+        let says = Says::fault(ModelFault::Truncated { after }).usage(2000, 50);
         let stage = Stage::by(way, ModelScript::from_answers([says.times(0)]), 10_000_000, patience()).await;
         let result = stage.session().request_answer(&request(&[user(&"x".repeat(9000))])).await;
         assert!(matches!(result, Err(ModelError::Unavailable { .. })), "{result:?}");

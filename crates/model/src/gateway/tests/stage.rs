@@ -98,7 +98,7 @@ impl ProviderCallMethod {
                     secret_key: SecretString::new(aws_secret_key()),
                     session_token: None,
                 };
-                signed(model, crate::aws::KeySource::Fixed(keys))
+                signed(model, crate::aws::KeySource::Static(keys))
             }
         }
     }
@@ -176,7 +176,7 @@ impl Ledger for OneLevelLedger {
             if left < ask.min_amount.0 {
                 return Ok(ReservationOutcome::Refused {
                     level: budget.levels[0].clone(),
-                    left: MicroUsd(left),
+                    remaining_amount: MicroUsd(left),
                 });
             }
             let (id, amount) = (pages.asked.len() as i64, left.min(ask.max_amount.0));

@@ -16,7 +16,7 @@ use crate::wire::WireFormat;
 struct DelayedChunks(VecDeque<(u64, String)>);
 
 impl ChunkStream for DelayedChunks {
-    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, String> {
         match self.0.pop_front() {
             Some((seconds, piece)) => {
                 sleep(Duration::from_secs(seconds)).await;
@@ -78,7 +78,7 @@ fn seen(result: Result<CompleteAnswer, FailedAttempt>) -> FailureCause {
 #[tokio::test(start_paused = true)]
 async fn an_answer_must_begin_in_time() {
     let (result, seconds) = play(Vec::new()).await;
-    assert_eq!((seen(result), seconds), (FailureCause::Lost, 45));
+    assert_eq!((seen(result), seconds), (FailureCause::NoResponse, 45));
     let (result, seconds) = play(vec![(44, start())]).await;
     assert_eq!((seen(result), seconds), (FailureCause::Truncated, 44 + 60));
 }

@@ -58,7 +58,11 @@ fn text_is_an_answer_with_what_it_used_whatever_the_pieces() {
     for size in [1, 7, 64] {
         let mut fold = AnswerAccumulator::new(StreamFormat::Chat);
         let progress = text.as_bytes().chunks(size).map(|piece| fold.push(piece).unwrap()).last();
-        assert_eq!((progress, fold.finish().unwrap()), (Some(StreamProgress::Done), whole.clone()), "{size}");
+        assert_eq!(
+            (progress, fold.finish().unwrap()),
+            (Some(StreamProgress::Complete), whole.clone()),
+            "{size}"
+        );
     }
 }
 
@@ -176,7 +180,7 @@ fn a_stream_that_is_no_whole_answer_is_none() {
         Err(StreamError::Truncated),
         "no reason to stop"
     );
-    assert_eq!(read(""), Err(StreamError::Empty));
+    assert_eq!(read(""), Err(StreamError::EmptyStream));
     assert_eq!(read("<!doctype html>"), Err(StreamError::Html));
     assert_eq!(read(r#"{"error": {"message": "no"}}"#), Err(StreamError::NotAStream));
     assert!(matches!(read("data: {\n\n"), Err(StreamError::BadEvent(_))));

@@ -111,8 +111,8 @@ pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum VetResult {
-    Found(Vec<VetDiagnostic>),
-    Failed { error: String },
+    Diagnostics(Vec<VetDiagnostic>),
+    AnalyzerFailed { error: String },
 }
 
 #[derive(Deserialize)]
@@ -159,8 +159,10 @@ pub(crate) fn is_govet(bytes: &[u8]) -> bool {
 
 fn read_vet_result(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
     let found = match analyzed {
-        VetResult::Found(found) => found,
-        VetResult::Failed { error } => return reading.add_tool_failure(&format!("{analyzer}: {error}")),
+        VetResult::Diagnostics(found) => found,
+        VetResult::AnalyzerFailed { error } => {
+            return reading.add_tool_failure(&format!("{analyzer}: {error}"));
+        }
     };
     for entry in found {
         let Some((path, line, column)) = parse_position(&entry.posn) else {

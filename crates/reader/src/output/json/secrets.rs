@@ -41,7 +41,7 @@ pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         if !entry.commit.is_empty() {
             let commit: String = entry.commit.chars().take(12).collect();
             let text = format!("{}: {} in commit {commit}, not in the tree", entry.file, entry.rule_id);
-            return reading.collected.add_skipped_entry(ProblemKind::Place, &text);
+            return reading.collected.add_skipped_entry(ProblemKind::NoFile, &text);
         }
         let tells = |text: &str| {
             [&entry.secret, &entry.matched].iter().any(|s| !s.is_empty() && text.contains(s.as_str()))

@@ -148,8 +148,8 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
             break;
         }
         let option = match option_form(keeps, word) {
-            OptionWordKind::Other => continue,
-            OptionWordKind::Whole => vec![word.clone()],
+            OptionWordKind::Omitted => continue,
+            OptionWordKind::Complete => vec![word.clone()],
             OptionWordKind::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
                 Some(value) => vec![word.clone(), value.clone()],
                 None => continue,
@@ -166,18 +166,18 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
 /// Forms of a word on a command line.
 enum OptionWordKind {
     /// Complete option that is kept.
-    Whole,
+    Complete,
     /// Option that is kept and whose value follows.
     Valued,
     /// Word that is not kept.
-    Other,
+    Omitted,
 }
 
 fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
     for keep in keeps {
         let Some(name) = keep.strip_suffix('=') else {
             if keep == word {
-                return OptionWordKind::Whole;
+                return OptionWordKind::Complete;
             }
             continue;
         };
@@ -187,10 +187,10 @@ fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
         // `-Lword` is the one-letter option `-L` with the value `word`.
         let is_letter = name.len() == 2 && !name.ends_with('-');
         if word.starts_with(keep.as_str()) || (is_letter && word.starts_with(name)) {
-            return OptionWordKind::Whole;
+            return OptionWordKind::Complete;
         }
     }
-    OptionWordKind::Other
+    OptionWordKind::Omitted
 }
 
 /// Returns true if the word can be a program's argument and can be shown in a message.

@@ -23,11 +23,13 @@ pub enum ToolSign {
     /// Folder that contains tracked files.
     Folder(String),
     /// Entry within a tracked file.
-    Within {
+    #[serde(rename = "Within")]
+    FileEntry {
         /// Glob of the file, from the root of the tree.
         file: String,
         /// Entry that the file must contain.
-        what: SignTarget,
+        #[serde(rename = "what")]
+        target: SignTarget,
     },
 }
 
@@ -85,11 +87,11 @@ impl TryFrom<SignEntry> for ToolSign {
         let sign = match (file, folder, things.next()) {
             (Some(file), None, None) => Self::File(file),
             (None, Some(folder), None) => Self::Folder(folder),
-            (None, None, Some(what @ SignTarget::Hook(_))) => {
-                Self::Within { file: HOOK_FILES.to_owned(), what }
+            (None, None, Some(target @ SignTarget::Hook(_))) => {
+                Self::FileEntry { file: HOOK_FILES.to_owned(), target }
             }
-            (Some(file), None, Some(what)) if !matches!(what, SignTarget::Hook(_)) => {
-                Self::Within { file, what }
+            (Some(file), None, Some(target)) if !matches!(target, SignTarget::Hook(_)) => {
+                Self::FileEntry { file, target }
             }
             (_, _, _) => return Err("a sign is a file, a thing in a file, a folder or a hook"),
         };
@@ -108,7 +110,7 @@ impl ToolSign {
                 };
                 tracked.iter().find(is_in).map(|_| folder.clone())
             }
-            Self::Within { file, what } => {
+            Self::FileEntry { file, target: what } => {
                 let shows = |path: &&str| {
                     let text = read(path).filter(|bytes| bytes.len() <= MAX_BYTES);
                     text.is_some_and(|bytes| what.is_present_in(path, &String::from_utf8_lossy(&bytes)))
@@ -121,7 +123,7 @@ impl ToolSign {
     /// Returns the glob of the file, if the sign has one.
     pub fn glob(&self) -> Option<&str> {
         match self {
-            Self::File(file) | Self::Within { file, .. } => Some(file),
+            Self::File(file) | Self::FileEntry { file, .. } => Some(file),
             Self::Folder(_) => None,
         }
     }
@@ -129,9 +131,9 @@ impl ToolSign {
     /// Returns the id of the hook, if the sign is a hook.
     pub fn hook(&self) -> Option<&str> {
         match self {
-            Self::Within { what: SignTarget::Hook(id), .. } => Some(id),
-            Self::Within {
-                what:
+            Self::FileEntry { target: SignTarget::Hook(id), .. } => Some(id),
+            Self::FileEntry {
+                target:
                     SignTarget::Table(_)
                     | SignTarget::Section(_)
                     | SignTarget::Option(_, _)

@@ -10,7 +10,7 @@ use crate::output::format::OutputFormat;
 use crate::output::known::hooks;
 use crate::output::known::sign::{ToolSign, compile_glob};
 use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, fill_arguments};
-use crate::output::known::{NAMED, TOOLS, find_tool, known_tools, parse};
+use crate::output::known::{NAMED_FORMATS, TOOLS, find_tool, known_tools, parse};
 use crate::output::patterns::table;
 
 fn files(tool: &KnownTool) -> bool {
@@ -103,8 +103,8 @@ fn no_option_of_a_hook_changes_files_prints_otherwise_or_loads_code() {
 fn a_configuration_that_chooses_files_is_told_of_none() {
     for tool in known_tools() {
         let name = &tool.name;
-        assert_eq!(tool.selects.is_empty(), tool.whole.is_empty(), "{name}");
-        assert!(!tool.whole.iter().any(|word| word == FILES), "{name}");
+        assert_eq!(tool.selects.is_empty(), tool.project_command.is_empty(), "{name}");
+        assert!(!tool.project_command.iter().any(|word| word == FILES), "{name}");
         for chooses in &tool.selects {
             let shows = tool.recognised.iter().any(|sign| sign.glob() == chooses.glob());
             assert!(shows, "{name} is not recognised by {chooses:?}");
@@ -118,30 +118,31 @@ fn options_for_a_file_are_those_that_a_hook_may_give() {
         for given in &tool.options {
             let args = fill_arguments(&given.args, &[], &[], "a");
             assert_eq!(hooks::filter_args(&tool.keeps, &args), args, "{}", tool.name);
-            assert!(tool.recognised.contains(&given.shown), "{}: {:?}", tool.name, given.shown);
+            assert!(tool.recognised.contains(&given.sign), "{}: {:?}", tool.name, given.sign);
         }
     }
 }
 
 #[test]
 fn findings_are_kept_of_tools_that_are_told_of_files() {
-    for tool in known_tools().iter().filter(|tool| !tool.alone.is_empty()) {
+    for tool in known_tools().iter().filter(|tool| !tool.config_file_names.is_empty()) {
         let name = &tool.name;
         assert!(tool.per_file && !tool.needs_setup && !tool.network && tool.starts.is_empty(), "{name}");
         assert!(!tool.command.iter().any(|part| part == SIGN), "{name}: what a sign names may be a folder");
-        let mut names = tool.alone.iter().chain(&tool.beside);
+        let mut names = tool.config_file_names.iter().chain(&tool.related_folders);
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
         for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
             // A file that shows that a project uses a tool need not be the tool's configuration.
-            let is_known = tool.alone.iter().any(|name| compile_glob(file).unwrap().is_match(name));
+            let is_known =
+                tool.config_file_names.iter().any(|name| compile_glob(file).unwrap().is_match(name));
             assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");
         }
     }
     for tool in known_tools() {
         let together = tool.together.as_deref().unwrap_or_default();
         assert!(regex::Regex::new(together).is_ok(), "{}: {together}", tool.name);
-        assert!(tool.together.is_none() || !tool.alone.is_empty(), "{}", tool.name);
-        assert!(tool.beside.is_empty() || !tool.alone.is_empty(), "{}", tool.name);
+        assert!(tool.together.is_none() || !tool.config_file_names.is_empty(), "{}", tool.name);
+        assert!(tool.related_folders.is_empty() || !tool.config_file_names.is_empty(), "{}", tool.name);
     }
 }
 
@@ -189,20 +190,20 @@ fn a_configuration_knows_each_format_and_tool_by_its_name() {
 
 #[test]
 fn formats_have_names_of_their_own() {
-    let names: BTreeSet<&str> = NAMED.iter().map(|named| named.name).collect();
-    assert_eq!(names.len(), NAMED.len());
-    for named in NAMED {
+    let names: BTreeSet<&str> = NAMED_FORMATS.iter().map(|named| named.name).collect();
+    assert_eq!(names.len(), NAMED_FORMATS.len());
+    for named in NAMED_FORMATS {
         assert!(
             named.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         );
-        assert!(OutputFormat::OWN.iter().all(|own| own.as_str() != named.name));
+        assert!(OutputFormat::TOOL_INDEPENDENT_FORMATS.iter().all(|own| own.as_str() != named.name));
     }
 }
 
 #[test]
 fn every_pattern_is_a_format_and_compiles() {
-    for row in table::ALL {
-        let named = NAMED.iter().find(|named| named.name == row.name).unwrap();
+    for row in table::LINE_PATTERNS {
+        let named = NAMED_FORMATS.iter().find(|named| named.name == row.name).unwrap();
         assert_eq!(named.tool, row.tool, "{}", row.name);
         assert_eq!(row.compile_line_expressions().len(), row.line_expressions.len(), "{}", row.name);
         assert_eq!(row.failure_expression().is_none(), row.failure.is_empty(), "{}", row.name);

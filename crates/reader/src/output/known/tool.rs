@@ -16,7 +16,7 @@ pub const SIGN: &str = "{sign}";
 /// Placeholder for the rule's name in the address of a page.
 pub const RULE: &str = "{rule}";
 /// Placeholder for the last part of the rule's name in the address of a page.
-pub const LAST: &str = "{last}";
+pub const RULE_LAST_PART: &str = "{last}";
 
 /// JSON formats that are empty if a run has no findings.
 const SILENT: &[&str] = &["ast-grep-json", "detect-secrets-json", "mypy-json"];
@@ -62,7 +62,8 @@ pub struct KnownTool {
     pub selects: Vec<ToolSign>,
     /// Arguments that replace `command` if the configuration selects the files.
     #[serde(default)]
-    pub whole: Vec<String>,
+    #[serde(rename = "whole")]
+    pub project_command: Vec<String>,
     /// Parts of configuration files that list excluded files. They are used for a tool that checks every file
     /// in its arguments, even an excluded file. Only the first configuration file that contains its part
     /// applies.
@@ -105,11 +106,13 @@ pub struct KnownTool {
     /// list is set for a tool whose findings on a file depend only on that file and its configuration. The
     /// list is empty for a tool that also reads other files.
     #[serde(default)]
-    pub alone: Vec<String>,
+    #[serde(rename = "alone")]
+    pub config_file_names: Vec<String>,
     /// Folders whose file names affect the findings of a tool with `alone`, besides the file's own folder and
     /// the folders above. The list is empty if file names do not affect the findings.
     #[serde(default)]
-    pub beside: Vec<String>,
+    #[serde(rename = "beside")]
+    pub related_folders: Vec<String>,
     /// Regular expression for exceptions from `alone`. If a file or its configuration contains a match, the
     /// file is checked together with other files.
     #[serde(default)]
@@ -146,7 +149,8 @@ pub struct KnownTool {
     pub of_permissions: Vec<String>,
     /// Beginning of a rule's name in other tools, by the beginning of the same rule's name in this tool.
     #[serde(default)]
-    pub same: BTreeMap<String, String>,
+    #[serde(rename = "same")]
+    pub canonical_prefixes: BTreeMap<String, String>,
     /// Rules of Truing that the tool covers better even without a configuration. These rules of Truing are
     /// disabled for files that the tool checks.
     #[serde(default)]
@@ -164,7 +168,8 @@ pub struct KnownTool {
 #[serde(deny_unknown_fields)]
 pub struct SignOptions {
     /// Sign that the repository must show.
-    pub shown: ToolSign,
+    #[serde(rename = "shown")]
+    pub sign: ToolSign,
     /// Options, with [`SIGN`] in the place of the file.
     pub args: Vec<String>,
 }
@@ -227,7 +232,7 @@ impl KnownTool {
 
     /// Returns the options for the file that the tool was recognised by.
     pub fn options(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
-        let given = self.options.iter().find(|given| given.shown.find_path(&[sign], read).is_some());
+        let given = self.options.iter().find(|given| given.sign.find_path(&[sign], read).is_some());
         given.map(|given| fill_arguments(&given.args, &[], &[], sign)).unwrap_or_default()
     }
 
@@ -275,7 +280,7 @@ impl KnownTool {
     /// Returns the name that all tools with the same rule share.
     pub fn canonical_rule(&self, rule: &str) -> String {
         let begins = self
-            .same
+            .canonical_prefixes
             .iter()
             .filter_map(|(own, other)| Some((own.len(), other, rule.strip_prefix(own.as_str())?)));
         let longest = begins.max_by_key(|(length, ..)| *length);
@@ -291,7 +296,8 @@ impl KnownTool {
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         let fits = |mark: &str, text: &str| !page.contains(mark) || is_plain(text);
-        (fits(RULE, rule) && fits(LAST, last)).then(|| page.replace(RULE, rule).replace(LAST, last))
+        (fits(RULE, rule) && fits(RULE_LAST_PART, last))
+            .then(|| page.replace(RULE, rule).replace(RULE_LAST_PART, last))
     }
 }
 

@@ -372,7 +372,7 @@ pub static RUFF: LinePattern = LinePattern {
     )
 };
 
-pub static ALL: &[&LinePattern] = &[
+pub static LINE_PATTERNS: &[&LinePattern] = &[
     &GCC,
     &UNIX,
     &ESLINT_UNIX,

@@ -107,7 +107,7 @@ impl<'a> SarifPlaces<'a> {
             return self.paths.resolve_uri(uri);
         };
         let relative = percent_decode(uri.as_bytes());
-        match self.resolve_address(base).ok_or_else(|| PathError::Outside(uri.to_owned()))? {
+        match self.resolve_address(base).ok_or_else(|| PathError::OutsideTree(uri.to_owned()))? {
             UriBase::Absolute(base) => self.paths.resolve_below(&base, &relative, uri),
             UriBase::Relative(base) => self.paths.resolve_relative(&base, &relative, uri),
         }

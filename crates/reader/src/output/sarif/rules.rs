@@ -11,7 +11,7 @@ use crate::output::text::text_start;
 pub(super) struct SarifRules<'a> {
     run: &'a SarifRun<'a>,
     /// Rules by name. Rules of the driver take precedence over rules of extensions.
-    named: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
+    by_name: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
     /// Rules by GUID, which is unique to one rule.
     by_guid: HashMap<&'a str, (&'a SarifComponent, &'a SarifDescriptor)>,
 }
@@ -35,7 +35,7 @@ impl<'a> SarifRules<'a> {
                 }
             }
         }
-        Self { run, named, by_guid }
+        Self { run, by_name: named, by_guid }
     }
 
     /// Returns the rule of a result. The rule at the result's index is used if the result has no name, or if
@@ -56,7 +56,7 @@ impl<'a> SarifRules<'a> {
         }
         let mut prefix = name;
         while let Some(name) = prefix {
-            if let Some((component, rule)) = self.named.get(name) {
+            if let Some((component, rule)) = self.by_name.get(name) {
                 return SarifRule { component, descriptor: Some(rule) };
             }
             prefix = name.rsplit_once('/').map(|(prefix, _)| prefix);

@@ -5,7 +5,7 @@
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
 
-use super::python::{LAYOUT, SAME};
+use super::python::{EQUIVALENT_NODE_KINDS, LAYOUT};
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Computes the digest in the old form.
@@ -58,7 +58,8 @@ impl<'a> FormerTreeHasher<'a> {
                 Ok(())
             }
             kind => {
-                let kind = SAME.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
+                let kind =
+                    EQUIVALENT_NODE_KINDS.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
                 self.add_piece("(");
                 self.add_piece(kind);
                 if kind == "subscript" && count_commas(node) == 1 && node.named_child_count() == 2 {

@@ -15,7 +15,7 @@ use crate::syntax::{ComplexityError, MAX_DEPTH};
 pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
 
 /// Kinds of nodes with the same meaning, each with the kind that replaces it in the digest.
-pub(super) const SAME: [(&str, &str); 5] = [
+pub(super) const EQUIVALENT_NODE_KINDS: [(&str, &str); 5] = [
     ("expression_list", "tuple"),
     ("pattern_list", "tuple"),
     ("tuple_pattern", "tuple"),
@@ -124,7 +124,8 @@ impl<'a> PythonTreeHasher<'a> {
                 Ok(())
             }
             kind => {
-                let kind = SAME.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
+                let kind =
+                    EQUIVALENT_NODE_KINDS.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
                 self.add_enclosed(kind, |tree| tree.add_children(node, depth))
             }
         }

@@ -49,7 +49,7 @@ pub(super) enum BindingTarget {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PropertyRole {
     /// Function, or the getter of a property.
-    Plain,
+    FunctionOrGetter,
     Setter,
     Deleter,
 }
@@ -58,7 +58,7 @@ impl PropertyRole {
     /// Returns the suffix after the name of a function with this role.
     pub(super) fn suffix(self) -> &'static str {
         match self {
-            Self::Plain => "",
+            Self::FunctionOrGetter => "",
             Self::Setter => ".fset",
             Self::Deleter => ".fdel",
         }

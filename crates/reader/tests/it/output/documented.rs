@@ -383,7 +383,7 @@ proptest::proptest! {
 
     #[test]
     fn any_bytes_are_read(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), text in "\\PC{0,80}") {
-        for named in truing_reader::output::known::NAMED {
+        for named in truing_reader::output::known::NAMED_FORMATS {
             (named.parse)(&bytes, &Default::default());
             (named.matches)(&bytes);
             for begins in ["[{\"line\": 1, ", "{\"results\": [", "a.py:1:2: ", "a.py:1:2: error: "] {

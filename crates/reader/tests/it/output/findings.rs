@@ -41,8 +41,11 @@ fn a_finding_is_the_lines_of_its_diagnostic_with_its_rule() {
     let found =
         map_diagnostic(&found, &FileText::new(b"a = 1\r\n  b = 2\r\nc\r\n"), &DiagnosticMapping::default())
             .unwrap();
-    assert_eq!((found.place.start_line, found.place.end_line, found.place.side), (2, 3, DiffSide::New));
-    assert_eq!((found.place.path.as_str(), found.rule.as_str()), (Some("a.py"), "lint/R1"));
+    assert_eq!(
+        (found.location.start_line, found.location.end_line, found.location.side),
+        (2, 3, DiffSide::New)
+    );
+    assert_eq!((found.location.path.as_str(), found.rule.as_str()), (Some("a.py"), "lint/R1"));
     assert_eq!((found.title.as_str(), found.snippet.as_str()), ("wrong", "  b = 2\nc"));
     assert_eq!(found.body, "Do *this*.\n\n<https://lint.example/R1>");
     assert_eq!(
@@ -60,7 +63,7 @@ fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
         &DiagnosticMapping::default(),
     )
     .unwrap();
-    assert_eq!((found.place.start_line, found.place.end_line, found.snippet.as_str()), (1, 1, ""));
+    assert_eq!((found.location.start_line, found.location.end_line, found.snippet.as_str()), (1, 1, ""));
     let beyond = map_diagnostic(
         &diagnostic(DiagnosticRange::from_lines(9, 9)),
         &FileText::new(b"a\n"),
@@ -227,5 +230,5 @@ fn a_snippet_is_a_few_bounded_lines_without_control_characters() {
     .unwrap();
     assert!(found.snippet.len() < 4000 && found.snippet.lines().count() <= 8, "{}", found.snippet);
     assert!(!found.snippet.contains(['\u{1b}', '\r', '\u{feff}']));
-    assert_eq!((found.place.start_line, found.place.end_line), (1, 90));
+    assert_eq!((found.location.start_line, found.location.end_line), (1, 90));
 }

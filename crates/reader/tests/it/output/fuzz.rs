@@ -76,7 +76,7 @@ fn check_bounds(report: &DiagnosticReport) {
         assert!(found.path.is_safe_to_write() && !found.message.is_empty(), "{found:?}");
         assert!(!found.message.chars().any(char::is_control), "{found:?}");
         if let Ok(raw) = map_diagnostic(found, &file, &mapping) {
-            assert!((1..=raw.place.end_line).contains(&raw.place.start_line), "{raw:?}");
+            assert!((1..=raw.location.end_line).contains(&raw.location.start_line), "{raw:?}");
             assert!(!raw.title.is_empty() && !raw.title.chars().any(char::is_control), "{raw:?}");
         }
     }

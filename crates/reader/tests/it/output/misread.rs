@@ -28,7 +28,7 @@ impl Tree {
         let changed = |path: &String| ChangedFile {
             path: RepoPath::from_text(path),
             old_path: None,
-            added: vec![(1, u32::MAX)],
+            added_lines: vec![(1, u32::MAX)],
         };
         Self { files: files.keys().map(changed).collect(), folder }
     }
@@ -63,7 +63,7 @@ pub(super) fn foreign_output(format: &str, folder: &str, text: &str) -> ToolOutp
 }
 
 fn count_findings(tool_findings: &ToolFindings) -> u64 {
-    tool_findings.findings.len() as u64 + tool_findings.elsewhere + tool_findings.suppressed
+    tool_findings.findings.len() as u64 + tool_findings.outside_count + tool_findings.suppressed
 }
 
 /// Returns true if a review would trust these findings: it would pass, or would resolve findings that are
@@ -239,11 +239,11 @@ fn a_path_of_another_machine_is_placed_by_the_files_that_are_here() {
         let text = format!("{}:1:1: E741 ambiguous\n{more}", path("src/a.py"));
         let found = tree.read(foreign_output("flake8", "", &text)).unwrap();
         assert_eq!(found.findings.len(), 1, "{root}: {found:?}");
-        assert_eq!(found.findings[0].place.path, RepoPath::from_text("src/a.py"), "{root}");
+        assert_eq!(found.findings[0].location.path, RepoPath::from_text("src/a.py"), "{root}");
         assert_eq!(found.problems.is_empty(), more.is_empty(), "{root}: {found:?}");
         let text = format!("{}:1:1: E741 ambiguous\n", path("pkg/cart/main_test.go"));
         let found = tree.read(foreign_output("flake8", "", &text)).unwrap();
-        assert_eq!(found.findings[0].place.path, RepoPath::from_text("pkg/cart/main_test.go"), "{root}");
+        assert_eq!(found.findings[0].location.path, RepoPath::from_text("pkg/cart/main_test.go"), "{root}");
     }
     for nowhere in ["/x/y/gone.py", "https://example.org/src/a.py", "../docs/x.py", "gone/x.py"] {
         let found = tree.read(foreign_output("unix", "", &format!("{nowhere}:1:1: words\n"))).unwrap();
@@ -265,7 +265,7 @@ fn a_tool_that_ran_in_a_subfolder_is_placed_there() {
             ExternalToolRun { folder: web.clone(), is_tree_whole: true, ..ExternalToolRun::default() };
         tree.read(ToolOutput { foreign: Some(foreign), ..foreign_output("tsc", "", text) }).unwrap()
     };
-    let path = |found: &ToolFindings| found.findings[0].place.path.to_string();
+    let path = |found: &ToolFindings| found.findings[0].location.path.to_string();
     let text = "src/a.ts(1,1): error TS1234: words\n";
     assert_eq!(path(&started(text)), "web/src/a.ts");
     assert_eq!(path(&tree.read(foreign_output("tsc", "web", text)).unwrap()), "web/src/a.ts");

@@ -46,7 +46,7 @@ fn read(output: &Value, format: &str) -> ToolFindings {
     let changed = |name: &&[u8]| ChangedFile {
         path: RepoPath::from_bytes(*name),
         old_path: None,
-        added: vec![(1, u32::MAX)],
+        added_lines: vec![(1, u32::MAX)],
     };
     let mut files: Vec<ChangedFile> = NAMES.iter().map(changed).collect();
     files.sort_by(|one, two| one.path.cmp(&two.path));
@@ -99,7 +99,7 @@ fn each_name_is_kept() {
         ),
     ] {
         let found = read(&output, format);
-        let mut read: Vec<RepoPath> = found.findings.iter().map(|raw| raw.place.path.clone()).collect();
+        let mut read: Vec<RepoPath> = found.findings.iter().map(|raw| raw.location.path.clone()).collect();
         read.sort();
         assert_eq!(read, expected, "{format}: {:?}", found.problems);
         assert!(found.problems.is_empty(), "{format}: {:?}", found.problems);
@@ -113,6 +113,6 @@ fn a_path_of_windows_is_one_where_no_file_has_that_name() {
         { "description": "m", "check_name": "r", "fingerprint": "f", "severity": "minor",
         "location": { "path": ".\\plain.py", "lines": { "begin": 1 } } }]);
     let found = read(&output, "gitlab");
-    let read: Vec<String> = found.findings.iter().map(|raw| raw.place.path.to_string()).collect();
+    let read: Vec<String> = found.findings.iter().map(|raw| raw.location.path.to_string()).collect();
     assert_eq!(read, ["plain.py"]);
 }

@@ -37,7 +37,7 @@ fn section(tool: &KnownTool) -> String {
     let options = tool
         .options
         .iter()
-        .map(|given| format!("{} with {}", code(&given.args.join(" ")), sign(&given.shown)));
+        .map(|given| format!("{} with {}", code(&given.args.join(" ")), sign(&given.sign)));
     let table = tool.table.iter();
     let table = table.map(|table| format!("those of `[{}]` of {}", table.name, code(&table.file)));
     row("with options", &options.chain(table).collect::<Vec<_>>().join(", "));
@@ -48,7 +48,11 @@ fn section(tool: &KnownTool) -> String {
         let signs: Vec<String> = tool.selects.iter().map(sign).collect();
         row(
             "run without files",
-            &format!("{}, where its configuration chooses them: {}", argv(&tool.whole), signs.join(", ")),
+            &format!(
+                "{}, where its configuration chooses them: {}",
+                argv(&tool.project_command),
+                signs.join(", ")
+            ),
         );
     }
     row("leaves files out by", &tool.excludes.iter().map(exclude).collect::<Vec<_>>().join(", "));
@@ -70,11 +74,14 @@ fn section(tool: &KnownTool) -> String {
     row("needs", &needs.join("; "));
     let kept = match tool.together.as_deref() {
         Some(together) => {
-            format!("{}, without {} in them or in the file", codes(&tool.alone), code(together))
+            format!("{}, without {} in them or in the file", codes(&tool.config_file_names), code(together))
         }
-        None => codes(&tool.alone),
+        None => codes(&tool.config_file_names),
     };
-    row("looks at each file alone, configured by", if tool.alone.is_empty() { "" } else { &kept });
+    row(
+        "looks at each file alone, configured by",
+        if tool.config_file_names.is_empty() { "" } else { &kept },
+    );
     row("keeps what it builds in", &codes(&tool.builds));
     row("in the place of rules of Truing", &codes(&tool.replaces));
     row("dependencies are fetched by", &tool.fetch.as_deref().map(code).unwrap_or_default());
@@ -107,7 +114,7 @@ fn sign(sign: &ToolSign) -> String {
     match sign {
         ToolSign::File(file) => code(file),
         ToolSign::Folder(folder) => format!("the folder {}", code(folder)),
-        ToolSign::Within { file, what } => match what {
+        ToolSign::FileEntry { file, target: what } => match what {
             SignTarget::Hook(id) => format!("the hook {}", code(id)),
             SignTarget::Table(name) | SignTarget::Section(name) => {
                 format!("{} with {}", code(file), code(&format!("[{name}]")))

@@ -68,7 +68,7 @@ fn relative_paths_begin_in_the_folder_where_the_tool_ran() {
     assert_eq!(found("src/a.js"), Ok("web/app/src/a.js".to_owned()));
     assert_eq!(found("../lib/a.js"), Ok("web/lib/a.js".to_owned()));
     assert_eq!(found("/ci/a.js"), Ok("a.js".to_owned()));
-    assert_eq!(found("../../../a.js"), Err(PathError::Outside("../../../a.js".to_owned())));
+    assert_eq!(found("../../../a.js"), Err(PathError::OutsideTree("../../../a.js".to_owned())));
     assert_eq!(
         resolve_both(&[], Some("../up"), "a.js")[0],
         Ok("a.js".to_owned()),
@@ -78,7 +78,7 @@ fn relative_paths_begin_in_the_folder_where_the_tool_ran() {
 
 #[test]
 fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
-    let outside = |text: &str| PathError::Outside(text.to_owned());
+    let outside = |text: &str| PathError::OutsideTree(text.to_owned());
     for (roots, text, error) in [
         (&[][..], "../a.py", outside("../a.py")),
         (&[], "a/../../b.py", outside("a/../../b.py")),

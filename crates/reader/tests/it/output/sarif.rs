@@ -351,7 +351,7 @@ fn a_malformed_result_is_left_out_and_named_and_the_rest_goes_on() {
         (vec!["a:1: wrong".to_owned(), "z:1: wrong".to_owned()], 4)
     );
     let kinds: Vec<ProblemKind> = report.problems.iter().map(|problem| problem.kind).collect();
-    assert_eq!(kinds, [ProblemKind::Entry, ProblemKind::Entry, ProblemKind::Place, ProblemKind::Place]);
+    assert_eq!(kinds, [ProblemKind::Entry, ProblemKind::Entry, ProblemKind::NoFile, ProblemKind::NoFile]);
     assert!(problems(&report)[2] == "result 3 (R1): no path", "{:?}", report.problems);
 }
 

@@ -16,8 +16,8 @@ use crate::report::run::{ReportedRun, outcome_word, to_plain_words};
 /// Width of most plots, in SVG units.
 const WIDTH: f64 = 400.0;
 /// Margins for labels around the axes: left, right, above, below.
-const LEFT: f64 = 34.0;
-const RIGHT: f64 = 34.0;
+const LEFT_MARGIN: f64 = 34.0;
+const RIGHT_MARGIN: f64 = 34.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 20.0;
 /// Height of plots over time.
@@ -110,7 +110,7 @@ struct TimePlot<'a> {
 impl TimePlot<'_> {
     /// Returns the width of a period.
     fn period_width(&self) -> f64 {
-        (WIDTH - LEFT - RIGHT) / index_to_f64(self.figures.periods.len().max(1))
+        (WIDTH - LEFT_MARGIN - RIGHT_MARGIN) / index_to_f64(self.figures.periods.len().max(1))
     }
 
     /// Returns the width of a period's bars. The width is limited because otherwise the bars of a few days
@@ -121,7 +121,7 @@ impl TimePlot<'_> {
 
     /// Returns the position at which a period begins.
     fn x(&self, period: usize) -> f64 {
-        LEFT + index_to_f64(period) * self.period_width()
+        LEFT_MARGIN + index_to_f64(period) * self.period_width()
     }
 
     /// Returns the height of a value in SVG units.
@@ -134,8 +134,8 @@ impl TimePlot<'_> {
         let mut parts = Vec::new();
         for value in [0, self.max_value / 2, self.max_value] {
             let y = HEIGHT - BOTTOM - self.bar_height(value);
-            parts.push(draw_line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
-            parts.push(draw_label("", "end", LEFT - 5.0, y + 3.5, &format_value(value)));
+            parts.push(draw_line("grid", (LEFT_MARGIN, y), (WIDTH - RIGHT_MARGIN, y)));
+            parts.push(draw_label("", "end", LEFT_MARGIN - 5.0, y + 3.5, &format_value(value)));
         }
         let periods = &self.figures.periods;
         let every = periods.len().div_ceil(LABELS).max(1);
@@ -156,10 +156,10 @@ impl TimePlot<'_> {
         let mut parts = Vec::new();
         let changes = figures.prompts.iter().skip(1);
         for prompt in changes.skip(figures.prompts.len().saturating_sub(MARKS + 1)) {
-            let since = prompt.first.0.saturating_sub(first.from.saturating_mul(DAY));
+            let since = prompt.first_ended_at.0.saturating_sub(first.from.saturating_mul(DAY));
             let Ok(since) = u64::try_from(since) else { continue };
-            let x = LEFT
-                + (WIDTH - LEFT - RIGHT)
+            let x = LEFT_MARGIN
+                + (WIDTH - LEFT_MARGIN - RIGHT_MARGIN)
                     * (count_to_f64(since) / count_to_f64(DAY.unsigned_abs()) / all).min(1.0);
             let anchor = if x > WIDTH * 0.7 { "end" } else { "start" };
             parts.push(draw_line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
@@ -182,7 +182,7 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> Html
     let time = TimePlot { figures, max_value: round_up_scale(most) };
     let mut parts = time.axes(|value| value.to_string());
     for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
-        parts.push(draw_label("", "start", WIDTH - RIGHT + 5.0, y + 3.5, &format!("{rate} %")));
+        parts.push(draw_label("", "start", WIDTH - RIGHT_MARGIN + 5.0, y + 3.5, &format!("{rate} %")));
     }
     let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate() {
@@ -269,20 +269,20 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
 /// Draws one bar for each step. Its length is the mean over the runs that did the step.
 pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
-    const WHOLE: f64 = 320.0;
+    const TOTAL_WIDTH: f64 = 320.0;
     const NAMES: f64 = 56.0;
     const VALUES: f64 = 56.0;
     let most = rows.iter().map(|(_, value, _)| *value).max().unwrap_or(0).max(1);
     let mut parts = Vec::new();
     for (place, (name, value, shown)) in rows.iter().enumerate() {
         let y = index_to_f64(place) * ROW + 4.0;
-        let width = (WHOLE - NAMES - VALUES) * count_to_f64(*value) / count_to_f64(most);
+        let width = (TOTAL_WIDTH - NAMES - VALUES) * count_to_f64(*value) / count_to_f64(most);
         parts.push(draw_label("strong", "end", NAMES - 8.0, y + 11.5, name));
         // A value of zero gets a thin bar, so its row is visible.
         parts.push(draw_bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
         parts.push(draw_label("", "start", NAMES + width + 6.0, y + 11.5, shown));
     }
-    draw_picture(WHOLE, index_to_f64(rows.len()) * ROW + 6.0, title, parts)
+    draw_picture(TOTAL_WIDTH, index_to_f64(rows.len()) * ROW + 6.0, title, parts)
 }
 
 /// Draws the last runs, the oldest first, each with a symbol for its end. Draws a line at each change of the
@@ -298,7 +298,7 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
         let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         let reason: String = run.reason_line().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
-        let tooltip = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended), run.name);
+        let tooltip = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended_at), run.name);
         parts.push(draw_bar(run.outcome.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &tooltip));
         parts.push(draw_end_sign(run.outcome, x + 0.8, y, CELL - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {

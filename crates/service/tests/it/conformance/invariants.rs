@@ -59,7 +59,7 @@ fn found(stage: &Stage, findings: &[Finding], wrong: &mut Vec<String>) {
 }
 
 fn at(finding: &Finding) -> FindingPlace {
-    let place = &finding.raw.place;
+    let place = &finding.raw.location;
     (place.path.as_str().unwrap_or_default().to_owned(), place.start_line)
 }
 

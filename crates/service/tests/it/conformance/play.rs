@@ -275,7 +275,7 @@ impl Stage {
     /// Returns the history of the pull request.
     pub(crate) async fn history(&self) -> Vec<String> {
         let events = self.store().events(&self.key().await, MAX_EVENTS).await.unwrap();
-        events.into_iter().map(|event| event.what).collect()
+        events.into_iter().map(|event| event.description).collect()
     }
 
     /// Returns our existing comments on code, oldest first.

@@ -70,7 +70,7 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
     site.clock.skip(TimeSpan::seconds(1));
     mark(&*context.store, "small", 1, 3).await;
     site.clock.skip(TimeSpan::seconds(60));
-    let mut scheduler = Scheduler::new(LeaseLimits { all: 4, per_owner: 2 });
+    let mut scheduler = Scheduler::new(LeaseLimits { total: 4, per_owner: 2 });
     let leases = scheduler.lease_due_slots(&context).await.unwrap();
     let small = leases.iter().filter(|lease| lease.key.repository_prefix() == "pr/fake/1/").count();
     assert_eq!((leases.len(), small), (4, 2), "{leases:?}");

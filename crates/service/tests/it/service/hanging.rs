@@ -80,7 +80,7 @@ async fn ended_with_its_children(site: &Site, pid: &str, slot: &Slot, step_time:
     until("what it started is gone", async || !runs(pid)).await;
     let events = site.store().events(&slot.key, 9).await.unwrap();
     let told = format!("took longer than {} s", step_time.as_secs());
-    assert!(events.iter().any(|event| event.what.contains(&told)), "{events:#?}");
+    assert!(events.iter().any(|event| event.description.contains(&told)), "{events:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
     // The first finding moves, and there is a second one.
     let two = format!("import os\n\n\n{ONE}\n\ndef b():\n    pdb.set_trace()\n");
     let second = pushed.push(CommitBuilder::new("Two").write("a.py", two.as_str())).await;
-    assert_eq!(pushed.tally().await, FindingTally { new: 1, still: 1, ..FindingTally::default() });
+    assert_eq!(pushed.tally().await, FindingTally { new: 1, still_open: 1, ..FindingTally::default() });
     let summary = pushed.summary().await;
     let told = format!("Since `{first}`: 1 new, 1 still open.\n1 commit, 7 new lines in 1 file.");
     assert!(summary.contains(&told), "{summary}");
@@ -103,7 +103,7 @@ async fn each_push_tells_what_it_brought_and_a_finding_has_one_comment_for_ever(
     assert!(ours[0].body.contains("**Fixed in"), "{}", ours[0].body);
     // The first finding comes back.
     pushed.push(CommitBuilder::new("Four").write("a.py", two.as_str())).await;
-    assert_eq!(pushed.tally().await, FindingTally { reopened: 1, still: 1, ..FindingTally::default() });
+    assert_eq!(pushed.tally().await, FindingTally { reopened: 1, still_open: 1, ..FindingTally::default() });
     assert!(pushed.summary().await.contains(": 1 open again, 1 still open."));
     let again = pushed.ours().await;
     assert_eq!(again.iter().map(|comment| comment.resolved).collect::<Vec<_>>(), [false, false]);
@@ -140,7 +140,7 @@ async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_coun
 
     site.repo.push("main", CommitBuilder::new("Configure").write(".truing.toml", file)).await.unwrap();
     let head = pushed.push(CommitBuilder::new("More").write("b.txt", "more\n")).await;
-    let outside = (dbg.clone(), Severity::P1, FindingStatus::Outside);
+    let outside = (dbg.clone(), Severity::P1, FindingStatus::OutOfScope);
     assert_eq!(known().await, [open(&debugger, Severity::P2), outside]);
     assert_eq!(status(&head).await, "success", "nothing blocks");
     let (summary, ours) = (pushed.summary().await, pushed.ours().await);
@@ -163,8 +163,8 @@ async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_
     pushed.push(CommitBuilder::new("Three").write("b.py", "breakpoint()\n")).await;
     let since = pushed.record().await.detail.increment.unwrap();
     assert_eq!(
-        (since.since.as_str(), since.findings),
-        (second.as_str(), FindingTally { new: 1, still: 2, ..FindingTally::default() })
+        (since.last_reviewed_head.as_str(), since.findings),
+        (second.as_str(), FindingTally { new: 1, still_open: 2, ..FindingTally::default() })
     );
     let told = format!("Since `{}`: 1 new, 2 still open.\n1 commit, 1 new line in 1 file.", &second[..10]);
     assert!(pushed.summary().await.contains(&told), "{}", pushed.summary().await);
@@ -183,8 +183,14 @@ async fn after_a_rebase_the_commits_and_lines_that_are_new_are_told() {
     site.repo.force_push("change", &base, CommitBuilder::new("One").write("a.py", ONE)).await.unwrap();
     let head = pushed.push(CommitBuilder::new("More").write("more.py", "x = 1\ny = 2\nz = 3\nw = 4\n")).await;
     let since = pushed.record().await.detail.increment.unwrap();
-    assert_eq!(since.since.as_str(), before);
-    let Some(BranchHistory::Rewritten { new, changed, same, gone }) = since.history else {
+    assert_eq!(since.last_reviewed_head.as_str(), before);
+    let Some(BranchHistory::Rewritten {
+        new_commits: new,
+        changed_commits: changed,
+        unchanged_count: same,
+        removed_count: gone,
+    }) = since.history
+    else {
         panic!("{:?}", since.history)
     };
     let changed: Vec<&str> = changed.iter().map(|sha| sha.as_str()).collect();
@@ -217,7 +223,7 @@ async fn a_renamed_file_keeps_its_comments_and_what_cannot_be_read_is_not_called
     // name.
     pushed.push(CommitBuilder::new("Rename").rename("a.py", "b.py")).await;
     assert_eq!(shown().await, first);
-    assert_eq!(pushed.tally().await, FindingTally { still: 1, ..FindingTally::default() });
+    assert_eq!(pushed.tally().await, FindingTally { still_open: 1, ..FindingTally::default() });
     // The file is renamed again, and too large to be read now.
     let large = format!("{text}breakpoint()\n{}", "# padding\n".repeat(150_000));
     pushed.push(CommitBuilder::new("Grow").delete("b.py").write("c.py", large)).await;

@@ -19,7 +19,7 @@ use crate::service::site::{Running, Site, limits, until};
 use crate::service::{REVIEWS, assert_first, no_violations};
 
 fn on(mode: HaltMode) -> SwitchRequest {
-    SwitchRequest::On { reason: Some("a storm".into()), mode: Some(mode) }
+    SwitchRequest::TurnOn { reason: Some("a storm".into()), mode: Some(mode) }
 }
 
 /// Opens another process's handle on the same file.
@@ -68,7 +68,7 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     let calls = site.forge.call_counts();
     assert!(!calls.keys().any(|call| call.contains("/pulls")), "the forge was not asked: {calls:?}");
 
-    operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     service.rest(&site.clock).await;
     for opened in [&one, &two] {
         assert_first(&site.picture(opened).await);
@@ -115,7 +115,7 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     assert_eq!(service.slot(&key).await.attempts, 0);
     assert_eq!(told(&service, &key).await, ["KillSwitchEngaged: stopped (mode stop, by ada: a storm)"]);
 
-    operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);
@@ -143,7 +143,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     assert_eq!(told(&service, &key).await, [said]);
 
     // The switch of another repository stays on.
-    operator.turn_repository_switch("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);
@@ -183,7 +183,7 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
     }
     assert!(stopped.len() > 20, "only {} of {} calls: {clean:?}", stopped.len(), clean.len());
 
-    operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     for opened in &stopped {
         marked(&site, &operator, opened.number).await;
     }
@@ -215,7 +215,7 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
     for call in 0.. {
         let (leases, calls) = look(Some(call)).await;
         assert_eq!(leases, 0, "turned before call {call}: {calls:?}");
-        operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+        operator.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
         if calls.get(call) == Some(&"grant_leases") {
             break;
         }
@@ -227,7 +227,7 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
 /// calls of the process.
 async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {
     let inner = operator(site);
-    inner.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    inner.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     let key = marked(site, &inner, number).await;
     let script = Script::new(None);
     if let Some(call) = call {
@@ -257,9 +257,9 @@ async fn a_switch_that_was_never_read_counts_as_on_and_one_that_was_stays_as_it_
     let store = FaultyStore { inner, script: script.clone() };
     let context = site.context(store, site.forges(), limits());
     script.set_dead(true);
-    assert!(context.kill_switches().await.all.engagement().is_some());
+    assert!(context.kill_switches().await.global_switch.engagement().is_some());
     script.set_dead(false);
-    assert_eq!(context.kill_switches().await.all, KillSwitch::Off);
+    assert_eq!(context.kill_switches().await.global_switch, KillSwitch::Off);
     script.set_dead(true);
-    assert_eq!(context.kill_switches().await.all, KillSwitch::Off, "for thirty seconds");
+    assert_eq!(context.kill_switches().await.global_switch, KillSwitch::Off, "for thirty seconds");
 }

@@ -430,7 +430,7 @@ impl Deref for MannerPull {
 
 impl MannerPull {
     fn refuses(&self, draft: &InlineDraft, lines: &[u32]) -> bool {
-        let place = &draft.place;
+        let place = &draft.location;
         self.manner == ForgeManner::Fussy
             && place.path.as_str() == Some(REFUSED.0)
             && lines.contains(&place.end_line)

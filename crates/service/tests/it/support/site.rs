@@ -477,7 +477,7 @@ impl Running {
     pub(crate) async fn history(&self, key: &SlotKey) -> Vec<String> {
         let mut events = self.store.events(key, 200).await.unwrap();
         events.reverse();
-        events.into_iter().map(|event| event.what).collect()
+        events.into_iter().map(|event| event.description).collect()
     }
 
     /// Returns true if a worker has a lease on it.

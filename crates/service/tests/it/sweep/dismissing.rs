@@ -39,7 +39,7 @@ async fn finding_at(site: &Site, service: &Running, opened: &Opened, line: u32) 
     let findings = service.store.findings(&site.key(opened.number).await).await.unwrap();
     let at = |path: &str| path == PATH;
     let found = findings.iter().find(|finding| {
-        finding.raw.place.path.as_str().is_some_and(at) && finding.raw.place.start_line == line
+        finding.raw.location.path.as_str().is_some_and(at) && finding.raw.location.start_line == line
     });
     found.unwrap().id.clone()
 }

@@ -179,13 +179,13 @@ async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
     let mut swept = SweepStage::of(&site);
     swept.look().await;
     let store = swept.store.clone();
-    store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOn { reason: None, mode: None }, "ada").await.unwrap();
     site.push_second(&mut opened).await;
     lose(&site);
     let calls = site.forge.call_counts();
     swept.round(&site).await;
     assert_eq!(site.forge.call_counts(), calls, "while it is on nothing is asked");
-    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(swept.state(&key).await, "idle");
     swept.look().await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)", "not a period later");

@@ -188,7 +188,7 @@ fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
     ReviewOutcome {
         kind,
         reason: Some("it is tried here".into()),
-        until: None,
+        next_attempt_at: None,
         runtime: ReviewRuntime::Rules,
     }
 }

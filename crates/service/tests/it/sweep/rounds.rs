@@ -173,7 +173,7 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
     assert_eq!(count("could not sweep a repository"), 3, "{lines:#?}");
     assert_eq!(count("could not sweep the forge"), 0, "{lines:#?}");
 
-    others[0].set_access(RepositoryAccess::Open).await.unwrap();
+    others[0].set_access(RepositoryAccess::Unrestricted).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.store.list_slots().await.unwrap().len(), 2);
     let lines = told.take();
@@ -197,8 +197,8 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
         )
         .unwrap();
     let store = swept.store.clone();
-    store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
-    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOn { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     swept.look().await;
     let known: Vec<String> =
         store.list_slots().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();

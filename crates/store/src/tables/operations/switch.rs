@@ -16,7 +16,7 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
         .single_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let unreadable = || "the kill switch cannot be read".to_owned();
     let (all, repositories) = (from_json(&all, unreadable)?, from_json(&repositories, unreadable)?);
-    let mut switches = KillSwitches { all, repositories };
+    let mut switches = KillSwitches { global_switch: all, repositories };
     for switch in &mut switches.repositories {
         switch.repository.keys.extend(known_key_prefixes(connection, &switch.repository.name)?);
     }
@@ -98,7 +98,7 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
          DESC LIMIT 1",
     );
     let heard: Option<String> =
-        connection.sql(heard).first((format!("{name}#"), format!("{name}$")), |row| row.get(0))?;
+        connection.sql(heard).first_row((format!("{name}#"), format!("{name}$")), |row| row.get(0))?;
     keys.extend(heard.into_iter().flat_map(|key| RepositoryRef::from_key(&SlotKey::new(key)).keys));
     Ok(keys)
 }
@@ -113,10 +113,10 @@ pub(super) fn write(
 ) -> Result<(), StoreFault> {
     let is_off = |switch: &KillSwitch| switch.engagement().is_none();
     let fewer = after.repositories.len() < before.repositories.len();
-    let sweep = (fewer || is_off(&after.all) && !is_off(&before.all)).then_some(now.0);
+    let sweep = (fewer || is_off(&after.global_switch) && !is_off(&before.global_switch)).then_some(now.0);
     connection
         .sql("UPDATE switch SET body = ?1, repositories = ?2, sweep = coalesce(?3, sweep)")
-        .execute((to_json(&after.all)?, to_json(&after.repositories)?, sweep))?;
+        .execute((to_json(&after.global_switch)?, to_json(&after.repositories)?, sweep))?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub(super) fn last_converge(
 ) -> Result<Option<ConvergeRecord>, StoreFault> {
     let sql = "SELECT record, id FROM run WHERE key = ?1 AND loop = 'converge' AND base <> ?2
                ORDER BY token DESC, began DESC, id DESC LIMIT 1";
-    let row = connection.sql(sql).first((key.as_str(), Sha::null().as_str()), |row| {
+    let row = connection.sql(sql).first_row((key.as_str(), Sha::null().as_str()), |row| {
         Ok((row.get::<String>(0)?, row.get::<String>(1)?))
     })?;
     // An unreadable record counts as missing. A new run then begins, and finds the changes of the earlier
@@ -37,7 +37,7 @@ pub(super) fn store_converge(
     if let Some(newest) = newest.filter(|newest| *newest > token.0) {
         return Err(fenced_fault(&record.key, FencingToken(newest)));
     }
-    let stage = if record.run_outcome().is_some() { RunStage::Ended } else { RunStage::Prepared };
+    let stage = if record.run_outcome().is_some() { RunStage::EndedUnpublished } else { RunStage::Prepared };
     let revision = (&record.detail.state.head, &record.detail.base);
     write_run(connection, token, Some(revision), stage, record)?;
     raise_counter(connection, token.0)
@@ -49,6 +49,6 @@ pub(super) fn converge_by_id(
     run: &RunId,
 ) -> Result<Option<ConvergeRecord>, StoreFault> {
     let sql = "SELECT record FROM run WHERE id = ?1 AND loop <> 'review' AND loop = 'converge'";
-    let json: Option<String> = connection.sql(sql).first([run.as_str()], |row| row.get(0))?;
+    let json: Option<String> = connection.sql(sql).first_row([run.as_str()], |row| row.get(0))?;
     json.map(|json| from_json(&json, || format!("the record of run {run}"))).transpose()
 }

@@ -89,13 +89,13 @@ fn upsert_rows(
     for (position, row) in desired.iter().enumerate() {
         let id = (key.as_str(), producer.as_str(), row.subject.as_str());
         let stored: Option<(String, Option<String>)> =
-            find.first(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            find.first_row(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
         // If the forge has refused a place, that place is not tried again, but a different place is tried.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
                 let before: DesiredComment = from_json(&body, || row_name(key, row.subject.as_str()))?;
-                let same = before.place.map(|(_, place)| place)
-                    == row.place.as_ref().map(|(_, place)| place.clone());
+                let same = before.location.map(|(_, place)| place)
+                    == row.location.as_ref().map(|(_, place)| place.clone());
                 same.then_some(lowered)
             }
             Some((_, None)) | None => None,
@@ -146,7 +146,7 @@ pub(super) fn rows(
             let (body, item): (String, String) = (row.get(0)?, row.get(1)?);
             let mut desired: DesiredComment = from_json(&body, || row_name(key, &item))?;
             let lowered: Option<String> = row.get(2)?;
-            if let (Some(lowered), Some((kind, _))) = (lowered, &mut desired.place) {
+            if let (Some(lowered), Some((kind, _))) = (lowered, &mut desired.location) {
                 *kind = from_json::<AnchorKind>(&lowered, || row_name(key, &item))?;
             }
             desired.comment = row.get::<Option<String>>(3)?.map(CommentId::new);
@@ -243,7 +243,7 @@ pub(super) fn pending_status(
 ) -> Result<Option<DesiredStatus>, StoreFault> {
     let body: Option<String> = connection
         .sql("SELECT body FROM status WHERE key = ?1 AND done = 0")
-        .first([key.as_str()], |row| row.get(0))?;
+        .first_row([key.as_str()], |row| row.get(0))?;
     body.map(|body| from_json(&body, || format!("the status of {key}"))).transpose()
 }
 

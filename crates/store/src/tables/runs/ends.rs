@@ -4,7 +4,7 @@ use truing_core::run::{RunDetail, RunRecord};
 
 /// The columns about a run's end, so that runs can be counted without reading their records.
 pub(crate) struct RunEndColumns<'a> {
-    pub(crate) ended: Option<i64>,
+    pub(crate) ended_at: Option<i64>,
     pub(crate) kind: Option<&'static str>,
     pub(crate) reason: Option<&'a str>,
     pub(crate) cost: u64,
@@ -14,7 +14,7 @@ impl<'a> RunEndColumns<'a> {
     pub(crate) fn from_record<D: RunDetail>(record: &'a RunRecord<D>) -> Self {
         let end = record.run_outcome();
         Self {
-            ended: end.map(|_| record.ended.0),
+            ended_at: end.map(|_| record.ended_at.0),
             kind: end.map(D::outcome_word),
             reason: record.reason(),
             cost: record.cost().0,

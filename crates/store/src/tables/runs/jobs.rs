@@ -26,7 +26,9 @@ fn newest_run(
     key: &SlotKey,
 ) -> Result<Option<(FencingToken, String, String)>, StoreFault> {
     let sql = "SELECT token, run, body FROM job WHERE key = ?1";
-    connection.sql(sql).first([key.as_str()], |row| Ok((FencingToken(row.get(0)?), row.get(1)?, row.get(2)?)))
+    connection
+        .sql(sql)
+        .first_row([key.as_str()], |row| Ok((FencingToken(row.get(0)?), row.get(1)?, row.get(2)?)))
 }
 
 /// Begins a run, and returns the state of its job.

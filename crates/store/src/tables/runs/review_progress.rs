@@ -21,7 +21,7 @@ pub(super) fn newest_revision_at_stages(
          LIMIT 1"
     );
     let found: Option<(String, String)> =
-        transaction.sql(&sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        transaction.sql(&sql).first_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     found.map(|(head, base)| Ok(PullRevision { head: parse_sha(head)?, base: parse_sha(base)? })).transpose()
 }
 
@@ -32,7 +32,7 @@ pub(in crate::tables) fn review_progress(
 ) -> Result<ReviewProgress, StoreFault> {
     let sql = "SELECT head, base, stage, kind, CASE WHEN kind = 'partial' THEN record END FROM run
                WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1";
-    let newest = connection.sql(sql).first([key.as_str()], |row| {
+    let newest = connection.sql(sql).first_row([key.as_str()], |row| {
         let revision = PullRevision { head: parse_sha(row.get(0)?)?, base: parse_sha(row.get(1)?)? };
         let end: Option<String> = row.get(3)?;
         let end = ReviewOutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
@@ -40,7 +40,7 @@ pub(in crate::tables) fn review_progress(
         // A run with an unreadable record counts as a run that does not wait.
         let record =
             row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
-        let waits = record.is_some_and(|record| record.detail.outcome.until.is_some());
+        let waits = record.is_some_and(|record| record.detail.outcome.next_attempt_at.is_some());
         Ok((revision, is_review_settled(stage, end), stage == RunStage::Published, waits))
     })?;
     let Some((attempted, is_settled, is_published, waits)) = newest else {

@@ -73,7 +73,7 @@ pub(super) fn begin_run(
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
     let returns_to_reviewed = is_same && was_other_revision_since(connection, &run.key, revision)?;
     let dismissals = dismissals::dismissals_for(connection, &run.key)?;
-    Ok(RunStart { reviewed, last_computed, last, returns_to_reviewed, computed, dismissals })
+    Ok(RunStart { reviewed, last_computed, last_review: last, returns_to_reviewed, computed, dismissals })
 }
 
 /// Gives the newest computed or published review a greater token than all others of its key.
@@ -175,7 +175,7 @@ pub(super) fn store_restated_review(
     let column = match require_newest_run(connection, run)?.stage {
         RunStage::Published => "record",
         RunStage::Computed => "computed",
-        RunStage::Prepared | RunStage::Ended => return Ok(()),
+        RunStage::Prepared | RunStage::EndedUnpublished => return Ok(()),
     };
     let sql = format!("UPDATE run SET {column} = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2");
     connection.sql(&sql).execute((run.key.as_str(), run.token.0, to_json(record)?))?;
@@ -203,12 +203,12 @@ fn write_end(
     mut record: ReviewRecord,
 ) -> Result<(), StoreFault> {
     record.detail.stage = stage;
-    let RunEndColumns { ended, kind, reason, cost } = RunEndColumns::from_record(&record);
+    let RunEndColumns { ended_at: ended, kind, reason, cost } = RunEndColumns::from_record(&record);
     let sql =
         "UPDATE run SET stage = ?3, kept = ?4, ended = ?5, kind = ?6, reason = ?7, cost = ?8, record = ?9
                WHERE loop = 'review' AND key = ?1 AND token = ?2";
     let (key, stage) = (key.as_str(), stage.as_str());
-    let row = (key, token.0, stage, record.ended.0, ended, kind, reason, cost, to_json(&record)?);
+    let row = (key, token.0, stage, record.ended_at.0, ended, kind, reason, cost, to_json(&record)?);
     connection.sql(sql).execute(row)?;
     Ok(())
 }
@@ -297,7 +297,7 @@ fn record_cut_off_end(
     let outcome = ReviewOutcome {
         kind: ReviewOutcomeKind::Deferred,
         reason,
-        until: None,
+        next_attempt_at: None,
         runtime: ReviewRuntime::Rules,
     };
     end_unpublished(connection, key, row, outcome, now)
@@ -314,7 +314,7 @@ fn end_unpublished(
     let stage = match row.stage {
         RunStage::Published => return Ok(()),
         RunStage::Computed => RunStage::Computed,
-        RunStage::Prepared | RunStage::Ended => RunStage::Ended,
+        RunStage::Prepared | RunStage::EndedUnpublished => RunStage::EndedUnpublished,
     };
     let token = row.token;
     let computed: Option<ReviewRecord> =
@@ -363,7 +363,7 @@ fn assign_computed_review(
         let sql =
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         let computed: Option<String> =
-            connection.sql(sql).first((key.as_str(), record.run.as_str()), |row| row.get(0))?;
+            connection.sql(sql).first_row((key.as_str(), record.run.as_str()), |row| row.get(0))?;
         // The calls of the earlier run are assigned to this run. If the earlier run has no record, there is
         // no recorded cost to remove.
         let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
@@ -419,7 +419,7 @@ fn last_published(
     let sql = "SELECT head, base, record FROM run WHERE loop = 'review' AND key = ?1 AND stage = 'published'
                ORDER BY token DESC LIMIT 1";
     let found: Option<(String, String, Option<String>)> =
-        connection.sql(sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        connection.sql(sql).first_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let read = |(head, base, outcome)| {
         Ok((PullRevision { head: parse_sha(head)?, base: parse_sha(base)? }, outcome))
     };
@@ -478,7 +478,7 @@ pub(super) fn end_without_review(
     let outcome = ReviewOutcome {
         kind: ReviewOutcomeKind::Skipped,
         reason,
-        until: None,
+        next_attempt_at: None,
         runtime: ReviewRuntime::Rules,
     };
     end_run(connection, run, outcome, now)

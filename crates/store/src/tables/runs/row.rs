@@ -10,7 +10,7 @@ use crate::fault::{StoreFault, to_json};
 
 /// Makes the error for a run that is refused because a run with the token `last` has begun on the key.
 pub(in crate::tables) fn fenced_fault(key: &SlotKey, greatest_token: FencingToken) -> StoreFault {
-    StoreError::Fenced { key: key.clone(), last: greatest_token }.into()
+    StoreError::Fenced { key: key.clone(), greatest_token: greatest_token }.into()
 }
 
 /// Parses a stored commit id.
@@ -34,7 +34,7 @@ pub(super) fn write_run<D: RunDetail>(
 ) -> Result<(), StoreFault> {
     let none = Sha::null();
     let (head, base) = revision.unwrap_or((&none, &none));
-    let RunEndColumns { ended, kind, reason, cost } = RunEndColumns::from_record(record);
+    let RunEndColumns { ended_at: ended, kind, reason, cost } = RunEndColumns::from_record(record);
     let gone = "DELETE FROM run WHERE id = ?1 AND loop <> 'review'";
     connection.sql(gone).execute([record.run.as_str()])?;
     let sql = "INSERT INTO run
@@ -48,8 +48,8 @@ pub(super) fn write_run<D: RunDetail>(
         stage.as_str(),
         head.as_str(),
         base.as_str(),
-        record.started.0,
-        record.ended.0,
+        record.started_at.0,
+        record.ended_at.0,
         ended,
         kind,
         reason,

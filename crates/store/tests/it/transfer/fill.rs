@@ -57,7 +57,12 @@ pub(super) async fn fill(store: &Store) {
     assert!(replace(store, &writer(CommentProducer::Mcp, None), &topic, None, Some(&entry)).await.unwrap());
     let at = UnixMillis(NOW);
     store
-        .append_history(&[HistoryEvent { at, key: key(), run: None, what: "looked at\n\u{1F600}".into() }])
+        .append_history(&[HistoryEvent {
+            at,
+            key: key(),
+            run: None,
+            description: "looked at\n\u{1F600}".into(),
+        }])
         .await
         .unwrap();
 
@@ -65,24 +70,28 @@ pub(super) async fn fill(store: &Store) {
         UserRequest {
             pr: pull_request_id(7),
             origin: RequestOrigin::Comment { kind: CommentKind::Diff, id: 5 },
-            at,
+            noticed_at: at,
         },
         UserRequest {
             pr: pull_request_id(7),
             origin: RequestOrigin::Check { account: AccountId::new("5"), login: "ada".into() },
-            at,
+            noticed_at: at,
         },
-        UserRequest { pr: pull_request_id(7), origin: RequestOrigin::Label { name: "it's".into() }, at },
+        UserRequest {
+            pr: pull_request_id(7),
+            origin: RequestOrigin::Label { name: "it's".into() },
+            noticed_at: at,
+        },
     ];
     store.store_requests(&told, &watchlist::repository("1", "Acme/shop", 3), None).await.unwrap();
     let dismissal = Dismissal {
         finding: FindingId::new("f1"),
         snippet: "x".into(),
         reason: "wanted".into(),
-        by: "ada".into(),
-        at,
+        dismissed_by: "ada".into(),
+        dismissed_at: at,
         withdrawn: false,
-        about: None,
+        finding_snapshot: None,
         retraction: None,
     };
     store
@@ -93,10 +102,10 @@ pub(super) async fn fill(store: &Store) {
     let job = jobs::run("a", token.0 + 2);
     store.begin_job(&job).await.unwrap();
     store.store_job(&job, &JobState { ..jobs::state_with_question("1.0") }).await.unwrap();
-    for turn in [SwitchRequest::On { reason: None, mode: None }, SwitchRequest::Off] {
+    for turn in [SwitchRequest::TurnOn { reason: None, mode: None }, SwitchRequest::TurnOff] {
         store.turn_switch(&turn, "ada").await.unwrap();
     }
-    let on = SwitchRequest::On { reason: Some("storm".into()), mode: None };
+    let on = SwitchRequest::TurnOn { reason: Some("storm".into()), mode: None };
     store.turn_switch(&on, "ada").await.unwrap();
     store.turn_repository_switch("acme/other", &on, "ada").await.unwrap();
 }
@@ -105,7 +114,7 @@ pub(super) async fn fill(store: &Store) {
 pub(super) async fn fill_many(store: &Store) {
     let event = |number: i64| {
         let key = SlotKey::new(format!("pr/github/2/{}", number / 100));
-        HistoryEvent { at: UnixMillis(NOW + number), key, run: None, what: format!("line {number}") }
+        HistoryEvent { at: UnixMillis(NOW + number), key, run: None, description: format!("line {number}") }
     };
     store.append_history(&(0..700).map(event).collect::<Vec<_>>()).await.unwrap();
     let slot = |number: u64| {

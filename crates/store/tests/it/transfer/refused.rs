@@ -16,7 +16,7 @@ async fn copy_refused(from: &Store, to: &Home, zeros: NulPolicy) -> TransferErro
 async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() {
     let (_home, source) = filled_store(new_file_home()).await;
     let at = UnixMillis(NOW);
-    let event = HistoryEvent { at, key: key(), run: None, what: "x".into() };
+    let event = HistoryEvent { at, key: key(), run: None, description: "x".into() };
     for to in [new_file_home(), new_servers()] {
         to.open().await.append_history(std::slice::from_ref(&event)).await.unwrap();
         let before = to.dump();
@@ -47,7 +47,7 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
         store.kill_switches().await.unwrap();
         store.fresh_token().await.unwrap();
         if turn {
-            store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+            store.turn_switch(&SwitchRequest::TurnOn { reason: None, mode: None }, "ada").await.unwrap();
             drop(store);
             let error = copy_refused(&source, &to, NulPolicy::Refuse).await;
             assert!(matches!(error, TransferError::NotNew { .. }), "{error}");
@@ -92,7 +92,7 @@ async fn a_store_is_not_copied_to_itself_nor_while_others_are_at_work() {
     for home in [new_file_home(), new_servers()] {
         let (home, source) = filled_store(home).await;
         let error = copy_refused(&source, &home, NulPolicy::Refuse).await;
-        assert!(matches!(error, TransferError::Same(_)), "{error}");
+        assert!(matches!(error, TransferError::SameStore(_)), "{error}");
     }
     let ((from, source), to) = (filled_store(new_file_home()).await, new_file_home());
     let command = CommandLock::acquire(&from.file().unwrap()).unwrap();
@@ -196,7 +196,7 @@ async fn a_row_that_the_target_does_not_take_is_named_among_all_of_its_page() {
     home.change_rows(&format!("INSERT INTO repository VALUES ('f', 'x', '{long}', 1, NULL, 1)"));
     home.change_rows(&format!("INSERT INTO label_set VALUES ('f', 'r', 1, '{long}', 1)"));
     let error = copy_refused(&source, &to, NulPolicy::Refuse).await;
-    let TransferError::Refused { table, row, .. } = &error else { panic!("{error}") };
+    let TransferError::RowRefused { table, row, .. } = &error else { panic!("{error}") };
     assert_eq!(
         (*table, row.contains("forge = 'f' AND repository = 'r' AND number = 1")),
         ("label_set", true)

@@ -107,8 +107,8 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
     }
     let mut outcome = record(&work.run, 'a');
     outcome.detail.head = Some(revision.head);
-    outcome.started = now;
-    outcome.ended = now;
+    outcome.started_at = now;
+    outcome.ended_at = now;
     let computed = ComputedReview {
         producer: CommentProducer::Review,
         findings: findings(work.at),
@@ -135,8 +135,11 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
             EffectOwner { key: run.key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let topics: Vec<_> = missing.iter().map(CommentSubject::topic).collect();
         let expected = store.effects(&writer, &topics).await.unwrap();
-        let entry =
-            || EffectEntry { content: String::new(), at: now, state: EffectEntryState::Open { lost: 0 } };
+        let entry = || EffectEntry {
+            content: String::new(),
+            last_event_at: now,
+            state: EffectEntryState::Open { lost_responses: 0 },
+        };
         let change = |(topic, expected)| EffectEntryChange { topic, expected, new: Some(entry()) };
         let changes: Vec<_> = topics.into_iter().zip(expected).map(change).collect();
         if accepted_result(store.replace_effects(&writer, &changes).await).is_none() {
@@ -162,7 +165,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
     let mut record = record(run, 'a');
     record.detail.head = Some(commit_id(work.at, work.head));
     record.detail.outcome = outcome(record.detail.outcome.kind);
-    record.ended = now;
+    record.ended_at = now;
     match accepted_result(store.mark_published(run, &record).await) {
         Some(()) => WorkerStepResult::Published,
         None => WorkerStepResult::Lost,
@@ -171,7 +174,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
 
 /// Looks at the head once more, and ends the lease.
 pub(super) async fn finish(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> WorkerStepResult {
-    let then = if pull.closed || pull.head == work.head { StepOutcome::Idle } else { StepOutcome::Again };
+    let then = if pull.closed || pull.head == work.head { StepOutcome::Idle } else { StepOutcome::DueAgain };
     end_lease(store, work, then, limits).await
 }
 

@@ -23,7 +23,7 @@ use crate::wiring;
 use crate::wiring::role::ModelRole;
 
 /// Maximum cost of one question in micro-dollars.
-const MOST: MicroUsd = MicroUsd(50_000);
+const MAX_QUESTION_COST: MicroUsd = MicroUsd(50_000);
 /// Maximum tokens of an answer: some models think before they write a word.
 const ANSWER_TOKENS: u32 = 1024;
 /// Question that is sent to each model.
@@ -53,7 +53,7 @@ pub(super) fn check_models(config: &Config, context: &CommandContext) -> Result<
         .chain(config.models.values())
         .map(|model| ModelConfig { fallback: None, ..model.clone() })
         .collect();
-    let (count, most) = (models.len(), MOST);
+    let (count, most) = (models.len(), MAX_QUESTION_COST);
     let them = if count == 1 { "one model is".to_owned() } else { format!("{count} models are") };
     let rows = runtime::start()?.block_on(async {
         let ledger = wiring::open_store(config, &context.environment).await?;
@@ -68,7 +68,7 @@ pub(super) fn check_models(config: &Config, context: &CommandContext) -> Result<
         Ok::<_, CliError>(rows)
     })?;
     context.output.print_answer(&rows, || rows.iter().map(render_model_check).collect::<String>())?;
-    Ok(if rows.iter().all(|row| row.ok) { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if rows.iter().all(|row| row.ok) { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
 /// Returns true if a key of `[model]` is configured.
@@ -117,7 +117,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
         thinking: None,
         output_config: None,
     };
-    let budget = RunBudget::for_run(new_run_id(), MOST);
+    let budget = RunBudget::for_run(new_run_id(), MAX_QUESTION_COST);
     let gate = wiring::agent::gate_for_run(&agent, RepositoryRef::default());
     match agent.gateway.open_session(budget, [name.clone()], gate).request_answer(&request).await {
         Ok(answer) => {

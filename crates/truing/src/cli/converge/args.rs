@@ -102,7 +102,7 @@ pub(in crate::cli) const UNCOMMITTED: &str =
 pub(super) fn refusal_error(code: ConvergeExitCode, message: &str) -> CliError {
     let exit = match code.exit_code() {
         2 => CommandExit::Usage,
-        _ => CommandExit::Refused,
+        _ => CommandExit::Refusal,
     };
     CliError::new(exit, code.as_str(), message)
 }
@@ -110,11 +110,11 @@ pub(super) fn refusal_error(code: ConvergeExitCode, message: &str) -> CliError {
 /// Returns the exit code of a run.
 pub(super) fn converge_exit(record: &ConvergeRecord) -> CommandExit {
     match record.detail.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
-        Some(0) => CommandExit::Done,
+        Some(0) => CommandExit::Success,
         Some(1) => CommandExit::NegativeAnswer,
         Some(2) => CommandExit::Usage,
-        Some(4) => CommandExit::Refused,
+        Some(4) => CommandExit::Refusal,
         Some(130) | None => CommandExit::Interrupted,
-        Some(_) => CommandExit::Failed,
+        Some(_) => CommandExit::Failure,
     }
 }

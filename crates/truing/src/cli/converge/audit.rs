@@ -88,7 +88,7 @@ impl AuditArgs {
     ) -> Result<CommandExit, CliError> {
         let here = [".".to_owned()];
         let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
-        let mut worst = CommandExit::Done;
+        let mut worst = CommandExit::Success;
         let turn = TargetRun { interrupt: stop_signal.clone(), ..TargetRun::for_single_target(context) };
         for asked in targets::resolve_targets(targets, context).await? {
             if *stop_signal.borrow() {
@@ -141,14 +141,14 @@ fn print_audit(
     Ok(match &failure {
         Some(failure) => failure.exit,
         None if findings_at_least(record, min_severity).next().is_some() => CommandExit::NegativeAnswer,
-        None => CommandExit::Done,
+        None => CommandExit::Success,
     })
 }
 
 /// Returns the failure if an auditor gave no valid answer.
 fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
     let (code, reason) =
-        match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent) {
+        match (&record.detail.state.exit, &record.detail.state.next_action, record.detail.state.silent) {
             (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
             (None, ConvergeAction::Post, 0) => return None,
             (None, ConvergeAction::Post, silent) => {
@@ -183,14 +183,14 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
         // There is nothing to audit; exit code 1 would mean that the audit found something.
         Some(exit) if exit.code == ConvergeExitCode::Closed => CommandExit::Usage,
         Some(_) => converge_exit(record),
-        None => CommandExit::Failed,
+        None => CommandExit::Failure,
     };
     Some(CliError::new(exit, code.as_str(), reason).hint(hint))
 }
 
 /// Returns the findings of this severity and above.
 fn findings_at_least(record: &ConvergeRecord, min_severity: Severity) -> impl Iterator<Item = &Finding> {
-    record.detail.state.found.iter().filter(move |finding| finding.raw.severity <= min_severity)
+    record.detail.state.findings.iter().filter(move |finding| finding.raw.severity <= min_severity)
 }
 
 /// Returns the audit as a JSON object.
@@ -199,7 +199,7 @@ fn audit_json(record: &ConvergeRecord, min_severity: Severity) -> Value {
     let findings: Vec<Value> = findings_at_least(record, min_severity)
         .map(|finding| converge_finding_json(record, finding))
         .collect();
-    let not_shown = record.detail.state.found.len() - findings.len();
+    let not_shown = record.detail.state.findings.len() - findings.len();
     let dismissed = record
         .detail
         .state
@@ -233,7 +233,7 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
         }
         return text;
     }
-    let mut dirty: Vec<_> = record.detail.state.found.iter().map(|finding| finding.raw.category).collect();
+    let mut dirty: Vec<_> = record.detail.state.findings.iter().map(|finding| finding.raw.category).collect();
     dirty.sort_unstable();
     dirty.dedup();
     let cleared = CATEGORIES.saturating_sub(dirty.len());
@@ -244,7 +244,8 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
             render_dismissed_suffix(record)
         ),
     );
-    if let hidden @ 1.. = record.detail.state.found.len() - findings_at_least(record, min_severity).count() {
+    if let hidden @ 1.. = record.detail.state.findings.len() - findings_at_least(record, min_severity).count()
+    {
         let what = format_count(hidden, "finding");
         text +=
             &fold_line("", &format!("not shown: {what} below {} (--min-severity)", min_severity.as_str()));

@@ -130,7 +130,7 @@ impl PreparedRun {
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let log_printer = RunLogPrinter { mirror: &checkout.mirror, target_run };
         let context = self.converge_context(&workspace, name.as_deref());
-        let mut runner = ConvergeRunner::new(context, record.clone(), ConvergeRunMode::Whole);
+        let mut runner = ConvergeRunner::new(context, record.clone(), ConvergeRunMode::WholeRun);
         let has_gate = !config.converge.gate.is_empty();
         if let Some(warning) = skipped_hooks_warning(&checkout.repository.hooks(), has_gate) {
             runner.record.warn(warning);
@@ -142,13 +142,13 @@ impl PreparedRun {
             }
             () = target_run.wait_for_stop() => {
                 let why = "interrupted: run the command again, which resumes where it stopped";
-                ConvergeCallOutcome::Failed(End::new(ConvergeExitCode::Interrupted, why))
+                ConvergeCallOutcome::CannotContinue(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
-        if let ConvergeCallOutcome::Failed(exit) = left {
+        if let ConvergeCallOutcome::CannotContinue(exit) = left {
             runner.add_interrupted_cost().await.map_err(store_error)?;
             runner.record.detail.state.exit = Some(exit);
-            runner.record.ended = SystemClock.now();
+            runner.record.ended_at = SystemClock.now();
             store.store_converge(FencingToken(0), &runner.record).await.map_err(store_error)?;
         }
         let mut record = runner.record;
@@ -177,7 +177,7 @@ impl PreparedRun {
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let context = self.converge_context(&workspace, name.as_deref());
-        let mut runner = ConvergeRunner::new(context, record, ConvergeRunMode::Whole);
+        let mut runner = ConvergeRunner::new(context, record, ConvergeRunMode::WholeRun);
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
             () = span.wrap(runner.audit_once()) => false,
@@ -209,9 +209,9 @@ async fn run_to_end(
                 let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
-            left @ (ConvergeCallOutcome::Done
+            left @ (ConvergeCallOutcome::NoFurtherAct
             | ConvergeCallOutcome::BeforeNextStep
-            | ConvergeCallOutcome::Failed(_)) => return Ok(left),
+            | ConvergeCallOutcome::CannotContinue(_)) => return Ok(left),
         }
     }
 }
@@ -267,7 +267,7 @@ pub(super) async fn run(
 }
 
 /// Time for which the unmerged branch of a run is kept after the end of the run (30 days).
-const KEPT: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
+const BRANCH_RETENTION_TIME: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 
 /// Returns a warning that the clone's hooks are not run on code that a model wrote, or none if there are no
 /// hooks.
@@ -303,7 +303,7 @@ impl BranchCheckout {
             return Err(no_target_error());
         }
         let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
-        if !(work.diff.is_empty() && work.skipped.is_empty()) {
+        if !(work.diff.is_empty() && work.skipped_files.is_empty()) {
             return Err(refusal_error(ConvergeExitCode::Uncommitted, UNCOMMITTED).hint(
                 "`git status` shows the changes; `git stash` keeps them for later; then run this \
                     command again",
@@ -349,7 +349,7 @@ impl BranchCheckout {
             if record.is_unfinished() || record.detail.state.head != tip {
                 continue;
             }
-            let is_old = now - record.ended > KEPT;
+            let is_old = now - record.ended_at > BRANCH_RETENTION_TIME;
             let is_merged =
                 matches!(self.repository.merge_base(&tip, &self.head).await, Ok(Some(base)) if base == tip);
             if (is_old || is_merged) && self.repository.delete_branch(&name, &tip).await.unwrap_or(false) {
@@ -408,7 +408,9 @@ impl BranchCheckout {
         // The audit is used only if it is later than the last run, and that run is finished.
         let audit = audit.filter(|audit| {
             audit.is_audit_of(&self.head, &self.base, inspection_digest, &dismissals)
-                && last.as_ref().is_none_or(|last| last.started < audit.started && !last.is_unfinished())
+                && last
+                    .as_ref()
+                    .is_none_or(|last| last.started_at < audit.started_at && !last.is_unfinished())
         });
         if let Some(audit) = audit {
             let earlier = format!("continuing from the findings of audit {}", audit.run);
@@ -438,7 +440,7 @@ impl BranchCheckout {
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             // If the last run used another gate or other checks, the present ones have not checked this
             // commit.
-            let is_same = last.detail.looks == inspection_digest
+            let is_same = last.detail.setup_id == inspection_digest
                 && last.detail.state.dismissals_still_hold(&dismissals);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
                 let earlier = format!("run {} has already converged from this commit", last.run);
@@ -447,9 +449,9 @@ impl BranchCheckout {
         }
         // A user who starts a run again on the same commit wants a new audit. The message reports that
         // everything is audited again, because that costs money.
-        let before = last
-            .as_ref()
-            .filter(|last| last.detail.state.starting == self.head && last.detail.looks == inspection_digest);
+        let before = last.as_ref().filter(|last| {
+            last.detail.state.starting == self.head && last.detail.setup_id == inspection_digest
+        });
         let earlier = before.and_then(|last| last.detail.state.exit.as_ref().map(|exit| (last, exit))).map(
             |(last, exit)| {
                 format!(
@@ -477,7 +479,7 @@ impl BranchCheckout {
         let run = new_run_id();
         let branch = run_branch(&run);
         let detail = ConvergeDetail::new(self.branch.clone(), branch, self.base.clone(), state);
-        let detail = ConvergeDetail { looks: inspection_digest.to_owned(), ..detail };
+        let detail = ConvergeDetail { setup_id: inspection_digest.to_owned(), ..detail };
         ConvergeRecord {
             versions: program_versions(),
             ..ConvergeRecord::new(run, key, detail, SystemClock.now())
@@ -494,7 +496,7 @@ pub(super) async fn record_failed_start(
     is_audit: bool,
     error: &CliError,
 ) {
-    if error.exit != CommandExit::Failed {
+    if error.exit != CommandExit::Failure {
         return;
     }
     let end = End::new(ConvergeExitCode::Infrastructure, &error.message);
@@ -531,8 +533,10 @@ pub(in crate::cli) fn branch_write_error(branch: &str, reason: &str) -> CliError
 
 fn run_lock_error(error: &RunLockError) -> CliError {
     match error {
-        RunLockError::Held(_) => refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
-            .hint("wait until that run has ended, or stop it: a stopped run can be continued later"),
+        RunLockError::AlreadyRunning(_) => {
+            refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
+                .hint("wait until that run has ended, or stop it: a stopped run can be continued later")
+        }
         RunLockError::Io { .. } => CliError::failure("lock", error.to_string())
             .hint("check that the folder beside the database is writable"),
     }

@@ -89,7 +89,7 @@ pub(super) async fn print_outcome(
     }
     if is_dry {
         return Ok(TargetOutcome {
-            exit: CommandExit::Done,
+            exit: CommandExit::Success,
             kind: ConvergeExitKind::Interrupted,
             cost: MicroUsd(0),
         });
@@ -168,7 +168,7 @@ pub(super) enum MergeAdvice {
     /// The branch has not moved, or is at one of the run's commits.
     FastForward,
     /// The branch has all fixes already.
-    Done,
+    AlreadyMerged,
     /// The branch has moved to this commit, which is not part of the run. `audit` is the command that audits
     /// the result of a merge.
     BranchMoved { tip: Sha, audit: String },
@@ -183,7 +183,7 @@ async fn merge_advice(record: &ConvergeRecord, folder: &Path, context: &CommandC
         let tip = repository.branch_tip(name).await.ok()??;
         let common = repository.merge_base(&tip, head).await.ok()?;
         Some(match common {
-            Some(common) if common == *head => MergeAdvice::Done,
+            Some(common) if common == *head => MergeAdvice::AlreadyMerged,
             Some(common) if common == tip => MergeAdvice::FastForward,
             Some(_) | None => MergeAdvice::BranchMoved { tip, audit: context.output.command_line("audit") },
         })
@@ -215,7 +215,7 @@ pub(super) async fn render_text(
         let has_converged =
             record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Converged);
         text += &match (has_converged, merge) {
-            (true, MergeAdvice::Done) => format!(
+            (true, MergeAdvice::AlreadyMerged) => format!(
                 "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch \
                  -D {branch}\n",
                 line::clean_line(&record.detail.name, MAX_NAME)
@@ -262,7 +262,10 @@ pub(super) fn converge_finding_json(record: &ConvergeRecord, finding: &Finding) 
         FindingStatus::Declined(why) | FindingStatus::Dismissed(why) | FindingStatus::Suppressed(why) => {
             object["why"] = json!(why);
         }
-        FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Fixed(_) | FindingStatus::Outside => {}
+        FindingStatus::Open
+        | FindingStatus::Claimed
+        | FindingStatus::Fixed(_)
+        | FindingStatus::OutOfScope => {}
     }
     object
 }
@@ -333,10 +336,10 @@ pub(super) fn unstarted_run_json(name: Option<&str>, error: &CliError) -> Value 
 /// Returns the kind of end of a run that was not begun.
 fn unstarted_exit_kind(exit: CommandExit) -> ConvergeExitKind {
     match exit {
-        CommandExit::Usage | CommandExit::Refused | CommandExit::Done | CommandExit::NegativeAnswer => {
+        CommandExit::Usage | CommandExit::Refusal | CommandExit::Success | CommandExit::NegativeAnswer => {
             ConvergeExitKind::Refused
         }
-        CommandExit::Failed | CommandExit::Passthrough(_) => ConvergeExitKind::Error,
+        CommandExit::Failure | CommandExit::Passthrough(_) => ConvergeExitKind::Error,
         CommandExit::Interrupted => ConvergeExitKind::Interrupted,
     }
 }

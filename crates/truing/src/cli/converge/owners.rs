@@ -31,7 +31,7 @@ pub struct WatchArgs {
     #[arg(value_name = "OWNER", required = true)]
     owners: Vec<String>,
     #[command(flatten)]
-    way: ConvergeRunArgs,
+    run_args: ConvergeRunArgs,
 }
 
 pub(crate) fn run(args: &WatchArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -58,12 +58,16 @@ impl WatchArgs {
                 return Err(interrupted_error());
             }
         };
-        let config = self.way.apply_to(context.config(&[])?)?;
-        let way = ConvergeArgs { run_args: self.way.clone(), ..ConvergeArgs::default() };
+        let config = self.run_args.apply_to(context.config(&[])?)?;
+        let way = ConvergeArgs { run_args: self.run_args.clone(), ..ConvergeArgs::default() };
         let ended = turn::run_all(&way, &asked, true, context).await?;
-        let summary = WatchSummary { found, ended, max_audits: config.converge.limits.max_audits };
+        let summary = WatchSummary {
+            owner_counts: found,
+            outcomes: ended,
+            max_audits: config.converge.limits.max_audits,
+        };
         context.output.print_answer(&summary.json(), || summary.text())?;
-        Ok(turn::highest_exit(&summary.ended))
+        Ok(turn::highest_exit(&summary.outcomes))
     }
 
     /// Finds all open pull requests. A repository that cannot be listed is included as a target with an
@@ -159,26 +163,26 @@ async fn discover_owner(
 
 /// Results of all targets of a sweep.
 struct WatchSummary {
-    found: Vec<OwnerCounts>,
-    ended: Vec<TargetOutcome>,
+    owner_counts: Vec<OwnerCounts>,
+    outcomes: Vec<TargetOutcome>,
     max_audits: u32,
 }
 
 impl WatchSummary {
     fn pull_count(&self) -> usize {
-        self.found.iter().map(|found| found.pulls).sum()
+        self.owner_counts.iter().map(|found| found.pulls).sum()
     }
 
     fn count_ends(&self, kind: ConvergeExitKind) -> usize {
-        self.ended.iter().filter(|ended| ended.kind == kind).count()
+        self.outcomes.iter().filter(|ended| ended.kind == kind).count()
     }
 
     fn cost(&self) -> MicroUsd {
-        MicroUsd(self.ended.iter().fold(0, |sum, ended| sum.saturating_add(ended.cost.0)))
+        MicroUsd(self.outcomes.iter().fold(0, |sum, ended| sum.saturating_add(ended.cost.0)))
     }
 
     fn json(&self) -> Value {
-        let owners = self.found.iter().map(|found| {
+        let owners = self.owner_counts.iter().map(|found| {
             json!({ "owner": found.name, "repositories": found.repositories, "discovered": found.pulls })
         });
         json!({
@@ -198,14 +202,14 @@ impl WatchSummary {
 
     fn text(&self) -> String {
         let mut text = format!("PRs discovered: {}\n", self.pull_count());
-        for found in &self.found {
+        for found in &self.owner_counts {
             let where_ = match found.repositories {
                 0 => "no repository of this owner can be seen".to_owned(),
                 many => format_count(many, "repository"),
             };
             let _ = writeln!(text, "  {}: {} ({where_})", found.name, found.pulls);
         }
-        if self.ended.is_empty() {
+        if self.outcomes.is_empty() {
             return text + "No pull request is open: nothing to do.\n";
         }
         let _ = writeln!(text, "PRs converged: {}", self.count_ends(ConvergeExitKind::Converged));

@@ -169,7 +169,7 @@ fn has_login(repository: &RepositoryTarget, context: &CommandContext) -> bool {
     let (ForgeLogin::Token(secret) | ForgeLogin::App { key: secret, .. }) = &forge.login;
     match secret {
         SecretSource::Env(name) => context.environment.get(name).is_some_and(|value| !value.is_empty()),
-        SecretSource::File(_) | SecretSource::Plain(_) => true,
+        SecretSource::File(_) | SecretSource::PlainText(_) => true,
     }
 }
 

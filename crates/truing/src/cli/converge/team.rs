@@ -73,8 +73,10 @@ impl TeamMembership {
         }
         match RunLock::acquire(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
-            Err(RunLockError::Held(_)) if lifecycle == WorkspaceOwnership::Auto => Ok(Self { _lead: None }),
-            Err(RunLockError::Held(_)) => {
+            Err(RunLockError::AlreadyRunning(_)) if lifecycle == WorkspaceOwnership::Auto => {
+                Ok(Self { _lead: None })
+            }
+            Err(RunLockError::AlreadyRunning(_)) => {
                 let name = truing_core::line::clean_line(&name, MAX_NAME);
                 let line = format!(
                     "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach \

@@ -121,7 +121,7 @@ pub(super) async fn run_all(
     loop {
         let ended = tokio::select! {
             ended = runs.next() => ended,
-            _ = signals.next() => {
+            _ = signals.next_signal() => {
                 stop_sender.send_replace(true);
                 continue;
             }
@@ -142,5 +142,5 @@ pub(super) async fn run_all(
 
 /// Returns the highest exit code of the results.
 pub(super) fn highest_exit(outcomes: &[TargetOutcome]) -> CommandExit {
-    outcomes.iter().map(|ended| ended.exit).max().unwrap_or(CommandExit::Done)
+    outcomes.iter().map(|ended| ended.exit).max().unwrap_or(CommandExit::Success)
 }

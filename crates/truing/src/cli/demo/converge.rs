@@ -15,9 +15,9 @@ use crate::wiring::converge::check_fixer_sandbox;
 
 /// Prefix of a line of the report. The constant below is the prefix of a quoted line.
 const INDENT: &str = "   ";
-const BELOW: &str = "     | ";
+const QUOTE_INDENT: &str = "     | ";
 /// Digits of a commit id, as git abbreviates it.
-const SHORT: usize = 7;
+const SHORT_SHA_DIGITS: usize = 7;
 
 pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
@@ -50,7 +50,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         );
         std::future::pending::<()>().await;
     }
-    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if report.has_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
 /// Formats the pull request: each review, the commits pushed on it, and the replies.
@@ -72,7 +72,7 @@ fn render_pull_request(pull: &PullRequestResult) -> String {
     }
     let state = |draft: bool| if draft { "draft" } else { "ready for review" };
     let [before, after] = pull.drafts.map(state);
-    text + &format!("{INDENT}was: {before}; is: {after}\n\n") + &indent_report(&pull.ended.report)
+    text + &format!("{INDENT}was: {before}; is: {after}\n\n") + &indent_report(&pull.run_end.report)
 }
 
 /// Formats the state of the clone.
@@ -84,13 +84,13 @@ fn render_local_branch(local: &LocalBranchResult) -> String {
     );
     text += &fold_line(INDENT, &format!("on {}:", local.run_branch));
     text += &local.commits.iter().map(render_fix).collect::<String>();
-    text + "\n" + &indent_report(&local.ended.report)
+    text + "\n" + &indent_report(&local.run_end.report)
 }
 
 fn render_fix(fix: &FixCommit) -> String {
     let of = format!("{INDENT}commit {} ", short_sha(&fix.commit));
     fold_line(&of, &format!("by {}: {}", fix.author, fix.subject))
-        + &fix.lines.iter().map(|line| format!("{BELOW}{line}\n")).collect::<String>()
+        + &fix.lines.iter().map(|line| format!("{QUOTE_INDENT}{line}\n")).collect::<String>()
 }
 
 fn render_location(thread: &PublishedThread) -> String {
@@ -101,7 +101,7 @@ fn render_location(thread: &PublishedThread) -> String {
 /// Returns a comment as quoted lines, without markers for programs.
 fn quote_body(body: &str) -> String {
     let lines = body.lines().filter(|line| !line.starts_with("<!--") && !line.is_empty());
-    lines.map(|line| fold_line(BELOW, line)).collect()
+    lines.map(|line| fold_line(QUOTE_INDENT, line)).collect()
 }
 
 fn indent_report(report: &str) -> String {
@@ -111,7 +111,7 @@ fn indent_report(report: &str) -> String {
 }
 
 fn short_sha(sha: &str) -> &str {
-    sha.get(..SHORT).unwrap_or(sha)
+    sha.get(..SHORT_SHA_DIGITS).unwrap_or(sha)
 }
 
 fn render_summary(report: &ConvergeDemoReport) -> String {
@@ -124,11 +124,11 @@ fn render_summary(report: &ConvergeDemoReport) -> String {
             {} in {}, {}\n\x20 reported twice        {} (promised: 0)\n\x20 the model             {} \
             answers from a script; {} tokens in, {} out,\n\x20                       {} at list \
             price\n{verdict}\n",
-        pull_request.ended.exit,
-        loops(pull_request.ended.loops),
+        pull_request.run_end.exit,
+        loops(pull_request.run_end.loops),
         format_count(pull_request.commits.len(), "commit"),
-        local.ended.exit,
-        loops(local.ended.loops),
+        local.run_end.exit,
+        loops(local.run_end.loops),
         format_count(local.commits.len(), "commit"),
         pull_request.duplicates,
         model.model_calls,

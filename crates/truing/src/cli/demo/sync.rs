@@ -15,7 +15,7 @@ use crate::wiring;
 /// Indentation of a line about a run. The constant below is the indentation of a continuation line or a
 /// person's act.
 const INDENT: &str = "   ";
-const BELOW: &str = "                   ";
+const CONTINUATION_INDENT: &str = "                   ";
 /// Commands that show more of the demonstration while `--stay` keeps it running.
 const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
 
@@ -54,7 +54,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
                 SyncDemoEvent::PersonAction(does) => fold_line(INDENT, &format!("{WRITER} {does}")),
                 SyncDemoEvent::RunEnded(ran) => {
                     let text = render_run(ran, &before);
-                    before.clone_from(&ran.why);
+                    before.clone_from(&ran.reason);
                     text
                 }
             };
@@ -70,7 +70,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         print_stay_notes(output, &pulls_page(story.forge_url()), &story.config_path(), &LOOK);
         std::future::pending::<()>().await;
     }
-    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::NegativeAnswer })
+    Ok(if report.has_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
 /// The reason that the demonstration stopped early.
@@ -91,25 +91,28 @@ fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
     let label = format!("{INDENT}{begun:<5} {:<9} ", run.result.as_str().replace('_', " "));
     let mut text = match &run.shows {
         Some(shown) => {
-            fold_line(&label, &format!("{} {}: {}", shown.what.as_str(), shown.number, shown.title))
+            fold_line(&label, &format!("{} {}: {}", shown.kind.as_str(), shown.number, shown.title))
         }
         None => String::new(),
     };
     // For these two results, the title contains all information, so no reason is printed.
     if ![Outcome::Relaxed, Outcome::Bumped].contains(&run.result) {
-        let reason =
-            if run.why == previous_reason { "as before" } else { run.why.lines().next().unwrap_or_default() };
-        text += &fold_line(if text.is_empty() { &label } else { BELOW }, reason);
+        let reason = if run.reason == previous_reason {
+            "as before"
+        } else {
+            run.reason.lines().next().unwrap_or_default()
+        };
+        text += &fold_line(if text.is_empty() { &label } else { CONTINUATION_INDENT }, reason);
     }
     if run.turns > 0 {
         text += &fold_line(
-            BELOW,
+            CONTINUATION_INDENT,
             &format!("the model: {}, {}", format_count(run.turns, "turn"), run.cost_micro_usd),
         );
     }
     if run.scheduled {
         text += &fold_line(
-            BELOW,
+            CONTINUATION_INDENT,
             &format!("{} to the forge; exit {}", format_count(run.forge_calls, "call"), run.exit),
         );
     }

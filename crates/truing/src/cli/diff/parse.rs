@@ -26,7 +26,7 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
     context.output.print_json_lines(&mut reading)?;
     match reading.end {
         Some(Err(error)) => Err(error),
-        Some(Ok(())) | None => Ok(CommandExit::Done),
+        Some(Ok(())) | None => Ok(CommandExit::Success),
     }
 }
 

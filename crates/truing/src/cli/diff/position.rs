@@ -55,7 +55,7 @@ pub(super) fn run_anchor(
             anchor: truing_diff::find_anchor(&parsed.files, &repository, side, start_line, end_line),
         },
     ))?;
-    error.map_or(Ok(CommandExit::Done), Err)
+    error.map_or(Ok(CommandExit::Success), Err)
 }
 
 /// Checks that a position has lines.

@@ -87,7 +87,7 @@ pub(super) fn run(
             tracked: tracker.track(path, *start_line, *end_line),
         },
     ))?;
-    error.map_or(Ok(CommandExit::Done), Err)
+    error.map_or(Ok(CommandExit::Success), Err)
 }
 
 /// Returns the name of a changed file before the change.

@@ -15,7 +15,7 @@ use super::LogStyle;
 /// Lines that may wait to be written; further lines are dropped and counted.
 const LINES: usize = 4096;
 /// Time for which an exiting process waits until its last lines are read.
-const LAST: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A message to the thread.
 enum LogMessage {
@@ -28,7 +28,7 @@ enum LogMessage {
 #[derive(Clone)]
 pub(super) struct BackgroundLogWriter {
     lines: SyncSender<LogMessage>,
-    lost: Arc<AtomicU64>,
+    lost_count: Arc<AtomicU64>,
 }
 
 impl BackgroundLogWriter {
@@ -39,7 +39,7 @@ impl BackgroundLogWriter {
     pub(super) fn start(out: impl Write + Send + 'static, style: LogStyle) -> io::Result<Self> {
         let (lines, line_receiver) = sync_channel(LINES);
         let lost = Arc::new(AtomicU64::new(0));
-        let writer = Self { lines, lost: Arc::clone(&lost) };
+        let writer = Self { lines, lost_count: Arc::clone(&lost) };
         std::thread::Builder::new()
             .name("log".into())
             .spawn(move || write_lines(out, &line_receiver, &lost, style))?;
@@ -51,7 +51,7 @@ impl BackgroundLogWriter {
     pub(super) fn finish(&self) {
         let (end, ended) = sync_channel(1);
         if self.lines.try_send(LogMessage::End(end)).is_ok() {
-            let _ = ended.recv_timeout(LAST);
+            let _ = ended.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
@@ -60,7 +60,7 @@ impl Write for BackgroundLogWriter {
     /// Queues a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.lines.try_send(LogMessage::Line(line.to_vec())).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost_count.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }

@@ -111,7 +111,7 @@ impl PolicyHookArgs {
         let mut stdout = std::io::stdout().lock();
         let written = writeln!(stdout, "{answer}").and_then(|()| stdout.flush());
         written.map_err(|error| wrong(format!("the answer cannot be written: {error}")))?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     }
 
     /// Returns the folder of the repository with links resolved.

@@ -53,7 +53,7 @@ impl PolicyShowArgs {
                 context.output.print_answer(&file_row(file, true), || file.text.clone())?;
             }
         }
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     }
 }
 

@@ -58,7 +58,8 @@ struct PromptCaseJson<'a> {
 /// Counts of deliberate mutations, by the test that detected them first.
 #[derive(Serialize, Default)]
 struct MutationResults {
-    made: usize,
+    #[serde(rename = "made")]
+    mutation_count: usize,
     noticed_by_check: usize,
     noticed_by_values: usize,
     noticed_by_cases: usize,
@@ -109,7 +110,7 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         let is_good = all_passed && mistakes.as_ref().is_none_or(|mistakes| mistakes.unnoticed.is_empty());
         let answer = build_answer(&prompts, &cases, played, mistakes);
         context.output.print_answer(&answer, || render_text(&answer, args))?;
-        Ok(if is_good { CommandExit::Done } else { CommandExit::NegativeAnswer })
+        Ok(if is_good { CommandExit::Success } else { CommandExit::NegativeAnswer })
     })
 }
 
@@ -139,7 +140,7 @@ async fn run_mutations(
         let of_module: Vec<&PromptCase> =
             cases.iter().filter(|case| case_modules(case, prompts).contains(module)).collect();
         for PromptMutant { description, result } in prompts.mutants(module) {
-            mistakes.made += 1;
+            mistakes.mutation_count += 1;
             let Ok(result) = result else {
                 mistakes.noticed_by_check += 1;
                 continue;
@@ -205,7 +206,13 @@ fn render_text(answer: &PromptsTestJson<'_>, args: &PromptsTestArgs) -> String {
         text += &fold_line("in no case: ", &answer.not_covered.join(", "));
     }
     match &answer.mistakes {
-        Some(MutationResults { made, noticed_by_check, noticed_by_values, noticed_by_cases, unnoticed }) => {
+        Some(MutationResults {
+            mutation_count: made,
+            noticed_by_check,
+            noticed_by_values,
+            noticed_by_cases,
+            unnoticed,
+        }) => {
             let noticed = made.saturating_sub(unnoticed.len());
             let _ = writeln!(
                 text,

@@ -163,7 +163,7 @@ fn render_prompts(figures: &LoopFigures) -> String {
             text,
             "{:<12}{:<12}{runs:>6}{:>10}{:>13}{:>12}{:>10}",
             short_hash(&prompt.hash),
-            format_day(utc_day(prompt.first)),
+            format_day(utc_day(prompt.first_ended_at)),
             format_success_rate(prompt.tally.success_rate()),
             format_mean(prompt.turns, runs),
             format_dollars(mean_per_run(prompt.cost_micro_usd, runs)),

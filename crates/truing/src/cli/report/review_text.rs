@@ -61,7 +61,7 @@ pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: Uni
 
 /// Formats the outcome of findings: the total, and tables by common properties.
 fn render_findings(findings: &FindingReport) -> String {
-    let mut text = render_column_heads("Findings") + &render_row("all", &findings.all);
+    let mut text = render_column_heads("Findings") + &render_row("all", &findings.total_counts);
     for groups in findings.tables() {
         text += &render_column_heads(groups.title);
         for group in groups.groups {

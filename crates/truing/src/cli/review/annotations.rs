@@ -22,14 +22,15 @@ pub(super) fn render_rdjson(findings: &[&Finding]) -> Result<String, CliError> {
 
 fn diagnostic_json(finding: &Finding) -> Value {
     let raw = &finding.raw;
-    let lines = json!({ "start": { "line": raw.place.start_line }, "end": { "line": raw.place.end_line } });
+    let lines =
+        json!({ "start": { "line": raw.location.start_line }, "end": { "line": raw.location.end_line } });
     let severity = match raw.severity {
         Severity::P0 | Severity::P1 => "ERROR",
         Severity::P2 => "WARNING",
     };
     let mut diagnostic = json!({
         "message": finding_message(finding),
-        "location": { "path": raw.place.path, "range": &lines },
+        "location": { "path": raw.location.path, "range": &lines },
         "severity": severity,
         "code": { "value": raw.rule },
     });
@@ -51,9 +52,9 @@ pub(super) fn render_github(findings: &[&Finding]) -> String {
         };
         let title = format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule);
         // GitHub compares the path with the names in the change, so it is not quoted.
-        let name = String::from_utf8_lossy(raw.place.path.as_bytes());
+        let name = String::from_utf8_lossy(raw.location.path.as_bytes());
         let (file, title) = (escape_property(&name), escape_property(&title));
-        let (first, last) = (raw.place.start_line, raw.place.end_line);
+        let (first, last) = (raw.location.start_line, raw.location.end_line);
         let body = escape_data(&finding_message(finding));
         let _ = writeln!(text, "::{level} file={file},line={first},endLine={last},title={title}::{body}");
     }
@@ -76,8 +77,8 @@ pub(super) fn render_gitlab(findings: &[&Finding]) -> Result<String, CliError> {
             "fingerprint": finding.id,
             "severity": severity,
             "location": {
-                "path": raw.place.path,
-                "lines": { "begin": raw.place.start_line, "end": raw.place.end_line },
+                "path": raw.location.path,
+                "lines": { "begin": raw.location.start_line, "end": raw.location.end_line },
             },
         })
     };

@@ -23,9 +23,9 @@ const NO_CONTEXT: usize = 0;
 /// Name of the folder of patches, beside the database.
 const FOLDER: &str = "undo";
 
-const REMOVED: Style = AnsiColor::Red.on_default();
-const ADDED: Style = AnsiColor::Green.on_default();
-const PLACE: Style = AnsiColor::Cyan.on_default();
+const REMOVED_STYLE: Style = AnsiColor::Red.on_default();
+const ADDED_STYLE: Style = AnsiColor::Green.on_default();
+const HUNK_HEADER_STYLE: Style = AnsiColor::Cyan.on_default();
 
 /// The result of `--fix`.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl<'a> FixSession<'a> {
     ) -> Result<Self, CliError> {
         let folder = folder.join(FOLDER);
         let lock = FixLock::acquire(&folder, root).map_err(|error| match error {
-            FixLockError::Held => CliError::refusal(
+            FixLockError::AlreadyRunning => CliError::refusal(
                 "already_running",
                 format!("{}: {error}", visible_text(&root.to_string_lossy())),
             )
@@ -108,7 +108,7 @@ impl<'a> FixSession<'a> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
             let held = tree.check_content(&change.path, &change.old);
-            if !matches!(held, Err(ReplaceError::Changed)) {
+            if !matches!(held, Err(ReplaceError::ContentChanged)) {
                 return held;
             }
             // Git may have checked out the file with line ends that differ from the stored line ends.
@@ -134,7 +134,7 @@ impl<'a> FixSession<'a> {
         let files = plan.changes.len();
         if files < planned {
             // Git undoes either a whole patch or nothing, so unchanged files are removed from the patch.
-            undo::trim_patch(&kept, &made.done).map_err(|error| {
+            undo::trim_patch(&kept, &made.applied_flags).map_err(|error| {
                 CliError::failure("write_failed", format!("cannot write {} again: {error}", kept.display()))
                     .hint(
                         "the patch also names files that were not changed; to undo only the others, use \
@@ -195,11 +195,11 @@ pub(super) fn render_plan(plan: &FixPlan) -> String {
             }
             [b'@', ..] => {
                 in_names = false;
-                PLACE
+                HUNK_HEADER_STYLE
             }
             _ if in_names => Style::new().bold(),
-            [b'-', ..] => REMOVED,
-            [b'+', ..] => ADDED,
+            [b'-', ..] => REMOVED_STYLE,
+            [b'+', ..] => ADDED_STYLE,
             _ => Style::new(),
         };
         // Every line of a file with CRLF ends with a CR, which is not shown.
@@ -211,7 +211,7 @@ pub(super) fn render_plan(plan: &FixPlan) -> String {
 
 /// Prints one warning for each suggestion or file that is not fixed.
 fn warn_unapplied(unapplied: &[UnappliedSuggestion], output: OutputPrinter) {
-    for UnappliedSuggestion { path, line, rule, why } in unapplied {
+    for UnappliedSuggestion { path, line, rule, reason: why } in unapplied {
         let path = visible_text(&path.to_string());
         match rule.as_str() {
             "" => output.warn(format_args!("{path}: not fixed: {why}")),
@@ -253,9 +253,9 @@ mod tests {
         for (style, line) in [
             (bold, "--- a/a.js"),
             (bold, "+++ b/b.js"),
-            (REMOVED, "---i;"),
-            (ADDED, "+++i;"),
-            (PLACE, "@@ -1 +1 @@"),
+            (REMOVED_STYLE, "---i;"),
+            (ADDED_STYLE, "+++i;"),
+            (HUNK_HEADER_STYLE, "@@ -1 +1 @@"),
         ] {
             assert!(shown.contains(&format!("{style}{line}{style:#}\n")), "{line}: {shown:?}");
         }

@@ -76,7 +76,8 @@ struct OutcomeJson<'a> {
     kind: ReviewOutcomeKind,
     reason: Option<&'a str>,
     /// Time of the retry in RFC 3339.
-    until: Option<String>,
+    #[serde(rename = "until")]
+    next_attempt_at: Option<String>,
     runtime: ReviewRuntime,
 }
 
@@ -144,7 +145,7 @@ pub(super) fn render_json(
         outcome: OutcomeJson {
             kind: record.detail.outcome.kind,
             reason: record.detail.outcome.reason.as_deref(),
-            until: record.detail.outcome.until.and_then(try_format_instant),
+            next_attempt_at: record.detail.outcome.next_attempt_at.and_then(try_format_instant),
             runtime: record.detail.outcome.runtime,
         },
         base: &record.detail.base,
@@ -191,11 +192,11 @@ pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
     FindingJson {
         id,
         fingerprint,
-        path: &raw.place.path,
+        path: &raw.location.path,
         old_path: old_path.as_ref(),
-        side: raw.place.side,
-        start_line: raw.place.start_line,
-        end_line: raw.place.end_line,
+        side: raw.location.side,
+        start_line: raw.location.start_line,
+        end_line: raw.location.end_line,
         severity: raw.severity,
         category: raw.category,
         rule: raw.rule_name(),
@@ -207,7 +208,7 @@ pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
         source: raw.source,
         status: match status {
             FindingStatus::Open | FindingStatus::Claimed => "open",
-            FindingStatus::Fixed(_) | FindingStatus::Outside => "fixed",
+            FindingStatus::Fixed(_) | FindingStatus::OutOfScope => "fixed",
             FindingStatus::Suppressed(_) => "suppressed",
             FindingStatus::Dismissed(_) => "dismissed",
             FindingStatus::Declined(_) => "declined",
@@ -218,7 +219,7 @@ pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Fixed(_)
-            | FindingStatus::Outside
+            | FindingStatus::OutOfScope
             | FindingStatus::Declined(_) => None,
         },
         evidence: None,

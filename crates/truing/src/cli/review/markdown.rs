@@ -113,7 +113,7 @@ fn render_section(finding: &Finding) -> String {
     if let Some(why) = finding.unverified {
         text += &format!("Open, but not verified as still present: {}.\n\n", why.reason());
     } else if !raw.snippet.trim().is_empty() {
-        text += &(code_block(code_language(&raw.place.path), &visible_text(&raw.snippet)) + "\n\n");
+        text += &(code_block(code_language(&raw.location.path), &visible_text(&raw.snippet)) + "\n\n");
     }
     text += &format!("{}\n\n", sanitize_markdown(&raw.body));
     if let Some(suggestion) = &raw.suggestion {
@@ -123,7 +123,7 @@ fn render_section(finding: &Finding) -> String {
         } else if new.is_empty() {
             ("Suggested change: delete these lines.", String::new())
         } else {
-            ("Suggested instead of these lines:", code_block(code_language(&raw.place.path), &new))
+            ("Suggested instead of these lines:", code_block(code_language(&raw.location.path), &new))
         };
         text += &format!("{heading}\n\n{lines}");
         text += if lines.is_empty() { "" } else { "\n\n" };
@@ -151,7 +151,7 @@ fn render_change(old: &str, new: &str) -> String {
 
 /// Formats a location such as `path`, line 3.
 fn format_location(finding: &Finding) -> String {
-    let place = &finding.raw.place;
+    let place = &finding.raw.location;
     let path = code_span(&visible_text(&place.path.to_string()));
     match place.start_line == place.end_line {
         true => format!("{path}, line {}", place.start_line),
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn findings_are_told_with_their_code_and_change() {
         let mut one = sample_finding("1:aa-1", "src/a.py", 3);
-        one.raw.place.end_line = 4;
+        one.raw.location.end_line = 4;
         one.raw.snippet = "if x is 1:\n\tpass".into();
         one.raw.suggestion = Some(SuggestedFix { replacement: "if x == 1:\n\tpass".into() });
         let gap = UnreviewedFile { path: "x.bin".into(), reason: SkipReason::TooLarge };

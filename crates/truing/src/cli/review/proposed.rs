@@ -96,10 +96,10 @@ pub(super) async fn ask_consent(
 pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
     let reason = "a model proposes it: accept it on a terminal, or with --yes".to_owned();
     UnappliedSuggestion {
-        path: raw.place.path.clone(),
-        line: raw.place.start_line,
+        path: raw.location.path.clone(),
+        line: raw.location.start_line,
         rule: raw.rule.clone(),
-        why: reason,
+        reason: reason,
     }
 }
 
@@ -131,8 +131,8 @@ fn decide_offers(
 /// Formats the proposal and its diff.
 fn render_offer(offer: &ProposedFix) -> String {
     let raw = &offer.finding.raw;
-    let (title, path) = (visible_text(&raw.title), visible_text(&raw.place.path.to_string()));
-    let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
+    let (title, path) = (visible_text(&raw.title), visible_text(&raw.location.path.to_string()));
+    let (severity, line) = (raw.severity.as_str(), raw.location.start_line);
     format!("proposed by the model: {severity} {title} ({path}:{line})\n{}", render_plan(&offer.plan))
 }
 
@@ -162,7 +162,7 @@ mod tests {
                 answers.next().map(|answer| format!("{answer}\n"))
             },
         );
-        (agreed.iter().map(|finding| finding.raw.place.start_line).collect(), asked, text)
+        (agreed.iter().map(|finding| finding.raw.location.start_line).collect(), asked, text)
     }
 
     #[test]

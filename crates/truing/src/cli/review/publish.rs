@@ -232,7 +232,7 @@ impl PublishRequest<'_> {
             match ended {
                 Some(Ok(StepOutcome::Idle)) => return Ok(None),
                 Some(Ok(StepOutcome::Held(hold))) => return Ok(Some(hold)),
-                Some(Ok(StepOutcome::Again) | Err(StepStopReason::Moved)) => {
+                Some(Ok(StepOutcome::DueAgain) | Err(StepStopReason::HeadChanged)) => {
                     self.output.print_note(format_args!("{name}: the head has moved; reviewing it again"));
                 }
                 Some(Err(StepStopReason::Fenced(_))) => {}
@@ -244,7 +244,9 @@ impl PublishRequest<'_> {
                     )
                     .hint("run it again: nothing is posted twice"));
                 }
-                Some(Err(StepStopReason::Failed { message, .. } | StepStopReason::NotFound { message })) => {
+                Some(Err(
+                    StepStopReason::StepFailed { message, .. } | StepStopReason::NotFound { message },
+                )) => {
                     return Err(CliError::failure("review", format!("{name}: {message}"))
                         .hint("run it again: nothing is posted twice"));
                 }
@@ -307,9 +309,9 @@ impl PublishRequest<'_> {
         let record = record.ok_or_else(|| CliError::failure("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
         let kept = FindingsByStatus::from_records(&findings, record.detail.head.as_ref());
-        let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
+        let against = BaseOrigin::NamedRevision(record.detail.base.short_sha().to_owned());
         let reviewed = HeadKind::Commit;
-        Ok(LocalReviewOutcome { record, reviewed, against, findings: kept, unrecorded: None })
+        Ok(LocalReviewOutcome { record, reviewed, base_origin: against, findings: kept, unrecorded: None })
     }
 
     /// Returns the outcome of a pull request whose state prevents a review.
@@ -322,14 +324,14 @@ impl PublishRequest<'_> {
         };
         let (kind, reason) = (ReviewOutcomeKind::Skipped, Some(format!("{reason}: nothing is published")));
         let now = SystemClock.now();
-        let outcome = ReviewOutcome { kind, reason, until: None, runtime: ReviewRuntime::Rules };
+        let outcome = ReviewOutcome { kind, reason, next_attempt_at: None, runtime: ReviewRuntime::Rules };
         let truing_core::port::PullRevision { head, base } = self.pull.revision.clone();
         let begun =
             ReviewRecord::new(new_run_id(), self.id.key(), ReviewDetail::new(Some(head), base, outcome), now);
         let record = ReviewRecord { versions: truing_loops::program_versions(), ..begun };
-        let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
+        let against = BaseOrigin::NamedRevision(record.detail.base.short_sha().to_owned());
         let (reviewed, findings) = (HeadKind::Commit, FindingsByStatus::default());
-        LocalReviewOutcome { record, reviewed, against, findings, unrecorded: None }
+        LocalReviewOutcome { record, reviewed, base_origin: against, findings, unrecorded: None }
     }
 }
 
@@ -375,7 +377,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
                 .hint(HaltReason::KillSwitch.hint())
         }
         LeaseError::Step(StepError::Store(error)) => store_error(error),
-        LeaseError::Step(StepError::Refused(refused)) => {
+        LeaseError::Step(StepError::SlotRefused(refused)) => {
             CliError::refusal("refused", format!("{name}: {refused}"))
         }
     }
@@ -435,5 +437,5 @@ fn render_step(step: &ReviewWrite) -> String {
 }
 
 fn render_location(comment: &CodeComment) -> String {
-    format!("    {}:{}\n", visible_text(&comment.place.path.to_string()), comment.place.start_line)
+    format!("    {}:{}\n", visible_text(&comment.location.path.to_string()), comment.location.start_line)
 }

@@ -109,7 +109,7 @@ pub(super) fn from_review<'a>(
             record.detail.outcome.kind,
             ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped
         ),
-        time: Some((record.started, record.ended)),
+        time: Some((record.started_at, record.ended_at)),
         change: Some(SarifComparison {
             base: &record.detail.base,
             head: record.detail.head.as_ref(),
@@ -169,7 +169,7 @@ fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
     let fits = |finding: &&&Finding| {
         let raw = &finding.raw;
         let suggested = raw.suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
-        bytes = bytes.saturating_add(2 * raw.place.path.as_bytes().len() + raw.snippet.len() + suggested);
+        bytes = bytes.saturating_add(2 * raw.location.path.as_bytes().len() + raw.snippet.len() + suggested);
         bytes <= MAX_OWN_BYTES
     };
     let count = findings.iter().take(MAX_RESULTS).take_while(fits).count();
@@ -212,8 +212,8 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
         "level": sarif_level(raw.severity),
         "message": { "text": message_text(&raw.title, &raw.body) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": artifact_json(&raw.place.path),
-            "region": region_json(&raw.place, &raw.snippet),
+            "artifactLocation": artifact_json(&raw.location.path),
+            "region": region_json(&raw.location, &raw.snippet),
         } }],
         "partialFingerprints": { "truing/v1": finding.fingerprint },
         "fingerprints": { "truing/id/v1": finding.id },
@@ -226,8 +226,8 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
         sarif_result["fixes"] = json!([{
             "description": { "text": "The replacement of the lines." },
             "artifactChanges": [{
-                "artifactLocation": artifact_json(&raw.place.path),
-                "replacements": [replacement_json(&raw.place, &suggestion.replacement)],
+                "artifactLocation": artifact_json(&raw.location.path),
+                "replacements": [replacement_json(&raw.location, &suggestion.replacement)],
             }],
         }]);
     }
@@ -412,7 +412,7 @@ fn left_out_notification(finding: &Finding) -> Option<Value> {
         FindingStatus::Open
         | FindingStatus::Claimed
         | FindingStatus::Fixed(_)
-        | FindingStatus::Outside
+        | FindingStatus::OutOfScope
         | FindingStatus::Declined(_) => return None,
     };
     let text = format!("{by}: {} ({}): {reason}", raw.title, raw.rule);
@@ -421,8 +421,8 @@ fn left_out_notification(finding: &Finding) -> Option<Value> {
         "level": "note",
         "message": { "text": shorten_text(&text) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": artifact_json(&raw.place.path),
-            "region": { "startLine": raw.place.start_line, "endLine": raw.place.end_line },
+            "artifactLocation": artifact_json(&raw.location.path),
+            "region": { "startLine": raw.location.start_line, "endLine": raw.location.end_line },
         } }],
     }))
 }
@@ -557,9 +557,9 @@ mod tests {
     #[test]
     fn a_suggestion_replaces_whole_lines_or_takes_them_away() {
         let mut one = sample_finding("1:aa-1", "a b.py", 3);
-        one.raw.place.end_line = 4;
+        one.raw.location.end_line = 4;
         let deleted = json!({ "startLine": 3, "startColumn": 1, "endLine": 5, "endColumn": 1 });
-        assert_eq!(replacement_json(&one.raw.place, ""), json!({ "deletedRegion": deleted }));
+        assert_eq!(replacement_json(&one.raw.location, ""), json!({ "deletedRegion": deleted }));
         one.raw.suggestion = Some(SuggestedFix { replacement: "x\n  y".into() });
         let (_, run) = render_log(&[one], &[], &ReviewCoverage::default());
         let change = &run["results"][0]["fixes"][0]["artifactChanges"][0];

@@ -15,7 +15,7 @@ use crate::wiring;
 
 /// Forges that need no configuration, with their default names and hosts. The first forge is used unless a
 /// URL names another forge.
-const KNOWN: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbucket.org")];
+const KNOWN_FORGES: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbucket.org")];
 
 /// A pull request that the user named.
 #[derive(Debug)]
@@ -201,7 +201,8 @@ impl RepositoryTarget {
             match config.forges.iter().find(|(_, forge)| is_there(forge)) {
                 Some((name, _)) => (config.clone(), name.clone(), tail),
                 None => {
-                    let known = KNOWN.into_iter().find(|(_, known)| host.eq_ignore_ascii_case(known))?;
+                    let known =
+                        KNOWN_FORGES.into_iter().find(|(_, known)| host.eq_ignore_ascii_case(known))?;
                     (add_known_forge(known.0, known.1, config, environment).ok()?, known.0.to_owned(), tail)
                 }
             }
@@ -282,7 +283,7 @@ fn find_forge(
     if let Some((name, tail)) = found {
         return Ok((config.clone(), name, tail));
     }
-    if let Some(known) = KNOWN.into_iter().find(|(_, host)| has_host(url, host)) {
+    if let Some(known) = KNOWN_FORGES.into_iter().find(|(_, host)| has_host(url, host)) {
         let tail = url.path_segments().map(|parts| parts.map(str::to_owned).collect());
         return Ok((
             add_known_forge(known.0, known.1, config, environment)?,
@@ -306,7 +307,7 @@ fn find_forge(
 /// is GitHub unless the URL has the form of another forge.
 fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
-    let others = capability::ALL.iter().filter(|row| row.pages != PageUrlLayout::OfOwners);
+    let others = capability::CAPABILITY_TABLE.iter().filter(|row| row.pages != PageUrlLayout::OfOwners);
     for row in others {
         // Only a self-hosted server can have a path before its pages. The path of the page begins after the
         // path of the server.
@@ -388,7 +389,10 @@ fn find_only_forge(
 ) -> Result<(Config, String), CliError> {
     let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
     match names.as_slice() {
-        [] => Ok((add_known_forge(KNOWN[0].0, KNOWN[0].1, config, environment)?, KNOWN[0].0.to_owned())),
+        [] => Ok((
+            add_known_forge(KNOWN_FORGES[0].0, KNOWN_FORGES[0].1, config, environment)?,
+            KNOWN_FORGES[0].0.to_owned(),
+        )),
         [only] => Ok((config.clone(), (*only).to_owned())),
         several => {
             let message = format!("`{text}` could be at any of the forges {}", several.join(", "));

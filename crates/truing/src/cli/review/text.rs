@@ -34,13 +34,13 @@ const LEAD: usize = 40;
 const MAX_FIXED: usize = 10;
 
 /// Character that stands for omitted text, here and in snippets.
-const CUT: char = '…';
+const OMISSION_MARK: char = '…';
 
 /// Maximum dismissed findings that are named.
 const MAX_LEFT_OUT: usize = 5;
 const STRONG: Style = Style::new().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const GOOD: Style = AnsiColor::Green.on_default().bold();
+const FAILURE_STYLE: Style = AnsiColor::Red.on_default().bold();
+const SUCCESS_STYLE: Style = AnsiColor::Green.on_default().bold();
 
 /// The commands that a report suggests as next steps.
 pub(super) struct SuggestedCommands {
@@ -63,7 +63,7 @@ pub(super) fn render_report(
     let mut text: String =
         review.findings.open.iter().map(|finding| render_finding(finding) + "\n\n").collect();
     let record = &review.record;
-    let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
+    let seconds = record.ended_at.0.saturating_sub(record.started_at.0) as f64 / 1000.0;
     text += &render_headline(
         &record.detail.outcome,
         &record.detail.open_finding_counts,
@@ -125,7 +125,7 @@ pub(in crate::cli) fn render_file_counts(coverage: &ReviewCoverage, looked_at: &
 
 /// Formats a failed result and its reason, wrapped for a terminal.
 fn render_failure(label: &str, reason: &str) -> String {
-    fold_line("", &format!("{label}: {reason}")).replacen(label, &format!("{BAD}{label}{BAD:#}"), 1)
+    fold_line("", &format!("{label}: {reason}")).replacen(label, &format!("{FAILURE_STYLE}{label}{FAILURE_STYLE:#}"), 1)
 }
 
 /// Formats the result in one line.
@@ -135,7 +135,8 @@ fn render_headline(
     coverage: &ReviewCoverage,
     seconds: f64,
 ) -> String {
-    let (style, found) = (if open_counts.is_empty() { GOOD } else { BAD }, render_counts(open_counts));
+    let (style, found) =
+        (if open_counts.is_empty() { SUCCESS_STYLE } else { FAILURE_STYLE }, render_counts(open_counts));
     let files = render_file_counts(coverage, "reviewed");
     let reason = visible_text(outcome.reason.as_deref().unwrap_or_default());
     match outcome.kind {
@@ -156,12 +157,12 @@ fn render_headline(
 fn render_fixed(fixed_findings: &[Finding]) -> Vec<String> {
     let fixed_line = |finding: &Finding| {
         let raw = &finding.raw;
-        let (title, path) = (visible_text(&raw.title), visible_text(&raw.place.path.to_string()));
+        let (title, path) = (visible_text(&raw.title), visible_text(&raw.location.path.to_string()));
         let shown = finding.evidence.as_ref().map(|shown| match shown.start_line {
             0 => ", its file is deleted".to_owned(),
             line => format!(", shown by {}:{line}", visible_text(&shown.path.to_string())),
         });
-        let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
+        let (severity, line) = (raw.severity.as_str(), raw.location.start_line);
         format!("fixed: {severity} {title} ({path}:{line}){}", shown.unwrap_or_default())
     };
     let mut lines: Vec<String> = fixed_findings.iter().take(MAX_FIXED).map(fixed_line).collect();
@@ -193,7 +194,7 @@ fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
         let (severity, title) = (raw.severity.as_str(), visible_text(&raw.title));
-        let (path, line) = (visible_text(&raw.place.path.to_string()), raw.place.start_line);
+        let (path, line) = (visible_text(&raw.location.path.to_string()), raw.location.start_line);
         let reason =
             if let FindingStatus::Dismissed(reason) = status { visible_text(reason) } else { String::new() };
         format!("left out: {severity} {title} ({path}:{line}): {reason}")
@@ -240,13 +241,13 @@ pub(super) fn render_comparison(review: &LocalReviewOutcome, head: Option<&str>)
         (HeadKind::Index, _, _) => "the index".to_owned(),
         (HeadKind::Diff, _, name) => {
             let name = visible_text(name.unwrap_or_default());
-            return match &review.against {
+            return match &review.base_origin {
                 BaseOrigin::Unborn => {
                     format!("reviewed {name} over the working tree (there is no commit yet)")
                 }
                 BaseOrigin::Head
                 | BaseOrigin::EmptyTree
-                | BaseOrigin::Named(_)
+                | BaseOrigin::NamedRevision(_)
                 | BaseOrigin::MergeBase(_)
                 | BaseOrigin::LastCommit(_)
                 | BaseOrigin::FirstCommit(_) => {
@@ -259,11 +260,11 @@ pub(super) fn render_comparison(review: &LocalReviewOutcome, head: Option<&str>)
         }
         (HeadKind::WorkingTree | HeadKind::Commit, _, _) => "working tree".to_owned(),
     };
-    let base = match &review.against {
+    let base = match &review.base_origin {
         against @ (BaseOrigin::FirstCommit(_) | BaseOrigin::EmptyTree | BaseOrigin::Unborn) => {
             format!("nothing ({})", visible_text(&against.to_string()))
         }
-        against @ (BaseOrigin::Named(_)
+        against @ (BaseOrigin::NamedRevision(_)
         | BaseOrigin::MergeBase(_)
         | BaseOrigin::LastCommit(_)
         | BaseOrigin::Head) => named(&review.record.detail.base, &against.to_string()),
@@ -292,8 +293,8 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     let is_cut = shown != whole;
     let title = level.with_name(raw.severity.as_str()).primary_title(shown);
     let title = title.id(rule);
-    let path = visible_text(&raw.place.path.to_string());
-    let first = usize::try_from(raw.place.start_line).unwrap_or(usize::MAX);
+    let path = visible_text(&raw.location.path.to_string());
+    let first = usize::try_from(raw.location.start_line).unwrap_or(usize::MAX);
     let code = render_snippet(finding);
     // The code of an unverified finding may have changed, so it is not shown.
     let group = match text_span(&code).filter(|_| finding.unverified.is_none()) {
@@ -328,7 +329,7 @@ fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     if !is_snippet_complete(finding) || !fits(&old) || !fits(&new) {
         return None;
     }
-    let first = usize::try_from(raw.place.start_line).ok()?;
+    let first = usize::try_from(raw.location.start_line).ok()?;
     let patch = Patch::new(0..old.len(), new);
     let what = if is_proposed(finding) { "fix that the model proposes" } else { "suggested fix" };
     let title = Level::HELP.secondary_title(what);
@@ -337,12 +338,12 @@ fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
 
 /// Returns true if the snippet contains all lines of the finding, uncut.
 pub(super) fn is_snippet_complete(finding: &Finding) -> bool {
-    has_expected_line_count(finding) && !finding.raw.snippet.contains(CUT)
+    has_expected_line_count(finding) && !finding.raw.snippet.contains(OMISSION_MARK)
 }
 
 /// Returns true if the snippet has as many lines as the finding.
 fn has_expected_line_count(finding: &Finding) -> bool {
-    let place = &finding.raw.place;
+    let place = &finding.raw.location;
     let expected = place.end_line.saturating_sub(place.start_line).saturating_add(1);
     usize::try_from(expected).is_ok_and(|expected| expected == finding.raw.snippet.split('\n').count())
 }
@@ -357,11 +358,11 @@ fn render_snippet(finding: &Finding) -> String {
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
     let known = if has_expected_line_count(finding) {
         lines.len()
-    } else if raw.snippet.starts_with(CUT) {
+    } else if raw.snippet.starts_with(OMISSION_MARK) {
         // The first line may lie within a secret, so its line number is unknown.
         0
     } else {
-        lines.iter().position(|line| line.ends_with(CUT)).map_or(lines.len(), |cut| cut + 1)
+        lines.iter().position(|line| line.ends_with(OMISSION_MARK)).map_or(lines.len(), |cut| cut + 1)
     };
     let shown: Vec<String> = lines.iter().take(known).map(|line| fit_line(&visible_text(line))).collect();
     shown.join("\n")
@@ -382,15 +383,15 @@ fn fit_line(line: &str) -> String {
     }
     // The first character is skipped: if the line was cut before the match, the line begins with `…` and the
     // match follows later.
-    let focus = letters.iter().skip(1).position(|letter| *letter == CUT).map_or(0, |at| at + 1);
+    let focus = letters.iter().skip(1).position(|letter| *letter == OMISSION_MARK).map_or(0, |at| at + 1);
     let begin = if focus < most { 0 } else { focus.saturating_sub(LEAD) };
     let mut cut = String::new();
     if begin > 0 {
-        cut.push(CUT);
+        cut.push(OMISSION_MARK);
     }
     cut.extend(letters.iter().skip(begin).take(most - 2));
-    if letters.len() > begin + most - 2 && !cut.ends_with(CUT) {
-        cut.push(CUT);
+    if letters.len() > begin + most - 2 && !cut.ends_with(OMISSION_MARK) {
+        cut.push(OMISSION_MARK);
     }
     cut
 }
@@ -454,7 +455,7 @@ mod tests {
 
     fn finding_at(first: u32, last: u32, snippet: &str) -> Finding {
         let mut finding = sample_finding("1:0123456789abcdef-2", "src/a.py", first);
-        finding.raw.place.end_line = last;
+        finding.raw.location.end_line = last;
         finding.raw.snippet = snippet.into();
         finding
     }

@@ -50,7 +50,7 @@ pub(super) async fn run_until_interrupted(
                 Err(error) => Err(unfinished.record_failure(error).await),
             }
         }
-        _ = signals.next() => {
+        _ = signals.next_signal() => {
             // Dropping the task ends git's processes and deletes temporary folders. Fixes stop between two
             // files.
             stop.store(true, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl UnfinishedReview {
 
     /// Adds the cost to the error of a failed review.
     pub(super) async fn record_failure(&self, error: CliError) -> CliError {
-        if error.exit != CommandExit::Failed {
+        if error.exit != CommandExit::Failure {
             // A usage error or a refusal: no review was attempted.
             self.attempts.remove_delegated_review();
         }
@@ -127,7 +127,7 @@ impl UnfinishedReview {
             let outcome = ReviewOutcome {
                 kind,
                 reason: Some(reason.to_owned()),
-                until: None,
+                next_attempt_at: None,
                 runtime: attempt.runtime,
             };
             let paid: Result<MicroUsd, StoreError> = match self.is_recorded {

@@ -81,7 +81,7 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     for line in next_steps(&name, folder.as_path(), shown, &rules, context) {
         context.output.print_note(line);
     }
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 /// The pack and the name of a new rule.

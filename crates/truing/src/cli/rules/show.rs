@@ -15,7 +15,7 @@ use crate::wiring;
 #[derive(Serialize)]
 struct RulesShowJson<'a> {
     #[serde(flatten)]
-    listed: &'a ListedRule<'a>,
+    rule: &'a ListedRule<'a>,
     /// Path of the file: in the embedded folder of packs for a built-in rule, else on this machine.
     file: &'a str,
     built_in: bool,
@@ -42,11 +42,12 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
     };
     let RuleSource { rule: listed, text, valid_example_count: valid, invalid_example_count: invalid, .. } =
         &rule;
-    let answer = RulesShowJson { listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
+    let answer =
+        RulesShowJson { rule: listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
     context
         .output
         .print_answer(&answer, || if source { text.to_string() } else { explain_rule(&rule, &answer) })?;
-    Ok(CommandExit::Done)
+    Ok(CommandExit::Success)
 }
 
 /// Formats a rule in the form `core/x  P1 F  syntax (python)  title`.

@@ -32,7 +32,7 @@ impl FolderFiles {
 #[derive(Default)]
 pub(super) struct FolderWalkResult {
     /// Files to read, by folder.
-    pub(super) parts: Vec<FolderFiles>,
+    pub(super) folders: Vec<FolderFiles>,
     /// Requested paths that cannot be read.
     pub(super) gaps: Vec<UnreadablePath>,
 }
@@ -79,10 +79,10 @@ pub(super) fn walk_paths(
         }
         let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("/")) };
         let found = collect_files(&path, folder, &current_folder, &mut walked.gaps);
-        walked.parts.push(folder_files(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
+        walked.folders.push(folder_files(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
     }
     if !inside.is_empty() {
-        walked.parts.insert(0, folder_files(&current_folder, inside, Vec::new(), scope));
+        walked.folders.insert(0, folder_files(&current_folder, inside, Vec::new(), scope));
     }
     Ok(walked)
 }
@@ -119,13 +119,13 @@ fn folder_files(
     let ignored =
         |path: &RepoPath| scope.ignore.is_match(Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())));
     let files = files.into_iter().filter(|path| !ignored(path));
-    let all = |path| ChangedFile { path, old_path: None, added: vec![(1, u32::MAX)] };
+    let all = |path| ChangedFile { path, old_path: None, added_lines: vec![(1, u32::MAX)] };
     let request = ReadRequest {
         tree: folder.to_owned(),
         files: files.map(all).collect(),
         also_changed: Vec::new(),
         packs: scope.packs.clone(),
-        off: scope.off.clone(),
+        disabled_rules: scope.disabled_rules.clone(),
     };
     FolderFiles { request, prefix }
 }

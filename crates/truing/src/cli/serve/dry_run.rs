@@ -22,7 +22,7 @@ use crate::wiring;
 use crate::wiring::store::{StoreLocation, StoreView, open_file};
 
 /// Maximum repositories of one forge that are listed.
-const MOST_SHOWN: usize = 20;
+const MAX_SHOWN_REPOSITORIES: usize = 20;
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -81,7 +81,7 @@ pub(super) async fn run(
     };
     context.output.print_answer(&found, || render_text(&found))?;
     let lacks = found.forges.iter().any(|forge| forge.preview.state != "up");
-    Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Done })
+    Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Success })
 }
 
 async fn inspect_setup(
@@ -161,7 +161,7 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
                 // The key does not exist yet. A real start would create the key.
                 forge.marker_key = None;
             }
-            None | Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Plain(_)) => {}
+            None | Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::PlainText(_)) => {}
         }
     }
     Ok(apart)
@@ -205,11 +205,12 @@ fn render_forge(
         let seen = format_count(found.not_admitted, "repository");
         text += &fold_line("  ", &format!("not in `forge.{name}.repositories`: {seen} that the token sees"));
     }
-    for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MOST_SHOWN) {
+    for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MAX_SHOWN_REPOSITORIES) {
         let description = problem.clone().unwrap_or_else(|| render_pulls(*pulls, leaves));
         text += &fold_line("  ", &format!("{name}: {description}"));
     }
-    if let Some(more) = found.repositories.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = found.repositories.len().checked_sub(MAX_SHOWN_REPOSITORIES).filter(|more| *more > 0)
+    {
         text += &format!("  and {more} more\n");
     }
     if found.state == "up" && !found.is_complete {

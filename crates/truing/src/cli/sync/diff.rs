@@ -14,9 +14,9 @@ const MAX_LINES: usize = 80;
 /// Maximum definitions that are shown.
 const MAX_PATCHES: usize = 20;
 
-const REMOVED: Style = AnsiColor::Red.on_default();
-const ADDED: Style = AnsiColor::Green.on_default();
-const PLACE: Style = AnsiColor::Cyan.on_default();
+const REMOVED_STYLE: Style = AnsiColor::Red.on_default();
+const ADDED_STYLE: Style = AnsiColor::Green.on_default();
+const HUNK_HEADER_STYLE: Style = AnsiColor::Cyan.on_default();
 const NAME: Style = Style::new().bold();
 
 /// Formats the changed definitions within these limits.
@@ -26,9 +26,9 @@ pub(super) fn render_patches(patches: &[DefinitionPatch]) -> String {
         let _ = writeln!(text, "\n{NAME}{}{NAME:#}", visible_text(name));
         for line in hunks.split_terminator('\n').take(MAX_LINES) {
             let style = match line.as_bytes() {
-                [b'@', ..] => PLACE,
-                [b'-', ..] => REMOVED,
-                [b'+', ..] => ADDED,
+                [b'@', ..] => HUNK_HEADER_STYLE,
+                [b'-', ..] => REMOVED_STYLE,
+                [b'+', ..] => ADDED_STYLE,
                 _ => Style::new(),
             };
             // Every line of a file with CRLF ends with a CR, which is not shown.
@@ -58,8 +58,8 @@ mod tests {
     fn lines_are_coloured_bounded_and_steer_no_terminal() {
         let hunks = "@@ -1 +1 @@\n-old\u{1b}[2J\r\n+new\u{202e}\n".to_owned();
         let text = render_patches(&[DefinitionPatch { name: "a.py a:f".to_owned(), hunks }]);
-        assert!(text.contains(&format!("{REMOVED}-old\u{241b}[2J{REMOVED:#}\n")), "{text:?}");
-        assert!(text.contains(&format!("{ADDED}+new\\u{{202e}}{ADDED:#}\n")), "{text:?}");
+        assert!(text.contains(&format!("{REMOVED_STYLE}-old\u{241b}[2J{REMOVED_STYLE:#}\n")), "{text:?}");
+        assert!(text.contains(&format!("{ADDED_STYLE}+new\\u{{202e}}{ADDED_STYLE:#}\n")), "{text:?}");
         let long = DefinitionPatch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_LINES + 3) };
         let text = render_plain(&vec![long; MAX_PATCHES + 1]);
         assert_eq!(text.matches("+x\n").count(), MAX_LINES * MAX_PATCHES);

@@ -47,13 +47,14 @@ pub(super) struct SyncInitArgs {
 }
 
 /// Maximum names that are listed for each reason why a name is unguarded.
-const SHOWN: usize = 4;
+const MAX_SHOWN_NAMES: usize = 4;
 
 #[derive(Serialize)]
 struct SyncInitJson {
     manifest: String,
     package: String,
-    at: String,
+    #[serde(rename = "at")]
+    version: String,
     pinned: usize,
     not_guarded: Vec<UnguardedSymbolJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,8 @@ struct SyncInitJson {
 #[derive(Serialize)]
 struct UnguardedSymbolJson {
     symbol: String,
-    why: String,
+    #[serde(rename = "why")]
+    reason: String,
 }
 
 impl SyncInitArgs {
@@ -143,15 +145,15 @@ impl SyncInitArgs {
         let answer = SyncInitJson {
             manifest: path.display().to_string(),
             package: job.package.clone(),
-            at: version.to_string(),
+            version: version.to_string(),
             pinned: manifest.rows.len(),
             not_guarded: not_guarded
-                .map(|(symbol, reason)| UnguardedSymbolJson { symbol, why: reason })
+                .map(|(symbol, reason)| UnguardedSymbolJson { symbol, reason: reason })
                 .collect(),
             config: lines.clone(),
         };
         context.output.print_answer(&answer, || answer.text(name, context))?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     }
 
     fn search(&self) -> PackageSearch<'_> {
@@ -170,7 +172,7 @@ impl SyncInitArgs {
 
 impl SyncInitJson {
     fn text(&self, job: &str, context: &CommandContext) -> String {
-        let Self { manifest, package, at, pinned, not_guarded, config } = self;
+        let Self { manifest, package, version: at, pinned, not_guarded, config } = self;
         let what = if *pinned == 1 { "definition" } else { "definitions" };
         let mut text = format!("{manifest}: {pinned} {what} pinned as in {package} {at}\n");
         if !not_guarded.is_empty() {
@@ -178,10 +180,10 @@ impl SyncInitJson {
         }
         let mut by_why: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for one in not_guarded {
-            by_why.entry(&one.why).or_default().push(&one.symbol);
+            by_why.entry(&one.reason).or_default().push(&one.symbol);
         }
         for (why, symbols) in by_why {
-            if symbols.len() > SHOWN {
+            if symbols.len() > MAX_SHOWN_NAMES {
                 text += &render_item(
                     &format!("{} names", symbols.len()),
                     &format!("{why} (`--format json` lists them)"),

@@ -42,11 +42,11 @@ pub(super) fn error_json(
     error: &CliError,
 ) -> Value {
     let (result, kind) = match error.exit {
-        CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.run_outcome()),
-        CommandExit::Done
+        CommandExit::Refusal | CommandExit::Interrupted => (Outcome::OnHold, Outcome::OnHold.run_outcome()),
+        CommandExit::Success
         | CommandExit::NegativeAnswer
         | CommandExit::Usage
-        | CommandExit::Failed
+        | CommandExit::Failure
         | CommandExit::Passthrough(_) => (Outcome::Failed, Outcome::Failed.run_outcome()),
     };
     json!({

@@ -79,9 +79,9 @@ const FILES: [ProjectFile; 5] = [
 ];
 
 /// Minimum similarity (maximum 1) at which a name is suggested for an unknown name.
-const ALIKE: f64 = 0.85;
+const MIN_SIMILARITY: f64 = 0.85;
 /// Maximum names that are suggested.
-const SHOWN: usize = 3;
+const MAX_SUGGESTIONS: usize = 3;
 
 /// Default forge of a job.
 const FORGE: &str = "github";
@@ -391,10 +391,10 @@ impl PackageSearch<'_> {
         let mut near: Vec<(f64, String)> = names
             .into_iter()
             .map(|name| (likeness(&name), name))
-            .filter(|(likeness, _)| *likeness > ALIKE)
+            .filter(|(likeness, _)| *likeness > MIN_SIMILARITY)
             .collect();
         near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        near.into_iter().take(SHOWN).map(|(_, name)| format!("`{name}`")).collect()
+        near.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| format!("`{name}`")).collect()
     }
 }
 

@@ -47,7 +47,7 @@ use truing_service::report::outcome::merge_objects;
 /// Time that an interrupted run has to return its lease.
 const GRACE: Duration = Duration::from_secs(2);
 /// Records of each job that `status` shows.
-const SHOWN: usize = 5;
+const MAX_SHOWN_RECORDS: usize = 5;
 /// Environment variable with the path of a CI job's summary.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
@@ -126,7 +126,7 @@ impl SyncRunArgs {
                 Box::pin(self.run_with_config(&config, &context.environment, &reader, stop_receiver));
             tokio::select! {
                 record = &mut work => record,
-                _ = signals.next() => {
+                _ = signals.next_signal() => {
                     stop_sender.send_replace(true);
                     // The run gets time to return its lease. Work that the run started is stopped with the
                     // run.
@@ -150,11 +150,11 @@ impl SyncRunArgs {
             | Outcome::LeftOut
             | Outcome::Relaxed
             | Outcome::Bumped
-            | Outcome::Rehearsed => CommandExit::Done,
+            | Outcome::Rehearsed => CommandExit::Success,
             Outcome::Saved | Outcome::Asked | Outcome::Blocked => CommandExit::NegativeAnswer,
-            Outcome::Breaker if self.scheduled => CommandExit::Done,
-            Outcome::Breaker | Outcome::Held => CommandExit::Refused,
-            Outcome::Failed => CommandExit::Failed,
+            Outcome::Breaker if self.scheduled => CommandExit::Success,
+            Outcome::Breaker | Outcome::OnHold => CommandExit::Refusal,
+            Outcome::Failed => CommandExit::Failure,
         }
     }
 
@@ -274,7 +274,7 @@ impl SyncStatusArgs {
                 .map(|(name, set, (job, records))| render_job(name, set, job, records, context.output))
                 .collect()
         })?;
-        Ok(CommandExit::Done)
+        Ok(CommandExit::Success)
     }
 }
 
@@ -283,14 +283,14 @@ async fn load_job(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<Sy
     let Some(store) = store else { return Ok((JobState::default(), vec![])) };
     let key = job::job_key(name);
     let job = store.jobs().await.map_err(store_error)?.into_iter().find(|(known, _)| *known == key);
-    let records = store.records(Some(&key), UnixMillis(0), SHOWN).await.map_err(store_error)?;
+    let records = store.records(Some(&key), UnixMillis(0), MAX_SHOWN_RECORDS).await.map_err(store_error)?;
     Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
 }
 
 /// Returns the time of the next scheduled run, if a server runs the job.
 fn next_run(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
     let cron = job.cron.as_deref()?.parse().ok()?;
-    let last = records.first().map(|record| record.started);
+    let last = records.first().map(|record| record.started_at);
     calendar::next_run_time(&cron, last.unwrap_or_else(|| SystemClock.now()))
 }
 
@@ -324,7 +324,7 @@ fn render_job(
     if let Some((question, url)) =
         state.question.as_ref().and_then(|question| Some((question, question.url.as_ref()?)))
     {
-        let what = if question.closed {
+        let what = if question.is_closed {
             "people closed the question, so it is not asked again"
         } else {
             "people are asked"
@@ -340,7 +340,7 @@ fn render_job(
     for record in records {
         let to = record.detail.to.as_deref().unwrap_or("-");
         let result = record.detail.result.as_str().replace('_', " ");
-        let head = format!("{}  {to:<10}  {result:<10}", format_instant(record.ended));
+        let head = format!("{}  {to:<10}  {result:<10}", format_instant(record.ended_at));
         text += &render_item(&head, record.detail.exit_reason.lines().next().unwrap_or_default());
     }
     text

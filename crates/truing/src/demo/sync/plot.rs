@@ -9,7 +9,7 @@ use truing_fakes::model::ScriptedAnswer;
 /// copies, and the copy.
 pub(super) const PACKAGE: &str = "rim";
 pub(super) const THEIRS: &str = "rim/spin.py";
-pub(super) const OURS: &str = "spokes/spin.py";
+pub(super) const PROJECT_FILE: &str = "spokes/spin.py";
 /// Check of the project: each call of the wheel must be awaited.
 pub(super) const CHECK: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v await\nthen echo \
      'not awaited' && exit 1\nfi\n";
@@ -71,7 +71,7 @@ pub(super) enum PortShare {
     Remainder,
 }
 
-pub(super) const FIRST: (&str, &str) = ("1.0.0", FIRST_CODE);
+pub(super) const FIRST_RELEASE: (&str, &str) = ("1.0.0", FIRST_CODE);
 
 /// Sections for a machine on which a model can port code.
 pub(super) const PORTED: &[DemoSection] = &[
@@ -125,7 +125,7 @@ pub(super) const UNPORTED: &[DemoSection] = &[
 
 const RELAX: DemoSection = DemoSection {
     title: "rim 1.0.1: other comments, the same code",
-    release: Some(("1.0.1", FIRST_AGAIN)),
+    release: Some(("1.0.1", COMMENT_CHANGE_CODE)),
     acts: &[DemoStep::Run(Relaxed), DemoStep::Merge],
 };
 const FAILING: &[DemoStep] = &[
@@ -151,7 +151,7 @@ def true_up(wheel, turns):
 def measure(wheel):
     return wheel.gauge.read()
 ";
-const FIRST_AGAIN: &str = "\
+const COMMENT_CHANGE_CODE: &str = "\
 def true_up(wheel, turns):
     # A quarter of a turn is much.
     for spoke in wheel.spokes:
@@ -205,7 +205,8 @@ pub(super) fn project_code(release_code: &str) -> String {
 
 /// Returns the model's answers in order.
 pub(super) fn scripted_answers(work: PortShare) -> Vec<ScriptedAnswer> {
-    let write = |content: String| ScriptedAnswer::tool("write", json!({ "path": OURS, "content": content }));
+    let write =
+        |content: String| ScriptedAnswer::tool("write", json!({ "path": PROJECT_FILE, "content": content }));
     let report = |summary: &str, completed: &[&str], remaining: &[&str]| {
         let said = json!({ "summary": summary, "completed": completed, "remaining": remaining });
         ScriptedAnswer::tool("report", said)
@@ -222,7 +223,7 @@ pub(super) fn scripted_answers(work: PortShare) -> Vec<ScriptedAnswer> {
         PortShare::Half => vec![
             // The new call in `measure` is not awaited.
             write(project_code(ZERO_CODE).replace("await wheel.gauge.zero", "wheel.gauge.zero")),
-            ScriptedAnswer::tool("read", json!({ "path": OURS })),
+            ScriptedAnswer::tool("read", json!({ "path": PROJECT_FILE })),
             report("`true_up` passes over broken spokes.", &["true_up"], &["measure: await the gauge"]),
         ],
         PortShare::Remainder => vec![

@@ -48,7 +48,7 @@ async fn assert_costs_one_place(refusal: CommentPlaceRefusal) {
     let expected =
         [("a.py", true), ("b.py", false), ("c.py", true)].map(|(file, line)| (file.to_owned(), line));
     assert_eq!(inline, expected, "{refusal:?}: on its file\n{summary}");
-    let (inline, summary) = review_with_refused_places(refusal, RefusedPlaces::All).await;
+    let (inline, summary) = review_with_refused_places(refusal, RefusedPlaces::LinesAndFile).await;
     let expected = ["a.py", "c.py"].map(|file| (file.to_owned(), true));
     assert_eq!(inline, expected, "{refusal:?}: in the summary\n{summary}");
     assert!(summary.contains("b.py"), "{refusal:?}\n{summary}");

@@ -24,7 +24,7 @@ pub(crate) fn answers_by_request(starting: &str) -> Vec<ScriptedAnswer> {
     let auditor = || vec!["You audit one change".to_owned()];
     let audit = |first: String| AnswerCondition {
         system: auditor(),
-        first: vec![first],
+        first_message: vec![first],
         ..AnswerCondition::default()
     };
     let fixer = |contains: Option<&str>| AnswerCondition {

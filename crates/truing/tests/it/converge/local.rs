@@ -439,7 +439,7 @@ fn reported_cost(scene: &Scene) -> Value {
 fn what_a_run_costs_is_what_the_ledger_has_settled() {
     // The stream is cut twice, at different positions, and then the answers are complete.
     let torn = |after| ScriptedAnswer {
-        fault: Some(ModelFault::Cut { after }),
+        fault: Some(ModelFault::Truncated { after }),
         ..ScriptedAnswer::text("Let me see.")
     };
     let wrong = [torn(At::Text).usage(4000, 90), torn(At::Block).usage(4000, 90)];

@@ -104,7 +104,8 @@ impl Guard {
             definition_unchanged: say(!trees.is_empty() || !bytes.is_empty()),
             ast_unchanged: say(!trees.is_empty()),
         };
-        let elsewhere = before.symbols.values().filter(|symbol| **symbol == SymbolState::Elsewhere).count();
+        let elsewhere =
+            before.symbols.values().filter(|symbol| **symbol == SymbolState::OtherPackage).count();
         Found { outcomes, trees, bytes, failed_at_from: failing_rows(manifest, &before), elsewhere }
     }
 }
@@ -121,8 +122,8 @@ fn failing_rows(manifest: &Manifest, sources: &ReleaseSources) -> BTreeSet<Strin
     }
     let fails = |symbol: &SymbolState| match symbol {
         SymbolState::Defined(at) => !accepted[&place(at)].contains(at.digests.raw.as_str()),
-        SymbolState::Gone => true,
-        SymbolState::Elsewhere => false,
+        SymbolState::Absent => true,
+        SymbolState::OtherPackage => false,
     };
     let names = sources.symbols.iter().filter(|(_, symbol)| fails(symbol));
     names.map(|(name, _)| name.clone()).collect()

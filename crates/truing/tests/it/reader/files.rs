@@ -123,7 +123,7 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     let report = ChildProcessReader::new(program).read(&request).await.unwrap();
     let (bytes, work) = peak.finish();
     let most = bytes >> 20;
-    let found: Vec<_> = report.findings.iter().map(|found| found.place.path.to_string()).collect();
+    let found: Vec<_> = report.findings.iter().map(|found| found.location.path.to_string()).collect();
     assert_eq!(found, ["B.java", "a.py"], "the markers are found");
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(skipped_files(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));

@@ -11,7 +11,7 @@ use super::*;
 const CHANGE: &[u8] = b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n";
 
 fn reader_tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
-    let request = ToolsRequest { tree: stage.path("tree"), only: None, always: vec![] };
+    let request = ToolsRequest { tree: stage.path("tree"), readable_files: None, always: vec![] };
     ChildProcessReader::new(program).tools(request, CHANGE).with_time_limit(PATIENCE)
 }
 

@@ -26,7 +26,7 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
         id: FindingId::new(id),
         fingerprint: fingerprint(rule, &place.path, id),
         raw: RawFinding {
-            place: place.clone(),
+            location: place.clone(),
             severity: Severity::P1,
             category: DefectCategory::F,
             rule: rule.into(),
@@ -39,9 +39,9 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
         },
         old_path: None,
         anchor: AnchorKind::Inline,
-        at: place,
+        comment_location: place,
         status,
-        around: None,
+        surrounding_lines: None,
         unverified: None,
         seen_on: Vec::new(),
         evidence: None,
@@ -63,7 +63,7 @@ async fn store_review(
         token: FencingToken(token),
     };
     store.begin_run(&run, &revision, now).await.unwrap();
-    let ended = ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Native };
+    let ended = ReviewOutcome { kind, reason: None, next_attempt_at: None, runtime: ReviewRuntime::Native };
     let detail = ReviewDetail::new(Some(revision.head), revision.base, ended);
     let mut outcome = ReviewRecord::new(run.id.clone(), run.key.clone(), detail, now);
     outcome.model = Some("claude-sonnet-5-5".into());

@@ -137,11 +137,11 @@ fn test_each_misbehaviour(runs: impl Fn(Scene) -> Scene + Sync) {
         ("500 once", recovers(ScriptedAnswer::status(500)), "reviewed", "", 2, true),
         ("529 once", recovers(ScriptedAnswer::status(529)), "reviewed", "", 2, true),
         ("a reset", recovers(ScriptedAnswer::fault(ModelFault::Reset)), "reviewed", "", 2, true),
-        ("a cut stream", recovers(after(ModelFault::Cut { after: At::Text })), "reviewed", "", 2, true),
+        ("a cut stream", recovers(after(ModelFault::Truncated { after: At::Text })), "reviewed", "", 2, true),
         (
             "three cut streams",
             vec![
-                after(ModelFault::Cut { after: At::Text }).usage(4000, 90).times(3),
+                after(ModelFault::Truncated { after: At::Text }).usage(4000, 90).times(3),
                 report_answer(&[finding()]),
             ],
             "reviewed",
@@ -179,7 +179,7 @@ fn test_each_misbehaviour(runs: impl Fn(Scene) -> Scene + Sync) {
         ),
         (
             "an empty 200",
-            vec![ScriptedAnswer::fault(ModelFault::Empty).times(0)],
+            vec![ScriptedAnswer::fault(ModelFault::EmptyBody).times(0)],
             "partial",
             "minimal",
             1,

@@ -402,7 +402,10 @@ fn test_several_findings(runtime: &'static str, config: &str) {
         (scene, first)
     };
     let security = |answer: ScriptedAnswer| ScriptedAnswer {
-        when: AnswerCondition { first: vec!["Look for holes".to_owned()], ..AnswerCondition::default() },
+        condition: AnswerCondition {
+            first_message: vec!["Look for holes".to_owned()],
+            ..AnswerCondition::default()
+        },
         ..answer
     };
     let shown = fixed_verdict(4, "    except Refused:");

@@ -59,7 +59,7 @@ fn with_counted_usage(answer: ScriptedAnswer) -> ScriptedAnswer {
 /// Returns the answer for the specialist whose part begins with this text.
 fn answer_for_specialist(part: &str, answer: ScriptedAnswer) -> ScriptedAnswer {
     ScriptedAnswer {
-        when: AnswerCondition { first: vec![part.to_owned()], ..AnswerCondition::default() },
+        condition: AnswerCondition { first_message: vec![part.to_owned()], ..AnswerCondition::default() },
         ..answer
     }
 }

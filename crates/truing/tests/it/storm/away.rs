@@ -156,7 +156,7 @@ async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_tw
     }
     assert_posted_once(&fleet, &pulls).await;
     let store = fleet.store().await;
-    assert_eq!(store.refresh_workers(false).await.unwrap().all.len(), 2, "both workers are heard of");
+    assert_eq!(store.refresh_workers(false).await.unwrap().all_names.len(), 2, "both workers are heard of");
     let Sums { reviews, .. } = assert_storm_results(&pulls, &store, SIZE.quiet).await;
     assert!(reviews >= pulls.len() * 2, "{reviews}");
 }

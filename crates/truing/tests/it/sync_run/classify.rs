@@ -87,7 +87,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_look_costs_is_what_the_ledger_has_settled() {
     let torn = ScriptedAnswer {
-        fault: Some(ModelFault::Cut { after: StreamPosition::Text }),
+        fault: Some(ModelFault::Truncated { after: StreamPosition::Text }),
         ..ScriptedAnswer::text("Let me see.")
     };
     let answers = vec![torn.usage(4000, 90), two_verdicts_answer("no-port", "no-port")];

@@ -94,7 +94,7 @@ pub(super) fn find_repository<'a>(
         RepositoryAccess::Archived if call.method != "GET" => {
             Err(error_reply(403, "This repository is read-only"))
         }
-        RepositoryAccess::Open | RepositoryAccess::Archived => Ok((world, repo)),
+        RepositoryAccess::Unrestricted | RepositoryAccess::Archived => Ok((world, repo)),
         RepositoryAccess::Forbidden => {
             Err(error_reply(403, "Your credentials lack one or more required privilege scopes."))
         }

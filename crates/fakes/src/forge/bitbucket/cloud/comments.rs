@@ -27,7 +27,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let now = lines.get(&id).copied().flatten();
         Some(json::comment(world, repo, of, talk::find_any_comment(of, id)?, now))
     });
-    page::reply(world, call, shown.collect(), page::MOST)
+    page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
 }
 
 /// Handles the call `GET …/comments/{id}`.
@@ -208,5 +208,6 @@ fn set_resolved(
 ) -> Result<(), ApiReply> {
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     pull.set_resolved(id, resolved.then_some(actor));
-    Ok(world.deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, by: actor.to_owned() })?)
+    Ok(world
+        .deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, actor: actor.to_owned() })?)
 }

@@ -65,7 +65,7 @@ pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
         });
         json!({"type": "workspace_access", "administrator": owner == call.login, "workspace": workspace})
     });
-    page::reply(world, call, shown.collect(), page::MOST)
+    page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET /2.0/repositories/{owner}`, by `role`.
@@ -81,7 +81,7 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         Some(_) | None => may_read(repo, login),
     };
     let shown = all.filter(|repo| repo.listed).filter(has_role).map(|repo| json::repository(world, repo));
-    page::reply(world, call, shown.collect(), page::MOST)
+    page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET /2.0/repositories/{owner}/{repo}`. The path may also contain an empty owner and the
@@ -104,7 +104,7 @@ pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");
     let shown = known.map(|repo| permission(world, repo, &call.login)).collect();
-    page::reply(world, call, shown, page::MOST)
+    page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`: for administrators of the
@@ -115,7 +115,7 @@ pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     logins.insert(&repo.owner);
     let known = logins.into_iter().filter(|login| repo.permission(login).0 != "none");
     let shown = known.map(|login| permission(world, repo, login)).collect();
-    page::reply(world, call, shown, page::MOST)
+    page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is
@@ -142,5 +142,5 @@ pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
             "links": {"self": {"href": format!("{own}/branch-restrictions/{}", at + 1)}},
         })
     });
-    page::reply(world, call, shown.collect(), page::MOST)
+    page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
 }

@@ -22,7 +22,7 @@ pub(crate) fn build_delivery(
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     let (number, key, by, comment) = match event {
-        FakeForgeEvent::Pull { number, change, by } => {
+        FakeForgeEvent::Pull { number, change, actor: by } => {
             let merged = repo.pulls.get(number).is_some_and(|pull| pull.merged_by.is_some());
             let Some(key) = event_for_change(change, merged) else { return Ok(None) };
             (*number, key, Some(by.clone()), None)
@@ -30,7 +30,7 @@ pub(crate) fn build_delivery(
         FakeForgeEvent::Comment { number, id, is_edit } | FakeForgeEvent::Inline { number, id, is_edit } => {
             (*number, if *is_edit { "comment_updated" } else { "comment_created" }, None, Some(*id))
         }
-        FakeForgeEvent::Thread { number, id, resolved, by } => {
+        FakeForgeEvent::Thread { number, id, resolved, actor: by } => {
             let key = if *resolved { "comment_resolved" } else { "comment_reopened" };
             (*number, key, Some(by.clone()), Some(*id))
         }

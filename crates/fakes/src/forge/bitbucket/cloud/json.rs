@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::SHORT;
+use super::SHORT_SHA_DIGITS;
 use crate::forge::bitbucket::commits::word_of;
 use crate::forge::bitbucket::participants::{self, PullParticipant};
 use crate::forge::bitbucket::talk::{self, CommentRef};
@@ -23,7 +23,7 @@ pub(super) fn format_time(seconds: i64) -> String {
 
 /// Returns the abbreviated id of a commit.
 pub(super) fn short_sha(sha: &str) -> &str {
-    sha.get(..SHORT).unwrap_or(sha)
+    sha.get(..SHORT_SHA_DIGITS).unwrap_or(sha)
 }
 
 fn href(url: impl Into<String>) -> Value {
@@ -191,7 +191,11 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
         Some(FakeReviewVerdict::Commented) | None => None,
     };
     // If the participant requested changes, Cloud returns only the time of the participant's last comment.
-    let at = if one.verdict == Some(FakeReviewVerdict::Approved) { one.at } else { one.last_comment_at };
+    let at = if one.verdict == Some(FakeReviewVerdict::Approved) {
+        one.last_activity_at
+    } else {
+        one.last_comment_at
+    };
     json!({
         "type": "participant", "user": account(world, &one.login),
         "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },

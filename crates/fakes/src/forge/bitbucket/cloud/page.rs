@@ -10,7 +10,7 @@ use crate::forge::state::ForgeInstance;
 /// Default number of items on a page.
 const DEFAULT: usize = 10;
 /// Maximum number of items on a page.
-pub(super) const MOST: usize = 100;
+pub(super) const MAX_PAGE_LENGTH: usize = 100;
 /// Maximum number of pull requests on a page.
 pub(super) const MOST_PULLS: usize = 50;
 

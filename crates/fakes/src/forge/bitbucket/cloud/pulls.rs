@@ -176,7 +176,7 @@ pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = repo.git.commits_between(&of.base, &of.head)?;
     let shown = all.iter().rev().map(|commit| json::commit(world, repo, commit)).collect();
-    page::reply(world, call, shown, page::MOST)
+    page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
 }
 
 /// Handles `GET …/pullrequests/{number}/conflicts` with a redirect.
@@ -215,5 +215,5 @@ pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         json!({"type": "file_conflict", "path": path, "scenario": "content",
             "message": "both have changed it"})
     });
-    page::reply(world, call, shown.collect(), page::MOST)
+    page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
 }

@@ -17,82 +17,106 @@ const NEAR: u64 = 5;
 
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
-    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, Rest};
+    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, RestCall};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/2.0/user", Rest(estate::user)),
-        (GET, "/2.0/users/{user}", Rest(estate::account)),
-        (GET, "/2.0/workspaces/{owner}/members/{user}", Rest(estate::member)),
-        (GET, "/2.0/user/workspaces", Rest(estate::workspaces)),
-        (GET, "/2.0/user/workspaces/{owner}/permissions/repositories", Rest(estate::list_caller_permissions)),
-        (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", Rest(estate::permissions)),
-        (GET, "/2.0/repositories/{owner}", Rest(estate::repositories)),
-        (GET, "/2.0/repositories/{owner}/{repo}", Rest(estate::get_repository)),
-        (GET, "/2.0/repositories/{owner}/{repo}/branch-restrictions", Rest(estate::restrictions)),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests", Rest(pulls::list)),
-        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests", Rest(pulls::create)),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", Rest(pulls::get)),
-        (PUT, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", Rest(pulls::update)),
-        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/decline", Rest(pulls::decline)),
+        (GET, "/2.0/user", RestCall(estate::user)),
+        (GET, "/2.0/users/{user}", RestCall(estate::account)),
+        (GET, "/2.0/workspaces/{owner}/members/{user}", RestCall(estate::member)),
+        (GET, "/2.0/user/workspaces", RestCall(estate::workspaces)),
+        (
+            GET,
+            "/2.0/user/workspaces/{owner}/permissions/repositories",
+            RestCall(estate::list_caller_permissions),
+        ),
+        (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", RestCall(estate::permissions)),
+        (GET, "/2.0/repositories/{owner}", RestCall(estate::repositories)),
+        (GET, "/2.0/repositories/{owner}/{repo}", RestCall(estate::get_repository)),
+        (GET, "/2.0/repositories/{owner}/{repo}/branch-restrictions", RestCall(estate::restrictions)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests", RestCall(pulls::list)),
+        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests", RestCall(pulls::create)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", RestCall(pulls::get)),
+        (PUT, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", RestCall(pulls::update)),
+        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/decline", RestCall(pulls::decline)),
         (
             POST,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
-            Rest(pulls::request_changes),
+            RestCall(pulls::request_changes),
         ),
         (
             DELETE,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
-            Rest(pulls::withdraw_changes),
+            RestCall(pulls::withdraw_changes),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", Rest(pulls::commits)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", RestCall(pulls::commits)),
         (
             GET,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/conflicts",
-            Rest(pulls::redirect_conflicts),
+            RestCall(pulls::redirect_conflicts),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/file-conflicts/{spec}", Rest(pulls::conflicts)),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", Rest(comments::list)),
-        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", Rest(comments::create)),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}", Rest(comments::get)),
-        (PUT, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}", Rest(comments::update)),
+        (GET, "/2.0/repositories/{owner}/{repo}/file-conflicts/{spec}", RestCall(pulls::conflicts)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", RestCall(comments::list)),
+        (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", RestCall(comments::create)),
+        (
+            GET,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}",
+            RestCall(comments::get),
+        ),
+        (
+            PUT,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}",
+            RestCall(comments::update),
+        ),
         (
             DELETE,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}",
-            Rest(comments::delete),
+            RestCall(comments::delete),
         ),
         (
             POST,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}/resolve",
-            Rest(comments::resolve),
+            RestCall(comments::resolve),
         ),
         (
             DELETE,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}/resolve",
-            Rest(comments::reopen),
+            RestCall(comments::reopen),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}", Rest(commits::get_commit)),
-        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses", Rest(commits::statuses)),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}", RestCall(commits::get_commit)),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses", RestCall(commits::statuses)),
         (
             POST,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build",
-            Rest(commits::set_build_status),
+            RestCall(commits::set_build_status),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build/{key}", Rest(commits::status)),
-        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::one_report)),
-        (PUT, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::replace_report)),
-        (DELETE, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::delete_report)),
+        (
+            GET,
+            "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build/{key}",
+            RestCall(commits::status),
+        ),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", RestCall(commits::one_report)),
+        (
+            PUT,
+            "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}",
+            RestCall(commits::replace_report),
+        ),
+        (
+            DELETE,
+            "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}",
+            RestCall(commits::delete_report),
+        ),
         (
             GET,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
-            Rest(commits::annotations),
+            RestCall(commits::annotations),
         ),
         (
             POST,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
-            Rest(commits::annotate),
+            RestCall(commits::annotate),
         ),
         (GET, "/{owner}/{repo}/pull-requests", Page(pages::pulls)),
         (GET, "/{owner}/{repo}/pull-requests/{number}", Page(pages::pull)),
@@ -109,7 +133,7 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::authenticate_request,
     check_entry: |_| Ok(()),
-    refused: errors::refusal_reply,
+    refusal_response: errors::refusal_reply,
     may_call: admission::check_scopes,
     fault_response: errors::fault_reply,
     link_to_itself: page::set_next_page,
@@ -122,7 +146,7 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderConte
     let now = world.now();
     let mut general = vec![
         ("date", http_date(now)),
-        ("x-request-id", format!("fake-{}", world.used)),
+        ("x-request-id", format!("fake-{}", world.request_count)),
         ("server", "AtlassianEdge".into()),
     ];
     let authorization = context.headers.get("authorization").and_then(|value| value.to_str().ok());

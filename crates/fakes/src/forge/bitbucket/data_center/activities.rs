@@ -12,7 +12,7 @@ use crate::forge::state::FakeForgeState;
 use crate::forge::state::pulls::FakeReviewVerdict;
 
 /// Bit that is set in the ids of activities that are not comments.
-const OTHERS: u64 = 1 << 40;
+const NON_COMMENT_ID_BIT: u64 = 1 << 40;
 
 /// Handles the call `GET …/activities`.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
@@ -39,12 +39,12 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         all.push((note.created, note.id, activity));
     }
     let mut add = |at: i64, actor: &str, action: &str| {
-        let id = OTHERS + all.len() as u64;
+        let id = NON_COMMENT_ID_BIT + all.len() as u64;
         all.push((at, id, base(id, at, actor, action)));
     };
     add(of.created, &of.author, "OPENED");
     for one in participants::list_participants(of) {
-        if let (Some(verdict), Some(at)) = (one.verdict, one.at) {
+        if let (Some(verdict), Some(at)) = (one.verdict, one.last_activity_at) {
             add(at, &one.login, if verdict == FakeReviewVerdict::Approved { "APPROVED" } else { "REVIEWED" });
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn find_repository<'a>(
         RepositoryAccess::Archived if call.method != "GET" => {
             Err(error_reply(403, "The repository is archived.", "repository.RepositoryArchivedException"))
         }
-        RepositoryAccess::Open | RepositoryAccess::Archived => Ok((world, repo)),
+        RepositoryAccess::Unrestricted | RepositoryAccess::Archived => Ok((world, repo)),
         RepositoryAccess::Forbidden => Err(not_permitted()),
         RepositoryAccess::Blocked => {
             Err(error_reply(451, "The repository is not available.", "ServiceException"))

@@ -197,8 +197,10 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             note.resolved_by = by.map(str::to_owned);
             note.version += 1;
         }
-        world
-            .deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, by: call.login.clone() })?;
+        world.deliver_event(
+            repo,
+            &FakeForgeEvent::Thread { number, id, resolved, actor: call.login.clone() },
+        )?;
     }
     comment_reply(world, repo, number, id, 200)
 }

@@ -18,7 +18,7 @@ pub(crate) fn build_delivery(
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     let (number, key, by, more) = match event {
-        FakeForgeEvent::Pull { number, change, by } => {
+        FakeForgeEvent::Pull { number, change, actor: by } => {
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let title = pull.title.clone();
             let body = pull.body.clone();

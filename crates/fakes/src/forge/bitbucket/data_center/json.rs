@@ -13,7 +13,7 @@ use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 use crate::repo::CommitObject;
 
 /// Number of digits of a commit's id that people see.
-const SHORT: usize = 11;
+const SHORT_SHA_DIGITS: usize = 11;
 
 /// Formats an instant as Data Center does: milliseconds since 1970.
 pub(super) fn epoch_millis(seconds: i64) -> i64 {
@@ -129,7 +129,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
 }
 
 pub(super) fn commit(commit: &CommitObject) -> Value {
-    let short = |sha: &str| sha.get(..SHORT).unwrap_or(sha).to_owned();
+    let short = |sha: &str| sha.get(..SHORT_SHA_DIGITS).unwrap_or(sha).to_owned();
     let parents: Vec<Value> =
         commit.parents.iter().map(|sha| json!({"id": sha, "displayId": short(sha)})).collect();
     json!({

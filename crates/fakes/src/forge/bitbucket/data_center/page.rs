@@ -8,7 +8,7 @@ use crate::forge::http::call::{ApiCall, ApiReply, CallResult, ReplyBody};
 /// Default number of items on a page.
 const DEFAULT: usize = 25;
 /// Maximum number of items on a page.
-const MOST: usize = 50;
+const MAX_PAGE_LENGTH: usize = 50;
 
 /// Returns a page of these items.
 pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
@@ -16,7 +16,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| invalid_field(name, "a number is expected")),
     };
-    let (start, limit) = (number("start", 0)?, number("limit", DEFAULT)?.clamp(1, MOST));
+    let (start, limit) = (number("start", 0)?, number("limit", DEFAULT)?.clamp(1, MAX_PAGE_LENGTH));
     let from = start.min(items.len());
     let to = from.saturating_add(limit).min(items.len());
     let shown = items.get(from..to).unwrap_or_default();

@@ -12,118 +12,130 @@ use crate::forge::state::ForgeInstance;
 
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
-    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Open, Page, Rest};
+    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, PublicRestCall, RestCall};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/rest/api/latest/application-properties", Open(estate::properties)),
-        (GET, "/rest/api/latest/users", Rest(estate::users)),
-        (GET, "/rest/api/latest/users/{slug}", Rest(estate::user)),
-        (GET, "/rest/api/latest/repos", Rest(estate::repositories)),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}", Rest(estate::get_repository)),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/default-branch", Rest(estate::default_branch)),
+        (GET, "/rest/api/latest/application-properties", PublicRestCall(estate::properties)),
+        (GET, "/rest/api/latest/users", RestCall(estate::users)),
+        (GET, "/rest/api/latest/users/{slug}", RestCall(estate::user)),
+        (GET, "/rest/api/latest/repos", RestCall(estate::repositories)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}", RestCall(estate::get_repository)),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/default-branch",
+            RestCall(estate::default_branch),
+        ),
         (
             GET,
             "/rest/branch-permissions/latest/projects/{owner}/repos/{repo}/restrictions",
-            Rest(estate::restrictions),
+            RestCall(estate::restrictions),
         ),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", Rest(pulls::list)),
-        (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", Rest(pulls::create)),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", Rest(pulls::get)),
-        (PUT, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", Rest(pulls::update)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", RestCall(pulls::list)),
+        (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", RestCall(pulls::create)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", RestCall(pulls::get)),
+        (
+            PUT,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}",
+            RestCall(pulls::update),
+        ),
         (
             POST,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/decline",
-            Rest(pulls::decline),
+            RestCall(pulls::decline),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/merge",
-            Rest(pulls::merge_status),
+            RestCall(pulls::merge_status),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/commits",
-            Rest(pulls::commits),
+            RestCall(pulls::commits),
         ),
         (
             POST,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants",
-            Rest(pulls::add_reviewer),
+            RestCall(pulls::add_reviewer),
         ),
         (
             PUT,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants/{slug}",
-            Rest(pulls::set_verdict),
+            RestCall(pulls::set_verdict),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff",
-            Rest(diff::full_diff),
+            RestCall(diff::full_diff),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff/{*path}",
-            Rest(diff::file_diff),
+            RestCall(diff::file_diff),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/activities",
-            Rest(activities::list),
+            RestCall(activities::list),
         ),
         (
             POST,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments",
-            Rest(comments::create),
+            RestCall(comments::create),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
-            Rest(comments::get),
+            RestCall(comments::get),
         ),
         (
             PUT,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
-            Rest(comments::update),
+            RestCall(comments::update),
         ),
         (
             DELETE,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
-            Rest(comments::delete),
+            RestCall(comments::delete),
         ),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds", Rest(commits::build)),
+        (
+            GET,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds",
+            RestCall(commits::build),
+        ),
         (
             POST,
             "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds",
-            Rest(commits::set_build),
+            RestCall(commits::set_build),
         ),
-        (GET, "/rest/build-status/latest/commits/{sha}", Rest(commits::builds)),
+        (GET, "/rest/build-status/latest/commits/{sha}", RestCall(commits::builds)),
         (
             GET,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
-            Rest(commits::one_report),
+            RestCall(commits::one_report),
         ),
         (
             PUT,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
-            Rest(commits::replace_report),
+            RestCall(commits::replace_report),
         ),
         (
             GET,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
-            Rest(commits::annotations),
+            RestCall(commits::annotations),
         ),
         (
             POST,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
-            Rest(commits::annotate),
+            RestCall(commits::annotate),
         ),
         (
             DELETE,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
-            Rest(commits::delete_annotations),
+            RestCall(commits::delete_annotations),
         ),
         (GET, "/projects/{owner}/repos/{repo}/pull-requests", Page(pages::pulls)),
         (GET, "/projects/{owner}/repos/{repo}/pull-requests/{number}", Page(pages::pull)),
@@ -140,7 +152,7 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     bearer: admission::authenticate_request,
     check_entry: |_| Ok(()),
-    refused: errors::refusal_reply,
+    refusal_response: errors::refusal_reply,
     may_call: admission::check_permission,
     fault_response: errors::fault_reply,
     link_to_itself: page::set_next_page,
@@ -151,7 +163,7 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let mut general = vec![
         ("date", http_date(world.now())),
-        ("x-arequestid", format!("@FAKEx{}", world.used)),
+        ("x-arequestid", format!("@FAKEx{}", world.request_count)),
         ("cache-control", "no-cache, no-transform".into()),
     ];
     if let Some(login) = context.login {

@@ -26,7 +26,7 @@ impl ForgeInstance {
         let (base, number) = (&self.base_url, issue.number);
         let api = format!("{base}/repos/{}", repo.full_name());
         let own = format!("{api}/issues/{number}");
-        let closed = issue.closed.as_ref();
+        let closed = issue.close_event.as_ref();
         json!({
             "url": own, "repository_url": api, "labels_url": format!("{own}/labels{{/name}}"),
             "comments_url": format!("{own}/comments"), "events_url": format!("{own}/events"),

@@ -125,7 +125,7 @@ impl CaseRunner {
             CliError::failure("stage", format!("the files of case `{}` cannot be made: {error}", case.name))
         })?;
         let tree = folder.path().to_owned();
-        let request = ToolsRequest { tree: tree.clone(), only: None, always: Vec::new() };
+        let request = ToolsRequest { tree: tree.clone(), readable_files: None, always: Vec::new() };
         let tools = self.reader.tools(request, Vec::new());
         match case.route.report {
             ReportKind::Findings => self.ask_model::<UncheckedFindings>(case, &filled, &tools).await,
@@ -177,7 +177,7 @@ impl CaseRunner {
         let limits = RunLimits { max_cost: Some(CASE_MONEY), ..RunLimits::default() };
         let ran: AgentRunResult<F> =
             AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
-        if let (AgentRunEnd::Refused(why), None) = (&ran.end, &self.script) {
+        if let (AgentRunEnd::ModelFailed(why), None) = (&ran.end, &self.script) {
             return Err(model_refusal_error(why));
         }
         let (calls, failed) = heard.into_calls();
@@ -210,12 +210,12 @@ fn fixer_tools(tools: ReaderTools, workspace: FixerWorkspace) -> Result<FixerToo
 fn case_script(case: &PromptCase) -> ModelScript {
     let when = AnswerCondition {
         system: case.system.needs.clone(),
-        first: case.task.needs.clone(),
+        first_message: case.task.needs.clone(),
         ..AnswerCondition::default()
     };
     let answer = |call: &ScriptedCall| ScriptedAnswer::tool(&call.tool, call.input_object());
-    let right = case.right.iter().map(|call| answer(call).with_condition(when.clone()));
-    ModelScript::from_answers(right.chain(case.wrong.iter().map(answer)))
+    let right = case.correct_calls.iter().map(|call| answer(call).with_condition(when.clone()));
+    ModelScript::from_answers(right.chain(case.wrong_calls.iter().map(answer)))
 }
 
 /// Writes the case's files into a temporary folder.
@@ -239,7 +239,7 @@ fn model_refusal_error(error: &ModelError) -> CliError {
         ModelError::Budget { .. } | ModelError::SpendCap { .. } => CliError::refusal("budget", message),
         ModelError::NotAllowed(_)
         | ModelError::Unauthorized { .. }
-        | ModelError::Rejected { .. }
+        | ModelError::InvalidRequest { .. }
         | ModelError::TooLong { .. }
         | ModelError::Unavailable { .. }
         | ModelError::Nonsense { .. }
