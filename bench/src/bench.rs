@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures the figures that the project promises, and measures comparable tools in the
-//! same run. Only ratios are comparable: times depend on the machine.
+//! same run. Times depend on the machine, so only the ratios to the other tools can be compared between
+//! machines.
 
 mod converge;
 mod diff;
@@ -30,35 +31,36 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum MeasurementCommand {
-    /// Diffs: compare our counts with git's, and our speed with diffy (in process) and npm `diff` (as a whole
-    /// process)
+    /// Diffs: compare our counts of lines with git's, and our speed with that of diffy (in process) and of
+    /// npm `diff` (as a whole process)
     Diff(diff::Options),
     /// Webhooks: CPU time, latency, memory and the highest rate, compared with Fastify, BullMQ and Redis
     Ingress(ingress::Options),
-    /// Many processes: reviews per minute with 1 to 8 workers on Redis and PostgreSQL, and the part that
+    /// Many processes: reviews per minute with 1 to 8 workers on Redis and PostgreSQL, and the component that
     /// limits them
     Workers(workers::Options),
-    /// Millions of records: the time of commands, of queries for due slots, and of moving a store to another
-    /// engine
+    /// Millions of records: the time of commands and of queries for due slots, and the cost of moving a store
+    /// to another engine
     Records(records::Options),
     /// Syntax rules: compare the findings and the speed with ast-grep's command line
     Rules(rules::Options),
-    /// Linters: compare the findings reported for many commits with the linter's own output, filtered to
+    /// Linters: for many commits, compare the findings that Truing reports with the linter's own findings on
     /// added lines
     Linters(linters::Options),
     /// Linters on pull requests with several pushes: comments posted, repeated and left, compared with
     /// reviewdog's rules
     Pushes(pushes::Options),
-    /// A loop of `truing converge`: its time without the model's, compared with git writing the same files
+    /// A loop of `truing converge`: its time without the model's time, compared with the time in which git
+    /// writes the same files
     Converge(converge::Options),
-    /// A whole review of 10,000 changed lines: its time beyond that of `git diff`, and its memory
+    /// A whole review of 10,000 changed lines: how much longer it takes than `git diff`, and its memory
     Review(review::Options),
     /// The same scripted review with each runtime: seconds, CPU time and memory, compared with the claude
     /// program alone
     Runtimes(runtimes::Options),
 }
 
-/// Measures. Returns `false` if a promise does not hold.
+/// Runs the selected measurement. Returns `false` if a measured figure misses its promise.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         MeasurementCommand::Diff(options) => diff::run(options),

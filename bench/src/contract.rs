@@ -1,6 +1,7 @@
-//! `cargo xtask contract`: reduces the published descriptions of the forges' APIs to the requests that Truing
-//! makes. Tests check exchanges against these descriptions (`crates/contract`). `data/github.toml` of that
-//! crate lists the kept parts, with the packages and their versions.
+//! `cargo xtask contract`: reduces the published descriptions of the forges' APIs to the operations and types
+//! that Truing uses. Tests check that requests and responses match these descriptions (`crates/contract`).
+//! `data/github.toml` of that crate lists the operations and types to keep, and the npm packages that contain
+//! the descriptions.
 
 mod openapi;
 mod sdl;
@@ -17,18 +18,18 @@ use serde_json::Value;
 
 use crate::{say, workspace};
 
-/// The folder of the lists and of the generated files.
+/// The folder of the lists of kept parts, and of the generated files.
 const DATA: &str = "crates/contract/data";
 
 /// Where the packages are.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder with the packages, unpacked as by `npm install` [default: downloaded now]
+    /// The folder `node_modules` with the packages, as `npm install` creates it [default: downloaded now]
     #[arg(long, value_name = "FOLDER")]
     packages: Option<PathBuf>,
 }
 
-/// The kept parts of one forge's descriptions.
+/// The operations and types of one forge's descriptions that are kept.
 #[derive(Deserialize)]
 struct StoredApiDescriptions {
     openapi: StoredOperations,
@@ -93,7 +94,8 @@ fn download_packages(folder: &Path, sources: &[&PackageDocument]) -> Result<Path
     Ok(folder.join("node_modules"))
 }
 
-/// Reads a package's document, if the package has the required version.
+/// Reads the description from a package. Returns an error if the package has another version than the
+/// required one.
 fn read_document(packages: &Path, source: &PackageDocument) -> Result<Value> {
     let folder = packages.join(&source.package);
     let json = |path: PathBuf| -> Result<Value> {

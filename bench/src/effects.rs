@@ -1,5 +1,5 @@
-//! Generates `docs/reference/effects.md`: every kind of effect and every possible event during it, from the
-//! table that tests are generated from.
+//! Generates `docs/reference/effects.md`, which lists every kind of effect and every incident that may occur
+//! during an effect. Tests are generated from the same table.
 
 use std::fmt::Write as _;
 
@@ -12,35 +12,41 @@ const PAGE: &str = "docs/reference/effects.md";
 /// The source of the effects' tests.
 const TESTS: &str = "crates/forge/tests/it/effects.rs";
 
-/// Renders the page; `tests` is the source of the program with the cells' tests.
+/// Renders the page. `tests` is the source code that must contain a test for every cell of the page's tables.
 fn render_page(tests: &str) -> Result<String> {
     let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To update it: UPDATE_DOCS=1 cargo test -p \
-         truing-bench -->\n\nEach write of the loops, and of the tools for agents, is an effect (ADR 75, \
-         76): Truing asks the gate, records the intent, makes the call and records its end. Where an answer \
-         was lost or the process died, Truing waits for `forge.NAME.settle`, looks, and adopts what is there \
-         or makes it again. A kind that is found by the state that it leads to is not waited for: making it \
-         again leads to the same state. `findings` is several comments in one call, and each is found by \
-         itself.\n\n| Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
+            truing-bench -->\n\nEach write of the loops and of the tools for agents is an effect (ADR 75, \
+            76). For each effect, Truing asks the gate, records the intent, makes the call, and records \
+            the end of the call. If a response was lost or the process died, Truing waits for \
+            `forge.NAME.settle` and then searches for the effect. Truing adopts the effect that the search \
+            finds; otherwise Truing performs the effect again. Truing does not wait if the effect is \
+            recognised by the state that it causes, because repeating such an effect causes the same \
+            state. The effect `findings` posts several comments in one call, and Truing searches for each \
+            comment separately.\n\n| Effect | Found again by | Waits before the search | After a refusal \
+            |\n|---|---|---|---|\n",
     );
     for kind in EffectKind::ALL {
         let (found, waits) = match kind.observation_method() {
-            ObservationMethod::Marker => ("its marker", "`forge.NAME.settle`"),
-            ObservationMethod::Text => ("its text, our account and the time", "`forge.NAME.settle`"),
-            ObservationMethod::State => ("the state that it leads to", "no"),
+            ObservationMethod::Marker => ("the marker in its text", "`forge.NAME.settle`"),
+            ObservationMethod::Text => {
+                ("the comment's text, our account and the time", "`forge.NAME.settle`")
+            }
+            ObservationMethod::State => ("the state that the effect causes", "no"),
         };
-        let refused = kind.fallback().map_or("the loop gets the reason".to_owned(), |other| {
-            format!("`{}` is performed instead", other.as_str())
+        let refused = kind.fallback().map_or("the loop receives the forge's reason".to_owned(), |other| {
+            format!("Truing performs `{}` instead", other.as_str())
         });
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
     }
-    page += "\n## What each comes to\n\nEach cell has one test at each kind of forge, \
-         `effects::EFFECT::FORGE::CASE` in `";
+    page += "\n## Outcomes\n\nThe tables show the outcome of each effect after an incident. Each cell of \
+        each forge's table has one test, `effects::EFFECT::FORGE::CASE` in `";
     page += TESTS;
-    page += "`. `withheld`: nothing is written, and the run stops. `reported`: nothing is there, and the \
-         loop gets the reason. `once`: it is there, once. `listed`: nothing is written, and the run goes on \
-         as if it were. `cannot`: the forge has no such thing; it is refused before it is announced and \
-         before any call, for the reason that the list below the table gives.\n";
+    page += "`. `withheld`: nothing is written, and the run stops. `reported`: the effect is absent, and \
+        the loop receives the forge's reason. `once`: the effect is present exactly once. `listed`: \
+        nothing is written, and the run continues as if the effect had been performed. `cannot`: the forge \
+        does not support the effect. Truing refuses the effect before announcing it and before any call; \
+        the list below the table gives the reason.\n";
     for case in EffectIncident::ALL {
         if !tests.contains(&format!("async fn {}()", case.as_str())) {
             bail!("{TESTS}: `{}` has no test", case.as_str());

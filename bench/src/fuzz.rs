@@ -1,5 +1,5 @@
 //! `cargo xtask fuzz`: feeds randomly damaged input to the parsers of untrusted bytes. Each round has its own
-//! seed, with which a failure can be repeated directly.
+//! seed, so a failed round can be repeated without the rounds before it.
 
 mod diff;
 pub(crate) mod random;
@@ -28,10 +28,12 @@ pub(crate) struct Options {
 enum FuzzCommand {
     /// Diffs: parse them, anchor line ranges in them, and track line ranges through them
     Diff(FuzzLengthArgs),
-    /// Small texts that are expensive to parse, although within the limits. The first half of the time is for
-    /// languages, read as the service reads files; the second half is for every other form of external text
+    /// Small texts that are expensive to parse, although within the limits. In the first half of the time,
+    /// source files are read as the service reads them; in the second half, every other format of external
+    /// text
     ///
-    /// For each language and form, the worst memory and time are printed, with the seed of the text.
+    /// For each language and format, the command prints the highest memory and time, with the seed of the
+    /// text.
     Bombs(BombFuzzArgs),
 }
 
@@ -82,7 +84,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 impl BombFuzzArgs {
-    /// Runs the tests' own harness, which normally reads only a few of the texts.
+    /// Runs the tests that generate and read such texts, for the requested time. In a normal test run, these
+    /// tests read only a few texts.
     fn run(&self) -> Result<bool> {
         let FuzzLengthArgs { seconds, seed } = self.length;
         let folder = match &self.keep {

@@ -1,5 +1,5 @@
-//! Measures the product, fuzzes it, or generates its data, with more dependencies than `xtask` may have:
-//! `cargo xtask bench`, `contract`, `fuzz` and `rules` build this program and run it.
+//! Measures the product, fuzzes it, or generates its data. `cargo xtask bench`, `contract`, `fuzz` and
+//! `rules` build and run this program, because it needs more dependencies than `xtask` may have.
 
 mod bench;
 mod contract;

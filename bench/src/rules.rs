@@ -24,7 +24,7 @@ use labels::{
 const PACK: &str = "core";
 /// The folder of the pack and of its labels.
 const FOLDER: &str = "crates/reader/packs/core";
-/// Required precision of P0 and P1, and of P2, in the order of [`page::GROUPS`].
+/// Required precision of each group in [`page::GROUPS`]: first of P0 and P1 together, then of P2.
 const PROMISED: [f64; 2] = [0.95, 0.8];
 
 /// The rules to run, and the commits on which they are run.
@@ -44,10 +44,12 @@ pub(crate) struct Options {
     /// No whole trees
     #[arg(long)]
     no_trees: bool,
-    /// Write the findings to the labels, new findings as not judged, and write the pages about the verdicts
+    /// Write the findings to labels.csv, with new findings marked as not judged, and update the pages about
+    /// the verdicts
     #[arg(long)]
     write: bool,
-    /// Record the findings as those of the earlier rules, before their test on these histories
+    /// Record the findings in the column `before`, which is for the rules before they were tested on these
+    /// histories
     #[arg(long)]
     before: bool,
 }
@@ -66,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for repository in repositories.repository.iter().filter(wanted) {
         refresh_findings(options, repository, &rules, pack, &mut labels)?;
     }
-    // Removes findings without a verdict that neither version of the rules reports.
+    // Removes findings that have no verdict and that neither the earlier nor the current rules report.
     labels.retain(|_, known| {
         known.verdict != HitVerdict::Unjudged
             || known.earlier_severity.is_some()
@@ -106,7 +108,7 @@ fn render_pages(
     ])
 }
 
-/// Replaces the findings in a repository by the current ones.
+/// Runs the rules on a repository and records the severity of each finding in `labels`.
 fn refresh_findings(
     options: &Options,
     repository: &JudgedRepository,

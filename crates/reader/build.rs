@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-// A build script sends commands to Cargo on standard output. The lint that forbids printing applies only to
-// the product.
+// A build script sends commands to Cargo on standard output. The lint that forbids printing is meant only for
+// the product's code.
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=packs");

@@ -47,11 +47,11 @@ enum CheckName {
     Circles,
     /// Only the listed files use the trait that writes to a forge
     Writers,
-    /// Above crate `forge`, only the files that create clients name one kind of forge
+    /// In the crates above `forge`, only the listed files name a specific kind of forge
     Forges,
     /// Every crate's licence is on the list of deny.toml
     Licences,
-    /// Every crate is built in one version, or deny.toml gives the reason for further ones
+    /// Every crate is built in one version, or deny.toml gives a reason for each additional version
     Duplicates,
     /// No locked version has a known security problem (needs a copy of the RustSec database)
     Advisories,
@@ -71,7 +71,7 @@ enum CheckName {
     Docs,
 }
 
-/// Runs one check, or all. Returns `false` if one of them found a problem.
+/// Runs one check, or all. Returns `false` if a check found a problem.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::workspace_root()?;
     let checks = options.check.as_ref().map_or(CheckName::value_variants(), std::slice::from_ref);

@@ -1,5 +1,5 @@
-//! The parts of `cargo xtask` that the crate of the measurements (`bench`) also uses: facts of the workspace,
-//! tools, output.
+//! The modules of `cargo xtask` that the crate `bench` also uses: facts about the workspace, tools, and
+//! output.
 
 pub mod say;
 pub mod tools;

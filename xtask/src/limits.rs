@@ -2,7 +2,7 @@
 //! constants themselves.
 //!
 //! `docs/reference/limits.toml` names the constants and the tests that exceed them. Below its tables, the
-//! page lists all other constants named `MAX_…`, and none is therefore missing.
+//! page lists all other constants named `MAX_…`, so none is missing.
 
 mod value;
 
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::workspace;
 use value::{ConstantValue, SourceConstant};
 
-/// The source of the generated page.
+/// The file from which the page is generated.
 const TABLE: &str = "docs/reference/limits.toml";
 /// The path of the page.
 #[cfg(test)]
@@ -36,7 +36,7 @@ struct LimitedInput {
     bounds: Vec<[String; 5]>,
 }
 
-/// The sources of the workspace: their constants, and the names of all tests.
+/// The texts of all sources of the workspace, and the names of all tests.
 struct WorkspaceSources {
     texts: BTreeMap<String, String>,
     tests: BTreeSet<String>,
@@ -63,13 +63,14 @@ impl WorkspaceSources {
         Ok(Self { texts, tests })
     }
 
-    /// True if there is a test of this name, or an entry in the table of a program with its own harness.
+    /// Returns true if a test has this name, either as a function or in the table of a test program with its
+    /// own harness.
     fn is_test(&self, name: &str) -> bool {
         let in_table = format!("\"{name}\",");
         self.tests.contains(name) || self.texts.values().any(|text| text.contains(&in_table))
     }
 
-    /// Returns the value of `FILE NAME`.
+    /// Returns the value of a constant that is given as `FILE NAME`.
     fn constant_value(&self, constant: &str) -> Result<ConstantValue> {
         let (path, name) = constant.split_once(' ').context("it is not a file and name")?;
         let text = self.texts.get(path).context("there is no such file")?;
@@ -81,7 +82,7 @@ impl WorkspaceSources {
     }
 }
 
-/// Returns a field of the file's `Default` implementation, as a constant.
+/// Returns the value of a field in the file's `Default` implementation, in the form of a constant.
 fn default_field(text: &str, name: &str) -> Result<SourceConstant> {
     let default = text.split_once("impl Default for ").context("it has no default")?.1;
     let begin = [format!(" {name}: "), format!("\n{name}: ")];
@@ -98,18 +99,20 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
     let sources = WorkspaceSources::read(root)?;
     let mut page = format!(
         "# Limits\n\n<!-- Generated from {} and the constants. To update it: UPDATE_DOCS=1 cargo test -p \
-         xtask -->\n\nFor each text that a stranger may write: its limits, who holds it to them, what \
-         happens beyond, and the test that shows it. Every text costs 256 MiB and 2 s at most, whatever \
-         reads it (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be \
-         configured are in [config.md](config.md). `cargo xtask fuzz bombs` generates small texts of which \
-         parsers make much, and tells the worst.\n",
+            xtask -->\n\nThis page lists each text that a stranger may write, and the process that handles \
+            the text. For each limit, a table shows the consequence of exceeding the limit, and the test \
+            that exceeds the limit. Each text takes at most 256 MiB and 2 s, regardless of what reads the \
+            text (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be \
+            configured are in [config.md](config.md). `cargo xtask fuzz bombs` generates small texts that \
+            cost parsers much time or memory, and prints the worst texts.\n",
         TABLE.rsplit('/').next().unwrap_or(TABLE),
     );
     let mut rendered = BTreeSet::new();
     for input in &table.input {
         write!(
             page,
-            "\n## {}\n\nRead by {}.\n\n| Of what | Bound | Beyond it | Test |\n|---|---|---|---|\n",
+            "\n## {}\n\nHandled by {}.\n\n| Limited quantity | Limit | If the limit is exceeded | Test \
+                |\n|---|---|---|---|\n",
             input.name, input.by
         )?;
         for [of, constant, unit, beyond, test] in &input.bounds {
@@ -117,13 +120,13 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
             if !test.is_empty() && !sources.is_test(test) {
                 bail!("{TABLE}: {of}: there is no test `{test}`");
             }
-            let test = if test.is_empty() { "none of its own".to_owned() } else { format!("`{test}`") };
+            let test = if test.is_empty() { "no test of its own".to_owned() } else { format!("`{test}`") };
             let value = format_value(value, unit).with_context(|| format!("{TABLE}: {constant}"))?;
             writeln!(page, "| {of} | {value} | {beyond} | {test} |")?;
             rendered.insert(constant.as_str());
         }
     }
-    page += "\n## Every other constant that is a limit\n\n| Constant | Value | Of what |\n|---|---|---|\n";
+    page += "\n## All other constants that are limits\n\n| Constant | Value | Meaning |\n|---|---|---|\n";
     for (path, text) in &sources.texts {
         let is_ours =
             path.contains("/src/") && !path.starts_with("crates/fakes/") && !path.contains("/tests");

@@ -1,8 +1,8 @@
-//! Allows only one build at a time in all work trees of a repository. The lock file is in the git folder that
-//! the work trees share.
+//! Allows only one build at a time in a repository, including all its work trees. The lock file is in the git
+//! folder that the work trees share.
 //!
-//! The kernel releases the lock when the process that holds it exits. Commands that this process starts run
-//! under the same lock.
+//! The kernel releases the lock when the process that holds it exits. Commands that the process starts use
+//! the same lock.
 
 use std::fs::{File, TryLockError};
 use std::io::{Seek as _, Write as _};
@@ -15,9 +15,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{say, workspace};
 
-/// The variable that names the lock that a parent process holds.
+/// The environment variable with which a process passes the path of its lock to its children.
 const HELD: &str = "BUILD_LOCK_HELD";
-/// The longest wait for another build.
+/// Maximum time to wait for another build.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// The options of `cargo xtask lock`.
@@ -31,17 +31,17 @@ pub(crate) struct Options {
 /// The lock, which is released on drop.
 pub(crate) struct BuildLock {
     path: PathBuf,
-    /// None if a parent process holds the lock.
+    /// The locked file; `None` if a parent process holds the lock.
     _file: Option<File>,
 }
 
 impl BuildLock {
-    /// Takes the lock of this repository. If it is held, prints the holder and waits.
+    /// Takes the lock of this repository. If another process holds the lock, prints which one, and waits.
     pub(crate) fn acquire(root: &Path) -> Result<Self> {
         let trust = format!("safe.directory={}", root.display());
         let mut git = Command::new("git");
         git.args(["-c", &trust, "rev-parse", "--path-format=absolute", "--git-common-dir"]).current_dir(root);
-        // Unpacked sources without a repository have no other work trees, so their lock is in `target`.
+        // Outside a repository, there are no other work trees, so the lock file is in the folder `target`.
         let folder = workspace::command_output(&mut git)
             .map_or_else(|_| root.join("target"), |path| path.trim_end().into());
         Self::acquire_file(
@@ -74,13 +74,13 @@ impl BuildLock {
         Ok(Self { path, _file: Some(file) })
     }
 
-    /// Lets a command, and its children, run under this lock.
+    /// Allows a command, and the processes that it starts, to run while this process holds the lock.
     fn pass_to(&self, command: &mut Command) {
         command.env(HELD, &self.path);
     }
 }
 
-/// Prints the holder and waits until the file can be locked.
+/// Prints which process holds the lock, and waits until the file can be locked.
 fn wait_for_lock(file: File, path: &Path, timeout: Duration) -> Result<File> {
     let holder = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let holder = holder.trim_end();
@@ -93,7 +93,7 @@ fn wait_for_lock(file: File, path: &Path, timeout: Duration) -> Result<File> {
     }
 }
 
-/// Runs a command under the lock. Returns `false` if it failed.
+/// Runs a command while holding the lock. Returns `false` if the command failed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let lock = BuildLock::acquire(&workspace::workspace_root()?)?;
     let Some((program, arguments)) = options.command.split_first() else {
@@ -120,7 +120,7 @@ mod tests {
         let holder = format!("process {} in ", std::process::id());
         assert!(refused.to_string().contains(&holder), "{refused}");
         drop(first);
-        // The thread of the attempt that timed out may still hold the lock for a moment.
+        // The thread that waited for the lock in the failed attempt may still get it for a moment.
         assert!(BuildLock::acquire_file(path, None, PATIENCE).is_ok());
     }
 
@@ -133,7 +133,7 @@ mod tests {
         first.pass_to(&mut command);
         let held = command.get_envs().find(|(name, _)| *name == HELD).and_then(|(_, value)| value);
         assert!(BuildLock::acquire_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
-        // A lock of another repository does not apply to this one.
+        // If a parent process holds the lock of another repository, the lock of this one is still required.
         assert!(BuildLock::acquire_file(path, Some("/other".into()), Duration::ZERO).is_err());
     }
 

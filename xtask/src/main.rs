@@ -33,17 +33,18 @@ enum XtaskCommand {
     ///
     /// The last line of the output is always `N passed, N failed, N skipped`.
     Test(test::Options),
-    /// Run the checks that the compiler does not: crate arrows, licences, duplicates, advisories, file sizes,
-    /// test programs, words, docs, changelog
+    /// Run the checks that the compiler does not make: dependencies between crates, licences, duplicates,
+    /// advisories, file sizes, test programs, words, docs, changelog
     Check(check::Options),
     /// Run a command while no other build of this repository runs; `.ci/run` runs itself in this way
     Lock(lock::Options),
     /// Repeat long-running checks until the time is over
     Soak(soak::Options),
-    /// Measure the promised figures, and compare them with other tools
+    /// Measure the figures for which the project makes promises, and compare them with other tools
     #[command(disable_help_flag = true)]
     Bench(measure::Options),
-    /// Reduce the published descriptions of the forges' APIs to the parts that tests check exchanges against
+    /// Reduce the published descriptions of the forges' APIs to the parts with which tests compare requests
+    /// and responses
     #[command(disable_help_flag = true)]
     Contract(measure::Options),
     /// Feed damaged input to the parsers of untrusted bytes until the time is over
@@ -52,11 +53,11 @@ enum XtaskCommand {
     /// Run the rules on the histories of public repositories, and compare the findings with people's verdicts
     #[command(disable_help_flag = true)]
     Rules(measure::Options),
-    /// Write the list of the packages in the program, as a CycloneDX bill of materials
+    /// Write a CycloneDX bill of materials with all packages that the program contains
     Sbom(sbom::Options),
-    /// Print a list of the program's texts, with file and line, for proofreading
+    /// List the texts that the program prints, with file and line, for proofreading
     Texts(texts::TextFilter),
-    /// Build the release binary from clean and print build time, size and start-up time
+    /// Build the release binary from scratch, and print its build time, size and start-up time
     Size,
 }
 

@@ -1,4 +1,4 @@
-//! The only module that prints: results to standard output, problems to standard error.
+//! Prints all output of the program: results to standard output, problems to standard error.
 
 use std::io::Write;
 

@@ -1,5 +1,6 @@
-//! `cargo xtask sbom`: the bill of materials of the program `truing` in CycloneDX 1.6, from `Cargo.lock` and
-//! cargo's own resolution, offline. The same lock file gives the same bytes.
+//! `cargo xtask sbom`: writes the bill of materials of the program `truing` in CycloneDX 1.6. It uses
+//! `Cargo.lock` and cargo's dependency graph, without network access. The same lock file always gives the
+//! same bill, byte for byte.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ struct SbomLockFile {
 struct SbomPackage {
     name: String,
     version: String,
-    /// SHA-256 of the registry's archive; none for a package of this repository.
+    /// SHA-256 of the package's archive in the registry; `None` for a package of this repository.
     checksum: Option<String>,
 }
 
@@ -88,7 +89,7 @@ fn describe_package(package: &ResolvedPackage, kind: &str) -> Value {
     let mut component =
         json!({ "type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl });
     if let Some(licence) = licence {
-        // Older manifests write `MIT/Apache-2.0`.
+        // Older manifests write `/` for `OR`: `MIT/Apache-2.0`.
         component["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
     }
     component

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{say, workspace};
 
-/// Number of starts of the binary for the median.
+/// Number of starts of the binary; the median of their times is printed.
 const STARTS: usize = 20;
 
-/// Builds from clean in a temporary folder and prints the three figures.
+/// Builds the release binary in an empty target folder, and prints the three figures.
 pub(crate) fn run() -> Result<bool> {
     let root = workspace::workspace_root()?;
     let target = tempfile::tempdir().context("cannot make a temporary target folder")?;

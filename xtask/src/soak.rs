@@ -1,5 +1,6 @@
-//! `cargo xtask soak`: repeats checks that take too long for a test, until the time is over. [`PARTS`] lists
-//! the checks. Each is a test or a command at full size, which fails if a promise is broken.
+//! `cargo xtask soak`: repeats checks that take too long for an ordinary test run, until the time is over.
+//! [`PARTS`] lists the checks. Each check is a test or a command with a large amount of work, and fails if a
+//! promise is broken.
 
 use std::time::{Duration, Instant};
 
@@ -23,13 +24,13 @@ pub(crate) struct Options {
 /// One part to run.
 struct SoakPart {
     name: &'static str,
-    /// The promise that a failure breaks.
+    /// The promise that the part tests.
     promise: &'static str,
     /// Arguments of the cargo command.
     arguments: &'static [&'static str],
-    /// The variable that sets the full size, and its value.
+    /// The environment variable that sets the amount of work, and its value.
     size: Option<(&'static str, &'static str)>,
-    /// The beginning of the output line that summarises the work.
+    /// The beginning of the output line that summarizes the work done.
     summary_prefix: &'static str,
 }
 
@@ -38,7 +39,7 @@ const PARTS: [SoakPart; 10] = [
         name: "schedules",
         promise: "the slot machine's, under any schedule",
         arguments: &["test", "--package", "truing-core", "--test", "it", "slot::schedules"],
-        // This takes some ten seconds.
+        // This number of cases takes about ten seconds.
         size: Some(("PROPTEST_CASES", "50000")),
         summary_prefix: "test result",
     },
@@ -117,7 +118,7 @@ const PARTS: [SoakPart; 10] = [
     },
 ];
 
-/// Runs rounds until the time is over or one fails.
+/// Runs the parts in rounds until the time is over or a part fails.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if let Some(unknown) = options.only.iter().find(|name| PARTS.iter().all(|part| part.name != **name)) {
         let names = PARTS.map(|part| part.name).join(", ");
@@ -140,7 +141,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(true)
 }
 
-/// Runs a part. Returns its summary and its duration.
+/// Runs a part. Returns the summary line of the part's output, with the duration.
 fn run_part(part: &SoakPart) -> Result<String> {
     let began = Instant::now();
     let mut command = workspace::cargo_command(&workspace::workspace_root()?);
@@ -149,7 +150,7 @@ fn run_part(part: &SoakPart) -> Result<String> {
     let text = workspace::command_output(&mut command)
         .with_context(|| format!("a promise is broken: {}", part.promise))?;
     let summary_line = text.lines().find(|line| line.starts_with(part.summary_prefix));
-    // A run whose filter matches no test would succeed, so the summary line is required.
+    // The summary line is required, because a test run whose filter matches no test would also succeed.
     let summary_line = summary_line.with_context(|| {
         format!("{} ran nothing: it printed no line that begins with `{}`", part.name, part.summary_prefix)
     })?;

@@ -21,10 +21,10 @@ use tally::TestTally;
 const ONLINE: ([&str; 2], [&str; 4]) =
     (["--package=truing", "--test=it"], ["online::", "--ignored", "--nocapture", "--test-threads=1"]);
 
-/// The variable that makes tests play every point of interruption.
+/// The environment variable that makes tests try every point at which a run can be interrupted.
 const FULL: &str = "TRUING_TEST_FULL";
-/// The variable that names a file. Tests append to it the number of played points of interruption, and the
-/// number of all points.
+/// The environment variable that names a file for counts. Tests append to the file how many points of
+/// interruption they have tried, and how many there are.
 const POINTS: &str = "TRUING_TEST_POINTS";
 
 /// The folder in which Linux keeps files in memory, and the KiB that must be free there.
@@ -37,10 +37,10 @@ const SLOWEST: usize = 10;
 /// The options of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fail if a package's tests could not be run; parts that a test skips are only listed
+    /// Fail if the tests of a package could not be run; a part that a test skips is only listed
     #[arg(long)]
     require_all: bool,
-    /// Play every point at which a run can be interrupted, not a selection of them
+    /// Try every point at which a run can be interrupted, instead of a selection of points
     #[arg(long)]
     full: bool,
     /// Run only the tests that require the network; each test prints its further requirements
@@ -51,7 +51,7 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// Runs the tests. Returns `false` if a test failed, or was not run although `--require-all` was given.
+/// Runs the tests. Returns `false` if a test failed, or if `--require-all` is given and a test was not run.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::workspace_root()?;
     let _lock = BuildLock::acquire(&root)?;
@@ -86,8 +86,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(tally.failed == 0 && !incomplete)
 }
 
-/// Builds the test programs while the tools are installed. Runs the programs one after the other, and prints
-/// the duration of each. Returns the missing tools.
+/// Builds the test programs and, at the same time, installs missing tools. Then runs the programs one after
+/// the other, and prints the duration of each. Returns the missing tools.
 fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result<Vec<MissingTool>> {
     let (for_cargo, for_programs) = split_arguments(options);
     let packages = selected_packages(&for_cargo);
@@ -137,8 +137,8 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
     Ok(missing)
 }
 
-/// Returns a folder in memory for the temporary files of tests, because operations on a disk take a sixth of
-/// the total time. Returns `None` if `TMPDIR` is set, or if this machine has no file system in memory with
+/// Returns a folder in memory for the temporary files of tests: on a disk, file operations would take a sixth
+/// of the total time. Returns `None` if `TMPDIR` is set, or if this machine has no file system in memory with
 /// enough space.
 fn memory_folder() -> Option<tempfile::TempDir> {
     let is_set = std::env::var_os("TMPDIR").is_some();
@@ -150,7 +150,7 @@ fn memory_folder() -> Option<tempfile::TempDir> {
     is_roomy.then(|| tempfile::Builder::new().prefix("truing-").tempdir_in(MEMORY).ok()).flatten()
 }
 
-/// Returns the arguments for cargo, and those for the programs.
+/// Splits the arguments into those for cargo and those for the test programs.
 fn split_arguments(options: &Options) -> (Vec<String>, Vec<String>) {
     let owned = |arguments: &[&str]| arguments.iter().map(|argument| (*argument).to_owned()).collect();
     if options.online {
@@ -164,8 +164,8 @@ fn split_arguments(options: &Options) -> (Vec<String>, Vec<String>) {
     (for_cargo, parts.next().unwrap_or_default().to_vec())
 }
 
-/// True if an argument for cargo selects targets of a package. The examples in the documentation are then not
-/// run.
+/// Returns true if an argument for cargo selects certain targets of a package. If it does, the examples in
+/// the documentation are not run.
 fn selects_targets(argument: &str) -> bool {
     let flag = argument.split('=').next().unwrap_or_default();
     ["--lib", "--bin", "--bins", "--test", "--tests", "--bench", "--benches", "--example", "--examples"]
@@ -188,7 +188,7 @@ fn print_times(programs: &[(String, Duration)], slowest: &[(f64, String)]) {
     say::print_line("");
 }
 
-/// Returns the packages that arguments for cargo select; empty for all.
+/// Returns the packages that the arguments for cargo select; empty if they select all packages.
 fn selected_packages(for_cargo: &[String]) -> Vec<String> {
     let mut arguments = for_cargo.iter();
     let mut packages = Vec::new();
@@ -202,7 +202,8 @@ fn selected_packages(for_cargo: &[String]) -> Vec<String> {
     packages
 }
 
-/// Prints the number of points of interruption that were played, from lines of the form `PLAYED ALL`.
+/// Prints how many points of interruption were tried. Each line of `counts` contains the number of tried
+/// points and of all points of a test.
 fn print_interruption_points(counts: &str) {
     let sums = counts.lines().filter_map(|line| {
         let (played, all) = line.split_once(' ')?;
@@ -216,8 +217,8 @@ fn print_interruption_points(counts: &str) {
     }
 }
 
-/// True if the arguments for cargo itself (those before a second `--`) select packages. `--workspace` is then
-/// not added.
+/// Returns true if the arguments for cargo itself (those before `--`) select packages. If they do,
+/// `--workspace` is not added.
 fn selects_packages(arguments: &[String]) -> bool {
     arguments
         .iter()

@@ -1,4 +1,4 @@
-//! `cargo xtask texts`: prints a list of the program's texts, with file and line, for proofreading.
+//! `cargo xtask texts`: lists the texts that the program prints, with file and line, for proofreading.
 
 use std::str::FromStr as _;
 
@@ -8,20 +8,20 @@ use proc_macro2::{TokenStream, TokenTree};
 use crate::say;
 use crate::workspace::{self, TrackedFile};
 
-/// Folders whose texts no user reads.
+/// Folders whose texts are not printed for users.
 const OTHER_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
-/// Words of the shortest text; a shorter string is a name or a label.
+/// Minimum number of words of a text. A shorter string is a name or a label.
 const MIN_WORDS: usize = 3;
 /// First words of SQL statements, which are not texts for people.
 const SQL: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];
 
 #[derive(clap::Args)]
 pub(crate) struct TextFilter {
-    /// Print the texts of files below these paths alone, such as `crates/truing/src/cli`
+    /// Print only the texts in files below these paths, such as `crates/truing/src/cli`
     paths: Vec<String>,
 }
 
-/// A text of the program, on one line.
+/// A text that the program prints, as one line.
 pub(crate) struct ProgramText {
     pub(crate) line: usize,
     pub(crate) text: String,
@@ -46,7 +46,7 @@ pub(crate) fn run(filter: &TextFilter) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the texts of a file that belongs to the program's own code; for another file, the list is empty.
+/// Returns the texts in a file of the program's own code; none for any other file.
 pub(crate) fn read_program_texts(file: &TrackedFile) -> Result<Vec<ProgramText>> {
     let mut texts = Vec::new();
     if is_program_source(&file.path) {
@@ -63,8 +63,8 @@ fn is_program_source(path: &str) -> bool {
     path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Adds the texts of some code, without those of `#[cfg(test)]` items. If `reads_docs` is true, doc comments
-/// are included, because clap prints them as help texts.
+/// Adds the texts in some code, except the code of `#[cfg(test)]` items. If `reads_docs` is true, doc
+/// comments are included, because clap prints them as help texts.
 fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) {
     let (mut is_attribute, mut skips_body) = (false, false);
     for token in tokens {
@@ -78,7 +78,7 @@ fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramT
                     collect_texts(group.stream(), reads_docs, texts);
                 }
             }
-            // The item to which an attribute applies ends with its body, or with `;` (below).
+            // The skipped item ends with its body, or with `;` (below).
             TokenTree::Group(group) if skips_body && group.delimiter() == proc_macro2::Delimiter::Brace => {
                 skips_body = false;
             }
@@ -96,7 +96,7 @@ fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramT
     }
 }
 
-/// Returns the text of a string, if a person may read it.
+/// Returns the value of a string literal if it is a text for people.
 fn readable_text(literal: &proc_macro2::Literal) -> Option<String> {
     let text = syn::parse_str::<syn::LitStr>(&literal.to_string()).ok()?.value();
     let words: Vec<&str> = text.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! The tools that the tests need besides the Rust toolchain: finds and installs them.
+//! Finds and installs the tools that the tests need besides the Rust toolchain.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,41 +13,43 @@ use crate::say;
 pub struct TestTool {
     /// The name by which tests start the program.
     pub name: &'static str,
-    /// The command that prints its version; empty for its name with `--version`.
+    /// The command that prints the version; if it is empty, the program is run with `--version`.
     pub probe: &'static [&'static str],
-    /// The oldest sufficient version.
+    /// The oldest version that the tests can use.
     pub minimum: Version,
-    /// The Debian package that holds it.
+    /// The Debian package that contains the program.
     pub debian: &'static str,
     /// The tests that need the tool.
     pub need: ToolNeed,
 }
 
-/// The tests that need a tool.
+/// The tests that need a tool, and what they do without the tool.
 #[derive(Clone, Copy)]
 pub struct ToolNeed {
     /// The packages of the workspace whose tests start the tool.
     pub packages: &'static [&'static str],
-    /// The promise that is not tested without the tool, if the tests only skip that part. `None` if the tests
-    /// cannot run without the tool.
+    /// The promise that is not tested without the tool, if the tests then skip only a part. `None` if the
+    /// tests cannot run without the tool.
     pub untested_promise: Option<&'static str>,
 }
 
-/// A program that is not a system package: an archive from npm's registry, unpacked to the folder where tests
-/// search for the program.
+/// A program that is not in a system package. It comes in an archive from npm's registry, and is unpacked to
+/// the folder in which tests search for it.
 pub struct PackedTool {
     /// Name of the program, and of its file in the archive.
     pub name: &'static str,
     /// Name of the npm package, without the suffix for the machine's architecture.
     package: &'static str,
     pub version: &'static str,
-    /// The supported architectures, with the names of Rust and npm, and the SHA-512 of each archive in hex.
+    /// For each supported architecture: its name in Rust, its name in npm, and the SHA-512 of its archive in
+    /// hexadecimal.
     archives: &'static [(&'static str, &'static str, &'static str)],
     /// The tests that need the tool.
     pub need: ToolNeed,
 }
 
-/// All programs from archives. Their licence forbids redistribution, so each machine downloads its own copy.
+/// All programs that come in archives. Each machine downloads its own copy, because the programs' licence
+/// forbids redistribution.
 pub const PACKED: &[PackedTool] = &[PackedTool {
     name: "claude",
     package: "@anthropic-ai/claude-code-linux",
@@ -70,8 +72,8 @@ pub const PACKED: &[PackedTool] = &[PackedTool {
     },
 }];
 
-/// Finds the program, or downloads it from the registry that npm is configured for. `Err` is the reason for
-/// the failure.
+/// Finds the program, or downloads it from the registry that npm is configured for. `Err` contains the reason
+/// for the failure.
 pub fn find_or_download(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
     let PackedTool { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
@@ -89,8 +91,8 @@ pub fn find_or_download(root: &Path, packed: &PackedTool) -> Result<PathBuf, Str
     got.map_err(|error| format!("{name} {version} cannot be had from npm's registry: {error:#}"))
 }
 
-/// Downloads an archive, checks it, and extracts one program. The program is moved into place in one step,
-/// and an incomplete file is therefore never used.
+/// Downloads an archive, checks it, and extracts one program. The program is moved to its folder by a single
+/// rename, so an incomplete file is never used.
 fn install_archive(package: &str, digest: &str, name: &str, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let work = tempfile::tempdir_in(folder)?;
@@ -111,19 +113,20 @@ fn install_archive(package: &str, digest: &str, name: &str, folder: &Path) -> Re
     Ok(())
 }
 
-/// The purpose of the programs in `xtask/npm`.
+/// The tests that need the packages of `xtask/npm`.
 pub const NPM: ToolNeed = ToolNeed {
     packages: &["truing", "truing-agent"],
     untested_promise: Some(
         "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
     ),
 };
-/// Time limit in seconds for npm to install the programs, far more than it needs on a working network.
+/// Time limit, in seconds, within which npm must install the packages. On a working network, it needs far
+/// less time.
 const NPM_TIME: &str = "240";
 
 /// Finds the packages of `xtask/npm`, or installs them from the registry that npm is configured for. The lock
-/// file determines their versions and digests. Scripts of the packages are not run. `Err` is the reason for
-/// the failure.
+/// file determines the versions and the digests of the packages. Scripts of the packages are not run. `Err`
+/// contains the reason for the failure.
 fn find_or_install_npm(root: &Path) -> Result<(), String> {
     let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
     let lock = |folder: &Path| std::fs::read(folder.join(LOCK)).ok();
@@ -139,10 +142,11 @@ fn find_or_install_npm(root: &Path) -> Result<(), String> {
         .map_err(|error| format!("npm's packages cannot be had: {error:#}"))
 }
 
-/// The file that records the installed packages.
+/// The lock file. Its copy in the installation shows which packages are installed.
 const LOCK: &str = "package-lock.json";
 
-/// Installs into a temporary folder, and moves that into place in one step.
+/// Installs the packages into a temporary folder, and then renames this folder, so an incomplete installation
+/// is never used.
 fn install_npm_packages(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(tools)?;
     let work = tempfile::tempdir_in(tools)?;
@@ -177,7 +181,7 @@ pub const TOOLS: &[TestTool] = &[
     },
     TestTool {
         name: "postgres",
-        // Debian has each version's programs in a folder of their own.
+        // Debian installs the programs of each version in a separate folder.
         probe: &[
             "sh",
             "-c",
@@ -236,12 +240,12 @@ pub struct ToolSearch {
 pub struct MissingTool {
     /// The tests that need the tool.
     pub requirement: ToolNeed,
-    /// The reason why it is unavailable, and the remedy.
+    /// The reason why the tool is unavailable, and how to install it.
     pub reason: String,
 }
 
-/// Finds the tools that tests of `packages` need (empty for all), and installs missing or outdated ones, as
-/// far as this machine permits.
+/// Finds the tools that the tests of `packages` need; if the list is empty, those of all packages. Installs
+/// missing and outdated tools, as far as this machine permits it.
 pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     let is_wanted = |requirement: ToolNeed| {
         packages.is_empty() || packages.iter().any(|name| requirement.packages.contains(&name.as_str()))
@@ -277,8 +281,8 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     provided
 }
 
-/// Installs Debian packages with one command. If the command fails, installs them one by one, because one
-/// unknown name stops the whole command. `Err` is the remedy.
+/// Installs Debian packages with one command. If the command fails, installs them one by one, because a
+/// single unknown name makes the whole command fail. Returns an error that states what to do.
 fn install_debian(packages: &[&str]) -> Result<(), String> {
     let install = format!("apt-get install -y {}", packages.join(" "));
     if !is_on_path("apt-get") {
@@ -288,7 +292,7 @@ fn install_debian(packages: &[&str]) -> Result<(), String> {
         return Err(format!("run: sudo {install}"));
     }
     say::print_line(&format!("installing what is missing with `apt-get update` and `{install}`"));
-    // Without a network, packages that were downloaded before can still be installed.
+    // The error is ignored: without a network, packages that were downloaded before can still be installed.
     let _ = apt_get(&["update"], &[]);
     let options = ["install", "-y", "--no-install-recommends"];
     if apt_get(&options, packages).is_ok() {
@@ -299,7 +303,7 @@ fn install_debian(packages: &[&str]) -> Result<(), String> {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
-/// Runs `apt-get` silently. `Err` has the command and the end of its output.
+/// Runs `apt-get` silently. The error contains the command and the end of its output.
 fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
     let output = Command::new("apt-get")
         .arg("-q")
@@ -317,7 +321,7 @@ fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
     Err(format!("`apt-get {} {}` failed: {last}", options.join(" "), packages.join(" ")))
 }
 
-/// Returns the installed version if it is sufficient, otherwise the fault.
+/// Returns the installed version of a tool, or the reason why it cannot be used.
 fn find_tool_version(tool: &TestTool) -> Result<Version, String> {
     let (program, arguments) = match tool.probe {
         [program, arguments @ ..] => (*program, arguments),
@@ -337,8 +341,8 @@ fn find_tool_version(tool: &TestTool) -> Result<Version, String> {
     Ok(version)
 }
 
-/// Returns the first `N.N` or `N.N.N` in a program's version text, such as `git version 2.39.2 (Apple
-/// Git-143)`.
+/// Returns the first number such as `2.39` or `2.39.2` in the text with which a program prints its version:
+/// `git version 2.39.2 (Apple Git-143)`.
 fn parse_version(text: &str) -> Option<Version> {
     text.split_whitespace().find_map(|word| {
         let mut numbers = word.trim_start_matches('v').split('.').map_while(|part| part.parse().ok());
@@ -373,7 +377,7 @@ mod tests {
         assert_eq!(parse_version("no version here 7"), None);
     }
 
-    /// Returns a tool that certainly exists (cargo runs this test), with this minimum version.
+    /// Returns cargo as a tool, with this minimum version. Cargo certainly exists, because it runs this test.
     fn cargo(minimum: Version) -> TestTool {
         TestTool {
             name: "cargo",

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-/// Returns the folder of the root manifest. `cargo run` and `cargo test` both name the package's own folder.
+/// Returns the folder of the root manifest. The folder follows from the folder of this package, which both
+/// `cargo run` and `cargo test` state.
 pub fn workspace_root() -> Result<PathBuf> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask …`")?;
@@ -14,7 +15,8 @@ pub fn workspace_root() -> Result<PathBuf> {
     Ok(parent.to_path_buf())
 }
 
-/// Creates a cargo command in `root`, with the cargo that started this one, without standard input.
+/// Returns a cargo command that runs in `root`, without standard input. It uses the cargo that started this
+/// program.
 pub fn cargo_command(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -43,8 +45,8 @@ pub struct TrackedFile {
 
 /// Returns every tracked file that is text and exists in the work tree.
 pub fn tracked_files(root: &Path) -> Result<Vec<TrackedFile>> {
-    // Reads the checkout even if it belongs to another user (such as a CI runner), because only file names
-    // are requested.
+    // Git accepts the checkout even if it belongs to another user, as on some CI runners. This is safe,
+    // because only file names are requested.
     let trust = format!("safe.directory={}", root.display());
     let names = command_output(Command::new("git").args(["-c", &trust, "ls-files", "-z"]).current_dir(root))
         .context("cannot list the tracked files")?;
@@ -69,7 +71,7 @@ pub struct WorkspaceMember {
     pub dependencies: Vec<DeclaredDependency>,
 }
 
-/// A declared dependency, including optional ones and those of other platforms.
+/// A dependency that the manifest declares. It may be optional or only for another platform.
 #[derive(Deserialize)]
 pub struct DeclaredDependency {
     pub name: String,
@@ -105,22 +107,22 @@ pub struct ResolvedPackage {
     pub licence: Option<String>,
 }
 
-/// The crate that only tests depend on. It is therefore not part of published builds.
+/// The crate that only tests depend on, and that published builds therefore do not contain.
 const FOR_TESTS: &str = "truing-contract";
 
-/// The part of the dependency graph to read. It always includes all features and all platforms.
+/// The part of the dependency graph to read. The graph always includes all features and all platforms.
 #[derive(Clone, Copy)]
 pub enum DependencyScope<'a> {
-    /// The packages that the workspace's crates are built from, without the crate that only tests depend on.
+    /// The packages from which the workspace's crates are built, except the crate that only tests depend on.
     Built,
-    /// The built packages, and those that only the tests use.
+    /// All packages, including those that only the tests use.
     WithTests,
-    /// The packages that are linked into one crate.
+    /// The packages that are linked into the crate with this name.
     LinkedInto(&'a str),
 }
 
-/// Returns the packages of a part of the graph, sorted, each version once. The result matches cargo's builds:
-/// unlike the lock file, it leaves out optional dependencies that no feature enables.
+/// Returns the packages of a part of the graph, sorted and without duplicates. Like cargo's builds, and
+/// unlike the lock file, the result excludes optional dependencies that no feature enables.
 pub fn dependency_graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
     let (crates, edges) = match part {
         DependencyScope::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
@@ -133,7 +135,7 @@ pub fn dependency_graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<Re
             .args(["--edges", edges, "--format", "{p}\t{l}"])
             .args(crates),
     )?;
-    // An empty line separates the trees of two members.
+    // Empty lines are skipped; they separate the trees of different crates.
     let lines = tree.lines().filter(|line| !line.is_empty());
     let mut packages = lines.map(parse_package).collect::<Result<Vec<_>>>()?;
     packages.sort();

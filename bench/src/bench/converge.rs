@@ -1,5 +1,5 @@
-//! `cargo xtask bench converge`: measures the time of a loop of `truing converge`, with a model that responds
-//! immediately and without tests of the repository. For comparison, git writes the same files once.
+//! `cargo xtask bench converge`: measures the time of a loop of `truing converge`. The model responds
+//! immediately, and the repository has no tests. For comparison, git writes the same files once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,20 +17,20 @@ use crate::{say, workspace};
 
 /// Maximum duration of a loop in seconds.
 const MOST_SECONDS: f64 = 0.3;
-/// Loops of a run: one finds and fixes the bug, one finds nothing.
+/// Number of loops in a run: the first loop finds and fixes the bug, the second finds nothing.
 const LOOPS: f64 = 2.0;
 /// The line with the bug, its fix, and the finding's title.
 const WRONG: &str = "    for i in range(len(xs) - 1):\n";
 const RIGHT: &str = "    for i in range(len(xs)):\n";
 const TITLE: &str = "The last element is left out";
 
-/// The repository, and how it is measured.
+/// The size of the repository, and the number of measurements.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Files of the repository
+    /// Number of files in the repository
     #[arg(long, default_value_t = 1000)]
     files: usize,
-    /// How often each of the two is run, by turns; the medians count
+    /// Number of measurements of Truing and of git, alternately; the medians are used
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// The optimized program to measure [default: built now]
@@ -38,7 +38,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Measures. Returns `false` if a loop takes more time than promised.
+/// Runs the measurement. Returns `false` if a loop takes more time than promised.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for _ in 0..options.rounds.max(1) {
         theirs.push(place.measure_checkout()?);
         place.remove_run_state()?;
-        // The dry run does the work before the first loop, and nothing else.
+        // A dry run does only the work before the first loop.
         starts.push(meter::run(place.converge_command().arg("--dry-run"))?.clock);
         place.remove_run_state()?;
         let before = model.request_log().len();
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(each < MOST_SECONDS)
 }
 
-/// Returns auditors that find the bug while it exists, and a fixer that fixes it.
+/// Returns a script for the model: auditors report the bug as long as it exists, and a fixer fixes it.
 fn bug_fix_script() -> ModelScript {
     let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
@@ -105,7 +105,7 @@ impl ConvergeBenchPaths {
             self.write(&format!("pkg{}/m{number}.py", number % 40), &functions.collect::<String>())?;
         }
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
-        // Git would run its maintenance in the background during a measurement.
+        // Without this setting, git could run its maintenance in the background during a measurement.
         self.git(&["config", "maintenance.auto", "false"])?;
         self.commit_all("base")?;
         self.git(&["gc", "--quiet"])?;
@@ -164,8 +164,8 @@ impl ConvergeBenchPaths {
         command.args(["converge", "--config", "../op.toml", "--format", "json"]);
         command.current_dir(&self.root).stdin(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        // The program's folders are on the same disk as the repository, so no other disk influences the
-        // result.
+        // The program's folders are on the same disk as the repository, so the speed of another disk does not
+        // affect the result.
         command.env("HOME", &self.home).env("TMPDIR", &self.home).env("ANTHROPIC_API_KEY", KEY);
         command
     }

@@ -14,17 +14,18 @@ use truing_diff::LineKind;
 use super::{hard, meter};
 use crate::{say, workspace};
 
-/// Number of files in the corpus whose files change by one line each.
+/// Number of files in the generated diff, in which each file changes by one line.
 const TINY_FILES: usize = 5_000;
 
 /// Number of mismatches that are printed as examples.
 const SHOWN: usize = 5;
 
-/// Minimum number of bytes for a comparison of whole processes: with less, their start-up would dominate.
+/// Minimum size, in bytes, of the input for a comparison of whole processes. With less input, the start-up of
+/// the processes would dominate.
 const MIN_PROCESS_BYTES: usize = 20 << 20;
 
-/// The script that runs npm's `diff`: it reads the file and prints each file's name and counts as a line of
-/// JSON.
+/// The script that runs npm's `diff`: it parses a file of diffs, and prints the name and the counts of each
+/// file in it as a line of JSON.
 const NPM_DIFF: &str = "
 const { parsePatch } = require(process.argv[1] + '/node_modules/diff')
 const out = []
@@ -55,7 +56,8 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Compares. Returns `false` if a count is wrong, or a promised ratio is missed.
+/// Runs the comparison. Returns `false` if a count differs from git's, or if a speed ratio is lower than
+/// promised.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::workspace_root()?;
     let repository = options.repository.as_deref().unwrap_or(&root);
@@ -71,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(real && cases && in_process && in_process_tiny && whole)
 }
 
-/// A diff, and git's counts for it.
+/// A diff, and git's line counts for the same change.
 pub(crate) struct DiffWithNumstat {
     /// A commit, or the name of a case.
     pub(crate) name: String,
@@ -81,9 +83,9 @@ pub(crate) struct DiffWithNumstat {
     pub(crate) numstat: Vec<u8>,
 }
 
-/// Returns commits without merges, spread evenly over the history.
+/// Returns the diffs of commits that are spread evenly over the history, without merges.
 fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<DiffWithNumstat>> {
-    // Reads the repository even if it belongs to another user.
+    // Git reads the repository even if it belongs to another user.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new("git");
         command.args(["-c", "safe.directory=*", "-C"]).arg(repository).args(args);
@@ -107,10 +109,11 @@ fn sample_commit_diffs(repository: &Path, count: usize) -> Result<Vec<DiffWithNu
     commits.iter().step_by(step).take(count).map(of).collect()
 }
 
-/// Files by name: old name, added and deleted lines. The two halves of a type change are merged.
+/// Counts of each file, by its name: its old name if it was renamed, and its added and deleted lines. A
+/// change of a file's type, which a diff lists as two files, is one entry.
 type NumstatCounts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
 
-/// Prints the number of diffs whose counts differ from git's.
+/// Prints the number of diffs whose counts differ from git's. Returns true if there are none.
 fn report_wrong_counts(label: &str, diffs: &[DiffWithNumstat]) -> bool {
     let wrong: Vec<_> = diffs.iter().filter(|counted| !matches_git_counts(counted)).collect();
     let files: usize = diffs.iter().map(|counted| parse_git_numstat(&counted.numstat).len()).sum();
@@ -125,7 +128,7 @@ fn report_wrong_counts(label: &str, diffs: &[DiffWithNumstat]) -> bool {
     wrong.is_empty()
 }
 
-/// True if our counts equal git's.
+/// Returns true if our counts of this diff equal git's.
 pub(crate) fn matches_git_counts(counted: &DiffWithNumstat) -> bool {
     let parsed = truing_diff::parse(&counted.diff);
     let mut ours = NumstatCounts::new();
@@ -138,7 +141,8 @@ pub(crate) fn matches_git_counts(counted: &DiffWithNumstat) -> bool {
     parsed.error.is_none() && ours == parse_git_numstat(&counted.numstat)
 }
 
-/// Parses `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or an empty path followed by the old and the new one.
+/// Parses the output of `--numstat -z`: `ADDED⇥DELETED⇥PATH`, or, for a renamed file, an empty path that is
+/// followed by the old and the new path.
 fn parse_git_numstat(numstat: &[u8]) -> NumstatCounts {
     let mut counts = NumstatCounts::new();
     let mut fields = numstat.split(|byte| *byte == 0);
@@ -160,7 +164,7 @@ fn parse_git_numstat(numstat: &[u8]) -> NumstatCounts {
     counts
 }
 
-/// Parses all diffs with our parser and with `diffy`, in this process.
+/// Compares the speed of our parser and of `diffy` on all diffs, in this process.
 fn compare_parsers(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
     let bytes: usize = diffs.iter().map(|diff| diff.len()).sum();
     let ours = || diffs.iter().map(|diff| count_with_truing(diff)).sum::<usize>();
@@ -169,8 +173,8 @@ fn compare_parsers(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool 
     print_speed_ratio(&format!("in process, {label}"), "diffy", ours, theirs, bytes, promised)
 }
 
-/// Counts changed lines with our parser. Reads each line here, because `diffy` reads each line while it
-/// parses.
+/// Counts changed lines with our parser. Our parser reads lines only when they are requested. This function
+/// requests each line, because `diffy` also reads each line.
 fn count_with_truing(diff: &[u8]) -> usize {
     let files = truing_diff::parse_files(diff).filter_map(Result::ok);
     let changed = |line: &truing_diff::HunkLine<'_>| line.kind != LineKind::Context;
@@ -202,7 +206,7 @@ fn generate_one_line_changes() -> Vec<u8> {
     (0..TINY_FILES).map(file).collect::<String>().into_bytes()
 }
 
-/// Runs `truing diff parse` and npm's `diff` on all diffs in one file.
+/// Compares the speed of `truing diff parse` and of npm's `diff` on a file that contains all diffs.
 fn compare_programs(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool> {
     let Some(npm) = options.npm.as_ref().filter(|npm| npm.join("node_modules/diff").is_dir()) else {
         say::print_line(
@@ -235,7 +239,7 @@ fn compare_programs(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<b
     Ok(print_speed_ratio("whole process, JSON printed", "npm diff", ours, theirs, corpus.len(), Some(3.0)))
 }
 
-/// Prints the speed of both. Returns false if the ratio is lower than promised.
+/// Prints the speed of our parser and of the other one. Returns false if the ratio is lower than promised.
 fn print_speed_ratio(
     label: &str,
     peer: &str,

@@ -1,5 +1,5 @@
-//! Diffs that are hard to parse, made by the real git: names that must be quoted, lines that look like
-//! headers, files that change without a line. Used by `bench diff` and `fuzz diff`.
+//! Diffs that are hard to parse, produced by git itself: with names that must be quoted, lines that look like
+//! headers, and files that change without a changed line. Used by `bench diff` and `fuzz diff`.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -26,7 +26,7 @@ fn put_file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> TreeEdit {
     TreeEdit::Put(path.as_ref().to_vec(), content.as_ref().to_vec())
 }
 
-/// A diff from one state to the next.
+/// A case of a diff: the changes before it, the changes that it shows, and git's options.
 struct DiffCase {
     name: &'static str,
     before: Vec<TreeEdit>,
@@ -175,7 +175,7 @@ fn add_header_cases(all: &mut DiffCases, old: &str, new: &str) {
     all.add_case("many files", many("a\n"), many("b\n"), &[]);
 }
 
-/// Adds cases of misleading lines, and of line ends.
+/// Adds cases of lines that look like other parts of a diff, and of different line ends.
 fn add_content_cases(all: &mut DiffCases, old: &str, new: &str) {
     all.add_edit_case("no line end before", "a", "x\ny", "x\ny\n");
     all.add_edit_case("no line end after", "a", "x\ny\n", "x\ny");
@@ -272,7 +272,7 @@ fn add_name_cases(all: &mut DiffCases, old: &str, new: &str) {
     all.add_case("new file like a pair", vec![], vec![put_file("x b/x", "")], &[]);
 }
 
-/// Produces the diffs of all cases.
+/// Produces the diffs of all cases, and git's counts for them.
 pub(crate) fn produce_case_diffs() -> Result<Vec<DiffWithNumstat>> {
     let repo = TempRepo::new()?;
     build_cases().into_iter().map(|case| repo.diff_case(case)).collect()

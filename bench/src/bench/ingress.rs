@@ -1,10 +1,11 @@
-//! `cargo xtask bench ingress`: sends webhooks at a fixed rate (open loop) to `truing serve` and to a peer
-//! service (`ingress/peer`), by turns. The peer service has the same function, and is built from Fastify,
+//! `cargo xtask bench ingress`: sends webhooks at a fixed rate (open loop), alternately to `truing serve` and
+//! to a peer service (`ingress/peer`). The peer service has the same function, and is built from Fastify,
 //! BullMQ and Redis.
 //!
 //! Both services respond when the mark of the webhook is on the disk: SQLite with `synchronous = FULL`, Redis
-//! with `appendfsync always`, PostgreSQL with its defaults. All processes of a service count, including those
-//! of its store. Neither service has other work, because nothing becomes due before the measurement ends.
+//! with `appendfsync always`, PostgreSQL with its defaults. The figures of a service include all its
+//! processes, also those of its store. Neither service has other work, because nothing becomes due before the
+//! measurement ends.
 
 mod load;
 mod payload;
@@ -22,13 +23,14 @@ use crate::{say, workspace};
 use load::{LoadResult, RequestLoad};
 use server::{IngressService, RunningService};
 
-/// Number of pull requests in the webhooks.
+/// Number of different pull requests in the webhooks.
 const PULLS: usize = 500;
 /// Time of the warm-up, which fills code and data caches before the measurement.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// The factor from one rate of the search to the next.
+/// Factor between two successive rates in the search for the highest rate.
 const STEP: f64 = 1.15;
-/// A rate is sustained if the responses reach at least this share of it, and if p99 is at most `LONGEST_P99`.
+/// The service sustains a rate if the rate of responses is at least this share of it, and if p99 is at most
+/// `LONGEST_P99`.
 const SUSTAINED: f64 = 0.99;
 const LONGEST_P99: Duration = Duration::from_millis(100);
 /// The search ends at this rate.
@@ -43,7 +45,7 @@ enum IngressStore {
     Valkey,
 }
 
-/// Limits of our figures, as multiples of the peer's.
+/// The promised limits of our figures, as multiples of the peer's figures.
 struct PeerRatioLimits {
     cpu: f64,
     p99: Option<f64>,
@@ -66,10 +68,10 @@ pub(crate) struct Options {
     /// Webhooks a second
     #[arg(long, default_value_t = 2000)]
     rate: u32,
-    /// How long each service is measured at the fixed rate, in seconds
+    /// Duration of each measurement at the fixed rate, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How often each service is measured, by turns; the medians count
+    /// Number of measurements of each service, alternately; the medians are used
     #[arg(long, default_value_t = 5)]
     repeats: usize,
     /// Number of connections that send webhooks
@@ -93,7 +95,7 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// Measures. Returns `false` if a figure misses its promise.
+/// Runs the measurement. Returns `false` if a figure misses its promise.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rate == 0 || options.seconds == 0 || options.repeats == 0 || options.connections == 0 {
         bail!("--rate, --seconds, --repeats and --connections must be at least 1");
@@ -149,7 +151,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 struct IngressFigures {
     /// CPU time of all processes, in µs per webhook.
     cpu: f64,
-    /// CPU time of each process, in µs per webhook.
+    /// CPU time of each process, with the process's name, in µs per webhook.
     parts: Vec<(&'static str, f64)>,
     p50: f64,
     p99: f64,
@@ -274,7 +276,7 @@ fn print_report(
             continue; // the search was not requested
         }
         if !ratio.is_finite() {
-            // A machine that does not even sustain the first step gives no usable figure.
+            // There is no usable figure if the machine does not even sustain the first step.
             say::print_line(&format!("{what}: not measured, the machine is too busy"));
             kept = false;
             continue;

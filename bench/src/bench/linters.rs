@@ -1,7 +1,7 @@
 //! `cargo xtask bench linters`: runs a linter on many commits, through `truing review --tools` and directly.
-//! Compares the reported findings with the linter's own findings on the lines that each commit adds. This
-//! file has its own filter and its own parser of the linter's output, so no part of the program measures
-//! itself.
+//! Compares the findings that Truing reports with the linter's findings on the lines that each commit adds.
+//! The comparison uses its own filter and its own parser of the linter's output, so that no code of Truing
+//! checks itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use serde_json::Value;
 
 use crate::{say, workspace};
 
-/// The comparison to make.
+/// The linter and the commits to compare.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The repository whose history is examined; it is cloned
     repository: PathBuf,
-    /// The linter, by its name in the table of this bench; it must be on the search path
+    /// The linter, by its name in the list of this benchmark; its program must be on the search path
     #[arg(long)]
     tool: String,
     /// Number of commits to compare: the newest ones that change files of the linter
@@ -33,7 +33,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// A linter with its command, and the form of its output.
+/// A linter, with its command and the format of its output.
 pub(super) struct ComparedLinter {
     pub(super) name: &'static str,
     pub(super) command: &'static [&'static str],
@@ -42,15 +42,17 @@ pub(super) struct ComparedLinter {
     pub(super) shape: LinterOutputShape,
 }
 
-/// The form of an output: pointers into JSON, or lines `path:line:`.
+/// The format of a linter's output: the JSON pointers to the values of a finding, or plain lines.
 pub(super) enum LinterOutputShape {
-    /// One JSON text: the pointer to the list, then path, line and end of an entry.
+    /// One JSON text with a list of findings: the pointer to the list, and the pointers to a finding's path,
+    /// first line and last line.
     List(&'static str, [&'static str; 3]),
-    /// A list of files, each with its own list: the path, the list, line and end.
+    /// A list of files, each with a list of findings: the pointers to the path, to the list, and to a
+    /// finding's first and last line.
     PerFile([&'static str; 4]),
-    /// A JSON text on each line.
+    /// A JSON text on each line, for one finding: the pointers to its path, first line and last line.
     Lines([&'static str; 3]),
-    /// Plain lines in the form `path:line:`.
+    /// Plain lines that begin with `path:line:`.
     Text,
 }
 
@@ -146,7 +148,7 @@ pub(super) const LINTERS: &[ComparedLinter] = &[
 /// The location of a finding in a linter's output: the path, the first line and the last line.
 pub(super) type LinterPlace = (String, u64, u64);
 
-/// The sums over all commits.
+/// The counts and the times of all compared commits.
 #[derive(Default)]
 struct LinterTotals {
     commits: usize,
@@ -163,8 +165,8 @@ struct LinterTotals {
     without: Vec<f64>,
 }
 
-/// Compares the findings. Returns `false` if the program reports a finding that the filter lacks, or lacks a
-/// finding that the filter has.
+/// Compares the findings. Returns `false` if Truing reports a finding that the linter does not have, or does
+/// not report one of its new findings on added lines.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let named = |linter: &&ComparedLinter| linter.name == options.tool;
     let Some(linter) = LINTERS.iter().find(named) else {
@@ -210,7 +212,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(sums.missing == 0 && sums.more == 0 && sums.commits > 0)
 }
 
-/// One commit of the comparison.
+/// A commit to compare, with the linter and the two clones.
 struct LinterComparison<'a> {
     linter: &'a ComparedLinter,
     program: &'a Path,
@@ -255,15 +257,16 @@ impl LinterComparison<'_> {
             say::print_line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
         totals.more += more;
-        // Two findings of one rule on one line count once. The linter's findings on lines that the commit
-        // removes are old findings.
+        // If the linter has two findings of one rule on one line, Truing reports one, so the second is not
+        // missing.
         let is_told = |place: &&&LinterPlace| {
             truing_findings.iter().any(|(path, line, _)| (path, line) == (&place.0, &place.1))
         };
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
-        // Old findings are only counted, because code also moves between files. There are at most as many as
-        // the parent commit has on removed lines.
+        // A finding that Truing does not report may be old, because its line was moved from another place.
+        // Such findings are only counted, not matched. At most as many findings count as old as the parent
+        // commit has on the removed lines.
         let old = if not_told.is_empty() { 0 } else { self.count_removed_findings()?.min(not_told.len()) };
         let missing = not_told.len() - old;
         totals.repeated += twice;
@@ -275,7 +278,7 @@ impl LinterComparison<'_> {
         Ok(())
     }
 
-    /// Counts the parent's findings on lines that the commit removes.
+    /// Counts the linter's findings in the parent commit on lines that the commit removes.
     fn count_removed_findings(&self) -> Result<usize> {
         let removed = find_changed_lines(self.ours, self.commit, LineSide::Old)?;
         let wanted = |path: &&String| self.linter.files.iter().any(|end| path.ends_with(end));
@@ -307,8 +310,8 @@ impl LinterComparison<'_> {
         Ok(parse_places(&self.linter.shape, &text, self.theirs))
     }
 
-    /// Returns the locations of the linter's findings that the program reports; `None` if the review is
-    /// incomplete.
+    /// Runs `truing review`, and returns the locations of the linter's findings that it reports; `None` if
+    /// the linter did not run or failed.
     fn find_with_truing(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
         let base = format!("{}~1", self.commit);
         let mut command = Command::new(self.program);
@@ -338,7 +341,8 @@ impl LinterComparison<'_> {
     }
 }
 
-/// Returns a configuration that runs only this linter, regardless of the repository's own tools.
+/// Returns a configuration with which Truing runs only this linter, whichever tools the repository
+/// configures.
 pub(super) fn single_linter_config(linter: &ComparedLinter) -> String {
     let mut text = "[rules]\npacks = []\n".to_owned();
     for known in truing_reader::output::known::known_tools() {
@@ -355,8 +359,8 @@ pub(super) enum LineSide {
     New,
 }
 
-/// Returns the lines that a commit, or all commits of a range `from..to`, adds or removes, by file, as git
-/// prints them.
+/// Returns the lines that are added or removed by a commit, or by all commits of a range `from..to`. The
+/// lines are grouped by file, and taken from git's diff.
 pub(super) fn find_changed_lines(
     repository: &Path,
     commit: &str,

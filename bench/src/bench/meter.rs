@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Number of clock ticks per second in Linux's `/proc`, on every known machine.
+/// Number of clock ticks per second in Linux's `/proc`; it is the same on every known machine.
 pub(crate) const TICKS: u32 = 100;
 
-/// Number of measurements of each of two peers; the best counts.
+/// Number of measurements of each of two functions; the best time is used.
 const ROUNDS: usize = 7;
 
-/// Time for which a process is repeated, because single runs are too short for clock ticks.
 const PROCESS_TIME: Duration = Duration::from_millis(600);
 
-/// Measures two functions by turns, and returns the best time of each.
+/// Measures two functions alternately, and returns the best time of each, in seconds.
 pub(crate) fn measure_alternately<A, B>(
     mut ours: impl FnMut() -> A,
     mut theirs: impl FnMut() -> B,
@@ -43,7 +42,7 @@ fn time_work<T>(work: &mut impl FnMut() -> T) -> f64 {
     }
 }
 
-/// Returns the best times of two commands as whole processes, measured by turns.
+/// Runs two commands alternately, and returns the best time of each, in seconds.
 pub(crate) fn measure_processes_alternately(ours: &mut Command, theirs: &mut Command) -> Result<(f64, f64)> {
     let mut best = (f64::MAX, f64::MAX);
     for _ in 0..3 {
@@ -53,7 +52,7 @@ pub(crate) fn measure_processes_alternately(ours: &mut Command, theirs: &mut Com
     Ok(best)
 }
 
-/// Returns the average seconds of a command over some runs. Its output is discarded.
+/// Returns the average CPU time of a command over several runs, in seconds.
 fn time_process(command: &mut Command) -> Result<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let (before, clock, mut runs) = (child_cpu_ticks(), Instant::now(), 0_u32);
@@ -71,7 +70,7 @@ fn time_process(command: &mut Command) -> Result<f64> {
     Ok(all / f64::from(runs))
 }
 
-/// Returns the CPU ticks of all child processes that have exited.
+/// Returns the CPU time, in clock ticks, of all child processes that have exited.
 fn child_cpu_ticks() -> Option<u32> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The process name may contain any character, so fields are counted after the name: `cutime` and `cstime`
@@ -88,8 +87,8 @@ pub(super) struct RunDurations {
     pub(super) clock: f64,
 }
 
-/// Runs a command and reads its output. An exit code of 1 is accepted, because it means that there are
-/// findings.
+/// Runs a command and reads its output. The exit code 1 is accepted, because linters and reviews use it if
+/// there are findings.
 pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
     let (before, begun) = (child_cpu_ticks(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
@@ -102,7 +101,8 @@ pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
     Ok(RunDurations { processor, clock })
 }
 
-/// Returns the upper median; NaN for an empty list.
+/// Returns the median, and for an even number of values the upper of the two middle ones; NaN for an empty
+/// list.
 pub(super) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,5 +1,5 @@
-//! Servers that a measurement starts. Each is stopped when its value is dropped, and is measured with all of
-//! its child processes, from Linux's `/proc`.
+//! Starts and stops the servers that a measurement needs, and measures them. Each server is stopped when its
+//! value is dropped. Its figures include all of its child processes, and come from Linux's `/proc`.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -26,7 +26,7 @@ pub(super) struct ChildProcess {
     id: u32,
 }
 
-/// The resource usage of some processes.
+/// The resource usage of a server's processes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ChildUsage {
     /// CPU time in seconds.
@@ -37,8 +37,8 @@ pub(super) struct ChildUsage {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // A child whose standard input is a pipe from this process cleans up and exits when the pipe is
-        // closed.
+        // A child with a pipe as its standard input cleans up and exits when this process closes the pipe.
+        // Any other child is killed.
         match self.child.stdin.take() {
             Some(input) => drop(input),
             None => drop(self.child.kill()),
@@ -55,8 +55,8 @@ impl ChildProcess {
         Ok(Self { part, id: child.id(), child })
     }
 
-    /// Wraps a child that has started the measured process `id`. The child exits when its standard input is
-    /// closed.
+    /// Wraps a child process. The process to measure is not the child itself, but `id`, which the child has
+    /// started. The child exits when its standard input is closed.
     pub(super) fn from_child(part: &'static str, child: Child, id: u32) -> Self {
         Self { part, child, id }
     }
@@ -65,7 +65,7 @@ impl ChildProcess {
         self.part
     }
 
-    /// Returns the usage so far of the process and all of its children.
+    /// Returns the resource usage so far of the process and all of its running children.
     pub(super) fn usage(&self) -> Result<ChildUsage> {
         let mut all = vec![self.id];
         let mut at = 0;
@@ -96,8 +96,8 @@ impl ChildProcess {
     }
 }
 
-/// Returns the CPU seconds of a process (a number, or `self`), including those of its children that have
-/// ended.
+/// Returns the CPU time of a process in seconds, including that of its children that have exited. `process`
+/// is an id or `self`.
 pub(super) fn process_cpu_seconds(process: &str) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the process has ended")?;
     let fields = stat.rsplit_once(')').context("no name in stat")?.1.split_whitespace();
@@ -114,7 +114,7 @@ pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Returns the response to a plain GET; none if its status is not 200.
+/// Returns the response to a GET request without TLS; `None` if its status is not 200.
 pub(super) fn http_get(port: u16, path: &str) -> Option<String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -146,7 +146,8 @@ pub(super) fn wait_until(process: &mut ChildProcess, mut condition: impl FnMut()
     Ok(())
 }
 
-/// Creates a temporary folder on a disk, because a flush would take no time on a file system in memory.
+/// Creates a temporary folder below `target`, which should be on a disk: on a file system in memory, a flush
+/// would take no time.
 pub(super) fn create_disk_folder(root: &Path) -> Result<tempfile::TempDir> {
     let parent = root.join("target");
     fs::create_dir_all(&parent)?;
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_process_is_counted_with_its_children_and_is_seen_to_end() {
-        // The child of the shell works, and the shell waits.
+        // The shell only waits; a child of the shell uses CPU time.
         let command = "timeout 20 sh -c 'while :; do :; done' & wait";
         let mut process = ChildProcess::start("sh", Command::new("sh").args(["-c", command])).unwrap();
         while process.usage().unwrap().cpu < 0.05 {

@@ -2,8 +2,9 @@
 //! several pushes. The comments are about findings of a linter; the forge is a fake.
 //!
 //! reviewdog itself is not run; its rules are taken from its source of August 2026. reviewdog identifies a
-//! comment by path, line and a fingerprint of the whole diagnostic. It posts an unknown comment. It deletes a
-//! known comment whose finding no longer exists, unless the comment has a reply.
+//! comment by path, line and a fingerprint of the whole diagnostic. If reviewdog finds no such comment on the
+//! pull request, it posts one. If the finding of a comment no longer exists, reviewdog deletes the comment,
+//! unless it has a reply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,12 +24,12 @@ use crate::{say, workspace};
 const TOKEN: &str = "a token of the bench";
 const LOGIN: &str = "truing[bot]";
 
-/// The pull requests to make.
+/// The linter, and the pull requests to create.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The repository whose commits are the pushes
     repository: PathBuf,
-    /// The linter, as for `bench linters`
+    /// The linter, by its name in the list of `bench linters`
     #[arg(long)]
     tool: String,
     /// Pull requests
@@ -42,10 +43,10 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// The text by which a finding is identified: its path and its line without blanks.
+/// What identifies a finding: its path, and the text of its line without blanks.
 type FindingText = (String, String);
 
-/// The comments of one of the two programs, over all pull requests.
+/// The numbers of comments of Truing or of reviewdog on all pull requests together.
 #[derive(Default)]
 struct CommentTotals {
     posted: usize,
@@ -76,7 +77,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let [base, pushes @ ..] = commits else { continue };
         let site = PushComparison { linter, program: &program, clone: &clone, folder: here };
         let found = site.findings_by_push(base, pushes)?;
-        // Identifies old findings by their text without the path, because code also moves between files.
+        // A finding is old if the base has a finding with the same text of the line. The path is ignored,
+        // because code also moves between files.
         let old: BTreeSet<String> = site.findings_at_base(base)?.into_keys().map(|(_, text)| text).collect();
         count_reviewdog_comments(&found, &mut theirs);
         let view = runtime.block_on(site.publish_reviews(base, pushes))?;
@@ -113,7 +115,7 @@ fn list_linter_commits(clone: &Path, linter: &ComparedLinter, count: usize) -> R
     Ok(commits)
 }
 
-/// The pushes of one pull request.
+/// A comparison for one pull request and its pushes.
 struct PushComparison<'a> {
     linter: &'a ComparedLinter,
     program: &'a Path,
@@ -121,11 +123,12 @@ struct PushComparison<'a> {
     folder: &'a Path,
 }
 
-/// The findings on added lines at one push: their first and last lines, by text.
+/// The findings on added lines after a push: for each `FindingText`, the first and last lines of its
+/// findings.
 type PushFindings = BTreeMap<FindingText, BTreeSet<(u64, u64)>>;
 
 impl PushComparison<'_> {
-    /// Returns the linter's findings at each push, on lines that the pull request has added until then.
+    /// Returns the linter's findings after each push, on all lines that the pull request adds by then.
     fn findings_by_push(&self, base: &str, pushes: &[String]) -> Result<Vec<PushFindings>> {
         let mut all = Vec::new();
         for push in pushes {
@@ -144,7 +147,7 @@ impl PushComparison<'_> {
         Ok(all)
     }
 
-    /// Returns the linter's findings at the base, on any line.
+    /// Returns all of the linter's findings at the base commit.
     fn findings_at_base(&self, base: &str) -> Result<PushFindings> {
         let tree = git(self.clone, &["ls-tree", "-r", "--name-only", base])?;
         let wanted = |path: &&str| self.linter.files.iter().any(|end| path.ends_with(end));
@@ -186,7 +189,8 @@ impl PushComparison<'_> {
         find_changed_lines(self.clone, &format!("{base}..{push}"), LineSide::New)
     }
 
-    /// Returns the pull request after all pushes, each reviewed by `truing review --pr --publish --tools`.
+    /// Creates the pull request, and runs `truing review --pr --publish --tools` after each push. Returns the
+    /// pull request at the end.
     async fn publish_reviews(&self, base: &str, pushes: &[String]) -> Result<PullView> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
@@ -237,8 +241,8 @@ impl PushComparison<'_> {
         Ok(())
     }
 
-    /// Returns the linter's files and its configuration at a commit. If `before` is given, returns only the
-    /// files that differ from that commit.
+    /// Returns a commit with the linter's files and its configuration as they are at `commit`. If the commit
+    /// `before` is given, the new commit changes only the files that differ between the two.
     fn stage_linter_files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
         let named = match before {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
@@ -260,7 +264,7 @@ impl PushComparison<'_> {
     }
 }
 
-/// Counts the comments that reviewdog posts and deletes for these findings.
+/// Counts the comments that reviewdog would post, repeat and delete for these findings.
 fn count_reviewdog_comments(findings: &[PushFindings], totals: &mut CommentTotals) {
     let (mut there, mut posted) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
     for push in findings {
@@ -305,7 +309,8 @@ fn count_truing_comments(
     totals.stale +=
         open.iter().filter(|place| !last.iter().any(|(posted, lines)| is_at(place, posted, lines))).count();
     let news = last.iter().filter(|((_, text), _)| !old.contains(text));
-    // An open comment without a line is not lost: its line has left the diff, or its file was renamed.
+    // An open comment without a line does not count as lost: the diff no longer contains its line, or its
+    // file was renamed.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
     let without =
         news.filter(|(posted, lines)| !open.iter().any(|place| is_at(place, posted, lines))).count();

@@ -1,6 +1,6 @@
-//! `cargo xtask bench records`: measures the response times of commands and of the scheduler on a store of
-//! millions of records, and then the cost of moving a smaller store to the other engine and back. The records
-//! are those of a service that has run for the whole retention time. All slots are due.
+//! `cargo xtask bench records`: measures the response times of commands and of queries for due slots, on a
+//! store of millions of records. Then measures the cost of moving a smaller store to the other engine and
+//! back. The store has the records that a service accumulates in the whole retention time. All slots are due.
 
 mod fill;
 mod served;
@@ -22,11 +22,11 @@ use crate::{say, workspace};
 use fill::{DAYS, REPOSITORIES, StoreSize};
 use served::MeasuredStore;
 
-/// Time limit of a command, in seconds.
+/// Promised maximum duration of a command, in seconds.
 const ANSWER: f64 = 1.0;
-/// Time limit of a query for due slots, in milliseconds.
+/// Promised maximum duration of a query for due slots, in milliseconds.
 const DUE: f64 = 20.0;
-/// Memory limit of a process that moves a store, in MB.
+/// Promised maximum memory of a process that moves a store, in MB.
 const MEMORY: f64 = 200.0;
 /// Number of queries for due slots.
 const CALLS: u32 = 300;
@@ -40,22 +40,22 @@ enum RecordsEngine {
     Valkey,
 }
 
-/// The size of the measurement.
+/// The store to measure, its size, and the number of measurements.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The store to measure; both by default
     #[arg(long, value_enum)]
     store: Option<RecordsEngine>,
-    /// Records: rows of all tables but that of slots
+    /// Number of records, i.e. of rows in all tables except the table of slots
     #[arg(long, default_value_t = 10_000_000)]
     rows: u64,
     /// Number of slots; all of them wait and are due
     #[arg(long, default_value_t = 100_000)]
     slots: u64,
-    /// Records that are moved from SQLite to the servers and back; 0: none
+    /// Number of records in the store that is moved from SQLite to the servers and back; 0: no move
     #[arg(long, default_value_t = 1_000_000)]
     moved: u64,
-    /// Times that each command is run; the median counts
+    /// Number of runs of each command; the median is used
     #[arg(long, default_value_t = 5)]
     repeats: usize,
     /// The optimized program to measure [default: built now]
@@ -66,7 +66,7 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// The programs of the measurement.
+/// The folders and programs that the measurement uses, and its time.
 struct BenchPrograms<'a> {
     root: &'a Path,
     program: PathBuf,
@@ -74,7 +74,7 @@ struct BenchPrograms<'a> {
     now: UnixMillis,
 }
 
-/// Measures. Returns `false` if a figure misses its promise.
+/// Runs the measurement. Returns `false` if a figure misses its promise.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.rows == 0 || options.slots == 0 || options.repeats == 0 {
         bail!("--rows, --slots and --repeats must be at least 1");
@@ -142,7 +142,7 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
     ));
 
     let mut kept = true;
-    // The first pull request also has a slot; the other pull requests are equally old.
+    // These pull requests are of different ages; the first one always has a slot.
     let names: Vec<String> =
         (0..options.repeats as u64).map(|at| fill::pull_name(at * 7919 % size.pulls)).collect();
     let list = vec![vec!["queue", "list"]; options.repeats];
@@ -161,7 +161,7 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
     Ok(print_figure("due, p99", due.p99, DUE, "ms", &more) && kept)
 }
 
-/// The output of the store's benchmark.
+/// The output of the store's own benchmark of queries for due slots.
 #[derive(Deserialize)]
 struct DueQueryLatency {
     slots: u64,
@@ -169,7 +169,7 @@ struct DueQueryLatency {
     p99: f64,
 }
 
-/// Queries due slots within one process, through the store itself.
+/// Measures queries for due slots with the store's own benchmark, which runs all of them in one process.
 fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueQueryLatency> {
     let mut bench = workspace::cargo_command(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
@@ -178,7 +178,7 @@ fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Res
     serde_json::from_str(bench_output.trim()).with_context(|| format!("no figures in {bench_output}"))
 }
 
-/// Moves a store to servers and back.
+/// Moves a SQLite store to Redis and PostgreSQL and back, and measures the memory of both moves.
 fn measure_store_move(options: &Options, tools: &BenchPrograms<'_>) -> Result<bool> {
     let size = StoreSize::from_row_count(options.moved, tools.now);
     let data = create_disk_folder(tools.root)?;
@@ -205,7 +205,7 @@ fn measure_store_move(options: &Options, tools: &BenchPrograms<'_>) -> Result<bo
     Ok(kept)
 }
 
-/// Runs a command without output, with this text as its input.
+/// Runs a command that reads this text from its standard input. The command's output is discarded.
 fn run_with_input(command: &mut Command, text: &str) -> Result<()> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;

@@ -17,18 +17,20 @@ use super::watch;
 use crate::{say, workspace};
 use project::GeneratedProject;
 
-/// Maximum number of seconds that a review may take beyond `git diff` of the same change.
+/// Promised maximum difference, in seconds, between the time of a review and that of `git diff` for the same
+/// change.
 const MOST_SECONDS: f64 = 1.0;
-/// Maximum number of megabytes that a review may use, with the processes that it starts.
+/// Promised maximum memory of a review, in megabytes, with the processes that it starts.
 const MOST_MEGABYTES: f64 = 200.0;
 
-/// Age of the base's files. Git would read the content of files again if they were not older than its index.
+/// Age of the base's files. The files must be older than git's index: git reads the content of newer files
+/// again.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// The repository, the change, and how it is measured.
+/// The size of the repository and of the change, and the number of measurements.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Files of the repository
+    /// Number of files in the repository
     #[arg(long, default_value_t = 1000)]
     files: usize,
     /// Approximate number of lines of each file
@@ -40,10 +42,10 @@ pub(crate) struct Options {
     /// Approximate number of lines that the change adds
     #[arg(long, default_value_t = 10_000)]
     lines: usize,
-    /// Seed from which the repository is generated
+    /// Seed of the generated repository and change
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How often each of the two is run, by turns; the medians count
+    /// Number of measurements of the review and of `git diff`, alternately; the medians are used
     #[arg(long, default_value_t = 11)]
     rounds: usize,
     /// Create the repository in this folder, which must not exist yet, and keep it [default: a temporary
@@ -55,7 +57,8 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Measures. Returns `false` if a review takes more time or memory than promised, or finds nothing.
+/// Runs the measurement. Returns `false` if a review takes more time or memory than promised, or finds
+/// nothing.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let program = match &options.program {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
@@ -132,7 +135,7 @@ impl ReviewBenchPaths {
             self.write(&path, &text, AGE)?;
         }
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
-        // Git would run its maintenance in the background during a measurement.
+        // Without this setting, git could run its maintenance in the background during a measurement.
         self.git(&["config", "maintenance.auto", "false"])?;
         self.git(&["add", "."])?;
         self.git(&["commit", "--quiet", "--message", "base"])?;
@@ -157,7 +160,8 @@ impl ReviewBenchPaths {
         set_file_age(&path, age)
     }
 
-    /// Changes the time of every file. Git must then read each file to detect that its content is unchanged.
+    /// Changes the modification time of every file. Git must then read each file to detect that its content
+    /// is unchanged.
     fn touch_all(&self, folder: &Path) -> Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -187,7 +191,7 @@ impl ReviewBenchPaths {
         workspace::command_output(&mut self.git_command(arguments))
     }
 
-    /// Returns the command of a review with separate records.
+    /// Returns the command of a review, which stores its records in a separate home folder.
     fn review_command(&self, flags: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["review", "--quiet", "--format", "json"]).args(flags);
@@ -196,14 +200,14 @@ impl ReviewBenchPaths {
         command
     }
 
-    /// True if `truing review` has this flag.
+    /// Returns true if `truing review` has this flag.
     fn supports_flag(&self, flag: &str) -> Result<bool> {
         let mut help = Command::new(&self.program);
         Ok(workspace::command_output(help.args(["review", "--help"]))?.contains(flag))
     }
 
-    /// Prints one line of the table. Returns `false` if the review takes more time or memory than promised,
-    /// or finds nothing.
+    /// Measures one kind of review and the corresponding `git diff`, and prints the results as a line of the
+    /// table. Returns `false` if the review takes more time or memory than promised, or finds nothing.
     fn compare_with_git(&self, label: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
         let (mut ours, mut theirs) = (self.review_command(review), self.git_command(diff));
         let seen = watch::run_and_measure(&mut ours)?;

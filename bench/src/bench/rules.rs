@@ -1,5 +1,5 @@
-//! `cargo xtask bench rules`: runs ten syntax rules on several hundred Python files, and runs ast-grep's own
-//! command line with the same rules for comparison.
+//! `cargo xtask bench rules`: runs ten syntax rules on several hundred Python files, both with Truing and
+//! with ast-grep's command line, and compares findings and speed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,13 +13,13 @@ use serde_json::Value;
 use super::meter::{self, RunDurations};
 use crate::{say, workspace};
 
-/// Number of runs of each of the two, by turns; the medians count.
+/// Number of measurements of each program, alternately; the medians are used.
 const ROUNDS: usize = 21;
 
-/// Minimum number of files: with fewer, the start-up of the programs would dominate.
+/// Minimum number of files. With fewer files, the start-up of the programs would dominate.
 const MIN_FILES: usize = 300;
 
-/// The rules, each one file of ast-grep's YAML.
+/// The rules: the name and the text of each file, in ast-grep's YAML.
 const RULES: &[(&str, &str)] = &[
     ("assert-tuple", include_str!("rules/assert-tuple.yml")),
     ("bare-except", include_str!("rules/bare-except.yml")),
@@ -46,7 +46,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Compares. Returns `false` if the findings differ, or if Truing is slower.
+/// Runs the comparison. Returns `false` if the findings differ, or if Truing is slower.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let here = folder.path();
@@ -89,8 +89,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let of =
         |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(rounds.iter().map(part).collect());
-    // The runs are compared in pairs, because other work on the machine then affects both programs. The ratio
-    // uses CPU time, which other work affects less.
+    // A ratio is computed for each pair of successive runs, because other work on the machine then slows both
+    // programs. The ratios use CPU time, which other work affects less than elapsed time.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
     say::print_line(&format!(
         "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 \
@@ -160,8 +160,8 @@ fn find_standard_library() -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
-/// Copies the Python files below a folder, without tests and installed packages. Returns their number and
-/// their bytes.
+/// Copies the Python files below a folder, without tests and installed packages. Returns the number of the
+/// files, and their total size in bytes.
 fn copy_python_files(from: &Path, to: &Path) -> Result<(usize, u64)> {
     let skipped = ["test", "tests", "idle_test", "site-packages", "__pycache__"];
     let (mut files, mut bytes) = (0, 0);

@@ -1,5 +1,5 @@
-//! `cargo xtask bench runtimes`: runs the same scripted review with the runtimes `native` and `cli`. For
-//! comparison, it asks the `claude` program a single question.
+//! `cargo xtask bench runtimes`: runs the same scripted review with the runtimes `native` and `cli`, and
+//! measures time and memory. For comparison, it also measures the `claude` program with a single question.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use truing_fakes::model::{AnswerCondition, FakeModel, KEY, ModelScript, Scripted
 use super::{meter, watch};
 use crate::{say, tools, workspace};
 
-/// How it is measured.
+/// The program to measure, and the number of measurements.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How often each program is run, by turns; the medians count
+    /// Number of measurements of each program, alternately; the medians are used
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// The optimized program to measure [default: built now]
@@ -24,7 +24,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// Measures. Returns `false` if the two reviews have different results.
+/// Runs the measurement. Returns `false` if the two reviews have different results.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::workspace_root()?;
     let program = match &options.program {
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
             if round == 0 {
-                // This run is not timed, because the measurement of memory takes time itself.
+                // The times of this run are not used, because it also measures memory, which takes time.
                 let seen = watch::run_and_measure(&mut place.review_command(row.runtime))?;
                 row.bytes = seen.tree_bytes;
                 if !matches!(row.runtime, MeasuredRuntime::Claude) {
@@ -81,12 +81,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(same)
 }
 
-/// The program that is run.
+/// The command that is measured.
 #[derive(Clone, Copy)]
 enum MeasuredRuntime {
     Native,
     Cli,
-    /// `claude --print`, with a plain answer.
+    /// `claude --print` with a question that needs no tools.
     Claude,
 }
 
@@ -106,8 +106,8 @@ struct RuntimeRow {
     bytes: u64,
 }
 
-/// Returns the script of a review that reads the file and reports one finding. A caller without our tools
-/// gets a one-word answer.
+/// Returns the script of the fake model for a review: the model reads the file, and reports one finding. The
+/// model answers any other request with one word.
 fn review_script() -> ModelScript {
     let finding = json!({ "path": "pay.py", "start_line": 2, "end_line": 2, "severity": "P1", "category": "G",
         "title": "The last one is left out", "body": "The range ends one too early.",
@@ -188,8 +188,8 @@ impl RuntimeBenchPaths {
         command.current_dir(&self.root).stdin(Stdio::null()).stderr(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", &self.home).env("ANTHROPIC_API_KEY", KEY).env("ANTHROPIC_BASE_URL", &self.model);
-        // Without this variable, the program would contact servers for updates and telemetry, which do not
-        // exist here.
+        // Without this variable, the `claude` program would contact servers for updates and telemetry, but
+        // here it can reach only the fake model.
         command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
         command
     }

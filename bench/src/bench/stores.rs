@@ -1,5 +1,5 @@
-//! The servers for slots and records, from the system's packages: started for one measurement, with the
-//! durability of a real deployment.
+//! Starts the servers for slots and records for one measurement. The servers come from the system's packages,
+//! and write to the disk as in a real deployment.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -38,8 +38,9 @@ pub(super) fn start_redis(program: &Path, folder: &Path) -> Result<(ChildProcess
     Ok((process, port))
 }
 
-/// Creates PostgreSQL's folder, runs the server until the input ends, and removes everything. The folder is
-/// below `/var/tmp`, which is on a disk and which every user may write to.
+/// The shell script of the server's process: creates PostgreSQL's folder, runs the server until the script's
+/// input ends, and removes the folder. The folder is below `/var/tmp`, which is on a disk and which every
+/// user may write to.
 const LIFE: &str = r#"
 folder=$(mktemp -d /var/tmp/truing-bench.XXXXXX) && cd "$folder" || exit 1
 "$1/initdb" -D data -U truing -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 ||
@@ -51,9 +52,9 @@ kill -INT $! && wait
 cd / && rm -rf "$folder"
 "#;
 
-/// Starts PostgreSQL with an empty database. Returns the address of the database in the form of the
-/// configuration. The settings are PostgreSQL's defaults, except for the number of connections, because a
-/// process has up to 16.
+/// Starts PostgreSQL with an empty database. Returns the address of the database, as a configuration contains
+/// it. The settings are PostgreSQL's defaults, except that more connections are allowed, because each process
+/// of a service has up to 16.
 pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
     let (bin, port) = (find_postgres_programs()?, free_port()?);
     // PostgreSQL refuses to run as root.
@@ -63,7 +64,8 @@ pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
         command.args(["-u", "postgres", "--", "sh"]);
     }
     command.args(["-c", LIFE, "sh"]).arg(&bin).arg(port.to_string()).current_dir("/");
-    // A separate process group keeps an interrupt at the terminal from ending the shell before its cleanup.
+    // The shell has its own process group, so that an interrupt at the terminal does not stop it before its
+    // cleanup.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     let output = child.stdout.take().context("there is no standard output")?;
@@ -82,7 +84,7 @@ pub(super) fn start_postgres() -> Result<(ChildProcess, String)> {
     Ok((process, format!("postgres://truing@127.0.0.1:{port}/postgres?sslmode=disable")))
 }
 
-/// Returns the folder of the newest version's programs.
+/// Returns the folder of PostgreSQL's programs, of the newest installed version.
 pub(super) fn find_postgres_programs() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let programs = versions.filter_map(|entry| {
@@ -98,7 +100,7 @@ pub(super) fn find_postgres_programs() -> Result<PathBuf> {
     Ok(PathBuf::from(bin_dir.trim()))
 }
 
-/// The servers of a deployment of many processes.
+/// The servers that the processes of a deployment share.
 pub(super) struct StoreServers {
     pub(super) processes: [ChildProcess; 2],
     /// The addresses of the slots and of the records.
@@ -106,7 +108,8 @@ pub(super) struct StoreServers {
     pub(super) records: String,
     /// The section `[store]` of a configuration that uses these servers, without the local folder.
     pub(super) section: String,
-    /// The required line of a forge's section in such a configuration, and the variable that it names.
+    /// The line that such a configuration needs in a forge's section, and the environment variable that the
+    /// line refers to.
     pub(super) marker_key: &'static str,
     pub(super) variable: (&'static str, &'static str),
 }

@@ -18,8 +18,8 @@ pub(super) struct WatchedRun {
     pub(super) output: Vec<u8>,
     /// Largest resident size of the command's own process.
     pub(super) own_bytes: u64,
-    /// Largest sum of the resident sizes of all the command's processes at one moment. Shared memory counts
-    /// for each process that uses it.
+    /// Largest measured sum of the resident sizes of the command's process and its children. Shared memory
+    /// counts for each process that uses it.
     pub(super) tree_bytes: u64,
 }
 
@@ -29,8 +29,8 @@ pub(super) fn run_and_measure(command: &mut Command) -> Result<WatchedRun> {
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
     let id = child.id();
     let mut stdout = child.stdout.take().context("there is no standard output")?;
-    // The command writes its output last. When the first part of the output arrives, the process therefore
-    // still exists.
+    // The command writes its output at the end. When the first byte of the output arrives, the process still
+    // exists, so its peak size can be read.
     let reading = thread::spawn(move || {
         let (mut output, mut own) = (vec![0; 1], 0);
         let first = stdout.read(&mut output).unwrap_or_default();

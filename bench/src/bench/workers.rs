@@ -1,7 +1,7 @@
-//! `cargo xtask bench workers`: measures reviews per minute with 1, 2, 4 and 8 worker processes. One further
-//! process receives the webhooks. Slots are in Redis, records in PostgreSQL. The forge and the model are
-//! fakes on this machine; the model answers after a delay. The table shows the cost of each part per review,
-//! and which part saturates the processors.
+//! `cargo xtask bench workers`: measures how many reviews per minute 1, 2, 4 and 8 worker processes perform.
+//! One further process receives the webhooks. The slots are stored in Redis, and the records in PostgreSQL.
+//! The forge and the model are fakes on this machine; the model answers after a delay. The table shows the
+//! CPU time of each component per review, and which component uses the most.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,31 +28,32 @@ use crate::{say, workspace};
 
 const TOKEN: &str = "a token of the bench";
 const SECRET: &str = "a secret of the bench";
-/// The change of each pull request. Neither a rule nor the model finds anything in it.
+/// The change in each pull request. Neither the rules nor the fake model report a finding on it.
 const CHANGE: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
-/// The parts whose time is shown; the last one is this process, with both fakes and the git processes that
-/// they start.
+/// The components whose CPU time is shown. The last one is this process, which contains both fakes, with the
+/// git processes that it starts.
 const PARTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
-/// Time limit of the reviews of one measurement.
+/// Maximum time in which all pull requests of one measurement must be reviewed.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// Used share of all processors from which the processors count as saturated.
+/// The processors count as saturated if at least this share of their time is used.
 const USED_UP: f64 = 0.85;
-/// Limit of the share of slot writes that conflict with another process; the share must be lower.
+/// Limit of the share of slot writes that conflict with a write of another process; the measured share must
+/// be lower.
 const CONFLICTS: f64 = 0.01;
 
 /// The size of the measurement.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Numbers of worker processes; each is measured by itself
+    /// Numbers of worker processes; there is one measurement for each number
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8")]
     workers: Vec<usize>,
-    /// Pull requests of each measurement
+    /// Number of pull requests in each measurement
     #[arg(long, default_value_t = 240)]
     pulls: usize,
-    /// Number of repositories that the pull requests are spread over
+    /// Number of repositories among which the pull requests are distributed
     #[arg(long, default_value_t = 8)]
     repositories: usize,
-    /// Leases that a worker holds at once
+    /// Maximum number of leases that a worker holds at the same time
     #[arg(long, default_value_t = 4)]
     concurrency: usize,
     /// Time from a request to the model's response, in milliseconds
@@ -66,7 +67,8 @@ pub(crate) struct Options {
     redis: PathBuf,
 }
 
-/// Measures. Returns `false` if slots conflict more often than promised, or if no figure is available.
+/// Runs the measurements. Returns `false` if the share of conflicting slot writes is not below its limit, or
+/// is unavailable.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let numbers = [options.pulls, options.repositories, options.concurrency, options.workers.len()];
     if numbers.contains(&0) || options.workers.contains(&0) {
@@ -112,7 +114,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(kept)
 }
 
-/// Describes the part that limits the last measurement.
+/// States whether the processors were saturated in the last measurement, and which component used the most
+/// CPU time.
 fn describe_bottleneck(workers: usize, row: &WorkersRow, busy: f64) -> String {
     let all: f64 = row.cpu.iter().sum();
     let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
@@ -134,12 +137,12 @@ struct ReviewsCost {
     calls: u64,
     /// Number of requests to the forge's API that create something.
     creations: u64,
-    /// Number of requests by git.
+    /// Number of requests that git sends to the forge.
     git: u64,
-    /// Rows and bytes in PostgreSQL.
+    /// Number of rows, and number of bytes, that were added in PostgreSQL.
     rows: u64,
     bytes: u64,
-    /// Number of transactions in PostgreSQL, and of those that were retried.
+    /// Number of transactions in PostgreSQL, and number of those that were rolled back.
     transactions: u64,
     rollbacks: u64,
 }
@@ -167,7 +170,8 @@ struct WorkersRow {
     duration: Duration,
     /// CPU seconds of each of [`PARTS`].
     cpu: Vec<f64>,
-    /// Share of slot writes that found another version; `None` if the share is unavailable.
+    /// Share of slot writes that failed because the slot's version had changed; `None` if the share is
+    /// unavailable.
     conflicts: Option<f64>,
     cost: ReviewsCost,
 }
@@ -184,7 +188,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     let (mut processes, mut ports) = (Vec::new(), Vec::new());
     for (number, role) in roles.enumerate() {
         let port = free_port()?;
-        // Each process has its own mirrors, as if it were on another machine.
+        // Each process has its own home folder, and therefore its own mirrors, as on separate machines.
         let home = data.path().join(format!("{role}-{number}"));
         fs::create_dir(&home)?;
         let part = if role == "ingress" { "ingress" } else { "workers" };
@@ -241,12 +245,13 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     Ok(WorkersRow { duration, cpu, conflicts: slot_conflict_share(&ports), cost })
 }
 
-/// True if the route is used by git.
+/// Returns true if the requests of this route come from git.
 fn is_git_route(route: &str) -> bool {
     route.contains("/info/refs") || route.contains("/git-")
 }
 
-/// True if the head has a status. Any status but success is an error of the measurement.
+/// Returns true if the head commit has a status. A status other than success is an error, because the review
+/// has failed.
 fn is_reviewed(view: &PullView) -> Result<bool> {
     let Some(status) = view.statuses.get(&view.head).and_then(|statuses| statuses.last()) else {
         return Ok(false);
@@ -264,16 +269,16 @@ fn cpu_seconds_by_part(processes: &[ChildProcess]) -> Result<Vec<f64>> {
         of_part.map(|process| Ok(process.usage()?.cpu)).sum()
     };
     let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
-    // The last part is this process. Its running child processes are counted above; its other child processes
-    // have exited, and are included in its own time.
+    // The last component is this process. Its running child processes belong to the components above, and its
+    // own time includes that of the child processes that have exited.
     if let Some(doubles) = used.last_mut() {
         *doubles = process_cpu_seconds("self")?;
     }
     Ok(used)
 }
 
-/// Returns the share of slot writes that found another version, from the metrics of all processes. Returns
-/// `None` if the metrics of a process are missing.
+/// Returns the share of slot writes that failed because the slot's version had changed, from the metrics of
+/// all processes. Returns `None` if the metrics of a process are missing.
 fn slot_conflict_share(ports: &[u16]) -> Option<f64> {
     let (mut tried, mut conflicts) = (0.0, 0.0);
     for port in ports {
@@ -284,7 +289,7 @@ fn slot_conflict_share(ports: &[u16]) -> Option<f64> {
     Some(conflicts / f64::max(tried, 1.0))
 }
 
-/// Returns the sum of a counter's lines in Prometheus's text; none if there is no such line.
+/// Returns the sum of all values of a counter in a text of Prometheus metrics; `None` if there is no value.
 fn sum_counter(metrics: &str, name: &str) -> Option<f64> {
     let rest = metrics.lines().filter_map(|line| line.strip_prefix(name));
     let lines = rest.filter(|rest| rest.starts_with([' ', '{']));
@@ -292,7 +297,7 @@ fn sum_counter(metrics: &str, name: &str) -> Option<f64> {
     values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }
 
-/// The forge with its pull requests, and the model.
+/// The fake forge with its pull requests, and the fake model.
 struct TestDoubles {
     forge: FakeForge,
     model: FakeModel,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-/// Keys that do not describe the shape of an exchange.
+/// Keys that are removed from the document, because they do not constrain requests or responses.
 const PROSE: &[&str] = &[
     "deprecated",
     "description",
@@ -18,14 +18,14 @@ const PROSE: &[&str] = &[
     "x-github",
     "x-multi-segment",
 ];
-/// Keys whose values are maps with names that the document's author chose. Such a name may be `description`,
-/// which is then not removed as prose.
+/// Keys whose values are maps from names to objects. The author of the document chose these names, so a
+/// property named `description` is not removed as prose.
 const NAMED: &[&str] =
     &["headers", "parameters", "patternProperties", "properties", "requestBodies", "responses", "schemas"];
 /// Prefix of references to components.
 const COMPONENTS: &str = "#/components/";
 
-/// Returns the document with only these operations (`GET /user`).
+/// Returns the document reduced to these operations (`GET /user`) and the components that they refer to.
 pub(super) fn extract_operations(whole: &Value, operations: &[String]) -> Result<Value> {
     let mut paths = Map::new();
     for operation in operations {

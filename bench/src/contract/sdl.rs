@@ -1,5 +1,5 @@
-//! Reduces a GraphQL schema, in the form of an introspection response, to some types and the fields that lead
-//! to them. The output is in GraphQL's own language.
+//! Reduces a GraphQL schema to some of its types, and to the fields that contain these types or plain values.
+//! The input is an introspection response; the output is in GraphQL's schema definition language.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -60,7 +60,8 @@ impl<'a> SchemaSubset<'a> {
         Ok(text)
     }
 
-    /// Renders an object or interface with the fields that lead to kept types.
+    /// Renders an object or interface with its current fields that contain a scalar, an enumeration or a kept
+    /// type.
     fn render_fields(
         &self,
         type_value: &'a Value,
@@ -94,7 +95,7 @@ impl<'a> SchemaSubset<'a> {
         Ok(writeln!(text, "}}")?)
     }
 
-    /// True if a field of this type leads to a kept type, or to a plain value.
+    /// Returns true if a field of this type contains a scalar, an enumeration or a kept type.
     fn is_field_needed(&self, type_value: &Value) -> bool {
         innermost_type(type_value).is_some_and(|name| {
             let kind = self.types.get(name).and_then(|type_value| type_value["kind"].as_str());
@@ -111,7 +112,7 @@ fn name_text(value: &Value) -> &str {
     value["name"].as_str().unwrap_or_default()
 }
 
-/// Returns the type inside lists and non-nulls.
+/// Returns the name of a type without its list and non-null wrappers.
 fn innermost_type(type_value: &Value) -> Option<&str> {
     let inner = &type_value["ofType"];
     if inner.is_null() { type_value["name"].as_str() } else { innermost_type(inner) }

@@ -104,7 +104,7 @@ fn random_line_number(random: &mut SeededRandom) -> u32 {
     u32::try_from(random.below(bound)).unwrap_or(u32::MAX)
 }
 
-/// Returns lines that are often equal.
+/// Returns random lines from a small set; the old and the new content of a file therefore often share lines.
 fn random_lines(random: &mut SeededRandom) -> Vec<u8> {
     const LINES: [&[u8]; 8] =
         [b"}", b"", b"  x = 1", b"x = 1", b"y = x + 1\r", b"return y", b"\xff", b"fn f() {"];

@@ -36,8 +36,8 @@ impl SeededRandom {
     }
 }
 
-/// Truncates, changes, drops, repeats or inserts bytes, or continues with the bytes of another input. `words`
-/// are the byte sequences with a meaning in this format.
+/// Truncates, changes, drops, repeats or inserts bytes, or replaces the end by the end of another input.
+/// `words` are the byte sequences with a meaning in this format.
 pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], random: &mut SeededRandom) {
     for _ in 0..=random.below(4) {
         match random.below(7) {
@@ -65,7 +65,7 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], r
                 bytes.extend_from_slice(other.get(from..).unwrap_or_default());
             }
             _ => {
-                // A whole line is removed.
+                // The rest of a line after a random position is removed.
                 let start = random.below(bytes.len() + 1);
                 let line = bytes.iter().skip(start).position(|byte| *byte == b'\n').unwrap_or_default();
                 bytes.drain(start..start + line);

@@ -14,7 +14,7 @@ use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, parse};
 use truing_reader::InProcessReader;
 
-/// The arguments with which a review requests a diff.
+/// The arguments of git with which a review computes a diff.
 const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--full-index"];
 /// The range of all lines of a file.
 const WHOLE: (u32, u32) = (1, u32::MAX);
@@ -143,7 +143,7 @@ impl Drop for GitHistory {
 }
 
 impl BlobReader {
-    /// Writes a file of a commit below a folder, if the commit has it.
+    /// Writes a file of a commit to the same path below a folder. Does nothing if the commit lacks the file.
     fn write_blob(&mut self, commit: &str, path: &RepoPath, folder: &Path) -> Result<()> {
         let name = path.as_bytes();
         if name.contains(&b'\n') || !path.stays_within_folder() {

@@ -42,7 +42,7 @@ pub(super) enum HitScope {
     Tree,
 }
 
-/// A finding, identified by its place.
+/// The identity of a finding: the repository, the commit, the line of the file and the rule.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct RuleHit {
     pub(super) repository: String,

@@ -9,7 +9,7 @@ use super::labels::{
     HitLabel, HitLabels, HitScope, HitVerdict, JudgedRepository, RepositoryList, RuleHit, VerdictCounts,
 };
 
-/// Groups of severities; each group is judged as a whole.
+/// Groups of severities; precision is required and reported for each group as a whole.
 pub(super) const GROUPS: [(&str, &[Severity]); 2] =
     [("P0 and P1", &[Severity::P0, Severity::P1]), ("P2", &[Severity::P2])];
 
@@ -29,7 +29,7 @@ impl RulesVersion {
     }
 }
 
-/// Formats the number of findings, the number of correct ones, and the share with its interval.
+/// Formats the number of findings for each verdict, and the precision with its interval.
 pub(super) fn render_verdicts(figure: VerdictCounts) -> String {
     let VerdictCounts { right, arguable, wrong, unjudged } = figure;
     let mut counts = vec![format!("{right} true"), format!("{arguable} arguable"), format!("{wrong} false")];
@@ -49,7 +49,7 @@ fn format_precision(figure: VerdictCounts) -> Option<String> {
     Some(format!("{share:.2} ({low:.2} to {high:.2})"))
 }
 
-/// Returns the verdicts on each rule by its id, for the pack's page.
+/// Returns the formatted verdicts for each rule id, for the pack's page.
 pub(super) fn verdicts_by_rule(labels: &HitLabels) -> BTreeMap<String, String> {
     let mut found: BTreeMap<&String, Vec<HitVerdict>> = BTreeMap::new();
     for (hit, known) in labels.iter().filter(|(_, known)| known.current_severity.is_some()) {
@@ -68,19 +68,23 @@ pub(super) fn render_figures_page(labels: &HitLabels, repositories: &RepositoryL
     let judged = labels.values().filter(|known| known.verdict != HitVerdict::Unjudged).count();
     let mut text = format!(
         "# What the rules of `core` find in the histories of public repositories\n\n<!-- Generated from \
-         labels.csv and repositories.toml in crates/reader/packs/core. To update it: UPDATE_DOCS=1 cargo \
-         test -p truing-bench -->\n\nThe rules ran over what {commits} commits changed, the newest with one \
-         parent of each of {} repositories, and over\nall files of the newest commit (\"trees\"), where \
-         every line counts as new. Languages: {}.\nPassed over were eight commits of which the clones lacked \
-         a large file. {judged} findings were looked at with what is\naround them, keys and large files \
-         mostly by where they stand. True: those who keep the repository would want to know.\nArguable: some \
-         would; it counts half. False: nobody would. What is not judged counts for nothing. In brackets\nis \
-         Wilson's interval of 95 %. The repositories that were held out were looked at last:\n[ADR \
-         57](../adr/0057-a-rule-stays-enabled-only-if-its-judged-findings-are-precise-enough.md) tells what was found there before the rules \
-         took it in, and why rules are as they are. \"Before\" are the rules as they\nwere before they were \
-         held against these histories.\n\n`cargo xtask rules CLONES` runs the rules over the same commits \
-         again, where CLONES holds a clone of each\nrepository as `OWNER/NAME`, and fails below 0.95 for P0 \
-         and P1 and 0.80 for P2. With\n`--write` it writes what it found, and this page.\n",
+            labels.csv and repositories.toml in crates/reader/packs/core. To update it: UPDATE_DOCS=1 \
+            cargo test -p truing-bench -->\n\nThe rules ran on the changes of {commits} commits, which are \
+            the newest commits with one parent of each of {} repositories. The rules also ran on\nall \
+            files of the newest commit (\"trees\"), where every line counts as new. Languages: {}.\nEight \
+            commits were skipped, because the clones lacked a large file of these commits. {judged} \
+            findings were judged together with the code\naround them; keys and large files were judged \
+            mostly by their paths.\n\nTrue: the maintainers of the repository would want to know about the \
+            finding.\nArguable: some maintainers would; an arguable finding counts half. False: no \
+            maintainer would. Findings that are not judged do not count. The brackets contain\nWilson's \
+            interval of 95 %. The held-out repositories were judged last.\n[ADR \
+            57](../adr/0057-a-rule-stays-enabled-only-if-its-judged-findings-are-precise-enough.md) \
+            describes the findings in these repositories before the rules were adjusted to them, and the \
+            reasons for the rules. The columns \"Before\" show the rules as they\nwere before they were \
+            tested on these histories.\n\n`cargo xtask rules CLONES` runs the rules on the same commits \
+            again. CLONES is a folder that contains a clone of each\nrepository as `OWNER/NAME`. The \
+            command fails if the share of right findings is below 0.95 for P0 and P1, or below 0.80 for \
+            P2. With\n`--write`, the command writes its findings and this page.\n",
         all.len(),
         languages.into_iter().collect::<Vec<_>>().join(", "),
     );
@@ -121,9 +125,9 @@ fn write_severity_table(text: &mut String, labels: &HitLabels, repositories: &Re
 }
 
 fn write_repository_table(text: &mut String, labels: &HitLabels) {
-    *text += "\n## By rule and repository\n\n\
-              Findings as true / arguable / false / not judged.\n\n\
-              | Rule | Repository | Before | Now | Right before | Right now |\n|---|---|---|---|---|---|\n";
+    *text += "\n## By rule and repository\n\nThe numbers are true / arguable / false / not judged \
+        findings.\n\n| Rule | Repository | Before | Now | Share right before | Share right now \
+        |\n|---|---|---|---|---|---|\n";
     let mut groups: BTreeMap<(&str, &str), Vec<&HitLabel>> = BTreeMap::new();
     for (hit, known) in labels {
         // The empty name stands for all repositories, and sorts before the others.
@@ -158,8 +162,8 @@ fn write_repository_table(text: &mut String, labels: &HitLabels) {
 }
 
 fn write_commit_table(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
-    *text += "\n## Commits a finding\n\n| Repository | Language | Held out | Commits | Findings before | \
-         Findings now |\n|---|---|---|---|---|---|\n";
+    *text += "\n## Commits per finding\n\n| Repository | Language | Held out | Commits | Findings before | \
+        Findings now |\n|---|---|---|---|---|---|\n";
     let count = |repository: Option<&JudgedRepository>, rules: RulesVersion| {
         let of = |hit: &RuleHit| repository.is_none_or(|repository| repository.name == hit.repository);
         let found = labels.iter().filter(|(hit, known)| {
@@ -168,7 +172,7 @@ fn write_commit_table(text: &mut String, labels: &HitLabels, repositories: &Repo
         found.count()
     };
     let row = |findings: usize, commits: usize| match commits.checked_div(findings) {
-        Some(each) => format!("{findings}, one in {each}"),
+        Some(each) => format!("{findings}, one in {each} commits"),
         None => "none".to_owned(),
     };
     for repository in &repositories.repository {

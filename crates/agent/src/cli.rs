@@ -4,9 +4,9 @@
 //! The program has no tools of its own and sees no file of the repository. The program's model requests go
 //! through the run's own gateway, with the run's prompts, spending limit and other limits. The program sends
 //! the model's tool calls to Truing over MCP, and the same tools as in the native runtime answer them. A run
-//! therefore has the same turns, reports and outcomes in both runtimes ([`crate::native`]). The program's
-//! exit determines the outcome of a run only if the conversation itself has determined none. docs/adr/0041
-//! gives the reasons.
+//! therefore has the same turns, reports and outcomes in both runtimes ([`crate::native`]). The exit of the
+//! program determines the outcome of a run only if the conversation has ended without an outcome.
+//! docs/adr/0041 gives the reasons.
 
 mod conversation;
 mod invocation;
@@ -48,9 +48,9 @@ pub const START_TIME: Duration = Duration::from_secs(60);
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 /// Capacity of the message queue between the server and the run.
 const WAITING: usize = 16;
-/// Maximum number of characters shown of output that is not a version.
+/// Maximum number of characters that an error shows of output that is not a version.
 const MAX_WORDS: usize = 200;
-/// Maximum number of characters shown of a version.
+/// Maximum number of characters that an error shows of a wrong version.
 const MAX_VERSION: usize = 40;
 /// Random bytes in a run's token.
 const TOKEN_BYTES: usize = 32;
@@ -59,8 +59,8 @@ const TOKEN_BYTES: usize = 32;
 #[derive(Clone, Debug)]
 pub struct ClaudeCli {
     program: PathBuf,
-    /// Limits the number of concurrent starts of the program. A start uses one processor for most of a
-    /// second, so more concurrent starts would only slow one another down.
+    /// Limits the number of concurrent starts of the program to the number of processors. A start uses one
+    /// processor for most of a second, so more starts would slow one another down.
     starts: Arc<Semaphore>,
     /// Limit for a run's first model request.
     start_timeout: Duration,
@@ -143,7 +143,11 @@ impl ClaudeCli {
         }
         if found != version {
             let (found, required_version) = (clean_line(found, MAX_VERSION), version.to_owned());
-            return Err(ClaudeCliError::Version { program: cli.program.clone(), found_version: found, required_version });
+            return Err(ClaudeCliError::Version {
+                program: cli.program.clone(),
+                found_version: found,
+                required_version,
+            });
         }
         Ok(cli)
     }
@@ -210,8 +214,8 @@ impl ClaudeCli {
         conversation.finish_run(end).await
     }
 
-    /// Lets the program hold the conversation. Returns the outcome that the run has if the conversation
-    /// itself has determined none.
+    /// Lets the program hold the conversation. Returns the outcome of the run for the case that the
+    /// conversation has ended without an outcome.
     async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
@@ -234,17 +238,18 @@ impl ClaudeCli {
             () = Box::pin(conversation.serve_program(message_receiver, start, self.start_timeout)) => {}
         }
         if conversation.is_over() {
-            // The run's own outcome replaces this value. Dropping the future kills the program.
+            // The caller ignores this value, because the conversation has an outcome. When this function
+            // returns, the program is killed.
             return Ok(AgentRunEnd::Reported);
         }
-        // The conversation's channel is closed, because the server has stopped. The program then exits, and
-        // its exit reports the reason.
+        // The server has stopped, so no more messages arrive. Without the server, the program exits, and the
+        // exit is the outcome.
         Ok(run_end(program.await?))
     }
 }
 
-/// Reads the output of a program until the program exits. A program that prints more than the bound is
-/// killed.
+/// Reads the output of a program until the program exits. Kills a program that prints more than
+/// `MAX_VERSION_BYTES` bytes.
 fn read_output(mut child: Child) -> std::io::Result<Output> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     // The error stream is read to its end, because a full pipe would block the program. Only the beginning is

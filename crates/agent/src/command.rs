@@ -44,7 +44,7 @@ pub enum CommandError {
     },
 }
 
-/// The way a command ended.
+/// The reason why a command ended.
 pub(crate) enum ProcessOutcome {
     Exit(ExitStatus),
     Time,
@@ -63,7 +63,7 @@ pub(crate) struct CommandResult<O = CapturedOutput> {
     pub(crate) duration: Duration,
 }
 
-/// Folders that a command may write only a limited amount to.
+/// A limit on the total size of folders that a command may write to.
 #[derive(Clone)]
 pub(crate) struct WriteLimit {
     pub(crate) folders: Vec<PathBuf>,
@@ -74,7 +74,7 @@ pub(crate) struct WriteLimit {
 pub(crate) struct CommandLimits {
     pub(crate) time: Duration,
     pub(crate) write_limit: Option<WriteLimit>,
-    /// True if the whole output is kept, and not only its beginning and end.
+    /// True if the whole output is kept; false if only the beginning and the end are kept.
     pub(crate) keeps_whole_output: bool,
 }
 
@@ -109,7 +109,7 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     let child = spawn_child(command)?;
     let words = command_io.input;
     let server = async {
-        // If there is no socket, the helper has failed, and its exit reports the reason.
+        // If no socket arrives, the helper has failed, and the exit of the helper reports the reason.
         if let Ok((socket, listening)) = wait_for_socket(listening).await {
             match words {
                 // A failed send is ignored: a command that does not read all its input reports the reason
@@ -150,8 +150,8 @@ pub(crate) trait OutputSink {
     ) -> impl Future<Output = Result<(), OutputOverflow>> + Send;
 }
 
-/// Starts the command. The command value is dropped, which closes this process's copies of the descriptors
-/// that the helper inherited.
+/// Starts the command. Drops the command value, which closes this process's copies of the file descriptors
+/// that the helper has inherited.
 pub(crate) fn spawn_child(command: std::process::Command) -> std::io::Result<Child> {
     let mut command = Command::from(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -193,7 +193,7 @@ async fn wait_for_end<O: OutputSink>(
             end
         }
     };
-    // A command may exit with the helper's codes as well, but it does not print the helper's prefix.
+    // A command may exit with the same codes as the helper, but only the helper prints this prefix.
     if let ProcessOutcome::Exit(status) = &end
         && err.beginning.starts_with(COMPLAINT.as_bytes())
     {
@@ -222,7 +222,7 @@ async fn wait_for_end<O: OutputSink>(
     Ok(CommandResult { end, stdout: output_sink, stderr: err, duration: began.elapsed() })
 }
 
-/// Completes as soon as the command has written more than allowed.
+/// Completes as soon as the command has written more than allowed. Never completes without a limit.
 async fn wait_for_overrun(write_limit: Option<&WriteLimit>) -> ExceededDiskLimit {
     match write_limit {
         Some(WriteLimit { folders, limit }) => usage::wait_for_excess(folders, *limit).await,

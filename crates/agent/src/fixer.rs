@@ -2,9 +2,9 @@
 //!
 //! The workspace's policy judges each call first, and a denial names the rule that would allow the call.
 //! Truing's own process changes the files, follows no link, and does not change git's folder. Commands run in
-//! the sandbox, where only the clone and private folders are writable. Only fixers get these tools, and only
-//! where the sandbox is `full`: at weaker levels a command could write git's folder. Fixers without the tool
-//! `run` need no sandbox.
+//! the sandbox, where only the clone and private folders are writable. Only fixers get these tools. The tool
+//! `run` is offered only where the sandbox is `full`, because at weaker levels a command could write git's
+//! folder. Fixers without `run` need no sandbox.
 
 mod change;
 mod run;
@@ -142,7 +142,7 @@ impl FixerTools {
         Ok(Self { runs: true, ..Self::without_commands(reading, workspace)? })
     }
 
-    /// Builds the tools that change files, for a folder in which no command is run.
+    /// Builds the tools without `run`, for a folder in which no command is run.
     ///
     /// # Errors
     /// [`FixerError`] if the folder cannot be opened.
@@ -193,7 +193,7 @@ impl FixerTools {
         self.check_action(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
         self.search_secrets().await?;
         let printed = run::run_command(&self.workspace, &argv).await;
-        // A command may have restored a file with a secret.
+        // The clone is searched again, because the command may have restored a file with a secret.
         self.search_secrets().await?;
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         match printed {

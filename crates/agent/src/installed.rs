@@ -16,10 +16,9 @@ use std::path::{Path, PathBuf};
 
 use crate::sandbox::SYSTEM;
 
-/// Maximum number of interpreters that are followed, because the interpreter of a script may be another
-/// script.
+/// Maximum number of interpreters in a chain, because the interpreter of a script may itself be a script.
 const MAX_STEPS: usize = 4;
-/// Maximum number of bytes read of a file to find its interpreter or a version's name.
+/// Maximum number of bytes that are read from the beginning of a script or a settings file.
 const MAX_HEAD: u64 = 4 << 10;
 /// The file that marks a folder as a virtual environment of Python.
 const ENVIRONMENT: &str = "pyvenv.cfg";
@@ -96,8 +95,8 @@ impl MachinePaths {
         let here = candidate_paths.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.find_program(program))?;
         let file = self.behind_shim(&file, program, tree).unwrap_or(file);
-        // The folder's links are resolved, but the file name is kept: a program that is started through a
-        // link may behave differently from the link's target.
+        // Links in the folder's path are resolved, but the file itself may remain a link: a program may
+        // behave differently if it is started through a link.
         let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
         let mut installed = InstalledProgram {
             file: file.clone(),
@@ -127,7 +126,7 @@ impl MachinePaths {
         self.path.iter().map(|folder| folder.join(program)).find(|file| is_program(file))
     }
 
-    /// Returns the program that a version manager, pyenv or rustup, starts in place of its shim.
+    /// Returns the program that a shim of pyenv or rustup starts, or none if the file is not such a shim.
     fn behind_shim(&self, file: &Path, program: &str, tree: &Path) -> Option<PathBuf> {
         let folder = file.parent()?;
         if folder.file_name() == Some(OsStr::new("shims")) {
@@ -181,7 +180,8 @@ impl MachinePaths {
     /// Adds the folder that a file was installed into, or the parts of it that belong to the installation.
     fn add_install_folder(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
         let Ok(file) = file.canonicalize() else { return };
-        // A link in the tree may lead to any file, so only programs are shown.
+        // A link in the project's tree may lead to any file of the machine, so a file that is not a program
+        // is not shown.
         if !is_program(&file) || SYSTEM.iter().any(|folder| file.starts_with(folder)) {
             return;
         }
@@ -198,7 +198,8 @@ impl MachinePaths {
         }
     }
 
-    /// Returns true if the folder may hold files that were not installed there.
+    /// Returns true if the folder may also contain files that do not belong to an installation, such as a
+    /// person's own files.
     fn is_wide(&self, folder: &Path) -> bool {
         let is_near_root = folder.components().count() < 3;
         let is_environment = folder.join(ENVIRONMENT).is_file();
@@ -217,15 +218,14 @@ fn virtual_environment(file: &Path) -> Option<&Path> {
     file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
 }
 
-/// Adds the links by which a folder is reached, because scripts in the folder may use the paths of these
-/// links.
+/// Adds the links in a folder's path, because scripts in the folder may use this path.
 fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
     for path in folder.ancestors().filter(|path| path.is_symlink()) {
         read.insert(path.to_owned());
     }
 }
 
-/// Adds the links by which a script names its interpreter, if the interpreter's own name differs.
+/// Adds the links from an interpreter's name, such as `python`, to its file, if the file has another name.
 fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
     if program.canonicalize().is_ok_and(|real| real.file_name() == program.file_name()) {
         return;
@@ -242,7 +242,7 @@ fn add_name(program: &Path, read: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Adds the folders of an installation below its prefix, but no other content of the prefix.
+/// Adds the folders below a prefix that belong to an installation, but no other content of the prefix.
 fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
     let go: &[&str] = if is_go(root) { GO_PARTS } else { &[] };
     read.extend(INSTALLATION_PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
@@ -257,13 +257,14 @@ fn is_go(root: &Path) -> bool {
     is_version && is_program(&root.join("bin/go")) && root.join("src/runtime").is_dir()
 }
 
-/// Returns the homes of the users that this machine lists, except `/` and folders of the system.
+/// Returns the home folders in `/etc/passwd`, except `/` and folders of the system.
 fn list_home_folders() -> Vec<PathBuf> {
     let users = std::fs::read_to_string(USERS).unwrap_or_default();
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let homes =
         homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
-    // Paths that are shown contain no links, so the resolved path of each home folder is listed as well.
+    // These folders are compared with resolved paths, so the resolved path of each home folder is listed as
+    // well.
     homes.flat_map(|home| [home.canonicalize().ok(), Some(home)]).flatten().collect()
 }
 
@@ -338,7 +339,7 @@ mod tests {
 
     use super::*;
 
-    /// A home folder, and a machine whose search path consists of folders in it.
+    /// A temporary home folder, and a machine whose search path consists of folders in this home folder.
     struct Home {
         folder: tempfile::TempDir,
         machine: MachinePaths,
@@ -488,7 +489,7 @@ mod tests {
         home.file("etc/truing/marker.key", "key");
         assert_eq!(home.find_program("lint", &["etc/truing/lint"]).read, BTreeSet::from([lint]));
 
-        // The variable `HOME` is unset or names another user's home folder.
+        // The user who runs Truing has another home folder, or the variable `HOME` is unset.
         let check = home.program("people/ada/bin/check", "\x7fELF");
         home.file("people/ada/lib/token", "key");
         let machine = MachinePaths {

@@ -1,5 +1,6 @@
 //! Runs a program that inspects a tree and changes nothing: in the sandbox, without a network, with read-only
-//! files. The program is bounded in time, memory, output, and in the bytes that it keeps for its next run.
+//! files. The program's time, memory and output are limited, and so is the size of the build results that the
+//! program keeps for later runs.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -39,7 +40,7 @@ pub struct ReadOnlyProgram {
     pub time: Duration,
 }
 
-/// A folder of a program's build results, which its next run may use.
+/// A folder with a program's build results, which later runs of the program use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BuildFolder {
     /// Path of the folder. The folder holds no more bytes than the sandbox lets a job write.
@@ -80,7 +81,7 @@ impl ReadOnlyProgram {
             OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         job.variables.push(("PATH".to_owned(), search_path(&path)));
         job.variables.extend(variables);
-        // Checkouts of build machines keep tokens in this file.
+        // The file is hidden, because CI stores tokens in this file of a checkout.
         job.hidden = vec![PathBuf::from(".git/config")];
         let mut written = None;
         if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == SandboxLevel::Full) {

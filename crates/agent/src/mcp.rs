@@ -2,7 +2,8 @@
 //! ([`http`]). The caller defines the tools and their effects ([`Toolset`]). [`client`] is the other
 //! direction: it connects to third-party servers, whose tools a run may call. Only this module uses `rmcp`.
 //!
-//! An unknown method is answered with an error, because clients may probe protocols and methods.
+//! An unknown method is answered with an error, and the session continues, because clients may probe which
+//! methods exist.
 
 pub mod client;
 #[cfg(test)]
@@ -58,7 +59,8 @@ pub struct McpTool {
     pub description: String,
     /// JSON Schema of the input, which must be an object.
     pub input_schema: Value,
-    /// JSON Schema of [`ToolCallResult::structured`], if the tool returns that; it must describe an object.
+    /// JSON Schema of [`ToolCallResult::structured`], if the tool returns such a value. The schema must
+    /// describe an object.
     pub output_schema: Option<Value>,
     /// Effects of the tool.
     pub hints: ToolHints,
@@ -95,12 +97,12 @@ impl ToolCallResult {
     }
 }
 
-/// The reason that the session over a pipe ended before the client closed the pipe.
+/// The reason why a session over a pipe ended before the client closed the pipe.
 #[derive(Debug, thiserror::Error)]
 #[error("the MCP client disconnected or does not speak MCP: {0}")]
 pub struct McpServeError(String);
 
-/// Serves a client over this process's standard input and output until the client closes them.
+/// Serves a client over the standard input and output of this process until the client closes the pipe.
 ///
 /// # Errors
 /// [`McpServeError`] if the client never begins a session.
@@ -111,8 +113,8 @@ pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
 }
 
 /// Serves a client over a pipe until the client closes its end. It is no error if the client closes its end
-/// without a message. Reading pauses while 16 of the client's calls are unanswered. Calls that are still
-/// unanswered five seconds after the client closed its end are dropped.
+/// without a message. Reading pauses while 16 of the client's calls are unanswered. When the client closes
+/// its end, pending calls get five more seconds; then they are dropped.
 ///
 /// # Errors
 /// [`McpServeError`] if the client never begins a session.
@@ -194,8 +196,8 @@ impl ServerHandler for ToolsetHandler {
         Ok(result.into())
     }
 
-    // The library would answer the following methods with an empty list. This server answers methods that it
-    // does not offer as unknown methods.
+    // By default, the library answers the following methods with an empty list. This server does not offer
+    // them, so it answers that the methods are unknown.
 
     async fn list_prompts(
         &self,

@@ -1,8 +1,8 @@
-//! Memory (`CLAUDE.md`, else `AGENTS.md`) and skills: texts of a repository and its operator for every
-//! review, built by pure functions of files.
+//! Memory (`CLAUDE.md`, else `AGENTS.md`) and skills: texts from a repository and its operator that every
+//! review's model receives. These texts are built from the content of files alone.
 //!
-//! There are three layers, and none replaces another: the shipped skills, the operator's folder, and the
-//! repository's own files. The caller reads the repository's files from a commit that is allowed to change
+//! There are three layers: the shipped skills, the operator's folder, and the repository's own files. No
+//! layer replaces another. The caller reads the repository's files from a commit that is allowed to change
 //! the configuration. A skill is a folder with a file `SKILL.md`: YAML front matter between lines of `---`,
 //! with `name` and `description`, and a text. The model sees names and descriptions, and requests the text
 //! with a tool ([`SkillTools`]). Unusable files are left out with a note; nothing in these files is an error.
@@ -28,9 +28,11 @@ pub use tools::{SKILL, SkillTools};
 
 /// Maximum number of bytes of a repository's memory; the rest is cut at a line end.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
-/// Maximum number of bytes of the instructions for one change; an instruction beyond it is left out.
+/// Maximum total number of bytes of the instructions for one change; an instruction that would exceed this
+/// limit is left out.
 pub const MAX_INSTRUCTIONS_BYTES: usize = 32 << 10;
-/// Maximum number of bytes of a skill's file; a longer one is left out, because half a skill is of no use.
+/// Maximum number of bytes of a skill's file. A longer file is left out, because a part of a skill would be
+/// of no use.
 pub const MAX_SKILL_BYTES: usize = 32 << 10;
 /// Maximum number of skills of one layer.
 pub const MAX_SKILLS: usize = 32;
@@ -42,11 +44,11 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_DESCRIPTION_CHARS: usize = 300;
 /// Maximum number of notes that are shown; the others are counted.
 const MAX_NOTES: usize = 10;
-/// Maximum number of characters of a note, and of a name in it.
+/// Maximum number of characters of a note. The next constant is the maximum of a name in a note.
 const MAX_NOTE_CHARS: usize = 200;
 const MAX_SHOWN_CHARS: usize = 80;
 
-/// The file of a repository's memory: the first of these that exists.
+/// The possible files of a repository's memory; the first that exists is used.
 pub const MEMORY_FILES: [&str; 3] = ["CLAUDE.md", ".claude/CLAUDE.md", AGENTS_FILE];
 /// The memory file that many programs share. Any other memory file in the repository takes precedence.
 const AGENTS_FILE: &str = "AGENTS.md";
@@ -110,7 +112,7 @@ pub struct SkillFile {
 /// The files of one layer.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LayerFiles {
-    /// The memory's candidates, in the order of [`MEMORY_FILES`].
+    /// The files that may be the memory, in the order of [`MEMORY_FILES`].
     pub memory: Vec<MemoryFile>,
     /// The skills, by the names of their folders.
     pub skills: Vec<SkillFile>,
@@ -122,7 +124,7 @@ pub struct LayerFiles {
     pub more_specialists: usize,
 }
 
-/// The role of a file in a repository's memory and skills, by its UTF-8 path below the root.
+/// The role of a file in a repository's memory and skills, derived from the file's UTF-8 path below the root.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MemoryPath<'a> {
     /// A file of the memory.
@@ -134,7 +136,7 @@ pub enum MemoryPath<'a> {
 }
 
 impl<'a> MemoryPath<'a> {
-    /// Returns the role of a path; `None` if it has none.
+    /// Returns the role of the file at a path, or `None` if the file is not part of the memory or skills.
     pub fn from_path(path: &'a str) -> Option<Self> {
         if MEMORY_FILES.contains(&path) {
             return Some(Self::Memory);
@@ -171,7 +173,7 @@ pub struct LayeredMemory {
     pub text: String,
     /// Every skill, by layer and name.
     pub skills: Vec<Skill>,
-    /// Reviewers of one aspect each, in the same form as skills.
+    /// Specialists: each one reviews a single aspect. Specialists are written like skills.
     pub specialists: Vec<Skill>,
     /// Notes on text that is left out, cut or not followed.
     pub notes: Vec<String>,
@@ -403,8 +405,8 @@ fn truncate_lines(text: &str, max_bytes: usize) -> &str {
     start.get(..end).unwrap_or_default()
 }
 
-/// Returns the paths that other programs would import: words of the form `@path` that are outside code and
-/// look like paths.
+/// Returns the words `@PATH` outside code that look like paths. Other programs would import the files at
+/// these paths.
 fn import_paths(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     let lines = text.lines().filter(move |line| {

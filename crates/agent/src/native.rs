@@ -2,8 +2,8 @@
 //!
 //! [`run`] sends requests and runs the model's tool calls until the model has reported ([`ReportSchema`], by
 //! default findings) or a limit ends the run. The runtime decides nothing about a change: the model's text is
-//! data that [`crate::schema`] checks. At a limit the model is asked once for a partial result, which would
-//! otherwise be lost.
+//! data that [`crate::schema`] checks. At a limit, the model is asked once for a partial result, because the
+//! results so far would otherwise be lost.
 
 mod brief;
 mod ended;
@@ -34,9 +34,9 @@ pub async fn run(
     run_judged(model, tools, brief, limits, |_: &UncheckedFindings| None).await
 }
 
-/// Runs as [`run`] does, for a report that must pass a check. `judge` receives the whole report. If it
+/// Runs as [`run`] does, for a report that must pass a check. `judge` receives the whole report. If `judge`
 /// returns an error message, the model gets the message and one chance to correct the report. The next report
-/// is accepted unchecked; the caller must judge it again.
+/// is accepted without a check, so the caller must check it again.
 pub async fn run_judged<F: ReportSchema>(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,

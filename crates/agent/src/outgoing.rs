@@ -1,9 +1,9 @@
-//! Cleans text before it leaves for a model: removes credentials of this program and the paths of the
+//! Cleans text before it is sent to a model: removes the credentials of this process, and the paths of the
 //! repository on this machine.
 //!
 //! In every runtime, all text for a model passes through this module: the text that a run begins with, and
 //! the results of its tools. Secrets of a known form are masked where the text is still complete
-//! ([`truing_reader::mask`]: files, changes, values of prompts). This module masks them once more.
+//! ([`truing_reader::mask`]: files, changes, values of prompts). This module masks such secrets once more.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -16,11 +16,12 @@ use truing_reader::redact::redact_credentials;
 
 use crate::native::{AgentRunInput, CallOutput, RunTools};
 
-/// Prefix of the names of folders that are made for a run.
+/// Slash and beginning of the names of temporary folders that are created for a run.
 const PRIVATE: &str = "/truing-git-";
 /// Replacement of a folder outside the repository.
 const OUTSIDE_REPLACEMENT: &str = "…";
-/// Replacement of the repository's folder. The resulting path is a path that tools accept.
+/// Replacement of the repository's folder, so a path in the repository becomes a relative path that the tools
+/// accept.
 const REPOSITORY_REPLACEMENT: &str = ".";
 
 /// Folders of this machine with their replacements, the longest first.
@@ -40,7 +41,7 @@ fn add_replacement(folder: &Path, replacement: &'static str) {
     let real = folder.canonicalize().ok();
     let mut places = PATH_REPLACEMENTS.write().unwrap_or_else(PoisonError::into_inner);
     for folder in [Some(folder.to_owned()), real].into_iter().flatten() {
-        // A short path such as `/app` reveals nothing, and occurs in many files.
+        // A short path such as `/app` is not replaced, because it reveals nothing and occurs in many files.
         let says_something = folder.is_absolute() && folder.components().count() > 2;
         if let (true, Some(text)) = (says_something, folder.to_str())
             && !places.iter().any(|(known, _)| known == text)
@@ -51,7 +52,7 @@ fn add_replacement(folder: &Path, replacement: &'static str) {
     places.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
 }
 
-/// Cleans a text that is not the content of a file. Its lines stay the same.
+/// Cleans a text that is not the content of a file. The number of lines does not change.
 fn redact_text(text: &str) -> String {
     let text = redact_credentials(text);
     let places = PATH_REPLACEMENTS.read().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +60,7 @@ fn redact_text(text: &str) -> String {
     without_private(&text)
 }
 
-/// Replaces a path in a text, where it stands alone and is not part of a longer name.
+/// Replaces a path in a text. A path that is part of a longer name is not replaced.
 pub(crate) fn replace_path(text: &str, path: &str, replacement: &str) -> String {
     if !text.contains(path) {
         return text.to_owned();
@@ -110,7 +111,8 @@ pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
     AgentRunInput { model: model.clone(), system: redact_text(system), task }
 }
 
-/// Describes the number of masks in a text; `None` if there are none, or if secrets are shown.
+/// Returns a text about the number of masks in a text, or `None` if the text has no masks or secrets are
+/// shown.
 fn masks_of(text: &str) -> Option<String> {
     match count_masks(text) {
         0 => None,
@@ -131,8 +133,8 @@ impl RunTools for SanitizedTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.0.call(name, input).await;
-        // A result that is no error is text of files or of a third-party server. The output of commands
-        // already has its paths replaced.
+        // In a successful result, no paths are replaced: the text comes from files or a third-party server.
+        // In the output of commands, paths were already replaced.
         let mut text =
             if output.is_error { redact_text(&output.text) } else { redact_credentials(&output.text) };
         text = mask_secrets(&text).into_owned();

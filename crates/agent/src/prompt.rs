@@ -48,21 +48,21 @@ pub struct PromptLibrary {
     modules: BTreeMap<String, PromptModule>,
 }
 
-/// A module, as lists show it.
+/// A module with the properties that lists of modules show.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedModule<'a> {
     pub name: &'a str,
     /// Purpose of the module.
     pub description: &'a str,
-    /// Path of its file, or a path within the program.
+    /// Path of the module's file; for a built-in module, the path within the program.
     pub file: &'a str,
-    /// The variables of the module and of those that it includes.
+    /// The variables of the module and of the included modules.
     pub variables: Vec<ListedVariable<'a>>,
-    /// Names of the modules that it includes.
+    /// Names of the included modules.
     pub includes: &'a [String],
 }
 
-/// A variable, as lists show it.
+/// A variable with the properties that lists of modules show.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListedVariable<'a> {
     pub name: &'a str,
@@ -84,7 +84,7 @@ impl PromptLibrary {
         prompts.validate(problems)
     }
 
-    /// Adds the modules of a folder, which replace those of the same name.
+    /// Adds the modules of a folder. A module replaces an existing module with the same name.
     ///
     /// # Errors
     /// [`PromptError::Folder`], [`PromptError::Invalid`]
@@ -106,7 +106,7 @@ impl PromptLibrary {
         Ok(problems)
     }
 
-    /// Returns every module, as lists show it.
+    /// Returns every module with the properties that lists show.
     pub fn list(&self) -> Vec<ListedModule<'_>> {
         self.modules
             .values()
@@ -120,7 +120,7 @@ impl PromptLibrary {
             .collect()
     }
 
-    /// Returns the variables of a module and of those that it includes, each once.
+    /// Returns the variables of a module and of the included modules, each once.
     fn required_variables<'a>(&'a self, module: &'a PromptModule) -> Vec<ListedVariable<'a>> {
         let mut wanted: Vec<ListedVariable<'a>> = Vec::new();
         for (name, variable) in
@@ -175,12 +175,13 @@ impl PromptLibrary {
         if problems.is_empty() { Ok(self) } else { Err(PromptError::Invalid(problems)) }
     }
 
-    /// Returns the problems between modules.
+    /// Returns the problems that concern several modules, such as an unknown included module or conflicting
+    /// variables.
     fn problems(&self) -> Vec<PromptProblem> {
         self.modules.values().filter_map(|module| self.resolve_includes(module).err()).collect()
     }
 
-    /// Returns a module and those that it includes, each once, in the order of the text.
+    /// Returns a module and the included modules, each once, in the order of the text.
     fn resolve_includes<'a>(
         &'a self,
         module: &'a PromptModule,
@@ -206,7 +207,8 @@ impl PromptLibrary {
         module: &'a PromptModule,
         parts: &mut Vec<&'a PromptModule>,
     ) -> Result<(), PromptProblem> {
-        // The limit also bounds the recursion, because the list contains every module of the current path.
+        // The limit also bounds the depth of the recursion, because the list contains every module on the
+        // current include path.
         if parts.len() >= MAX_PARTS {
             return Err(module.problem(1, PromptProblemKind::TooManyParts(MAX_PARTS)));
         }
@@ -224,7 +226,7 @@ impl PromptLibrary {
     }
 }
 
-/// A prompt whose values have not been inserted yet.
+/// A prompt whose variables have not been replaced by values yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ComposedPrompt<'a> {
     name: &'a str,
@@ -232,8 +234,8 @@ pub struct ComposedPrompt<'a> {
 }
 
 impl ComposedPrompt<'_> {
-    /// Returns the SHA-256 of the text before its values are inserted, in hexadecimal. The hash is equal for
-    /// all runs with the same prompt.
+    /// Returns the SHA-256, in hexadecimal, of the text before values are inserted. The hash is equal for all
+    /// runs with the same prompt.
     pub fn hash(&self) -> String {
         let mut text = Sha256::new();
         for piece in self.pieces() {
@@ -281,7 +283,7 @@ impl ComposedPrompt<'_> {
         Ok(text)
     }
 
-    /// Returns the text of all parts, with an empty line between them.
+    /// Returns the template parts of all modules, with an empty line between the modules.
     fn pieces(&self) -> impl Iterator<Item = &TemplatePart> {
         static PART_SEPARATOR: std::sync::LazyLock<TemplatePart> =
             std::sync::LazyLock::new(|| TemplatePart::Text("\n\n".to_owned()));

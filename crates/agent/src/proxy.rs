@@ -1,9 +1,10 @@
 //! The proxy between a program in the sandbox and the hosts that the configuration lists for it. The proxy
 //! connects only to these hosts, and records every attempt to connect.
 //!
-//! The proxy resolves a host's name, checks the address, and connects to that same address. A tunnel
-//! (`CONNECT`) contains TLS data, which the proxy does not decrypt. The proxy only checks that the TLS
-//! handshake names the same host. A host that is listed without TLS gets single read-only requests.
+//! The proxy resolves a host's name, checks that the address is allowed, and connects to the checked address.
+//! A tunnel (`CONNECT`) contains TLS data, which the proxy does not decrypt. The proxy only checks that the
+//! TLS handshake names the host for which the tunnel was requested. If a host is listed without TLS, the
+//! proxy forwards single read-only requests to it.
 
 mod meter;
 mod place;
@@ -45,7 +46,7 @@ const CONNECTS: Duration = Duration::from_secs(20);
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
-/// Maximum number of hosts that are reported.
+/// Maximum number of entries in the report of attempts.
 const MAX_TOLD: usize = 256;
 /// Maximum number of characters of a host's name.
 const MAX_HOST: usize = 255;
@@ -102,13 +103,13 @@ impl ConnectionRefusal {
     }
 }
 
-/// The attempts to connect to one host.
+/// The attempts to connect to one port of a host that had the same outcome.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostAccess {
     /// Host as requested by the program.
     pub host: String,
     pub port: u16,
-    /// The reason for a refusal; `None` if the host was reached.
+    /// The reason for the refusal; `None` if the connection was made.
     #[serde(rename = "refused")]
     pub refusal: Option<ConnectionRefusal>,
     /// Number of attempts with this outcome.
@@ -119,11 +120,12 @@ pub struct HostAccess {
     pub received: u64,
 }
 
-/// The proxy of one setup, or of one server. Cheap to clone: all clones share their state.
+/// The proxy for the setup commands of a run of checks, or for one MCP server. Cheap to clone: all clones
+/// share their state.
 #[derive(Clone)]
 pub(crate) struct EgressProxy(Arc<ProxyState>);
 
-/// A host, its port, and the reason for a refusal.
+/// The host, the port and the outcome of an attempt; `None` if the connection was made.
 type ProxyAttempt = (String, u16, Option<ConnectionRefusal>);
 
 struct ProxyState {
@@ -135,7 +137,8 @@ struct ProxyState {
 }
 
 impl EgressProxy {
-    /// Returns a proxy to these hosts, which are listed under this configuration key.
+    /// Returns a proxy that connects only to these hosts. `key` is the configuration key that lists the
+    /// hosts.
     pub(crate) fn new(allowed_hosts: Vec<AllowedHost>, key: impl Into<String>) -> Self {
         Self(Arc::new(ProxyState {
             allowed_hosts,
@@ -154,8 +157,8 @@ impl EgressProxy {
             tokio::select! {
                 accepted = listener.accept() => {
                     let Ok((stream, _)) = accepted else {
-                        // The cause may be a lack of file descriptors, which running connections free when
-                        // they end.
+                        // Accepting may have failed for lack of file descriptors. The loop waits until a
+                        // connection ends, because that frees a descriptor.
                         if running.join_next().await.is_none() { return }
                         continue;
                     };
@@ -170,7 +173,7 @@ impl EgressProxy {
         }
     }
 
-    /// Returns all attempts, by host.
+    /// Returns all attempts, counted by host, port and outcome.
     pub(crate) fn host_accesses(&self) -> Vec<HostAccess> {
         let seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let accesses = seen.iter().map(|((host, port, refused), meter)| {
@@ -218,13 +221,14 @@ impl EgressProxy {
             let status = refused.status();
             self.record_access(&host, port, Some(refused));
             let mut answer = text_response(status, &text);
-            // The connection is closed after the response, because later data may be meant for a tunnel.
+            // The connection is closed after an error response, because the client may already have sent data
+            // for a tunnel.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             answer
         })
     }
 
-    /// Connects to a host, and sets up a tunnel for the data after the response.
+    /// Connects to a host, and registers a tunnel that starts once the response to the client is sent.
     async fn open_tunnel(
         &self,
         host: &str,
@@ -274,7 +278,7 @@ impl EgressProxy {
         }
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
-        // The connection ends with the response, which has its own limits.
+        // This task needs no limit of its own: it ends with the response, which has limits.
         tokio::spawn(connection);
         let mut answer = sender.send_request(request).await.map_err(unreachable)?;
         for name in &BETWEEN_NEIGHBOURS {
@@ -299,7 +303,7 @@ impl EgressProxy {
         Ok(MeteredStream::new(stream, vec![meter, self.0.meter.clone()]))
     }
 
-    /// Returns the listed host that matches.
+    /// Returns the entry of the allowed hosts that has this host, port and use of TLS.
     fn find_allowed_host(&self, host: &str, port: u16, tls: bool) -> Result<&AllowedHost, ConnectionRefusal> {
         let mut there =
             self.0.allowed_hosts.iter().filter(|place| place.host == host && place.port == port).peekable();
@@ -315,7 +319,7 @@ impl EgressProxy {
         let key = match seen.len() {
             0..MAX_TOLD => key,
             _ if seen.contains_key(&key) => key,
-            // A last entry counts the attempts for all further hosts.
+            // If there are too many entries, all further attempts with one outcome share an entry.
             _ => ("…".to_owned(), 0, key.2),
         };
         let meter = seen.entry(key).or_insert_with(|| Arc::new(ByteMeter::new(u64::MAX)));
@@ -324,7 +328,7 @@ impl EgressProxy {
     }
 }
 
-/// A connection that is to become a tunnel.
+/// A connection to a host, and the client's request that becomes a tunnel to it.
 struct ProxyTunnel {
     client_upgrade: hyper::upgrade::OnUpgrade,
     stream: MeteredStream<TcpStream>,

@@ -1,5 +1,5 @@
-//! The runtimes that hold the conversation of a run with its model. Both runtimes have the same limits,
-//! tools, reports and outcomes.
+//! The runtimes that run the conversation with a model. Both runtimes have the same limits, tools, reports
+//! and outcomes.
 
 use std::pin::Pin;
 
@@ -19,7 +19,7 @@ pub enum AgentRuntime {
 }
 
 impl AgentRuntime {
-    /// Runs a model until it has reported or a limit ends the run: see [`native::run_judged`]. Secrets and
+    /// Runs a model until it submits its report or reaches a limit: see [`native::run_judged`]. Secrets and
     /// paths of this machine are removed from the model's input ([`crate::outgoing`]).
     ///
     /// The future is boxed to erase its type. It is large and composed of many futures, which would otherwise

@@ -1,17 +1,17 @@
-//! A sandbox for untrusted programs. They see one folder, reach no network and affect no other process. On
-//! request they are killed with every process that they started.
+//! A sandbox for untrusted programs. These programs see one folder, have no network access, and cannot affect
+//! other processes. On request, an untrusted program is killed with every process that it started.
 //!
 //! The sandbox is a helper mode of the running program, started under another name ([`NAME`]). The outer
 //! stage (`enter`) makes namespaces. The inner stage is the first process in these namespaces. It builds the
 //! file system (`mounts`), drops all capabilities, and adds two more restrictions, Landlock (`fence`) and
-//! seccomp (`filter`). Only then does the command start. Therefore no code has to run between fork and exec
-//! in a multi-threaded process.
+//! seccomp (`filter`). Only then does the helper start the command. The multi-threaded parent therefore runs
+//! no code between fork and exec.
 //!
-//! A process that itself reads hostile data, and starts no other process, confines itself instead
+//! A process that reads hostile data and starts no other process does not use the helper. It confines itself
 //! ([`ReadAccess`]).
 //!
-//! Machines differ in support: [`SandboxLevel`] is the level reached, and [`check`] tests that escapes are
-//! impossible.
+//! Not every machine supports all of this: [`SandboxLevel`] is the level that was reached, and [`check`]
+//! tests that escapes are impossible.
 
 pub mod check;
 mod enter;
@@ -72,13 +72,13 @@ pub enum SandboxError {
         /// Reason for the rejection.
         reason: String,
     },
-    /// A process could not be started, or the exchange with it failed.
+    /// A process could not be started, or an I/O error occurred while it was set up.
     #[error("cannot start the sandbox: {0}")]
     Start(#[from] std::io::Error),
 }
 
 impl SandboxJob {
-    /// Returns a job that reads the tree, with the limits of [`JobLimits::default`].
+    /// Returns a job that may only read the tree, with the limits of [`JobLimits::default`].
     ///
     /// # Errors
     /// [`SandboxError::Tree`] if the folder does not exist, or contains the system's folders.
@@ -132,12 +132,13 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
     })))
 }
 
-/// Returns the strongest sandbox that this machine allows. The levels are tried in an empty folder.
+/// Returns the strongest sandbox that this machine allows. To test a level, this function runs a command that
+/// does nothing, in the empty folder `folder`.
 pub fn detect_level(folder: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
         let mut job = SandboxJob::new(*level, folder, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
         job.private = folder.to_owned();
-        // The trial's output is discarded, because it is not output of this program.
+        // The output of the test process is discarded, so that users do not see its messages.
         let mut command = job.command().ok()?;
         let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         ended.success().then_some(*level)
@@ -145,9 +146,9 @@ pub fn detect_level(folder: &Path) -> SandboxLevel {
     [SandboxLevel::Full, SandboxLevel::Landlock].iter().find_map(works).unwrap_or(SandboxLevel::None)
 }
 
-/// Returns the limit that a job was killed for, with the measured value (`130 MiB of 64 MiB`). Both are read
-/// from the helper's exit code and the end of its error stream. A program inside can forge this report, but
-/// only about its own job.
+/// Returns the limit that a job was killed for, with the measured value (`130 MiB of 64 MiB`). The limit and
+/// the value are read from the helper's exit code and the end of its error stream. A program inside can forge
+/// this report, but only about its own job.
 pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
     if code != Some(i32::from(LIMIT_PASSED)) {
         return None;
@@ -158,10 +159,10 @@ pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, S
     Some((bound, seen.to_owned()))
 }
 
-/// Returns the reached level, if it suffices.
+/// Returns `actual_level` if it is at least `required_level`.
 ///
 /// # Errors
-/// [`SandboxError::TooWeak`] if it is below `required_level`.
+/// [`SandboxError::TooWeak`] if `actual_level` is lower.
 pub fn require_level(
     required_level: SandboxLevel,
     actual_level: SandboxLevel,

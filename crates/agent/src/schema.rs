@@ -1,9 +1,11 @@
-//! The findings that a model reports about a change, in the schema of one tool, `report`.
+//! The findings that a model reports about a change. The model reports them as calls of one tool, `report`,
+//! whose input has a schema.
 //!
 //! The report is a tool call instead of structured output for three reasons (docs/adr/0018). Every endpoint
 //! that supports the tool loop has tools; an invalid report can be answered as a failed call; and findings
 //! reported before a limit are not lost. A report is data: `check` compares it with the tree before it is
-//! used. The caller must still verify a replacement of lines, because forges offer to apply the replacement.
+//! used. The caller must still verify a proposed replacement of lines, because people can apply it with one
+//! click in the forge.
 
 pub mod audit;
 mod check;
@@ -41,8 +43,8 @@ pub const MAX_BODY_BYTES: usize = 4 << 10;
 pub const MAX_CODE_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a tool's name in messages.
 pub const MAX_NAME_CHARS: usize = 60;
-/// Maximum number of findings in all reports of a run, and of verdicts on earlier findings. Further findings
-/// are only counted; further verdicts are dropped.
+/// Maximum number of findings in all reports of a run together, and of verdicts on findings of earlier
+/// reviews. Further findings are not stored, but counted. Further verdicts are ignored.
 const MAX_ITEMS: usize = 200;
 
 /// One call of `report`.
@@ -65,7 +67,7 @@ pub struct UncheckedFindings {
     pub excess_count: u32,
     /// Verdicts on findings of earlier reviews.
     pub verdicts: Vec<ReportedVerdict>,
-    /// Lines of the walkthrough, if one was requested.
+    /// Lines of the walkthrough, if the request asked for a walkthrough.
     pub walkthrough: Vec<ReportedWalkthroughLine>,
 }
 
@@ -93,7 +95,8 @@ impl ReportSchema for UncheckedFindings {
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you \
          have not reported yet. No other tool will be called.";
 
-    // Findings count even if a requested verdict is missing, or a finding does not match its file.
+    // A rejected report is kept: its findings count even if a requested verdict is missing, or one of its
+    // findings does not match its file.
     const KEEPS_REJECTED_REPORTS: bool = true;
 
     fn tool() -> ToolDefinition {
@@ -122,18 +125,18 @@ impl ReportSchema for UncheckedFindings {
 /// A finding as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedFinding {
-    /// Path of the file at the head.
+    /// Path of the file in the head commit.
     pub path: String,
-    /// First line of the defect.
+    /// First line that has the defect.
     pub start_line: u32,
-    /// Last line; defaults to the first one.
+    /// Last line that has the defect; defaults to the first line.
     #[serde(default)]
     pub end_line: Option<u32>,
     pub severity: Severity,
     pub category: DefectCategory,
     /// Title in one line.
     pub title: String,
-    /// Reason and remedy, in Markdown.
+    /// Description of the defect and how to fix it, in Markdown.
     pub body: String,
     /// Literal text of the lines.
     pub excerpt: String,
@@ -142,7 +145,8 @@ pub struct ReportedFinding {
     pub replacement: Option<String>,
 }
 
-/// Deserializes a text; any other value is ignored, and does not invalidate the finding.
+/// Deserializes an optional string. A value of another type is ignored, so it does not make the finding
+/// invalid.
 fn text_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(value)? {
         Value::String(text) => Some(text),
@@ -153,7 +157,7 @@ fn text_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D
 /// A line of a walkthrough as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedWalkthroughLine {
-    /// Path of the file at the head.
+    /// Path of the file in the head commit.
     pub path: String,
     /// Sentence about the file.
     pub text: String,
@@ -266,13 +270,13 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
     }
 }
 
-/// Parses a report that a model wrote as text instead of a tool call: an object, alone or in the last fence
-/// of its text.
+/// Parses a report that a model wrote as text instead of a tool call. The text must be a JSON object, or its
+/// last fenced code block must contain one.
 pub fn parse_report_text(text: &str) -> Option<FindingsReport> {
     read_findings(&object_in(text)?).ok()
 }
 
-/// Parses JSON that a model wrote, alone or in the last fence of its text.
+/// Parses a JSON object that a model wrote as text: the whole text, or its last fenced code block.
 fn object_in(text: &str) -> Option<Value> {
     let fenced = || {
         let (before, _) = text.trim_end().rsplit_once("```")?;

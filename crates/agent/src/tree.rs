@@ -1,5 +1,5 @@
 //! Reads and replaces files of a tree without following a link or leaving the tree. A file is replaced
-//! completely or not at all, and only while it holds the expected bytes.
+//! completely or not at all, and only if it still contains the expected bytes.
 
 use std::fmt;
 use std::fs::File;
@@ -17,8 +17,9 @@ use truing_core::RepoPath;
 use truing_core::port::ReaderError;
 use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 
-/// Prefix of a temporary file's name, followed by the process id. A file has this name until it is complete.
-/// If the machine stops before that, git lists the temporary file.
+/// Prefix of a temporary file's name, followed by the process id. A new version of a file has this name while
+/// it is written. If the machine stops during that time, the temporary file remains and `git status` lists
+/// it.
 const TEMPORARY: &str = ".truing-fix-";
 /// Modes of new files and folders, before the process's umask.
 const NEW_FILE: u32 = 0o666;
@@ -27,10 +28,10 @@ const NEW_FOLDER: u32 = 0o777;
 /// The reason that a file stays unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
-    /// The file holds other bytes than expected.
+    /// The file's bytes differ from the expected ones.
     #[error("the file has changed since the review")]
     ContentChanged,
-    /// The file or a folder above it is a link, or it is not a regular file inside the tree.
+    /// The path is not that of a regular file inside the tree, or it contains a link.
     #[error("it is not a regular file inside of the repository")]
     NotPlain,
     /// The file cannot be read or written.
@@ -54,13 +55,13 @@ impl From<FileOpenError> for ReplaceError {
     }
 }
 
-/// An attribute that a file lost when it was replaced.
+/// An attribute that the new version of a replaced file does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LostAttribute {
     /// The owner, because only the administrator may give files to other users.
     Owner,
-    /// The other hard links. They keep the old file, because a write through them could change a file outside
-    /// the repository.
+    /// The other hard links. They still refer to the old version: a write through them could change a file
+    /// outside the repository.
     OtherNames,
 }
 
@@ -78,7 +79,7 @@ impl fmt::Display for LostAttribute {
 pub struct WritableTree(truing_reader::FileTree);
 
 impl WritableTree {
-    /// Opens the folder. The path of the folder itself may contain links; the paths below the folder may not.
+    /// Opens the folder. The path of the folder may contain links, but a path inside the folder must not.
     ///
     /// # Errors
     /// [`ReaderError`] if it does not exist, or is not a folder.
@@ -103,11 +104,11 @@ impl WritableTree {
         if self.read(path)? == bytes { Ok(()) } else { Err(ReplaceError::ContentChanged) }
     }
 
-    /// Replaces a file that holds `old`, and keeps its mode and, where the system allows it, its owner.
-    /// Returns the attributes that were lost.
+    /// Replaces a file that contains the bytes `old`. The new file keeps the mode of the old one and, where
+    /// the system allows it, the owner. Returns the attributes that the file has lost.
     ///
     /// # Errors
-    /// [`ReplaceError`]; the file is then unchanged.
+    /// [`ReplaceError`]; in case of an error, the file is unchanged.
     pub fn replace(
         &self,
         path: &RepoPath,
@@ -123,7 +124,7 @@ impl WritableTree {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
         let replaced = write_new_file(file, new, &stat).and_then(|owned| {
-            // An editor may have saved the file in the meantime.
+            // The file is compared again, because an editor may have saved it since the first comparison.
             if read_plain_file(&folder, name)?.0 != old {
                 return Err(ReplaceError::ContentChanged);
             }
@@ -141,7 +142,7 @@ impl WritableTree {
     /// Creates a new file, with the folders above it.
     ///
     /// # Errors
-    /// [`ReplaceError`]; the file then does not exist, or an existing one is unchanged.
+    /// [`ReplaceError`]; in case of an error, no file is created, and an existing file is unchanged.
     pub fn create(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
         self.create_folders(path)?;
         let (folder, name) = self.open_parent(path)?;
@@ -170,8 +171,8 @@ impl WritableTree {
         Ok(())
     }
 
-    /// Removes the temporary file that a killed process has left beside a file. No other file has that
-    /// name.
+    /// Removes the temporary file that a killed process has left in the folder of the file `path`. No other
+    /// file has the name of the temporary file.
     pub fn remove_temporary(&self, path: &RepoPath, process: u32) {
         if let Ok((folder, _)) = self.open_parent(path) {
             // The error is ignored: most often there is no such file, and a leftover is harmless.
@@ -209,7 +210,7 @@ fn temporary_name(process: u32) -> String {
     format!("{TEMPORARY}{process}")
 }
 
-/// Returns true for a temporary name of a dead process, or of this one.
+/// Returns true for the name of a temporary file whose process does not exist, or is this process.
 fn is_leftover(name: &[u8]) -> bool {
     let id = name.strip_prefix(TEMPORARY.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
     let Some(id) =
@@ -221,8 +222,8 @@ fn is_leftover(name: &[u8]) -> bool {
     id == std::process::id() || test_kill_process(process) == Err(Errno::SRCH)
 }
 
-/// Returns the bytes and attributes of a regular file. Returns an error for a file above the size limit,
-/// because it cannot be the reviewed file.
+/// Returns the bytes and attributes of a regular file. A file above the size limit is an error, because no
+/// reviewed file is that large.
 fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
     let file = open_regular(folder, name)?;
     let stat = fstat(&file)?;
@@ -234,8 +235,8 @@ fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), Rep
     Ok((bytes, stat))
 }
 
-/// Writes a new file completely, with the mode and owner of another. Returns true if the new file has the
-/// same owner.
+/// Writes the content of a new file, and gives it the mode and, if possible, the owner of another file.
+/// Returns true if the new file has the owner of the other file.
 fn write_new_file(file: OwnedFd, bytes: &[u8], original_stat: &Stat) -> Result<bool, ReplaceError> {
     let mut file = File::from(file);
     file.write_all(bytes)?;
@@ -247,7 +248,7 @@ fn write_new_file(file: OwnedFd, bytes: &[u8], original_stat: &Stat) -> Result<b
             Some(Gid::from_raw(original_stat.st_gid)),
         )
         .is_ok();
-    // Set after the owner, because a change of owner clears mode bits.
+    // The mode is set after the owner, because a change of the owner clears some mode bits.
     fchmod(&file, Mode::from_raw_mode(original_stat.st_mode))?;
     fsync(&file)?;
     Ok(owned)
@@ -310,7 +311,7 @@ mod tests {
         for name in kept {
             std::fs::remove_file(root.join("d").join(name)).unwrap();
         }
-        // A link and a folder cannot be a process's leftovers.
+        // A link is not removed, because a process leaves only regular files.
         symlink("a", root.join("d").join(temporary_name(gone))).unwrap();
         tree.remove_leftovers(&"d/a".into());
         assert!(root.join("d").join(temporary_name(gone)).is_symlink());
@@ -323,7 +324,7 @@ mod tests {
         let (file, other) = (folder.path().join("r/d/a"), folder.path().join("other"));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
         std::fs::hard_link(&file, &other).unwrap();
-        // Only a privileged user can give files away.
+        // Only a privileged user can change the owner of a file.
         let is_given = std::os::unix::fs::chown(&file, Some(12345), Some(12345)).is_ok();
         assert_eq!(tree.replace(&"d/a".into(), b"old", b"new").unwrap(), [LostAttribute::OtherNames]);
         assert_eq!(std::fs::read(&other).unwrap(), b"old");

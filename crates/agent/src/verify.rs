@@ -1,10 +1,11 @@
-//! A repository's own setup and checks: commands that an authorized person has configured, run on a private
-//! copy of its files.
+//! Runs a repository's own setup and checks: commands that an authorized person has configured, on a private
+//! copy of the repository's files.
 //!
-//! The setup runs first, and reaches only the listed registries through a proxy (`registry`). Its result is
-//! cached (`cache`) under a key of its inputs (`key`). Then each check runs without network, on a copy
-//! (`copy`) of that result. The setup and the checks run in the sandbox, without secrets, within limits of
-//! time, output, memory and disk (`usage`). `truing_core::verification` evaluates the results.
+//! The setup runs first. It can reach only the listed registries (`registry`), through a proxy. Its result is
+//! cached (`cache`) under a key of its inputs (`key`). Then the checks run without network, on a copy
+//! (`copy`) of the tree with that result. The setup and the checks run in the sandbox, without secrets,
+//! within limits of time, output, memory and disk (`usage`). `truing_core::verification` evaluates the
+//! results.
 
 mod cache;
 mod copy;
@@ -38,13 +39,13 @@ pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::decides_set_up;
 pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
-/// Path of the tree inside the sandbox. The path is always the same, because Python environments and Rust
-/// builds record the path at which they were made.
+/// Path of the tree inside the sandbox. The path is the same in every run, because Python environments and
+/// Rust builds contain the path at which they were made.
 pub const SANDBOX_TREE_PATH: &str = "/work";
-/// Configuration key of the registries that a setup may reach.
+/// Configuration key that lists the registries that a setup may reach.
 pub const REGISTRIES: &str = "verify.registries";
-/// Environment variables that set tools to offline mode. Without the variables, the tools would wait for the
-/// network.
+/// Environment variables that set tools to offline mode. Without these variables, the tools would try to use
+/// the network and wait for a timeout.
 pub(crate) const OFFLINE: &[(&str, &str)] = &[
     ("GOPROXY", "off"),
     ("GOTOOLCHAIN", "local"),
@@ -69,7 +70,7 @@ pub struct VerifyPlan {
     pub time: Duration,
     /// Memory of all processes of a command together, in bytes.
     pub memory: u64,
-    /// Maximum number of bytes that a setup, or the checks, may write.
+    /// Maximum number of bytes that the setup may write, and that the checks may write.
     pub disk: u64,
 }
 
@@ -88,13 +89,13 @@ impl Default for VerifyPlan {
     }
 }
 
-/// The reason that the checks have no result.
+/// The reason that setup and checks could not be run; a failed command is not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The sandbox is unavailable or too weak.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// A command could not be run at all.
+    /// A command could not be started or watched.
     #[error("{}: {source}", argv.join(" "))]
     NotRun {
         /// The command with its arguments.
@@ -112,7 +113,7 @@ pub enum VerifyError {
     },
 }
 
-/// Runs plans of setups and checks.
+/// Runs the setup and the checks of a `VerifyPlan`.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     plan: VerifyPlan,
@@ -128,7 +129,7 @@ pub struct SetupResult {
     pub contacted_hosts: Vec<HostAccess>,
     /// True if the result comes from the cache.
     pub is_cached: bool,
-    /// State that the setup left.
+    /// The files that the setup has created.
     state: SetupState,
 }
 
@@ -144,8 +145,8 @@ pub struct ScratchRunResult {
 }
 
 impl ScratchRunResult {
-    /// Returns the path of the copy, as the commands left it. The copy may contain any kind of file, such as
-    /// links, or files that can be read without end.
+    /// Returns the path of the copy, in which the commands have run. The commands may have created any kind
+    /// of file in it, such as links, or files that can be read without end.
     pub fn tree(&self) -> PathBuf {
         self.copy_folder.path().join("tree")
     }
@@ -163,14 +164,14 @@ pub struct CommandOutput {
     pub errors: String,
 }
 
-/// The state that a setup left.
+/// The files that a setup has created.
 #[derive(Clone, Debug)]
 enum SetupState {
-    /// No state, because there is nothing to set up.
+    /// No files, because the plan has no setup.
     Nothing,
-    /// No usable state, because a command failed.
+    /// No usable files, because a command failed.
     Failed,
-    /// State in this cache entry.
+    /// The files in this cache entry.
     Entry(Arc<SetupCacheEntry>),
 }
 
@@ -183,7 +184,7 @@ impl SetupResult {
         }
     }
 
-    /// Returns true if the setup left a file at this path of the tree.
+    /// Returns true if the setup has created a file at this path of the tree.
     pub fn has_file(&self, path: &Path) -> bool {
         match &self.state {
             SetupState::Nothing | SetupState::Failed => false,
@@ -209,12 +210,12 @@ pub struct PreparedTree {
 }
 
 impl Verifier {
-    /// Returns a verifier for this plan, in the sandbox that the machine allows.
+    /// Returns a verifier for this plan. `reached` is the sandbox level that the machine supports.
     ///
     /// # Errors
-    /// [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker levels are accepted. A
-    /// weaker sandbox has no separate network, so it could not restrict the network access of the setup and
-    /// the checks.
+    /// [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::Full`], even if the configuration
+    /// accepts weaker levels elsewhere. A weaker sandbox has no separate network, so it could not restrict
+    /// the network access of the setup and the checks.
     pub fn new(plan: VerifyPlan, cache: SetupCache, reached: SandboxLevel) -> Result<Self, VerifyError> {
         require_level(SandboxLevel::Full, reached)?;
         Ok(Self { plan, cache })
@@ -228,7 +229,7 @@ impl Verifier {
 
     /// Runs the setup of `tree`, and runs the checks if the setup succeeds. The checks may change `tree`, so
     /// the caller must pass a private copy and not use it afterwards. `baseline` contains the results of the
-    /// previous state, if they are known.
+    /// same checks before the change, if they are known.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed setup or check is no error.
@@ -248,7 +249,7 @@ impl Verifier {
         Ok(VerifiedTree { set_up, verification })
     }
 
-    /// Sets up a copy of `tree`, or returns the cached result. The tree itself is unchanged.
+    /// Runs the setup on a copy of `tree`, or returns the cached result. `tree` itself is unchanged.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed command is no error: see [`SetupResult::can_run_checks`].
@@ -269,7 +270,7 @@ impl Verifier {
             run_blocking("cannot read the tree", move || {
                 let key = key::setup_key(&tree, &this.plan)?;
                 let found = this.cache.find(&scope, &key, now);
-                // Cleans the cache after the lookup: the entry that was found is locked and therefore not
+                // The cache is cleaned after the lookup: the entry that was found is now locked, so it is not
                 // removed.
                 this.cache.clean(now);
                 Ok((found, key))
@@ -320,8 +321,8 @@ impl Verifier {
         })
     }
 
-    /// Runs commands as a setup does, on a copy of `tree`, up to the first that fails. `tree` itself is
-    /// unchanged.
+    /// Runs commands on a copy of `tree`, with the same network access as a setup. Stops at the first command
+    /// that fails. `tree` itself is unchanged.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed command is no error.
@@ -350,11 +351,11 @@ impl Verifier {
         Ok(ScratchRunResult { commands: ran, contacted_hosts: proxy.host_accesses(), copy_folder })
     }
 
-    /// Adds the result of a setup to `tree`. The checks may change `tree`, so the caller must not use it
-    /// afterwards.
+    /// Adds the files that a setup has created to `tree`. The checks may change `tree`, so the caller must
+    /// not use it afterwards.
     ///
     /// # Errors
-    /// [`VerifyError::Folder`], also for a failed setup.
+    /// [`VerifyError::Folder`] if files cannot be copied, or if the setup failed.
     #[truing_core::boxed_future]
     pub async fn prepare_tree(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.state.clone(), tree.to_owned());
@@ -399,8 +400,8 @@ impl Verifier {
         Ok(now)
     }
 
-    /// Runs one command like a check, on a private copy of `tree`. The copy includes the setup's result if
-    /// the setup succeeded.
+    /// Runs one command on a private copy of `tree`, without network, as a check is run. If the setup
+    /// succeeded, the copy also contains the files that it has created.
     ///
     /// # Errors
     /// [`VerifyError`]; a failed command is no error.
@@ -447,7 +448,7 @@ impl Verifier {
         })
     }
 
-    /// Returns a copy of the tree for a setup, with private folders beside it.
+    /// Creates a copy of the tree for a setup, and private home and temporary folders beside it.
     fn copy_tree(&self, tree: &Path) -> io::Result<LockedFolder> {
         let held = self.create_scratch_folder()?;
         std::fs::create_dir(held.path().join("tree"))?;
@@ -468,7 +469,8 @@ impl Verifier {
         Ok(held)
     }
 
-    /// Returns the limit of bytes in all folders that the commands can write to.
+    /// Returns the limit of the bytes in all folders to which the commands can write: their current size plus
+    /// the limit of the plan.
     async fn write_limit(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
         let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
         let looked = folders.clone();
@@ -481,7 +483,8 @@ impl Verifier {
         Ok(WriteLimit { folders, limit })
     }
 
-    /// Runs one command; with a proxy, it can reach the registries.
+    /// Runs one command. The command can reach the registries if `proxy` is given; otherwise it has no
+    /// network.
     async fn run(
         &self,
         argv: &[String],

@@ -26,7 +26,7 @@ pub struct BudgetConfig {
     pub sync: MicroUsd,
     /// Limit for all runs of such jobs for a repository in a day.
     pub sync_day: Option<MicroUsd>,
-    /// Limit for everything in a month.
+    /// Limit for the total cost in a month.
     pub month: Option<MicroUsd>,
     /// File of prices in LiteLLM's format.
     pub prices: Option<PathBuf>,

@@ -81,7 +81,8 @@ fn check_store(
     Ok(problems)
 }
 
-/// A relation: one key, the relation in words, the other key, and the check of both values.
+/// A required relation between two keys: one key, the relation in words, the other key, and the function that
+/// checks both values.
 type KeyRelation = (&'static str, &'static str, &'static str, fn(Duration, Duration) -> bool);
 
 const RELATIONS: [KeyRelation; 4] = [

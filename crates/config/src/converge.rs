@@ -33,7 +33,7 @@ pub struct ConvergeConfig {
     pub reviewers: Vec<ConfiguredReviewer>,
     /// Maximum number of checks for comments that a reviewer's text announces.
     pub inline_lag_max: u32,
-    /// Effect of our reviews with findings on merging.
+    /// Event of our reviews that have findings: a comment, or a request for changes.
     pub event: ReviewEvent,
     /// True if threads of fixed findings are resolved.
     pub resolve_threads: bool,
@@ -51,7 +51,8 @@ pub struct ConvergeConfig {
     pub gate: Vec<Vec<String>>,
     /// `NAME` of the existing `[model.NAME]` that fixes findings; `None` if the auditor's model fixes them.
     pub fixer: Option<String>,
-    /// True if Bugbot is triggered after each push. Only a flag sets this.
+    /// True if Bugbot is triggered after each push. Only a flag of the command sets this field; there is no
+    /// key for it.
     pub bugbot_retrigger: bool,
 }
 
@@ -156,7 +157,7 @@ pub(super) fn reviewers_without_section(
     list.iter().filter(|name| known_reviewer(name).is_some()).cloned()
 }
 
-/// Returns the default of a key that depends on the reviewer.
+/// Returns the default of a key in the section of the reviewer `name`.
 pub(super) fn reviewer_default(name: &str, key: &str) -> ConfigValue {
     match (known_reviewer(name), key) {
         (Some(known), "logins") => {
@@ -177,12 +178,13 @@ pub(super) fn read_section(
     section_names: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
-    // Reads all named sections, because errors must be reported even in a section that no list uses yet.
+    // Reads all `[reviewer.NAME]` sections, because errors must be reported even in a section that
+    // `converge.reviewers` does not list.
     let others = section_names.into_iter().flatten().map(|name| read_reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
     if listed.is_empty() {
-        return Err(bad_value(settings, REVIEWERS, "must name at least one account".to_owned()));
+        return Err(bad_value(settings, REVIEWERS, "must name at least one reviewer".to_owned()));
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
         _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),

@@ -12,8 +12,8 @@ use super::{EffectiveSetting, ForgeKind};
 use crate::environment::Environment;
 
 /// Returns the default of a key; `path` is the key's path with a name in place of `NAME`. Returns `None` if
-/// this code does not know the default that the table of keys requires. `settings` contains the settings that
-/// are known so far; a forge's kind is known before its other keys.
+/// the table of keys requires a default that this function does not know. `settings` contains the settings
+/// that are known so far; a forge's kind is known before its other keys.
 ///
 /// # Errors
 /// A [`ConfigProblem`] if the key is required.
@@ -68,7 +68,7 @@ pub(super) fn default_value(
     })
 }
 
-/// Returns the kind of a forge. An unknown kind is reported elsewhere.
+/// Returns the kind of a forge. Returns GitHub for an unknown kind, which other code reports.
 fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKind {
     match settings.get(&format!("forge.{name}.kind")).map(|setting| &setting.value) {
         Some(ConfigValue::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
@@ -98,7 +98,7 @@ fn has_token_of_gh(
         && !is_set("GITHUB_TOKEN")
 }
 
-/// Returns the defaults that depend on the kind of forge.
+/// Returns the default of a forge's key, if the default depends on the kind of forge.
 fn forge_default(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, Box<ConfigProblem>> {
     let url = |text: &str| Ok(ConfigValue::Url(text.to_owned()));
     let variable = |name: &str| Ok(ConfigValue::Secret(SecretSource::Env(name.to_owned())));

@@ -14,7 +14,7 @@ pub struct Environment {
     named_folders: Vec<PathBuf>,
 }
 
-/// Prints only the names, because values may be secrets.
+/// Prints the names of the variables without their values, because values may be secrets.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Environment")
@@ -80,7 +80,7 @@ impl Environment {
         self.variables.get(name).map(OsString::as_os_str)
     }
 
-    /// Returns every variable whose name begins with `prefix`, by name.
+    /// Returns every variable whose name begins with `prefix`, in the order of the names.
     pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
         self.variables
             .range(prefix.to_owned()..)

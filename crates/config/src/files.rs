@@ -8,8 +8,8 @@ use super::plain::open_regular_file;
 use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
 use crate::environment::Environment;
 
-/// Maximum size in bytes of the operator's or the user's file. Reading the file takes up to four hundred
-/// times the file's size in memory.
+/// Maximum size in bytes of the operator's or the user's file. Parsing a file may need four hundred times its
+/// size in memory.
 pub(super) const MAX_FILE: u64 = 512 << 10;
 /// Name of a repository's own file, at its root.
 pub const REPOSITORY_FILE: &str = ".truing.toml";
@@ -42,8 +42,8 @@ pub fn operator_file_path(environment: &Environment) -> Option<PathBuf> {
 /// this function; a service reads the file at the tip of the default branch.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`] if the file cannot be read, or if it is a link or anything else than a
-/// plain file.
+/// [`ConfigProblem::RepositoryFile`] if the file cannot be read or is not a plain file, for example if it is
+/// a link.
 pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();
@@ -59,7 +59,7 @@ pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigErr
     }
 }
 
-/// Reads the file at `path`; messages name it as `shown`.
+/// Reads the file at `path`; messages name the file as `display_path`.
 ///
 /// # Errors
 /// [`ConfigProblem::Unreadable`] if it cannot be read.

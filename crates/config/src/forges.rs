@@ -20,7 +20,8 @@ pub struct ForgeConfig {
     pub login: ForgeLogin,
     /// E-mail address of the account, for an API token of Bitbucket Cloud.
     pub email: Option<String>,
-    /// Account of a Bitbucket Cloud token, for a token without permission to query its own account.
+    /// Account that a Bitbucket Cloud token belongs to. Required only if the token may not query its own
+    /// account.
     pub account: Option<String>,
     /// Accounts that wrote our earlier comments, by id or name; at Bitbucket Cloud only by id.
     pub previous_accounts: Vec<String>,
@@ -29,13 +30,13 @@ pub struct ForgeConfig {
     /// Treatment of the forge's webhooks while the kill switch is on; `None` for the default of this kind of
     /// forge.
     pub halt_policy: Option<HaltPolicy>,
-    /// Key that signs the markers; `None` for the file `marker.key` beside the database, which Truing creates
-    /// once.
+    /// Key that signs the markers. If it is `None`, the key is in the file `marker.key` beside the database;
+    /// Truing creates this file once.
     pub marker_key: Option<SecretSource>,
     /// Keys that signed markers earlier.
     pub previous_marker_keys: Vec<SecretSource>,
-    /// Time for which a created item may stay invisible at the forge after the response to its creation was
-    /// lost.
+    /// Time for which a created object may stay invisible at the forge. Truing waits this long if the
+    /// response to a create request was lost.
     pub visibility_delay: Duration,
     /// Globs of the repositories to review, which [`crate::value::compile_repository_globs`] compiles; empty
     /// for all.

@@ -21,17 +21,18 @@ const SET: &str = "forge.NAME.kind";
 /// Key that the commented file sets if a repository is given.
 const REPOSITORIES: &str = "forge.NAME.repositories";
 
-/// Renders a configuration file that names github.com as the forge, and serves only `repository`
-/// (`owner/name`) if one is given. All other keys are comments with their defaults.
+/// Renders a configuration file with github.com as the forge. If `repository` (`owner/name`) is given, the
+/// file limits the server to this repository. All other keys are comments with their defaults.
 ///
 /// Each line can be enabled on its own, because keys are written in full and no key depends on a table
 /// header.
 pub fn commented_file(repository: Option<&str>) -> String {
     let mut text = String::from(
-        "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n# \
-            example: remove the `# ` in front of a line to set it.\n# `review.debounce = \"30s\"` is short \
-            for `debounce = \"30s\"` below `[review]`: for each section, use only one form.\n# A variable \
-            overrides a key: TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
+        "# Configuration of truing. Every key is shown with its default, or with an example if the\n# key \
+            has no default. To set a key, remove the `# ` in front of its line.\n# `review.debounce = \
+            \"30s\"` means the same as `debounce = \"30s\"` below `[review]`.\n# For each section, use \
+            only one of these two forms.\n# A variable overrides a key: TRUING_REVIEW__DEBOUNCE=30s. \
+            Effective values: `truing config show`.\n",
     );
     for (section, about) in SECTIONS {
         let named = named_section(section);
@@ -67,8 +68,9 @@ const FIRST_KEYS: [&str; 10] = [
 /// sentence of its description. The short file fits on a screen.
 pub fn starter_file(repository: Option<&str>) -> String {
     let mut text = String::from(
-        "# Configuration of truing: what a first server needs. All keys: `truing init --all`\n\
-         # Lines with `# ` in front show defaults. Effective values: `truing config show`.\n",
+        "# Configuration of truing: the keys that a first server needs. For all keys: `truing init \
+            --all`\n# To set a key, remove the `# ` in front of its line. Effective values: `truing config \
+            show`.\n",
     );
     for (section, _) in SECTIONS {
         let path = section.replace("NAME", named_section(section).map_or("", NamedSection::example));
@@ -128,19 +130,21 @@ pub fn schema() -> Json {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "truing.toml",
-        "description": "The operator's configuration of truing. A repository's own file (.truing.toml) has \
-             only the keys marked x-repository.",
+        "description": "The operator's configuration of truing. A repository's own file (.truing.toml) may \
+            set only the keys that are marked with x-repository.",
         "type": "object",
         "additionalProperties": false,
         "properties": root
     })
 }
 
-/// Returns the schema of a named table as an entry of a list, with its name as a key.
+/// Returns the schema of a named table that is written as an entry of a list, such as `[[tool]]`. Such an
+/// entry has its name in the required key `name`.
 fn list_item_schema(table: &Json, section: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
-        let about = "The name, which `[tool.NAME]` has in its header instead.";
+        let about = "The name of the tool. The header `[tool.NAME]` contains the name instead if the tool \
+            is not in a list.";
         keys.insert(
             "name".to_owned(),
             json!({ "type": "string", "pattern": section.pattern(), "description": about }),
@@ -156,14 +160,16 @@ fn list_item_schema(table: &Json, section: NamedSection) -> Json {
 pub fn reference() -> String {
     let mut text = String::from(
         "# Configuration reference\n\n<!-- Generated from crates/config/src/keys.rs. To update it: \
-            UPDATE_DOCS=1 cargo test -p truing-config -->\n\nA value comes from the first of these that \
-            has one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\nfile (`--config FILE`, \
-            else `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for \
-            some\nkeys, the repository's own `.truing.toml`; the default. `truing config show` shows which \
-            one was used.\n\nLengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`, \
-            `7d`, `2w`. The file never holds a secret itself,\nonly its place: `{ env = \"VARIABLE\" }` or \
-            `{ file = \"PATH\" }`; variables then end in `__ENV` or `__FILE`. Lists in\nvariables are \
-            separated by commas. Relative paths start at the folder of the file that names them.\n",
+            UPDATE_DOCS=1 cargo test -p truing-config -->\n\nThe value of a key comes from the first of \
+            these sources that sets the key:\n\n1. a flag;\n2. a `TRUING_…` variable;\n3. for \
+            `review.runtime`, the variable `RUNTIME_MODE`;\n4. the operator's file: `--config FILE`, else \
+            `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration\n   folder;\n5. for \
+            some keys, the repository's own `.truing.toml`;\n6. the default.\n\n`truing config show` shows \
+            the source of each value.\n\nLengths of time are whole numbers with units: `500ms`, `15s`, \
+            `2m`, `1h30m`, `7d`, `2w`. The file never contains a secret\nitself, but only the place of the \
+            secret: `{ env = \"VARIABLE\" }` or `{ file = \"PATH\" }`. The name of a variable with\nsuch a \
+            place ends in `__ENV` or `__FILE`. In a variable, commas separate the entries of a list. A \
+            relative path starts\nat the folder of the file that contains the path.\n",
     );
     for (section, about) in SECTIONS {
         text += &format!("\n## [{section}]\n\n{about}\n");
@@ -171,11 +177,11 @@ pub fn reference() -> String {
             let ending = if key.kind == ValueKind::Secret { "__ENV" } else { "" };
             let repository = match key.repository {
                 RepositoryOverride::Forbidden => "no",
-                RepositoryOverride::Sets => "can set the key, unless the operator does",
+                RepositoryOverride::Sets => "can set the key if the operator does not set it",
                 RepositoryOverride::SetsIfAllowed => {
                     "can set the key if `verify.from_repository` is true and the operator does not set it"
                 }
-                RepositoryOverride::Adds => "adds entries to the operator's",
+                RepositoryOverride::Adds => "can add entries to those of the operator",
             };
             let default = match key.default {
                 KeyDefault::Computed { words, .. } => words.to_owned(),
@@ -196,7 +202,7 @@ pub fn reference() -> String {
     text
 }
 
-/// Returns the kind of names in a section's path.
+/// Returns the named section to which a path such as `model.NAME` belongs; `None` for a path without `NAME`.
 fn named_section(section: &str) -> Option<NamedSection> {
     section.strip_suffix(".NAME").and_then(NamedSection::from_word)
 }
@@ -310,7 +316,7 @@ fn render_comment(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Regular expression for `owner/name` and globs of it.
+/// Regular expression for repositories, `owner/name`, and for globs of repositories.
 const REPOSITORY_PATTERN: &str = "^[^/]*/[^/]*$";
 /// Regular expression for lengths of time.
 const DURATION_PATTERN: &str = "^([0-9]+(w|d|h|m|s|ms))+$";
@@ -529,11 +535,11 @@ fn type_in_words(kind: ValueKind) -> String {
         ValueKind::Globs => "list of globs".to_owned(),
         ValueKind::Pairs => "list of pairs `UPSTREAM=OURS`".to_owned(),
         ValueKind::Repositories => "list of globs of `owner/name`".to_owned(),
-        ValueKind::Packs => "list of rule packs' names".to_owned(),
-        ValueKind::Rules => "list of rules' names, `PACK/RULE`".to_owned(),
+        ValueKind::Packs => "list of names of rule packs".to_owned(),
+        ValueKind::Rules => "list of names of rules, `PACK/RULE`".to_owned(),
         ValueKind::Severities => "table of rules and severities (in a variable: a JSON object)".to_owned(),
         ValueKind::Names => "list of names".to_owned(),
-        ValueKind::Accounts => "list of accounts' numbers and names".to_owned(),
+        ValueKind::Accounts => "list of names, numbers or UUIDs of accounts".to_owned(),
         ValueKind::Networks => "list of networks and addresses".to_owned(),
         ValueKind::Words(known) => {
             format!(
@@ -541,7 +547,7 @@ fn type_in_words(kind: ValueKind) -> String {
                 known.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", ")
             )
         }
-        ValueKind::Hosts => format!("list of `host:port`, {MAX_HOSTS} at most"),
+        ValueKind::Hosts => format!("list of up to {MAX_HOSTS} entries of the form `host:port`"),
         ValueKind::Folders => "list of paths of folders".to_owned(),
         ValueKind::Command => "command, as a list of words".to_owned(),
         ValueKind::Commands => "list of commands, each a list of words".to_owned(),

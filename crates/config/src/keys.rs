@@ -73,80 +73,90 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("model", "The model that reviews, if `review.runtime` selects a review by a model."),
     (
         "model.NAME",
-        "Another model, under a name of your choice: lower-case letters, digits and `-`. Such a model is \
-            used where a key or a flag names it, such as `converge.fixer` or `model.fallback`.",
+        "Another model, under a name of your choice: lower-case letters, digits and `-`. Truing uses this \
+            model where a key or a flag contains its name. Examples of such keys are `converge.fixer` and \
+            `model.fallback`.",
     ),
     ("review", "The review loop."),
     (
         "mcp.NAME",
         "One MCP server, under a name of your choice: lower-case letters, digits and `-`. In reviews and \
-            audits, a model may call the server's tools besides its built-in ones. A server is a program \
-            (`command`), an address (`url`), or Truing's own tools (`forge`). A program runs in the \
-            sandbox, at `full`, and may connect only to `hosts`. Each review and audit starts the server. \
-            If a server fails, the review says so, and is partial.",
+            audits, a model may call the server's tools in addition to the built-in tools. A server is a \
+            program (`command`), an address (`url`), or Truing's own tools (`forge`). A program runs in \
+            the sandbox at level `full`, and may connect only to `hosts`. Each review and each audit \
+            starts the server. If a server fails, the review reports the failure and is partial.",
     ),
     (
         "tool.NAME",
-        "One linter for reviews, where `review.tools` is `auto`. Under the name of a known tool (`ruff`, \
-         `eslint`, `\"go vet\"`) set only what differs from its defaults; under another name of your choice \
-         (lower-case letters, digits and `-`) `command` and `format` are required. `[[tool]]` with a `name` \
-         means the same as `[tool.NAME]`: a file has one form for all of its tools.",
+        "One linter that reviews run if `review.tools` is `auto`. Under the name of a known tool (`ruff`, \
+            `eslint`, `\"go vet\"`), set only the keys whose values differ from the tool's defaults. Under \
+            another name of your choice (lower-case letters, digits and `-`), `command` and `format` are \
+            required. `[[tool]]` with a `name` means the same as `[tool.NAME]`. A file must use one of \
+            these two forms for all of its tools.",
     ),
     ("rules", "What the rules check."),
     ("prompts", "The prompts for models. `truing prompts list` shows them."),
-    ("policy", "What agents may do: commands, files, tools of servers. `truing policy show` shows it."),
-    ("sandbox", "Where commands of agents run, and repository files are read."),
+    (
+        "policy",
+        "The policy for agents: the commands that agents may run, the files that they may change, \
+        and the tools of servers that they may call. `truing policy show` prints the policy.",
+    ),
+    ("sandbox", "The sandbox in which commands of agents run and repository files are read."),
     (
         "verify",
         "A repository's own tests: the commands that set them up, and the checks themselves. `truing \
-            verify` tries them. All commands run in the sandbox, at `full`, on a copy of the files, \
-            without secrets. The set-up may connect only to registries, and checks have no network. A \
-            command is a list of words: `[\"cargo\", \"test\"]`; no shell runs unless a command names one. \
-            In a variable, the lists are JSON.",
+            verify` runs the set-up and the checks. All these commands run in the sandbox at level `full`, \
+            on a copy of the files, without secrets. The set-up may connect only to registries, and the \
+            checks have no network. A command is a list of words, such as `[\"cargo\", \"test\"]`. Truing \
+            runs no shell unless a command names a shell. In a variable, write the lists as JSON.",
     ),
     (
         "converge",
-        "The converge loop: audit and fix a branch or a pull request until a fresh audit finds nothing, or \
-         there is a reason to stop.",
+        "The converge loop. Truing audits and fixes a branch or a pull request until a new audit finds \
+            nothing, or until Truing has another reason to stop.",
     ),
     (
         "reviewer.NAME",
-        "One reviewer besides Truing's own auditor (`internal`), under a name of your choice: lower-case \
-         letters, digits and `-`. `bugbot` (Cursor) and `copilot` (GitHub) are known and need no settings.",
+        "One reviewer in addition to Truing's own auditor (`internal`), under a name of your choice: \
+            lower-case letters, digits and `-`. Truing knows the reviewers `bugbot` (Cursor) and `copilot` \
+            (GitHub), which need no settings.",
     ),
     (
         "budget",
-        "What reviews by a model may cost, in US dollars. A request that could exceed a limit is not sent.",
+        "Maximum costs of the work of models, in US dollars. Truing sends no request that could exceed a \
+            limit.",
     ),
     (
         "team.NAME",
-        "One team, under a name of your choice: lower-case letters, digits and `-`. What its repositories \
-         spend in a month is counted together.",
+        "One team, under a name of your choice: lower-case letters, digits and `-`. The costs of all \
+            repositories of the team in a month count against one limit.",
     ),
     ("repo.NAME", "One repository, by its name in quotes: `[repo.\"owner/name\"]`."),
     (
         "price.NAME",
-        "The price, in US dollars per million tokens, of a model that Truing does not know, or that \
-            another provider serves. NAME is the requested model name, in quotes. A model without a price \
-            is not used. `truing budget prices` shows all.",
+        "Prices of one model, in US dollars per million tokens. Set the prices of a model that Truing does \
+            not know, or that another provider serves. NAME is the requested model name, in quotes. Truing \
+            does not use a model without a price. `truing budget prices` prints all prices.",
     ),
-    ("sync", "The model that works for the jobs below."),
+    ("sync", "The model for the jobs in the sections `[sync.NAME]`."),
     (
         "sync.NAME",
         "One job that follows an upstream package, under a name of your choice: lower-case letters, digits \
-         and `-`. Paths begin in the project's folder.",
+            and `-`. Paths are relative to the project's folder.",
     ),
     (
         "notify",
-        "Who is notified when the kill switch changes, a pull request is parked, or half, 80 % or all of a \
-         budget is spent. Each notice is sent once.",
+        "The recipients of notices. Truing sends a notice when the kill switch changes, when a pull \
+            request is parked, and when half, 80 % or all of a budget is spent. Truing sends each notice \
+            once.",
     ),
     (
         "telemetry",
-        "Traces of the runs of every loop, over OTLP (HTTP, protobuf), in the form that Langfuse reads. \
-            Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) is used, else \
-            `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. A failed export does not \
-            affect the run.",
+        "Traces of the runs of every loop, which Truing sends over OTLP (HTTP, protobuf) in the format \
+            that Langfuse reads. If `telemetry.otlp_endpoint` is not set, Truing uses the variables \
+            `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`). If these variables are not set either, Truing \
+            uses `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. A failed export \
+            does not affect the run.",
     ),
     ("retention", "How long old records are kept."),
 ];
@@ -186,7 +196,8 @@ const WORK: ValueKind = ValueKind::Duration(Duration::from_secs(1), Duration::fr
 const PERIOD_OF_OTHERS: ValueKind =
     ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(7 * 24 * 60 * 60));
 
-/// Schemes of stores, and of servers that keep slots. An `s` at the end or before the `+` means TLS.
+/// URL schemes of a store in a file, and of servers that store slots. A scheme with an additional `s`, such
+/// as `valkeys` or `rediss+sentinel`, means TLS.
 pub const SLOTS: &[&str] = &[
     "sqlite",
     "valkey",
@@ -212,12 +223,12 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The store. `sqlite:PATH`: a file, for one process (a relative path starts at the folder of \
-            the file that names it). `valkey://host:port/db`, with TLS `valkeys://`: the Valkey or Redis \
-            server that keeps the slots of many processes. \
-            `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`: the Sentinels \
-            that know this server. A server on another machine needs TLS unless `?tls=off` is set. With a \
-            server, `store.records` is required.",
+        doc: "The address of the store. `sqlite:PATH`: one file, for one process. A relative PATH starts \
+            at the folder of the configuration file. `valkey://host:port/db`: the Valkey or Redis server \
+            that keeps the slots of many processes. `valkey+sentinel://host:port,host:port/NAME/db`: the \
+            Sentinels that know this server under the name NAME. `valkeys://` and `valkeys+sentinel://`: \
+            the same addresses with TLS. A server on another machine needs TLS, unless the address \
+            contains `?tls=off`. If the store is a server, `store.records` is required.",
     },
     ConfigKey {
         path: "store.records",
@@ -225,10 +236,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
-        doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many \
-             processes, `postgres://user@host:port/database`. A server on another machine must offer TLS \
-             unless `?sslmode=disable` is set. Every process signs with the same key: \
-             `forge.NAME.marker_key` is required.",
+        doc: "The PostgreSQL database that keeps the records of many processes: \
+            `postgres://user@host:port/database`. Set this key only if `store.url` is the address of a \
+            Valkey or Redis server. A database server on another machine must offer TLS, unless the \
+            address contains `?sslmode=disable`. All processes must sign with the same key, so \
+            `forge.NAME.marker_key` is required.",
     },
     ConfigKey {
         path: "store.password",
@@ -262,8 +274,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
-        doc: "The folder for the local data of a machine: copies of repositories, and files of one run. \
-             Processes of one machine share it.",
+        doc: "The folder for the local data of one machine: copies of repositories, and temporary files of \
+            runs. All processes on the machine share this folder.",
     },
     ConfigKey {
         path: "server.listen",
@@ -271,19 +283,20 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("127.0.0.1:8080"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The address that the service listens on; port 0 takes any free one.",
+        doc: "The IP address and port that the service listens on. With port 0, the system chooses a free \
+            port.",
     },
     ConfigKey {
         path: "server.metrics_listen",
         kind: ValueKind::Address,
         default: KeyDefault::Computed {
-            words: "none: `/metrics` is on `server.listen`",
+            words: "none: `server.listen` also serves `/metrics`",
             example: "\"127.0.0.1:9090\"",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A separate address for `/metrics`, which `server.listen` then no longer serves; port 0 takes \
-            any free port.",
+        doc: "A separate IP address and port for `/metrics`. If this key is set, `server.listen` no longer \
+            serves `/metrics`. With port 0, the system chooses a free port.",
     },
     ConfigKey {
         path: "server.concurrency",
@@ -291,7 +304,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("4"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many leases a process holds at once.",
+        doc: "Maximum number of leases that one process holds at the same time. Each run in progress needs \
+            one lease.",
     },
     ConfigKey {
         path: "server.concurrency_per_owner",
@@ -299,8 +313,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many leases of a process may be for repositories of one owner (organisation or user), so \
-            that a large owner leaves places for others. 0: no limit. Repositories take turns in any case.",
+        doc: "Maximum number of leases of one process for the repositories of one owner (organisation or \
+            user). 0 means that there is no limit. With a limit, a large owner leaves some of the leases \
+            (`server.concurrency`) for other owners. Repositories take turns even without a limit.",
     },
     ConfigKey {
         path: "server.lease",
@@ -308,7 +323,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A worker that does not renew its lease for this long loses it, and another worker may take it.",
+        doc: "Time after which a worker loses a lease that it has not renewed. Another worker may then \
+            take the lease.",
     },
     ConfigKey {
         path: "server.heartbeat",
@@ -316,8 +332,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How often a worker renews its lease. The value must be less than two thirds of \
-            `server.lease`: a worker that has not renewed its lease for that long stops itself.",
+        doc: "Interval at which a worker renews its lease. The interval must be less than two thirds of \
+            `server.lease`. A worker that has not renewed its lease for two thirds of `server.lease` stops \
+            itself.",
     },
     ConfigKey {
         path: "server.poll",
@@ -325,7 +342,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How often the scheduler looks for due slots.",
+        doc: "Interval at which the scheduler searches for slots that are due.",
     },
     ConfigKey {
         path: "server.rate_limit",
@@ -333,8 +350,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5000"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many webhooks a second are accepted from one source address, with bursts of twice as \
-            many. Further webhooks are answered with 429. 0: any number.",
+        doc: "Maximum number of webhooks per second that Truing accepts from one source address. 0 means \
+            that there is no limit. A burst may have twice as many webhooks. Truing answers all further \
+            webhooks with status 429.",
     },
     ConfigKey {
         path: "server.sweep",
@@ -342,9 +360,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How often Truing asks the forges for open pull requests and comments, to make up for lost \
-            webhooks. These requests use at most a tenth of each forge's rate limit, or half at Bitbucket \
-            Cloud, which does not report the remaining calls.",
+        doc: "Interval at which Truing sweeps the forges. A sweep requests open pull requests and \
+            comments, and so finds the changes of lost webhooks. The sweep uses no more than a tenth of \
+            each forge's rate limit. At Bitbucket Cloud, which does not report the remaining calls, the \
+            sweep uses no more than half of the rate limit.",
     },
     ConfigKey {
         path: "server.trusted_proxies",
@@ -352,8 +371,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Proxies in front of the service. Truing trusts `X-Forwarded-For` or `Forwarded` only from \
-            these proxies, and only up to the last address that is not one of these proxies.",
+        doc: "Addresses and networks of the proxies in front of the service. Truing reads \
+            `X-Forwarded-For` or `Forwarded` only in requests from these proxies. The last address in the \
+            header that is not one of these proxies is the source address of the request. Truing trusts no \
+            address before that one.",
     },
     ConfigKey {
         path: "forge.NAME.kind",
@@ -361,20 +382,21 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "the forge's name", example: "\"github\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What kind of forge it is.",
+        doc: "The kind of the forge. `github`: GitHub. `bitbucket`: Bitbucket Cloud. `bitbucket-dc`: \
+            Bitbucket Data Center.",
     },
     ConfigKey {
         path: "forge.NAME.api_url",
         kind: ValueKind::Url,
         default: KeyDefault::Computed {
-            words: "`https://api.github.com`, or `https://api.bitbucket.org/2.0`; for `bitbucket-dc`, this \
-                key is required",
+            words: "for `github`, `https://api.github.com`; for `bitbucket`, \
+                `https://api.bitbucket.org/2.0`; for `bitbucket-dc`, this key is required",
             example: "\"https://api.github.com\"",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The address of the forge's REST API. Bitbucket Cloud's ends in `/2.0`; for a Bitbucket Data \
-            Center, it is the server's own address.",
+        doc: "The address of the forge's REST API. For Bitbucket Cloud, the address ends with `/2.0`. For \
+            Bitbucket Data Center, set the server's own address.",
     },
     ConfigKey {
         path: "forge.NAME.email",
@@ -382,42 +404,47 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: `token` is an access token", example: "\"\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The e-mail address of the account that owns the API token in `token`. Only for Bitbucket \
-            Cloud; an access token of a repository, a project or a workspace needs none.",
+        doc: "The e-mail address of the account that owns the API token in `token`. Set this key only for \
+            an API token of Bitbucket Cloud. An access token of a repository, a project or a workspace \
+            needs no e-mail address.",
     },
     ConfigKey {
         path: "forge.NAME.account",
         kind: ValueKind::AccountUuid,
-        default: KeyDefault::Computed { words: "none: the forge is asked", example: "\"\"" },
+        default: KeyDefault::Computed {
+            words: "none: Truing requests the account from the forge",
+            example: "\"\"",
+        },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The account that `token` writes as, by its UUID (`{…}`). Needed for an access token of \
-            Bitbucket Cloud, which may not request its own account. docs/bitbucket.md explains how to find \
-            the UUID.",
+        doc: "The UUID (`{…}`) of the account as which `token` writes. This key is required for an access \
+            token of Bitbucket Cloud, because such a token may not request its own account. \
+            docs/bitbucket.md explains how to find the UUID.",
     },
     ConfigKey {
         path: "forge.NAME.git_url",
         kind: ValueKind::Url,
         default: KeyDefault::Computed {
-            words: "`https://github.com`, or `https://bitbucket.org`; for `bitbucket-dc`, the path `/scm` \
-                of `api_url`",
+            words: "for `github`, `https://github.com`; for `bitbucket`, `https://bitbucket.org`; for \
+                `bitbucket-dc`, the path `/scm` below `api_url`",
             example: "\"https://github.com\"",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Where its repositories are fetched from.",
+        doc: "The address from which Truing fetches the forge's repositories.",
     },
     ConfigKey {
         path: "forge.NAME.token",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "`{ env = \"GITHUB_TOKEN\" }` (`GH_TOKEN` for github.com if only that variable is set); \
-                for Bitbucket, `{ env = \"BITBUCKET_TOKEN\" }`",
+            words: "for GitHub, `{ env = \"GITHUB_TOKEN\" }`, or `GH_TOKEN` for github.com if only \
+                `GH_TOKEN` is set; for Bitbucket, `{ env = \"BITBUCKET_TOKEN\" }`",
             example: "{ env = \"GITHUB_TOKEN\" }",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The token that reads pull requests and writes comments and statuses. Not with `app_id`.",
+        doc: "The token with which Truing reads pull requests, and writes comments and statuses. Do not \
+            set this key together with `app_id`.",
     },
     ConfigKey {
         path: "forge.NAME.app_id",
@@ -425,8 +452,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: `token` is used", example: "123456" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The number of a GitHub App to log in as, instead of `token`. The App gets tokens that are \
-            valid for one repository and one hour. Requires `private_key`.",
+        doc: "The number of the GitHub App as which Truing logs in, instead of with `token`. If this key \
+            is set, `private_key` is required. Each token of the App is valid for one repository and one \
+            hour.",
     },
     ConfigKey {
         path: "forge.NAME.private_key",
@@ -442,17 +470,17 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Accounts that wrote Truing's earlier comments, by number, UUID (`{…}`) or name. An example \
-            is the token's owner, after a change to an App. Truing neither repeats nor edits their \
-            comments. A number is safer than a name, because no other account can take over a number. At \
-            Bitbucket Cloud only the UUID is accepted, because any account can take over a name.",
+        doc: "Accounts that wrote Truing's earlier comments, each by its number, UUID (`{…}`) or name. For \
+            example, after a change from a token to an App, list the token's owner. Truing neither repeats \
+            nor edits the comments of these accounts. A number is safer than a name, because no other \
+            account can take over a number. At Bitbucket Cloud only the UUID is accepted, because any \
+            account can take over a name.",
     },
     ConfigKey {
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "`{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
-                \"BITBUCKET_WEBHOOK_SECRET\" }`",
+            words: "for GitHub, for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -468,22 +496,23 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The answer to a webhook while the kill switch is on. `refuse`: 503. The forge may send the \
-            webhook again, and the sweep after the switch is turned off finds the event. `mark`: 202, and \
-            the pull request waits until the switch is off. A Bitbucket Data Center stops calling a \
-            webhook that is refused repeatedly.",
+        doc: "The answer to a webhook while the kill switch is on. `refuse`: Truing answers with status \
+            503. The forge may send the webhook again. Once the kill switch is off, the next sweep finds \
+            the event in any case. `mark`: Truing answers with status 202, and the pull request waits \
+            until the kill switch is off. A Bitbucket Data Center stops calling a webhook after repeated \
+            refusals.",
     },
     ConfigKey {
         path: "forge.NAME.marker_key",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "the file `marker.key` beside the database, made once",
+            words: "the file `marker.key` beside the database, which Truing creates once",
             example: "{ file = \"/var/lib/truing/marker.key\" }",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The key that signs the markers in comments. With them Truing finds its comments again if \
-             records are lost.",
+        doc: "The key that signs the markers in Truing's comments. By these markers, Truing recognises its \
+            comments even if its records are lost.",
     },
     ConfigKey {
         path: "forge.NAME.previous_marker_keys",
@@ -491,8 +520,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Keys that signed markers before `marker_key` was changed. Comments with such markers are \
-            still recognised as Truing's. Comments in the database are recognised without the old keys.",
+        doc: "Keys that signed markers before `marker_key` was changed. Truing still recognises comments \
+            with such markers as its own. Truing recognises comments that are recorded in the database \
+            even without the old keys.",
     },
     ConfigKey {
         path: "forge.NAME.settle",
@@ -500,8 +530,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long Truing waits before it searches the forge for an object whose create request got no \
-             answer.",
+        doc: "Time that Truing waits after a request to create an object got no answer. Truing then \
+            searches the forge for the object.",
     },
     ConfigKey {
         path: "forge.NAME.repositories",
@@ -509,10 +539,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The repositories to review, such as `owner/*`; upper and lower case do not matter. If the \
-            list is empty, Truing serves every repository that the token sees, and each one that sends \
-            webhooks. A personal token sees every repository that its owner may see. An access token of \
-            Bitbucket Cloud sees the repositories of the workspaces in this list.",
+        doc: "The repositories that Truing reviews, as globs such as `owner/*`. Upper and lower case do \
+            not matter. If the list is empty, Truing serves every repository that the token sees, and \
+            every repository that sends webhooks. A personal token sees every repository that its owner \
+            may see. An access token of Bitbucket Cloud sees the repositories of the workspaces in this \
+            list.",
     },
     ConfigKey {
         path: "forge.NAME.config_branches",
@@ -520,9 +551,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Branches besides the default branch, such as `release/*`, whose `.truing.toml` configures \
-            the reviews of pull requests into them. For a branch without that file, the file of the \
-            default branch is used. Anyone who may push to such a branch controls what is reviewed.",
+        doc: "Globs of branches in addition to the default branch, such as `release/*`. The `.truing.toml` \
+            of such a branch configures the reviews of pull requests into the branch. If the branch has no \
+            `.truing.toml`, Truing uses the file of the default branch. Anyone who may push to such a \
+            branch controls what Truing reviews.",
     },
     ConfigKey {
         path: "model.provider",
@@ -530,15 +562,16 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Who serves the model. `anthropic`: any server that speaks the Messages API. `openai`: any \
-            server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, \
-            Ollama). `aws`: the server of the Messages API on AWS. `bedrock`: Amazon Bedrock. Requests to \
-            `aws` and `bedrock` are signed with the AWS credentials in `AWS_ACCESS_KEY_ID`, \
-            `AWS_SECRET_ACCESS_KEY` and, for temporary credentials, `AWS_SESSION_TOKEN`. If these are not \
-            set, the credentials come from AWS's own chain (profiles, web identity, containers, \
-            instances), and are renewed before they expire. Requests to Bedrock carry a bearer token \
-            instead if `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable \
-            `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
+        doc: "The provider that serves the model. `anthropic`: any server with the Messages API. `openai`: \
+            any server with Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, \
+            Ollama). `aws`: the server of the Messages API on AWS. `bedrock`: Amazon Bedrock. For `aws` \
+            and `bedrock`, Truing signs requests with the AWS credentials in `AWS_ACCESS_KEY_ID`, \
+            `AWS_SECRET_ACCESS_KEY` and, for temporary credentials, `AWS_SESSION_TOKEN`. If these \
+            variables are not set, Truing searches AWS's own sources of credentials: profiles, web \
+            identity, containers and instances. Truing renews credentials from these sources before they \
+            expire. If `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set, requests to Bedrock carry a \
+            bearer token instead of a signature. The variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` selects \
+            `aws`, and `CLAUDE_CODE_USE_BEDROCK=1` selects `bedrock`.",
     },
     ConfigKey {
         path: "model.region",
@@ -546,8 +579,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The region of AWS, with the providers `aws` and `bedrock`. Variables `AWS_REGION`, \
-             `AWS_DEFAULT_REGION`.",
+        doc: "The AWS region, for the providers `aws` and `bedrock`. The variables `AWS_REGION` and \
+            `AWS_DEFAULT_REGION` also set this key.",
     },
     ConfigKey {
         path: "model.workspace_id",
@@ -555,7 +588,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The workspace that pays, with the provider `aws`. Variable `ANTHROPIC_AWS_WORKSPACE_ID`.",
+        doc: "The workspace that is charged, for the provider `aws`. The variable \
+            `ANTHROPIC_AWS_WORKSPACE_ID` also sets this key.",
     },
     ConfigKey {
         path: "model.api_version",
@@ -563,17 +597,18 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The version of Azure's API, with the provider `openai` and an address that ends with a \
-             deployment. Addresses that end with `/openai/v1` need none.",
+        doc: "The version of Azure's API, for the provider `openai` and an address that ends with the name \
+            of a deployment. An address that ends with `/openai/v1` needs no version.",
     },
     ConfigKey {
         path: "model.effort",
         kind: ValueKind::Name,
-        default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
+        default: KeyDefault::Computed { words: "none: Truing sends no effort", example: "\"none\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How much the model thinks, with the provider `openai`: `none`, `minimal`, `low`, `medium` or \
-            `high`, if the model accepts that value. Some of OpenAI's models call tools only with `none`.",
+        doc: "How much the model thinks before it answers, for the provider `openai`. The values are \
+            `none`, `minimal`, `low`, `medium` and `high`; a model may accept only some of these values. \
+            Some of OpenAI's models can call tools only if the value is `none`.",
     },
     ConfigKey {
         path: "model.base_url",
@@ -581,10 +616,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("https://api.anthropic.com"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The address of the model's API. Variable `ANTHROPIC_BASE_URL`, which applies only to the \
-            provider `anthropic`. With the providers `aws` and `bedrock`, the default is the region's own \
-            address. With the provider `openai`, `/chat/completions` is appended to the address, and the \
-            default is `https://api.openai.com/v1`.",
+        doc: "The address of the model's API. For the provider `anthropic`, the variable \
+            `ANTHROPIC_BASE_URL` also sets this key. For the providers `aws` and `bedrock`, the default is \
+            the address of the region. For the provider `openai`, the default is \
+            `https://api.openai.com/v1`, and Truing appends `/chat/completions` to the address.",
     },
     ConfigKey {
         path: "model.api_key",
@@ -592,9 +627,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Variable("ANTHROPIC_API_KEY"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The API key. With the provider `openai`, the API key is in `OPENAI_API_KEY` for OpenAI \
-            itself and for servers on this machine; for another server, this setting is required. An API \
-            key alone costs nothing: `review.runtime` decides whether a model is called.",
+        doc: "The API key for the model. For the provider `openai`, the default is the variable \
+            `OPENAI_API_KEY`, but only for OpenAI itself and for servers on this machine. For any other \
+            server of this provider, `model.api_key` is required. An API key alone causes no cost, because \
+            `review.runtime` decides whether a model is called.",
     },
     ConfigKey {
         path: "model.name",
@@ -602,7 +638,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("claude-sonnet-5-5"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The model's id. A model without a known price is refused.",
+        doc: "The model's id. Truing refuses a model without a known price.",
     },
     ConfigKey {
         path: "model.model_ids",
@@ -610,9 +646,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The ids that Amazon Bedrock has for models, by the requested model name: inference profiles, \
-            also as ARNs. The ids of other models are in a built-in table, with the prefix of the region's \
-            own geography.",
+        doc: "The ids that models have at Amazon Bedrock, by the requested model name. An id is an \
+            inference profile, which may be given as an ARN. For a model that is not listed here, Truing \
+            uses a built-in table of ids, with the prefix of the region's own geography.",
     },
     ConfigKey {
         path: "model.fallback",
@@ -620,9 +656,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that is called while this model's provider is unavailable, \
-            or the provider's spending cap is reached. Both models use the same budgets, and the outcome \
-            names the model that answered.",
+        doc: "The `NAME` of the `[model.NAME]` that Truing calls while this model's provider is \
+            unavailable or has reached its spending cap. Both models use the same budgets. The outcome of \
+            a run names the model that answered.",
     },
     ConfigKey {
         path: "model.NAME.provider",
@@ -630,7 +666,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Who serves the model, as in `model.provider`; variables of other programs are ignored.",
+        doc: "The provider that serves the model, as in `model.provider`. Variables of other programs do \
+            not set this key.",
     },
     ConfigKey {
         path: "model.NAME.region",
@@ -638,7 +675,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The region of AWS, with the providers `aws` and `bedrock`.",
+        doc: "The AWS region, for the providers `aws` and `bedrock`.",
     },
     ConfigKey {
         path: "model.NAME.workspace_id",
@@ -646,7 +683,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"wrkspc_01\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The workspace that pays, with the provider `aws`.",
+        doc: "The workspace that is charged, for the provider `aws`.",
     },
     ConfigKey {
         path: "model.NAME.api_version",
@@ -654,15 +691,15 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The version of Azure's API, as `model.api_version`.",
+        doc: "The version of Azure's API, as in `model.api_version`.",
     },
     ConfigKey {
         path: "model.NAME.effort",
         kind: ValueKind::Name,
-        default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
+        default: KeyDefault::Computed { words: "none: Truing sends no effort", example: "\"none\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How much the model thinks, as `model.effort`.",
+        doc: "How much the model thinks before it answers, as in `model.effort`.",
     },
     ConfigKey {
         path: "model.NAME.base_url",
@@ -670,20 +707,20 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("https://api.anthropic.com"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The address of the model's Messages API, or with the provider `openai` of its Chat \
-            Completions. With the providers `aws` and `bedrock`, the default is the region's own address.",
+        doc: "The address of the model's API: the Messages API or, for the provider `openai`, Chat \
+            Completions. For the providers `aws` and `bedrock`, the default is the address of the region.",
     },
     ConfigKey {
         path: "model.NAME.api_key",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "none: required, so that each key is sent only to its own endpoint",
+            words: "none: this key is required, so that Truing sends each API key only to its own endpoint",
             example: "{ env = \"OTHER_API_KEY\" }",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The API key. The provider `aws` does not use an API key; for `bedrock`, the API key is the \
-            bearer token, if requests are not signed.",
+        doc: "The API key for the model. The provider `aws` uses no API key. For the provider `bedrock`, \
+            the API key is the bearer token that requests carry instead of a signature.",
     },
     ConfigKey {
         path: "model.NAME.name",
@@ -691,7 +728,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: required", example: "\"other-model\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The model's id. A model without a known price is refused; `[price.\"ID\"]` sets a price.",
+        doc: "The model's id. Truing refuses a model without a known price. Set the price in \
+            `[price.\"ID\"]`.",
     },
     ConfigKey {
         path: "model.NAME.model_ids",
@@ -699,7 +737,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The ids that Amazon Bedrock has for models, as `model.model_ids`.",
+        doc: "The ids that models have at Amazon Bedrock, as in `model.model_ids`.",
     },
     ConfigKey {
         path: "review.runtime",
@@ -707,10 +745,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("rules"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What reviews. `rules`: only the rules, without a model and without costs. `native` (also \
-            called `sdk`): besides the rules, a model that reads the repository and reports. `cli`: the \
-            same, but through the `claude` program that `review.claude` names. Flag `--runtime`; variable \
-            `RUNTIME_MODE`.",
+        doc: "What reviews a change: only the rules, or also a model. `rules`: only the rules review the \
+            change, without a model and without costs. `native` (also called `sdk`): in addition to the \
+            rules, a model reads the repository and reports findings. `cli`: the same as `native`, but the \
+            `claude` program that `review.claude` names holds the conversation with the model. The flag \
+            `--runtime` and the variable `RUNTIME_MODE` also set this key.",
     },
     ConfigKey {
         path: "review.model",
@@ -718,7 +757,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that reviews, if it is not `[model]`.",
+        doc: "The `NAME` of the `[model.NAME]` that reviews. If this key is empty, the model in `[model]` \
+            reviews.",
     },
     ConfigKey {
         path: "review.claude",
@@ -726,10 +766,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("claude"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The program of Claude Code, for the runtime `cli`: a path or a name. A relative path starts \
-            at the configuration file's folder; in a variable, the path must be absolute. A name is \
-            searched on `PATH`, but not in a repository that the command runs in or names. The program \
-            runs in the sandbox (`full` only), without tools, settings and files of its own.",
+        doc: "The program of Claude Code for the runtime `cli`: a path or a name. A relative path starts \
+            at the folder of the configuration file; in a variable, the path must be absolute. Truing \
+            searches for a name on `PATH`, but not in a repository that the command runs in or names. The \
+            program runs only in the sandbox at level `full`, without tools, settings and files of its own.",
     },
     ConfigKey {
         path: "review.claude_version",
@@ -737,8 +777,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(truing_core::agent::CLI_VERSION),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The exact version that this program must have, because its behaviour may change between \
-            versions. To allow another version, set that version here.",
+        doc: "The exact version that the program in `review.claude` must have. To allow another version, \
+            set that version here. Truing requires an exact version, because the program's behaviour may \
+            change between versions.",
     },
     ConfigKey {
         path: "review.claude_start",
@@ -746,9 +787,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long this program may take to print its version, and how long each run may take until \
-            its first request to the model. If the version is late, the program is refused. If the request \
-            is late, the run ends, and the review consists of the rules' findings.",
+        doc: "Maximum time for the program in `review.claude` to print its version, and for each run to \
+            send its first request to the model. If the version is late, Truing refuses the program. If \
+            the first request is late, the run ends, and the review consists of the rules' findings.",
     },
     ConfigKey {
         path: "review.max_turns",
@@ -756,8 +797,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("25"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many answers of a model one review may take. In the last one the model must report what it \
-             has found; the review is then partial.",
+        doc: "Maximum number of turns (responses of the model) in one review. In the last turn, the model \
+            must report what it has found so far. A review that reaches its last turn is partial.",
     },
     ConfigKey {
         path: "review.specialists",
@@ -765,10 +806,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Let several reviewers check each change in parallel instead of one. They check security, \
-            code quality, test coverage and architecture; the repository may add up to four of its own \
-            (`.claude/agents/NAME.md` on the branch that configures the review). Each reviewer may cost \
-            $0.50, and all together may cost as much as a review. See docs/specialists.md.",
+        doc: "If `true`, several reviewers check each change in parallel, instead of one reviewer. The \
+            built-in reviewers check security, code quality, test coverage and architecture. The \
+            repository may add up to four reviewers of its own, in `.claude/agents/NAME.md` on the branch \
+            that configures the review. Each reviewer may cost $0.50, and all reviewers together may cost \
+            as much as one review. See docs/specialists.md.",
     },
     ConfigKey {
         path: "review.redact",
@@ -776,10 +818,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Remove secrets of a known form (the rules of kind `secret`) from every text for a model, in \
-            all loops. Prompts and results of tools show `[secret cut]` in place of each secret. An edit \
-            by a fixer that would change such a place is refused. With `false`, models see files \
-            unchanged, except for the credentials of this program.",
+        doc: "If `true`, Truing removes secrets of a known form (the rules of kind `secret`) from every \
+            text for a model, in all loops. Prompts and results of tools show `[secret cut]` in place of \
+            each secret. Truing refuses an edit by a fixer that would change such a place. If `false`, \
+            models see files unchanged, except that Truing still removes its own credentials.",
     },
     ConfigKey {
         path: "review.walkthrough",
@@ -787,9 +829,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Sets,
         since: "0.1.0",
-        doc: "Ask the model that reviews for a walkthrough, too: at most eight lines in the summary on what \
-             the change does and where to look first, by file. It is part of the same run, within the same \
-             budget, and contains no verdict.",
+        doc: "If `true`, the model that reviews also writes a walkthrough: up to eight lines in the \
+            summary, one per file. The lines describe what the change does and where to look first. The \
+            walkthrough contains no verdict. The model writes the walkthrough in the same run, within the \
+            same budget.",
     },
     ConfigKey {
         path: "review.skills_dir",
@@ -797,10 +840,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("/etc/reviewer/skills"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A folder with skills of your own, `NAME/SKILL.md`. A model that reviews sees these skills as \
-            `org:NAME`, besides the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from \
-            `.claude/skills` on the branch that configures the review). Your skills are read when the \
-            program starts. A folder that is set must exist; the default folder may be missing.",
+        doc: "A folder with skills of your own, each in a file `NAME/SKILL.md`. A model that reviews sees \
+            these skills as `org:NAME`. The model also sees the built-in skills (`shipped:NAME`) and the \
+            repository's skills (`repo:NAME`). The repository's skills are in `.claude/skills` on the \
+            branch that configures the review. Truing reads your skills when the program starts. A folder \
+            that you set here must exist; the default folder may be missing.",
     },
     ConfigKey {
         path: "review.debounce",
@@ -808,7 +852,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("15s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A review begins this long after the last event.",
+        doc: "Delay from the last event of a pull request to the start of its review. Each further event \
+            restarts the delay.",
     },
     ConfigKey {
         path: "review.max_wait",
@@ -816,7 +861,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A review begins at the latest this long after the first event.",
+        doc: "Maximum delay from the first event of a pull request to the start of its review, even if \
+            further events follow.",
     },
     ConfigKey {
         path: "review.quiet",
@@ -824,7 +870,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A storm of events ends after this long without an event; then the last head is reviewed.",
+        doc: "Time without an event after which a storm of events on a pull request ends. Truing then \
+            reviews the last head.",
     },
     ConfigKey {
         path: "review.storm_max",
@@ -832,7 +879,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A storm of events ends at the latest this long after its first event.",
+        doc: "Maximum duration of a storm of events on a pull request, counted from the first event of the \
+            storm.",
     },
     ConfigKey {
         path: "review.backoff",
@@ -840,7 +888,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The wait before the first retry of a failed run; it doubles each time.",
+        doc: "Wait before the first retry of a failed run. The wait doubles after each further failed \
+            attempt.",
     },
     ConfigKey {
         path: "review.backoff_max",
@@ -848,7 +897,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The longest wait between two tries.",
+        doc: "Maximum wait between two attempts of a run.",
     },
     ConfigKey {
         path: "review.attempts",
@@ -856,7 +905,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "After this many failed tries in a row a pull request is parked until a person resumes it.",
+        doc: "Number of consecutive failed attempts after which Truing parks a pull request. Truing \
+            reviews a parked pull request again only after a push, or after a person resumes the pull \
+            request.",
     },
     ConfigKey {
         path: "review.max_inline",
@@ -864,8 +915,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many inline comments a pull request gets at most; further findings are listed in the \
-             summary.",
+        doc: "Maximum number of inline comments on one pull request. Truing lists further findings in the \
+            summary.",
     },
     ConfigKey {
         path: "review.existing",
@@ -873,9 +924,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("leave"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How to treat pull requests that were open before the server first saw their repository: \
-            `leave` records their heads and reviews them when they change or a person requests it; \
-            `review` reviews them at once.",
+        doc: "How Truing treats pull requests that were open before the server first saw their repository. \
+            `leave`: Truing records the head of each of these pull requests, and reviews the pull request \
+            when it changes or a person requests a review. `review`: Truing reviews these pull requests \
+            immediately.",
     },
     ConfigKey {
         path: "review.tier",
@@ -886,10 +938,11 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The tier of a pull request to which no rule of `review.for` applies. `off`: no review. \
-            `rules`: rules and linters, without a model. `once`: one review by a model, and another on \
-            request (`/review`). `settled`: a review of each settled head. `deep`: the same by \
-            specialists. See docs/tiers.md.",
+        doc: "The tier of a pull request to which no rule of `review.for` applies. `off`: Truing does not \
+            review the pull request. `rules`: rules and linters check the pull request, without a model. \
+            `once`: a model reviews the pull request once, and again only on request (`/review`). \
+            `settled`: a model reviews each settled head. `deep`: several specialists review each settled \
+            head. See docs/tiers.md.",
     },
     ConfigKey {
         path: "review.most",
@@ -897,7 +950,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "`review.tier`", example: "\"settled\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The highest tier that the repository's own rules may set if no rule of the operator applies.",
+        doc: "The highest tier that the repository's own rules may set for a pull request to which no rule \
+            of the operator applies.",
     },
     ConfigKey {
         path: "review.for",
@@ -905,13 +959,18 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Rules for the tier, as `[[review.for]]` tables. The first rule whose conditions all hold \
-            sets the tier. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), \
-            `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), \
-            `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each rule has \
-            a `tier`, and may have `most` (the highest tier that the repository's own rules may set) and a \
-            `reason`. Rules in the repository's own file come after these, without `repos` and `most`. The \
-            repository's rules may lower the tier, or raise it up to `most`.",
+        doc: "Rules that set the tier of a pull request, as `[[review.for]]` tables. The first rule whose \
+            conditions all hold sets the tier. `repos`: one of the globs matches `owner/name`. `paths`: a \
+            changed file matches one of the globs. `only_paths`: every changed file matches one of the \
+            globs. `authors`: the account that opened the pull request is in the list, by id, or by name \
+            where names are unique. `labels`, `titles` and `bases`: one of the globs matches a label, the \
+            title or the target branch. `lines_over`: the number of added and removed lines is greater \
+            than this number. `lines_up_to`: the number of lines is not greater than this number. \
+            `files_over`: the number of changed files is greater than this number. Each rule must have a \
+            `tier`. A rule may also have a `reason`, and `most`, the highest tier that the repository's \
+            own rules may set. Rules in the repository's own file come after the operator's rules, and \
+            have no `repos` and no `most`. The repository's rules may lower the tier, or raise the tier up \
+            to `most`.",
     },
     ConfigKey {
         path: "review.instructions",
@@ -919,11 +978,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Instructions for the model that reviews, as `[[review.instructions]]` tables. Each has a \
-            `text` of at most 4 KiB, which applies if a changed file matches one of the globs in `paths`. \
-            The operator's tables may also have `repos` (globs of `owner/name`). Each configuration file \
-            may have at most 20 of these tables. The repository's own instructions come after the \
-            operator's, and are shown to the model as data, like its `CLAUDE.md`.",
+        doc: "Instructions for the model that reviews, as `[[review.instructions]]` tables. The `text` of \
+            a table may have up to 4 KiB, and applies if a changed file matches one of the globs in \
+            `paths`. A table of the operator may also have `repos` (globs of `owner/name`). Each \
+            configuration file may have up to 20 of these tables. The model receives the repository's own \
+            instructions after the operator's instructions, as data, in the same way as the repository's \
+            `CLAUDE.md`.",
     },
     ConfigKey {
         path: "review.tools",
@@ -931,9 +991,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("off"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Runs linters in each review, and reports their findings as Truing's own: `auto` runs the \
-            known tools that the repository configures and that are installed, and every `[[tool]]`; `off` \
-            runs none. Flag `--tools` is the same as `auto`.",
+        doc: "Whether each review also runs linters. `auto`: the review runs every `[[tool]]`, and each \
+            known tool that the repository configures and that is installed. Truing reports the findings \
+            of these linters as its own. `off`: the review runs no linters. The flag `--tools` sets `auto`.",
     },
     ConfigKey {
         path: "mcp.NAME.command",
@@ -941,10 +1001,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The server's program, which communicates over its standard streams, and its arguments. A \
-            program with a `/` is a path, relative to the folder of the file that names it. Arguments are \
-            passed unchanged, so give files in them by full paths. The program runs in an empty folder, \
-            and sees only the files of the system and of `read`.",
+        doc: "The server's program and its arguments, as a list of words. The program communicates over \
+            its standard streams. A program with a `/` is a path, relative to the folder of the \
+            configuration file. Truing passes arguments unchanged, so write each file in the arguments as \
+            a full path. The program runs in an empty folder, and sees only the system's files and the \
+            files in the folders of `read`.",
     },
     ConfigKey {
         path: "mcp.NAME.read",
@@ -952,8 +1013,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Folders, besides the system's, whose files the program may read and run. Programs are found \
-            in these folders and in their `bin`.",
+        doc: "Folders, in addition to the system's folders, whose files the program may read and run. \
+            Programs are found in these folders, and in the folder `bin` of each.",
     },
     ConfigKey {
         path: "mcp.NAME.env",
@@ -961,8 +1022,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Variables that are passed on to the program, which sees no other variables of this process. \
-            A variable that holds one of Truing's credentials is refused.",
+        doc: "Names of the environment variables that Truing passes on to the program. The program sees no \
+            other variables of Truing's process. Truing refuses a variable that holds one of Truing's \
+            credentials.",
     },
     ConfigKey {
         path: "mcp.NAME.hosts",
@@ -970,11 +1032,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Hosts that the program may connect to, each with its port; if the list is empty, the program \
-            has no network. `HTTPS_PROXY` names a proxy that connects only to these hosts, only by TLS for \
-            the requested host, and only at public addresses. Truing does not see what the program sends \
-            there. An attempt to reach another host makes the review partial. For a server on a machine of \
-            your own, give its `url`.",
+        doc: "Hosts that the program may connect to, each with its port. If the list is empty, the program \
+            has no network. Truing passes the program a proxy in `HTTPS_PROXY`. The proxy connects only to \
+            the hosts in this list, only by TLS for the requested host, and only at public addresses. \
+            Truing does not see what the program sends to these hosts. If the program tries to reach \
+            another host, the review is partial. For a server on a machine of your own, set the server's \
+            `url` instead of `command`.",
     },
     ConfigKey {
         path: "mcp.NAME.url",
@@ -982,9 +1045,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The server's address, instead of `command`. The address is used exactly as written, \
-            including a trailing slash and a query, so do not put secrets into it. The calls of a model \
-            leave this machine; a call that contains what looks like a secret is denied.",
+        doc: "The server's address, which you set instead of `command`. Truing uses the address exactly as \
+            written, including a trailing slash and a query. Do not put secrets into the address. The \
+            calls of a model leave this machine, so Truing denies a call that seems to contain a secret.",
     },
     ConfigKey {
         path: "mcp.NAME.forge",
@@ -992,9 +1055,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"hub\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The `NAME` of a `[forge.NAME]`, instead of `command` and `url`. Reviews of this forge's pull \
-            requests then get the reading tools of `truing mcp serve`, in this process. Each review can \
-            read only its own repository.",
+        doc: "The `NAME` of a `[forge.NAME]`, which you set instead of `command` and `url`. In reviews of \
+            this forge's pull requests, the model then gets the reading tools of `truing mcp serve`, in \
+            Truing's own process. Each review can read only its own repository.",
     },
     ConfigKey {
         path: "mcp.NAME.transport",
@@ -1005,7 +1068,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The transport: `sse` is HTTP with events, as older servers use it.",
+        doc: "How Truing communicates with the server. `stdio`: over the standard streams of the program \
+            in `command`. `http`: over streamable HTTP. `sse`: over HTTP with events, as older servers do.",
     },
     ConfigKey {
         path: "mcp.NAME.token",
@@ -1024,9 +1088,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Headers that are sent to `url` with every request, each with the place of its secret. They \
-            are sent nowhere else. Headers that HTTP or the protocol itself sets are refused, and so is \
-            `Authorization` if `token` is set.",
+        doc: "HTTP headers that Truing sends with every request to `url`, and nowhere else. The value of \
+            each header names the place of a secret. Truing refuses headers that HTTP or the protocol \
+            itself sets. If `token` is set, Truing also refuses the header `Authorization`.",
     },
     ConfigKey {
         path: "mcp.NAME.tools",
@@ -1034,8 +1098,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: required", example: "[\"search\"]" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The names of the server's tools that a model may call. A tool that declares that it does \
-            more than read is left out.",
+        doc: "The names of the server's tools that a model may call. Truing leaves out a tool if the \
+            server declares that the tool does more than read.",
     },
     ConfigKey {
         path: "mcp.NAME.timeout",
@@ -1043,9 +1107,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long the server may take to be ready, and how long one call may take, including the wait \
-            for other calls in the same run. If the server itself takes longer, it is not called again in \
-            that review.",
+        doc: "Maximum time for the server to become ready, and for each call. The time of a call includes \
+            the wait for other calls in the same run. If the server itself takes longer, Truing does not \
+            call the server again in that review.",
     },
     ConfigKey {
         path: "mcp.NAME.max_output",
@@ -1053,7 +1117,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("16384"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The maximum number of bytes of one answer that a model sees.",
+        doc: "Maximum size, in bytes, of one answer that a model sees. Truing cuts longer answers.",
     },
     ConfigKey {
         path: "tool.NAME.command",
@@ -1064,9 +1128,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The program and its arguments. `{files}` stands for the changed files; a command without it \
-            is run as it is. A program with a `/` is a path: in the operator's file, relative to that \
-            file's folder; in a repository's own file, relative to the repository's root.",
+        doc: "The linter's program and its arguments, as a list of words. `{files}` stands for the changed \
+            files. Truing runs a command without `{files}` unchanged. A program with a `/` is a path. In \
+            the operator's file, the path is relative to the folder of that file. In a repository's own \
+            file, the path is relative to the root of the repository.",
     },
     ConfigKey {
         path: "tool.NAME.format",
@@ -1077,8 +1142,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The format of what it prints: `sarif`, `rdjson`, `rdjsonl`, `checkstyle`, `gitlab`, `junit`, \
-             or one of a single tool, such as `ruff-json`.",
+        doc: "The format of the tool's output. The value is `sarif`, `rdjson`, `rdjsonl`, `checkstyle`, \
+            `gitlab`, `junit`, or the format of a single tool, such as `ruff-json`.",
     },
     ConfigKey {
         path: "tool.NAME.paths",
@@ -1089,7 +1154,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Globs of the files that it checks; `*` stays within a folder, `**` does not.",
+        doc: "Globs of the files that the tool checks. In a glob, `*` matches names within one folder, and \
+            `**` matches across folders.",
     },
     ConfigKey {
         path: "tool.NAME.when",
@@ -1097,8 +1163,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("changed"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The reviews in which the tool runs. `changed`: those in which a changed file matches \
-            `paths`. `always`: every review. `never`: none, which also disables a known tool.",
+        doc: "The reviews that run the tool. `changed`: a review runs the tool if a changed file matches \
+            `paths`. `always`: every review runs the tool. `never`: no review runs the tool. With `never`, \
+            you can disable a known tool.",
     },
     ConfigKey {
         path: "tool.NAME.exit",
@@ -1109,8 +1176,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Exit codes of a successful run, with or without findings. With any other code the tool has \
-             failed.",
+        doc: "Exit codes of a successful run, with or without findings. If the tool exits with any other \
+            code, the tool has failed.",
     },
     ConfigKey {
         path: "tool.NAME.timeout",
@@ -1118,7 +1185,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5m"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The time limit of a run; then Truing stops it.",
+        doc: "Maximum time of one run of the tool. Truing stops a run that takes longer.",
     },
     ConfigKey {
         path: "tool.NAME.scope",
@@ -1126,8 +1193,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("lines"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Findings that are reported: only those on changed `lines`, or those anywhere in changed \
-             `files`.",
+        doc: "The findings that Truing reports. `lines`: Truing reports only findings on changed lines. \
+            `files`: Truing reports findings anywhere in changed files.",
     },
     ConfigKey {
         path: "rules.ignore",
@@ -1135,7 +1202,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Sets,
         since: "0.1.0",
-        doc: "Path globs of files that are not reviewed; `*` stays within a folder, `**` does not.",
+        doc: "Globs of files that are not reviewed. In a glob, `*` matches names within one folder, and \
+            `**` matches across folders.",
     },
     ConfigKey {
         path: "rules.packs",
@@ -1143,7 +1211,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("core"),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "The rule packs to use. Flag `--pack`.",
+        doc: "The rule packs that Truing uses. The flag `--pack` also sets this key.",
     },
     ConfigKey {
         path: "rules.off",
@@ -1151,9 +1219,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Rules that are off, by the names that findings show: of a pack (`core/rust-dbg`), or of a \
-             linter (`ruff/E501`). Their earlier findings are no longer part of a review and are not \
-             reported as fixed.",
+        doc: "Names of the rules that are turned off. A finding shows the name of its rule, such as \
+            `core/rust-dbg` (a rule of a pack) or `ruff/E501` (a rule of a linter). Earlier findings of \
+            these rules are no longer part of a review, and Truing does not report them as fixed.",
     },
     ConfigKey {
         path: "rules.severity",
@@ -1161,11 +1229,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Another severity for the findings of a rule of a pack or a linter, such as `{ \
-            \"core/rust-dbg\" = \"P2\" }`. For some files only, give a list: `{ \"core/rust-dbg\" = [{ \
-            paths = [\"tests/**\"], severity = \"P2\" }] }`. The first entry that has a glob for the file, \
-            or no `paths`, applies. A repository can set severities for rules that the operator does not \
-            set.",
+        doc: "Severities for the findings of single rules of a pack or a linter, such as `{ \
+            \"core/rust-dbg\" = \"P2\" }`. To change the severity only in some files, give the rule a list \
+            of entries: `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`. An \
+            entry applies to a file that matches one of its `paths`; an entry without `paths` applies to \
+            every file. Truing uses the first entry that applies to the file. A repository can set \
+            severities only for rules whose severity the operator does not set.",
     },
     ConfigKey {
         path: "rules.dir",
@@ -1173,8 +1242,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/rules\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A folder with further rule packs, each a folder that holds a folder `rules`: \
-             `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
+        doc: "Path of a folder with further rule packs. Each pack is a folder with its rules in a folder \
+            `rules`: `PACK/rules/RULE.yml`. Truing uses only the packs that `rules.packs` lists.",
     },
     ConfigKey {
         path: "rules.time",
@@ -1182,10 +1251,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long the files of one review may be read, small ones first. Files that were not read in \
-            time are listed as not reviewed; the review is `partial`. One file may take 2 s of work, and \
-            64 MiB of memory plus 20 times its size. A file that takes more is checked only as text, and \
-            is listed, too.",
+        doc: "Maximum time for reading the files of one review. Truing reads small files first. If files \
+            remain when the time is over, the review lists these files as not reviewed and is `partial`. \
+            Each file may use 2 s of processor time, and 64 MiB of memory plus 20 times the size of the \
+            file. If a file needs more, Truing checks the file only as text, and the review lists the \
+            file, too.",
     },
     ConfigKey {
         path: "prompts.dir",
@@ -1193,8 +1263,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A folder with prompts of your own, such as `review/role.md`. Each prompt replaces the \
-            built-in prompt of the same name. Try them with `truing prompts check`.",
+        doc: "Path of a folder with your own prompts, such as `review/role.md`. Each prompt replaces the \
+            built-in prompt of the same name. `truing prompts check` tests your prompts.",
     },
     ConfigKey {
         path: "policy.dir",
@@ -1202,10 +1272,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/policy\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A folder with lists of your own of what agents may do: `profiles/fixer.toml` and the like \
-             replace the built-in ones, `grammar/PROGRAM.toml` adds commands, `never.toml` adds paths that \
-             no agent changes. `truing policy show` prints the built-in ones as a start; `truing policy \
-             check` tries one.",
+        doc: "Path of a folder with your own lists of what agents may do. A file such as \
+            `profiles/fixer.toml` replaces the built-in profile of the same name. A file \
+            `grammar/PROGRAM.toml` adds commands. The file `never.toml` adds paths that no agent changes. \
+            `truing policy show` prints the built-in lists, which you can copy and change. `truing policy \
+            check` shows whether the policy allows a command.",
     },
     ConfigKey {
         path: "sandbox.level",
@@ -1213,11 +1284,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("full"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` \
-             no namespaces, `none` no isolation at all. The strongest that the machine allows is used. The \
-             process that reads repository files for the service needs no namespaces: at most `landlock` is \
-             required of it, and a kernel without Landlock (before 5.13) needs `none`. See `truing sandbox \
-             check`.",
+        doc: "The weakest sandbox that Truing accepts. `full`: namespaces, Landlock and seccomp. \
+            `landlock`: Landlock and seccomp, but no namespaces. `none`: no isolation. Truing uses the \
+            strongest sandbox that the machine allows. The process that reads repository files for the \
+            service needs no namespaces, so for this process `full` means the same as `landlock`. A kernel \
+            without Landlock (before 5.13) needs `none`. `truing sandbox check` tests the sandbox.",
     },
     ConfigKey {
         path: "verify.from_repository",
@@ -1225,9 +1296,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, \
-             `verify.registries`, `verify.check`, `review.tools` and keys of tools (`[[tool]]`) where the \
-             operator does not? Otherwise those keys are ignored.",
+        doc: "Whether a repository's own file may set `verify.setup`, `verify.registries`, `verify.check`, \
+            `review.tools` and keys of tools (`[[tool]]`). Truing reads the file from the default branch, \
+            and uses only keys that the operator does not set. If `false`, Truing ignores all these keys \
+            in the file.",
     },
     ConfigKey {
         path: "verify.setup",
@@ -1235,9 +1307,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Commands that make the checks work, in order, such as `[[\"uv\", \"sync\"]]`. Their results \
-             (new files of the tree, the home folder) are cached and used for trees with the same lock \
-             files.",
+        doc: "Commands that prepare a tree for the checks, in order, such as `[[\"uv\", \"sync\"]]`. \
+            Truing caches the results of the commands: new files in the tree and in the home folder. Trees \
+            with the same lock files share the cached results.",
     },
     ConfigKey {
         path: "verify.registries",
@@ -1245,11 +1317,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("pypi,npm,crates"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The registries that the set-up may reach, over https. If the user's own settings name an \
-            index, that index replaces the registry: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL` \
-            or pip.conf; `npm_config_registry` or .npmrc; the replacement of crates.io in Cargo's \
-            config.toml. `UV_INDEX`, `UV_EXTRA_INDEX_URL` and `PIP_EXTRA_INDEX_URL` name further indexes. \
-            An index that requires a login is refused.",
+        doc: "Package registries that the set-up may reach, over https. If the user's own settings name an \
+            index, that index replaces the registry. For `pypi`, these settings are `UV_DEFAULT_INDEX`, \
+            `UV_INDEX_URL`, `PIP_INDEX_URL` and pip.conf. `UV_INDEX`, `UV_EXTRA_INDEX_URL` and \
+            `PIP_EXTRA_INDEX_URL` name further indexes. For `npm`, the settings are `npm_config_registry` \
+            and .npmrc. For `crates`, the setting is the replacement of crates.io in Cargo's config.toml. \
+            Truing refuses an index that requires a login.",
     },
     ConfigKey {
         path: "verify.check",
@@ -1257,8 +1330,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The checks, in order: each passes if it ends with 0. A check that fails, but passed before the \
-             change, is retried once.",
+        doc: "Commands that check a tree, in order. A check passes if its command exits with status 0. If \
+            a check fails that passed before the change, Truing runs this check once more.",
     },
     ConfigKey {
         path: "verify.timeout",
@@ -1266,7 +1339,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("20m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The time limit of each command; then it is stopped with all processes that it started.",
+        doc: "Maximum duration of each command. After this time, Truing stops the command and all \
+            processes that the command started.",
     },
     ConfigKey {
         path: "verify.programs",
@@ -1274,8 +1348,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Folders with programs, such as a toolchain's, besides the system's. Commands may read and \
-            run the files in these folders, and find programs in them and in their `bin`.",
+        doc: "Paths of folders with programs, such as a toolchain, in addition to the system's folders. \
+            Commands may read and run the files in these folders. Commands also find programs in these \
+            folders, and in the folder `bin` of each.",
     },
     ConfigKey {
         path: "verify.memory_mib",
@@ -1283,8 +1358,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("4096"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Memory of all processes of a command together, in MiB. Shared memory and files in memory \
-             count.",
+        doc: "Maximum memory, in MiB, of all processes of one command together. Shared memory and files in \
+            memory count toward this limit.",
     },
     ConfigKey {
         path: "verify.disk_mib",
@@ -1292,7 +1367,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10240"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What a set-up, or the checks of a tree, may write, in MiB.",
+        doc: "Maximum amount of data, in MiB, that a set-up may write. The same limit applies separately \
+            to the checks of a tree.",
     },
     ConfigKey {
         path: "verify.cache_mib",
@@ -1300,8 +1376,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("20480"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The size limit of cached set-ups, in MiB, in `truing/verify` of the user's cache folder \
-             (`$XDG_CACHE_HOME`, else `~/.cache`). The least recently used is removed first.",
+        doc: "Maximum total size of the cached set-ups, in MiB. The cache is the folder `truing/verify` in \
+            the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`). If the cache becomes too large, \
+            Truing removes the least recently used set-ups first.",
     },
     ConfigKey {
         path: "verify.cache_age",
@@ -1309,7 +1386,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("7d"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long a cached set-up is kept.",
+        doc: "Maximum age of a cached set-up. Truing does not use an older set-up.",
     },
     ConfigKey {
         path: "converge.enabled",
@@ -1317,9 +1394,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Whether a server begins converge runs and audits for comments and labels, and continues \
-            those that are in progress. `truing converge` and `truing audit` on the command line always \
-            run.",
+        doc: "Whether a server starts converge runs and audits for comments and labels, and continues \
+            unfinished runs and audits. The commands `truing converge` and `truing audit` work even if \
+            this key is `false`.",
     },
     ConfigKey {
         path: "converge.max_audits",
@@ -1327,7 +1404,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many audits a run makes at most; instead of a further audit, the run ends as \
+        doc: "Maximum number of audits in one run. If a further audit is needed, the run ends as \
             `cap-reached`.",
     },
     ConfigKey {
@@ -1336,8 +1413,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many times the gate's violations are fixed before one audit; if the gate still blocks \
-             then, the run ends with an error.",
+        doc: "Maximum number of times that Truing fixes violations of the gate before one audit. If the \
+            gate still blocks after these fixes, the run ends with an error.",
     },
     ConfigKey {
         path: "converge.selfaudit_rounds",
@@ -1345,7 +1422,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many checks of a fix may find a problem before the run ends as stuck.",
+        doc: "Maximum number of checks of one fix that may find a problem. When this number is reached, \
+            Truing discards the fix. If a blocking finding then remains, the run ends as `stuck`.",
     },
     ConfigKey {
         path: "converge.parallel_from",
@@ -1353,7 +1431,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("4"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The number of the first loop in which several auditors work.",
+        doc: "Number of the first audit of a run in which several auditors work in parallel. In each \
+            earlier audit, only one auditor works.",
     },
     ConfigKey {
         path: "converge.auditors",
@@ -1361,8 +1440,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many auditors work in parallel from the loop `converge.parallel_from` on; their findings \
-            are merged.",
+        doc: "Number of auditors that work in parallel, from the audit `converge.parallel_from` on. Truing \
+            merges the findings of all auditors.",
     },
     ConfigKey {
         path: "converge.audit_timeout",
@@ -1370,7 +1449,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long an auditor may take.",
+        doc: "Maximum time that one auditor may take for one audit.",
     },
     ConfigKey {
         path: "converge.fix_timeout",
@@ -1378,7 +1457,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("45m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long a fixer may take.",
+        doc: "Maximum time that one fixer may take for one fix.",
     },
     ConfigKey {
         path: "converge.worker_attempts",
@@ -1386,7 +1465,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many times an auditor is asked before it counts as failed to answer.",
+        doc: "Maximum number of attempts to get a valid answer from an auditor or a fixer. If no attempt \
+            succeeds, Truing counts the auditor or the fixer as failed.",
     },
     ConfigKey {
         path: "converge.hook_retry",
@@ -1394,7 +1474,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("1"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many times a fix is repeated because a hook of the repository blocks it.",
+        doc: "Maximum number of times that Truing repeats a fix after a hook of the repository has blocked \
+            the fix.",
     },
     ConfigKey {
         path: "converge.poll",
@@ -1402,9 +1483,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How often reviewers, checks and the forge are asked for progress. A request that the forge \
-            did not answer is repeated after this time at the latest, but not before `forge.NAME.settle` \
-            has passed.",
+        doc: "Interval at which Truing requests the progress of reviewers, checks and the forge. If the \
+            forge does not answer a request, Truing repeats the request within this interval. \
+            `forge.NAME.settle` is the minimum time before the repetition.",
     },
     ConfigKey {
         path: "converge.poll_after_trigger",
@@ -1412,7 +1493,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("270s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long after a request to a reviewer Truing first checks for its answer.",
+        doc: "Time between a request to a reviewer and Truing's first check for the reviewer's answer.",
     },
     ConfigKey {
         path: "converge.reviewers",
@@ -1420,9 +1501,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("internal"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The reviewers that must find nothing on the same commit, in this order: `internal` is Truing's \
-             own auditor, others are `bugbot`, `copilot` and the NAMEs of `[reviewer.NAME]`. On a local \
-             branch `internal` alone is asked.",
+        doc: "Names of the reviewers that must find nothing on the same commit, in the order in which \
+            Truing asks them. `internal`: Truing's own auditor. `bugbot` and `copilot`: reviewers that \
+            Truing knows. Any other name: the `NAME` of a `[reviewer.NAME]`. On a local branch, Truing \
+            asks only `internal`.",
     },
     ConfigKey {
         path: "converge.inline_lag_max",
@@ -1430,8 +1512,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many times Truing checks again for comments that a reviewer's text announces. After \
-            that, the text itself counts as the finding, or the run is blocked (`reviewer.NAME.dirty`).",
+        doc: "Maximum number of times that Truing checks again for comments that a reviewer's text \
+            announces. If no comments appear, Truing treats the text itself as the finding, or the run \
+            ends as `blocked`. The description of `reviewer.NAME.dirty` states when Truing uses the text.",
     },
     ConfigKey {
         path: "converge.min_blocking_severity",
@@ -1439,7 +1522,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("P2"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The lowest severity that blocks. Findings below it are fixed once and may then stay.",
+        doc: "Lowest severity of a finding that blocks. Truing tries once to fix less severe findings, \
+            which never block.",
     },
     ConfigKey {
         path: "converge.event",
@@ -1447,8 +1531,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("COMMENT"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The review event that a run sends to the forge if it found something. A forge refuses \
-            `REQUEST_CHANGES` from a pull request's own author. Truing's reviews never approve. At \
+        doc: "Kind of the review that a run sends to the forge after an audit with findings. `COMMENT`: \
+            the review only comments. `REQUEST_CHANGES`: the review requests changes. A forge refuses \
+            `REQUEST_CHANGES` from the author of the pull request. Truing's reviews never approve. At \
             Bitbucket Cloud and Data Center, an audit that finds nothing withdraws an earlier request for \
             changes. At GitHub, the request stays until a person dismisses that review.",
     },
@@ -1458,7 +1543,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Resolve the threads of findings that are fixed.",
+        doc: "Whether Truing resolves the threads of findings that are fixed.",
     },
     ConfigKey {
         path: "converge.mark_ready",
@@ -1466,7 +1551,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Mark a draft ready for review when it has converged.",
+        doc: "Whether Truing marks a draft as ready for review when the run on this draft has converged.",
     },
     ConfigKey {
         path: "converge.update_description",
@@ -1474,7 +1559,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Rewrite the pull request's description at the end, so that it states what the change delivers.",
+        doc: "Whether Truing rewrites the pull request's description at the end of a run. The new \
+            description states what the change delivers.",
     },
     ConfigKey {
         path: "converge.allow_declined",
@@ -1482,7 +1568,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Let a run converge even if there are findings that its fixers declined to fix.",
+        doc: "Whether a run may converge although its fixers declined to fix some findings.",
     },
     ConfigKey {
         path: "converge.auto_rebase",
@@ -1490,9 +1576,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Have the forge merge the base branch into a pull request's branch that has fallen behind it, \
-            and check everything again. Otherwise such a branch blocks the run; a conflict always blocks \
-            the run.",
+        doc: "Whether Truing lets the forge merge the base branch into a pull request's branch that is \
+            behind the base branch. After the merge, Truing checks everything again. If `false`, a branch \
+            that is behind the base branch blocks the run. A conflict always blocks the run.",
     },
     ConfigKey {
         path: "converge.final_fix",
@@ -1500,7 +1586,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Fix what the last audit found, though no audit of that fix follows.",
+        doc: "Whether Truing also fixes the findings of the last audit. No audit checks this last fix.",
     },
     ConfigKey {
         path: "converge.label",
@@ -1508,8 +1594,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing:converge"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Setting this label on a pull request starts a run for it, like the comment `/converge`, if \
-            the person may write to the repository. Only with a server. Empty: no label starts a run.",
+        doc: "Name of the label that starts a run on a pull request, like the comment `/converge`. The \
+            person who sets the label must have write access to the repository. Only a server reacts to \
+            the label. Empty: no label starts a run.",
     },
     ConfigKey {
         path: "converge.askers",
@@ -1517,9 +1604,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The accounts whose `/converge`, `/audit` and label a server follows, if they may write to \
-            the repository. Give names, numbers or UUIDs, as in `reviewer.NAME.logins`. Empty: all \
-            accounts that may write.",
+        doc: "Accounts that may start work on a server with `/converge`, `/audit` or the label. Each \
+            account also needs write access to the repository. Give names, numbers or UUIDs, as in \
+            `reviewer.NAME.logins`. Empty: all accounts with write access.",
     },
     ConfigKey {
         path: "converge.gate",
@@ -1527,11 +1614,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Commands of the gate, in order, such as `[[\"ruff\", \"check\"]]`; all must pass before each \
-            audit. Exit code 0 means clean, 1 means findings, and any other code means that the command \
-            could not run. The commands run like those of `verify.check`. Output lines of the form \
-            `path:line: text` block if they are about changed lines; lines without a place always block. \
-            The packs of `rules.packs` belong to the gate, too.",
+        doc: "Commands of the gate, in order, such as `[[\"ruff\", \"check\"]]`. All commands must pass \
+            before each audit. Exit code 0: the command found nothing. Exit code 1: the command has \
+            findings. Any other exit code: the command could not run. Truing runs these commands like \
+            those of `verify.check`. An output line of the form `path:line: text` blocks only if the named \
+            line has changed. An output line without a place always blocks. The packs of `rules.packs` are \
+            part of the gate, too.",
     },
     ConfigKey {
         path: "converge.auditor",
@@ -1539,8 +1627,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that audits, in `truing converge` and `truing audit`, if it \
-             is not `[model]`.",
+        doc: "The `NAME` of the `[model.NAME]` that audits in `truing converge` and `truing audit`. Empty: \
+            `[model]` audits.",
     },
     ConfigKey {
         path: "converge.fixer",
@@ -1548,21 +1636,21 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost \
-            counts toward the budget of the run, `budget.converge_usd`. Flag `--fixer`.",
+        doc: "The `NAME` of the `[model.NAME]` that fixes findings. Empty: `[model]` fixes findings. The \
+            cost of fixes counts toward the budget of the run, `budget.converge_usd`. Flag `--fixer`.",
     },
     ConfigKey {
         path: "reviewer.NAME.logins",
         kind: ValueKind::Accounts,
         default: KeyDefault::Computed {
-            words: "those of `bugbot` and `copilot`; required for others",
+            words: "the known accounts of `bugbot` and `copilot`; for other reviewers, this key is required",
             example: "[\"helper[bot]\"]",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The accounts that the reviewer writes with, by name (upper and lower case do not matter), \
-            number or UUID (`{…}`). At Bitbucket Cloud only a UUID identifies an account: anyone may take \
-            a name there.",
+        doc: "Accounts that the reviewer uses. Give the name, the number or the UUID (`{…}`) of each \
+            account. Upper and lower case of a name do not matter. At Bitbucket Cloud, only a UUID \
+            identifies an account, because anyone may choose the name of another account.",
     },
     ConfigKey {
         path: "reviewer.NAME.trigger",
@@ -1573,9 +1661,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How a review is requested. `request`: Truing requests a review from the reviewer's first \
-            login. `none`: Truing waits for a review that begins by itself. Any other value is the whole \
-            text of a comment.",
+        doc: "How Truing requests a review. `request`: Truing requests a review from the first account in \
+            `reviewer.NAME.logins`. `none`: Truing waits for a review that starts without a request. Any \
+            other value: Truing posts a comment that consists of this value.",
     },
     ConfigKey {
         path: "reviewer.NAME.detector",
@@ -1583,9 +1671,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("review"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The sign that the reviewer has reviewed a commit: its own review (`review`), or a completed \
-            check run (`check:NAME`). At Bitbucket Cloud an approval does not name its commit and \
-            therefore does not count, so name a build status.",
+        doc: "How Truing recognises that the reviewer has reviewed a commit. `review`: the reviewer has \
+            posted a review of the commit. `check:NAME`: the check run `NAME` on the commit is complete. \
+            At Bitbucket Cloud, an approval does not count, because an approval does not name a commit. \
+            Use `check:NAME` with the name of a build status instead.",
     },
     ConfigKey {
         path: "reviewer.NAME.dirty",
@@ -1596,10 +1685,11 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A regular expression that matches the text of a review that found something. Open comments \
-            on the commit, and a review that requests changes, always count as findings. If no comments on \
-            lines follow, the findings in the text itself are fixed, except for `bugbot`, whose text holds \
-            only a number.",
+        doc: "Regular expression that matches the text of a review with findings. Open comments on the \
+            commit always count as findings, and so does a review that requests changes. If the text \
+            matches but no comments on lines follow, Truing fixes the findings in the text itself. Truing \
+            does not do this for `bugbot`, because the text of `bugbot` contains only the number of \
+            findings.",
     },
     ConfigKey {
         path: "reviewer.NAME.required",
@@ -1607,8 +1697,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Whether a run stops if the reviewer does not answer in time. Otherwise the run continues and \
-            reports the missing answer.",
+        doc: "Whether a run stops if the reviewer does not answer in time. If `false`, the run continues \
+            and reports the missing answer.",
     },
     ConfigKey {
         path: "reviewer.NAME.budget",
@@ -1616,7 +1706,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long a run waits for the reviewer's answer after each request.",
+        doc: "Maximum time that a run waits for the reviewer's answer after each request.",
     },
     ConfigKey {
         path: "reviewer.NAME.requests",
@@ -1624,8 +1714,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many times a review of one commit is requested before the reviewer counts as failed to \
-            answer.",
+        doc: "Maximum number of times that Truing requests a review of the same commit. If the reviewer \
+            answers no request in time, the reviewer counts as failed, and `reviewer.NAME.required` \
+            applies.",
     },
     ConfigKey {
         path: "budget.review_usd",
@@ -1633,7 +1724,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "All attempts at reviewing one head of one pull request.",
+        doc: "Maximum cost, in US dollars, of all attempts to review one head of one pull request.",
     },
     ConfigKey {
         path: "budget.pr_usd",
@@ -1641,8 +1732,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "All reviews, audits and converge runs of one pull request, as long as it exists. Above this \
-            limit, reviews use only the rules, and converge runs end. 0: no limit.",
+        doc: "Maximum cost, in US dollars, of all reviews, audits and converge runs of one pull request, \
+            over all pushes. When this limit is reached, reviews use only the rules, and converge runs \
+            end. 0: no limit.",
     },
     ConfigKey {
         path: "budget.pr_ask_usd",
@@ -1650,9 +1742,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The amount above which a person must approve further costs. Models then wait, and one \
-            comment on the pull request asks for approval. `/spend` by a person who may write to the \
-            repository allows the same amount again, at most `budget.pr_usd` in all. 0: no one is asked.",
+        doc: "Maximum cost of one pull request, in US dollars, until a person approves further costs. When \
+            this limit is reached, Truing stops using models, and asks for approval in one comment on the \
+            pull request. The comment `/spend` by a person with write access to the repository allows the \
+            same amount again. If `budget.pr_usd` is set, the total cost cannot exceed that limit. 0: \
+            Truing does not ask.",
     },
     ConfigKey {
         path: "budget.repo_day_usd",
@@ -1660,8 +1754,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "All reviews of a repository in a day (UTC). Above this limit, reviews use only the rules \
-            until the next day. `repo.NAME.day_usd` sets another limit for one repository.",
+        doc: "Maximum cost, in US dollars, of all reviews of a repository in one day (UTC). When this \
+            limit is reached, reviews use only the rules until the next day. `repo.NAME.day_usd` sets \
+            another limit for one repository.",
     },
     ConfigKey {
         path: "budget.converge_usd",
@@ -1669,8 +1764,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "One run of the converge loop on one branch or pull request. The monthly limit of the \
-            repository's team applies, too.",
+        doc: "Maximum cost, in US dollars, of one converge run or audit of a branch or a pull request. The \
+            monthly limit of the repository's team applies, too.",
     },
     ConfigKey {
         path: "budget.converge_day_usd",
@@ -1678,7 +1773,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "All converge runs and audits of a repository in a day (UTC). 0: no limit.",
+        doc: "Maximum cost, in US dollars, of all converge runs and audits of a repository in one day \
+            (UTC). 0: no limit.",
     },
     ConfigKey {
         path: "budget.sync_usd",
@@ -1686,8 +1782,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "One run of a job that follows a package. The monthly limit of the repository's team applies, \
-            too.",
+        doc: "Maximum cost, in US dollars, of one run of a job that follows a package. The monthly limit \
+            of the repository's team applies, too.",
     },
     ConfigKey {
         path: "budget.sync_day_usd",
@@ -1695,7 +1791,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "All runs of jobs that follow packages for a repository in a day (UTC). 0: no limit.",
+        doc: "Maximum cost, in US dollars, of all runs of the jobs of a repository in one day (UTC). These \
+            are the jobs that follow packages (`[sync.NAME]`). 0: no limit.",
     },
     ConfigKey {
         path: "budget.month_usd",
@@ -1703,8 +1800,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Everything that this installation spends for repositories in a month (UTC), with or without \
-            a team. Above this limit, reviews use only the rules. 0: no limit.",
+        doc: "Maximum cost, in US dollars, of all work of this installation for repositories in one month \
+            (UTC). Repositories with and without a team count toward this limit. When this limit is \
+            reached, reviews use only the rules. 0: no limit.",
     },
     ConfigKey {
         path: "budget.prices",
@@ -1712,8 +1810,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). These \
-            prices replace those that Truing knows; a `[price.NAME]` replaces both.",
+        doc: "Path of a file with prices of models, in LiteLLM's format \
+            (`model_prices_and_context_window.json`). A price in this file replaces Truing's built-in \
+            price of the model. A `[price.NAME]` replaces both.",
     },
     ConfigKey {
         path: "team.NAME.repos",
@@ -1721,16 +1820,18 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The team's repositories, such as `owner/*`; upper and lower case do not matter. A repository \
-            may belong to several teams and then uses the budget of each.",
+        doc: "The team's repositories, as globs such as `owner/*`. Upper and lower case do not matter. If \
+            a repository belongs to several teams, its cost counts toward the budget of each of these \
+            teams.",
     },
     ConfigKey {
         path: "team.NAME.month_usd",
         kind: BUDGET,
-        default: KeyDefault::Computed { words: "none: any sum", example: "200.0" },
+        default: KeyDefault::Computed { words: "none: no limit", example: "200.0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What the team may spend in a month (UTC). Above this limit, reviews use only the rules.",
+        doc: "Maximum cost, in US dollars, of the work for the team's repositories in one month (UTC). \
+            When this limit is reached, reviews use only the rules.",
     },
     ConfigKey {
         path: "repo.NAME.day_usd",
@@ -1738,7 +1839,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "`budget.repo_day_usd`", example: "10.0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "All reviews of this repository in a day (UTC).",
+        doc: "Maximum cost, in US dollars, of all reviews of this repository in one day (UTC).",
     },
     ConfigKey {
         path: "price.NAME.input",
@@ -1746,7 +1847,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The prompt.",
+        doc: "Price of the prompt, in US dollars per million tokens.",
     },
     ConfigKey {
         path: "price.NAME.output",
@@ -1754,7 +1855,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The answer, thinking included.",
+        doc: "Price of the answer, including the thinking, in US dollars per million tokens.",
     },
     ConfigKey {
         path: "price.NAME.cache_read",
@@ -1762,7 +1863,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What is read from a cache.",
+        doc: "Price of input that the provider reads from its cache, in US dollars per million tokens.",
     },
     ConfigKey {
         path: "price.NAME.cache_write_5m",
@@ -1770,15 +1871,15 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "what the prompt costs", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What is written to a cache for five minutes.",
+        doc: "Price of input that the provider caches for five minutes, in US dollars per million tokens.",
     },
     ConfigKey {
         path: "price.NAME.cache_write_1h",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "what five minutes cost", example: "0" },
+        default: KeyDefault::Computed { words: "the price in `price.NAME.cache_write_5m`", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What is written to a cache for an hour.",
+        doc: "Price of input that the provider caches for one hour, in US dollars per million tokens.",
     },
     ConfigKey {
         path: "sync.model",
@@ -1786,8 +1887,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes, if it \
-             is not `[model]`. No job may be called `model`.",
+        doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes. \
+            Empty: `[model]` does this work. Because of this key, no job may have the name `model`.",
     },
     ConfigKey {
         path: "sync.NAME.registry",
@@ -1795,11 +1896,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("pypi"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Where the package is published. The index is the one that this user's package manager uses. \
-            It is set by uv's or pip's variables, or `pip.conf`; by `npm_config_registry`, or `~/.npmrc`; \
-            or by Cargo's replacement of crates-io, in variables or `$CARGO_HOME/config.toml`. Files of a \
-            project are ignored. Without such a setting, the index is pypi.org, registry.npmjs.org or \
-            index.crates.io.",
+        doc: "Registry that publishes the package. Truing uses the same index as this user's package \
+            manager. For `pypi`, a variable of uv or pip or the file `pip.conf` sets the index. For `npm`, \
+            `npm_config_registry` or `~/.npmrc` sets the index. For `crates`, Cargo's replacement of \
+            crates-io sets the index, in variables or in `$CARGO_HOME/config.toml`. Truing ignores such \
+            settings in the files of a project. Without any setting, the index is pypi.org, \
+            registry.npmjs.org or index.crates.io.",
     },
     ConfigKey {
         path: "sync.NAME.package",
@@ -1807,7 +1909,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "the job's name", example: "\"botocore\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The package that is followed.",
+        doc: "Name of the package that the job follows.",
     },
     ConfigKey {
         path: "sync.NAME.target",
@@ -1815,10 +1917,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("newest"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The release to follow. `newest`: the newest release, but never a pre-release or a withdrawn \
-            one. `safe`: the newest release for which only the range must be widened; if there is none, \
-            `newest`. `+3`: like `newest`, but at most three releases after the one that the project was \
-            made for. A version: that release.",
+        doc: "Release that the job follows. `newest`: the newest release, except pre-releases and \
+            withdrawn releases. `safe`: the newest release for which only the version range must be \
+            widened. If no release is safe in this sense, `safe` means the same as `newest`. `+3`: like \
+            `newest`, but no more than three releases after the release that the project was made for. A \
+            version: the release with this version.",
     },
     ConfigKey {
         path: "sync.NAME.min_age",
@@ -1826,8 +1929,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long ago the newest release must have been published to be followed. It needs an index \
-             with publication dates.",
+        doc: "Minimum age of the newest release that the job follows. Truing ignores releases that were \
+            published later. The index must state publication dates.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.file",
@@ -1838,8 +1941,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The file with the requirement that defines which releases the project admits: TOML, JSON, or \
-             one that holds nothing but the version of a copy.",
+        doc: "File with the project's requirement, which defines the releases that the project admits. The \
+            file is TOML or JSON, or contains only the version of a copy.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.path",
@@ -1850,9 +1953,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The list or table in that file: its keys, with dots between them. It must require the \
-            package exactly once. With `vendored-version`, the keys lead to the version itself. A file \
-            that is neither TOML nor JSON is used as a whole.",
+        doc: "Path of the list or table in `sync.NAME.constraint.file` that contains the requirement: \
+            keys, with dots between them. The list or table must require the package exactly once. With \
+            the style `vendored-version`, the path leads to the version itself. If the file is neither \
+            TOML nor JSON, Truing uses the whole file.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.style",
@@ -1863,11 +1967,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("keep"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What a new range looks like. `keep`: its bounds have as many numbers as before, so \
-            `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that cannot be kept becomes \
-            `exclusive-upper-next-patch`, which ends before the next patch after the release. `exact`: \
-            only the release. `caret`: the release and all that promise to be compatible. \
-            `vendored-version`: the version of a copy, not a range.",
+        doc: "Form of the new version range. `keep`: the bounds have as many numbers as before. For \
+            example, the port to 0.28.1 turns `>=0.27,<0.28` into `>=0.28,<0.29`. If a form cannot be \
+            kept, `keep` means the same as `exclusive-upper-next-patch`. `exclusive-upper-next-patch`: the \
+            range ends before the next patch after the release. `exact`: the range contains only the \
+            release. `caret`: the range contains the release and all releases that promise to be \
+            compatible. `vendored-version`: the version of a copy replaces the range.",
     },
     ConfigKey {
         path: "sync.NAME.manifest",
@@ -1875,12 +1980,13 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("upstream.json"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The file that lists the pinned definitions, or whole files, of the package. Definitions are \
-            named by module and name in Python, else by file and name (`src/a.rs:Type.method`). The list \
-            is `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, in JSON or TOML. The file may \
-            also be a Python test with pairs of objects and digests (`.py`), which is read and never run. \
-            `none`: the project overrides and copies nothing of the package, so its own checks \
-            (`verify.check`) or people decide.",
+        doc: "File that lists the pinned definitions, or whole files, of the package. In Python, a \
+            definition is named by its module and its name. In other languages, a definition is named by \
+            its file and its name (`src/a.rs:Type.method`). The list has the form \
+            `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, in JSON or TOML. The file may also \
+            be a Python test (`.py`) with pairs of objects and digests. Truing reads this test and never \
+            runs the test. `none`: the project overrides and copies nothing of the package. In this case, \
+            the checks of the project (`verify.check`) or people decide.",
     },
     ConfigKey {
         path: "sync.NAME.mirror",
@@ -1888,9 +1994,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Folders or files of the package and their counterparts in the project, `UPSTREAM=OURS` such as \
-             `botocore/=aiobotocore/`: changes in an upstream file that has a counterpart are checked, even \
-             if they are not pinned. Empty: the files that something is pinned in.",
+        doc: "Pairs `UPSTREAM=OURS` of a folder or file of the package and its counterpart in the project, \
+            such as `botocore/=aiobotocore/`. If an upstream file has a counterpart, Truing checks every \
+            change in this file, even in code that is not pinned. Empty: Truing checks the files that \
+            contain pinned definitions.",
     },
     ConfigKey {
         path: "sync.NAME.companions",
@@ -1898,8 +2005,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Packages that must be updated together with this one, such as `boto3` with `botocore`. Their \
-            names are for `relax.lock`, whose command determines which of their releases are compatible.",
+        doc: "Names of packages that must be updated together with the followed package, such as `boto3` \
+            with `botocore`. The commands of `relax.lock` receive these names, and determine which \
+            releases of the packages are compatible.",
     },
     ConfigKey {
         path: "sync.NAME.relax.lock",
@@ -1907,11 +2015,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Commands that update the lock files after the range is written, in a port, too, such as \
-            `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` \
-            stand for the followed package and release; a word with `{{packages}}` is repeated for the \
-            package and for each companion. They run as `verify.setup` does: in the sandbox, at `full`, on \
-            a copy, with `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
+        doc: "Commands that update the lock files after Truing has written the new range, also for a port. \
+            Example: `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and \
+            `{{version}}` stand for the followed package and release. A word with `{{packages}}` is \
+            repeated for the package and for each companion. The commands run like those of \
+            `verify.setup`: in the sandbox, at `full`, on a copy, and without secrets. `verify.programs`, \
+            `verify.registries` and `verify.timeout` apply.",
     },
     ConfigKey {
         path: "sync.NAME.relax.lock_files",
@@ -1919,8 +2028,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(LOCK_FILES),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Globs of the files that lock commands may change; the job's change then includes these \
-            files. A command that changes another file fails.",
+        doc: "Globs of the files that the commands of `relax.lock` may change. The job's change includes \
+            the files that these commands have changed. A command that changes another file fails.",
     },
     ConfigKey {
         path: "sync.NAME.version_rule",
@@ -1928,9 +2037,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("none"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How the project's own version is raised: not at all, or by a patch on a relax and by a minor \
-            on a bump. The version is raised only once, until the repository has a tag of it (`1.2.3` or \
-            `v1.2.3`). The version must be MAJOR.MINOR.PATCH.",
+        doc: "How Truing raises the project's own version, which must have the form MAJOR.MINOR.PATCH. \
+            `none`: the version stays. `patch-on-relax-minor-on-bump`: a relax raises the patch number, \
+            and a bump raises the minor number. Truing does not raise the version again until the \
+            repository has a tag of the version (`1.2.3` or `v1.2.3`).",
     },
     ConfigKey {
         path: "sync.NAME.version.file",
@@ -1941,7 +2051,7 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The file with the project's own version: TOML, JSON, a Python module, or a file that holds \
+        doc: "File with the project's own version. The file is TOML, JSON or a Python module, or contains \
             only the version.",
     },
     ConfigKey {
@@ -1953,8 +2063,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Where the version is in the file: its keys, with dots between them, or the name that a \
-            Python module gives it on a line of its own. The file must contain the version exactly once.",
+        doc: "Place of the version in `sync.NAME.version.file`. In TOML and JSON: the path of the \
+            version's key, with dots between the keys. In a Python module: the name of the variable to \
+            which a line of its own assigns the version. The file must contain the version exactly once.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.file",
@@ -1962,10 +2073,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"CHANGES.rst\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. If \
-            the version of an entry has no tag, its line is replaced, and its heading gets the version of \
-            `version_rule`. If the version has a tag, a new entry of the same form is written above the \
-            tagged one. A heading that says `Unreleased` stays.",
+        doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. \
+            Truing writes a line into the newest entry. If the version of this entry has no tag, the line \
+            replaces the earlier line of the job, and the heading gets the version of `version_rule`. If \
+            the version has a tag, Truing writes a new entry of the same form above the tagged entry. A \
+            heading that says `Unreleased` stays.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.entry",
@@ -1973,21 +2085,21 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("{{decision}} {{package}} dependency specification to {{range}}"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` \
-            stand for their values. A line that this template could have produced for another release is \
-            replaced.",
+        doc: "Template of the line in the changelog. `{{decision}}`, `{{package}}`, `{{version}}` and \
+            `{{range}}` stand for their values. Truing replaces a line that this template could have \
+            produced for another release.",
     },
     ConfigKey {
         path: "sync.NAME.repo",
         kind: ValueKind::Repository,
         default: KeyDefault::Computed {
-            words: "none: the job can decide, but not run",
+            words: "none: `truing sync decide` works, but `truing sync run` does not",
             example: "\"owner/name\"",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The project's repository at the forge, `owner/name`: `truing sync run` brings its change \
-             there.",
+        doc: "The project's repository at the forge, `owner/name`. `truing sync run` opens the job's pull \
+            request in this repository.",
     },
     ConfigKey {
         path: "sync.NAME.forge",
@@ -1995,7 +2107,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("github"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The forge that the repository is at: the NAME of `[forge.NAME]`.",
+        doc: "Forge of the repository: the NAME of a `[forge.NAME]`.",
     },
     ConfigKey {
         path: "sync.NAME.branch",
@@ -2006,8 +2118,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The branch that the job's pull request comes from. Only the job may use it: Truing rewrites it \
-             unless a person works on it.",
+        doc: "Branch of the job's pull request. Only the job may use this branch. Truing rewrites the \
+            branch unless a person works on this branch.",
     },
     ConfigKey {
         path: "sync.NAME.title",
@@ -2031,9 +2143,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The text of the job's pull request, in Markdown: `{{template}}` stands for the repository's \
-            own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for a \
-            description of the change and its reasons, and the placeholders of `title` for their values.",
+        doc: "Template of the text of the job's pull request, in Markdown. `{{template}}` stands for the \
+            repository's own template (`pull_request_template.md` in `.github`, the root or `docs`). \
+            `{{text}}` stands for a description of the change and its reasons. The placeholders of `title` \
+            stand for their values here, too.",
     },
     ConfigKey {
         path: "sync.NAME.labels",
@@ -2041,8 +2154,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Labels of the job's pull request, as long as it is open; others stay. A label that the \
-             repository does not have is created. A draft gets none.",
+        doc: "Labels that Truing sets on the job's pull request while the pull request is open. Other \
+            labels stay. A label that the repository does not have is created. A draft gets no labels.",
     },
     ConfigKey {
         path: "sync.NAME.author_name",
@@ -2050,7 +2163,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The author name of its commits.",
+        doc: "Name of the author of the job's commits.",
     },
     ConfigKey {
         path: "sync.NAME.author_email",
@@ -2058,8 +2171,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing@users.noreply.github.com"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The e-mail address in the job's commits. Commits with this address belong to the job, even \
-            if a person rebased them.",
+        doc: "E-mail address of the author of the job's commits. Commits with this address belong to the \
+            job, even if a person rebased the commits.",
     },
     ConfigKey {
         path: "sync.NAME.question_label",
@@ -2067,16 +2180,19 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing-sync-feedback"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The label of the issue in which the job asks people.",
+        doc: "Label of the issue in which the job asks people for a decision.",
     },
     ConfigKey {
         path: "sync.NAME.cron",
         kind: ValueKind::Cron,
-        default: KeyDefault::Computed { words: "none: it runs only on request", example: "\"0 10 * * MON\"" },
+        default: KeyDefault::Computed {
+            words: "none: the job runs only on request",
+            example: "\"0 10 * * MON\"",
+        },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "When `truing serve` runs the job: a cron pattern, in UTC. Runs that were missed while no \
-             server was running are made up for once, at the next start.",
+        doc: "Times at which `truing serve` runs the job, as a cron pattern in UTC. If the job missed runs \
+            because no server was running, the job runs once at the next start of a server.",
     },
     ConfigKey {
         path: "sync.NAME.mode",
@@ -2084,33 +2200,35 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("relax"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "What a run may do by itself: `relax` widens the range and changes no code unless a person has \
-             decided on `bump`; `code` lets a model port the code where a release asks for it.",
+        doc: "What a run may do without a person's decision. `relax`: the run only widens the range, and \
+            changes code only after a person has decided on `bump`. `code`: a model may port the code if a \
+            release requires a port.",
     },
     ConfigKey {
         path: "sync.NAME.classify",
         kind: ValueKind::Flag,
         default: KeyDefault::Computed {
-            words: "true if a key of `[model]` is set, in a file or by a variable of Truing's own, or with \
-                 `mode = \"code\"`",
+            words: "true with `mode = \"code\"`, or if a file or a variable of Truing's own sets a key of \
+                `[model]`; else false",
             example: "true",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Whether a model is asked, within `budget.sync_usd`, about functions that changed in mirrored \
-            files but are not pinned. If `false`, and where the model cannot decide, a person is asked.",
+        doc: "Whether Truing asks a model about functions that changed in mirrored files but are not \
+            pinned. `budget.sync_usd` limits the cost. If `false`, or if the model cannot decide, Truing \
+            asks a person.",
     },
     ConfigKey {
         path: "sync.NAME.bump.paths",
         kind: ValueKind::Globs,
         default: KeyDefault::Computed {
-            words: "the project's side of `mirror`, and folders `tests` and `test`",
+            words: "the project's paths in `mirror`, and the folders `tests` and `test`",
             example: "[\"aiobotocore/**\", \"tests/**\"]",
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Globs of the files that a port may change. The file with the requirement, the manifest, lock \
-             files, pipelines and hooks are never among them.",
+        doc: "Globs of the files that a port may change. A port never changes the file with the \
+            requirement, the manifest, lock files, pipelines and hooks, even if a glob matches.",
     },
     ConfigKey {
         path: "sync.NAME.outcome.issue",
@@ -2118,8 +2236,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Report the last runs in one issue, which is edited in place. If the issue is deleted, no other \
-             is opened until a run without this key resets it.",
+        doc: "Whether Truing reports the last runs in one issue, which Truing edits after each run. If a \
+            person deletes the issue, Truing opens no other issue. To get a new issue, first run the job \
+            once without this key.",
     },
     ConfigKey {
         path: "sync.NAME.outcome.label",
@@ -2135,7 +2254,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("50"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How many answers of the model one port may take. `budget.sync_usd` limits the cost of a port.",
+        doc: "Maximum number of the model's answers in one port. `budget.sync_usd` limits the cost of a \
+            port.",
     },
     ConfigKey {
         path: "sync.NAME.limits.wall",
@@ -2143,7 +2263,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long the model may take for one port. The project's checks come after it.",
+        doc: "Maximum time that the model may take for one port. The time of the project's checks does not \
+            count, because the checks run after the model.",
     },
     ConfigKey {
         path: "sync.NAME.breaker.failures",
@@ -2151,8 +2272,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "This many failures in a row with one release and manifest open the circuit breaker: no run \
-             begins until a person answers, or there is another release.",
+        doc: "Number of consecutive failures with the same release and manifest that opens the circuit \
+            breaker. No further run starts until a person answers, or until the release or the manifest \
+            changes.",
     },
     ConfigKey {
         path: "sync.NAME.breaker.streak",
@@ -2160,8 +2282,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "This many failures in a row, across all releases, open the circuit breaker until a person \
-            answers.",
+        doc: "Number of consecutive failures, across all releases, that opens the circuit breaker. No \
+            further run starts until a person answers.",
     },
     ConfigKey {
         path: "notify.webhook",
@@ -2169,9 +2291,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A webhook that takes `{\"text\": …}`, as Slack's do (http to a loopback address is allowed). \
-             Anyone who knows such a URL can post with it: store it as a secret. If it is written out, \
-             `config show` hides its path.",
+        doc: "URL of a webhook that accepts `{\"text\": …}`, as Slack's webhooks do. http is allowed only \
+            for a loopback address. Anyone who knows the URL can post messages, so store the URL as a \
+            secret. If the URL itself is in the configuration, `config show` hides the path of the URL.",
     },
     ConfigKey {
         path: "notify.smtp",
@@ -2182,9 +2304,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "A mail server: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is \
-             required except at a loopback address. Without `from` it is USER if that is an address, else \
-             `truing@HOST`.",
+        doc: "URL of a mail server: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS. \
+            STARTTLS is required except at a loopback address. If `from` is missing, the sender is USER if \
+            USER is an e-mail address, else `truing@HOST`.",
     },
     ConfigKey {
         path: "notify.smtp_password",
@@ -2200,7 +2322,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"http://127.0.0.1:4318\"" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The receiver's address; `/v1/traces` is added. Langfuse's ends with `/api/public/otel`.",
+        doc: "Address of the receiver of the traces. Truing adds `/v1/traces` to the address. The address \
+            of Langfuse ends with `/api/public/otel`.",
     },
     ConfigKey {
         path: "telemetry.headers",
@@ -2208,7 +2331,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Additional headers: `NAME=VALUE`, separated by commas.",
+        doc: "Additional headers of the requests to the receiver: `NAME=VALUE`, separated by commas.",
     },
     ConfigKey {
         path: "telemetry.capture_content",
@@ -2216,9 +2339,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "Whether traces contain texts: the questions to a model, its answers, and the texts that it \
-            reads. Secrets of known forms are removed. If `false`, traces contain only hashes and sizes of \
-            the texts.",
+        doc: "Whether traces contain texts: the questions to a model, the answers of the model, and the \
+            texts that the model reads. Truing removes secrets of known forms from these texts. If \
+            `false`, traces contain only hashes and sizes of the texts.",
     },
     ConfigKey {
         path: "retention.runs",
@@ -2226,8 +2349,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("90d"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long ended runs and the history of `truing why` are kept. For each pull request, the \
-            texts shown on it, its findings, and its last reviewed run are kept, however old.",
+        doc: "Time for which Truing keeps ended runs and the history of `truing why`. Truing keeps some \
+            records of each pull request regardless of their age: the texts shown on the pull request, its \
+            findings, and its last reviewed run.",
     },
     ConfigKey {
         path: "retention.audit",
@@ -2235,11 +2359,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("400d"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How long the audit log (`truing log`) and sent notices are kept.",
+        doc: "Time for which Truing keeps the audit log (`truing log`) and sent notices.",
     },
 ];
 
-/// A place in the tree of keys.
+/// A node in the tree of keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyNode {
     /// A key, with its table entry.
@@ -2298,9 +2422,9 @@ pub(crate) fn nearest_key(path: &[&str]) -> String {
     named.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or_default()
 }
 
-/// Similarity, from 0 to 1, of a key with the same last name.
+/// Similarity, from 0 to 1, of a known key whose last name equals the last name of the unknown path.
 const SAME_NAME: f64 = 0.9;
-/// Bonus of a candidate with the same number of parts.
+/// Bonus of a known path that has as many parts as the unknown path.
 const SAME_DEPTH: f64 = 0.2;
 
 /// The sections whose path contains `NAME`, which stands for a name that users choose or know.
@@ -2319,7 +2443,7 @@ pub enum NamedSection {
 }
 
 impl NamedSection {
-    /// Returns the named section that begins with this word.
+    /// Returns the named section whose path begins with this word.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
         let all = [
             Self::Forge,
@@ -2378,7 +2502,7 @@ impl NamedSection {
         }
     }
 
-    /// Returns a name for examples, as TOML writes it.
+    /// Returns an example of such a name, in TOML syntax.
     pub(crate) fn example(self) -> &'static str {
         match self {
             Self::Forge => "github",
@@ -2404,8 +2528,8 @@ impl NamedSection {
         }
     }
 
-    /// Converts a name from its form in a variable: each `_` becomes `-`, or a blank if the result is a known
-    /// tool's name with a blank.
+    /// Converts a name in a variable to the name of a section: each `_` becomes `-`. In the name of a known
+    /// tool with a blank, such as `go vet`, each `_` becomes a blank.
     pub(crate) fn name_from_variable(self, text: &str) -> String {
         let name = text.replace('_', "-");
         let has_blank = |known: &&&str| known.contains(' ') && known.replace(' ', "-") == name;
@@ -2425,8 +2549,8 @@ pub(crate) fn key_variable(path: &str) -> Option<String> {
     named.is_none_or(NamedSection::has_variables).then(|| variable_name(path))
 }
 
-/// Returns the variable that sets a key: `TRUING_` and the path in capitals, with `__` between its parts,
-/// and `_` for `-` and for a blank.
+/// Returns the variable that sets a key: `TRUING_` and the path in capitals. Each dot becomes `__`; each `-`
+/// and each blank becomes `_`.
 pub fn variable_name(path: &str) -> String {
     format!("{VARIABLES}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
 }

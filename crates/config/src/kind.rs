@@ -14,8 +14,8 @@ pub enum ValueKind {
     Integer(i64, i64),
     /// A length of time in this inclusive range.
     Duration(Duration, Duration),
-    /// One word of `built`. A word of `planned` causes an error of its own kind, because the documentation
-    /// names such words.
+    /// One word of `supported`. A word of `planned` causes a separate error, because the documentation
+    /// already mentions such words.
     Choice {
         /// Words that this version supports.
         supported: &'static [&'static str],
@@ -26,7 +26,7 @@ pub enum ValueKind {
     Flag,
     /// A URL: https, or http to a loopback address.
     Url,
-    /// A URL that requests use unchanged, with its query and with a slash at its end.
+    /// A URL that requests use unchanged, including its query and any slash at its end.
     Endpoint,
     /// A name without blanks, such as a model's.
     Name,
@@ -47,9 +47,9 @@ pub enum ValueKind {
     Secrets,
     /// A table of HTTP headers, each with the place of its secret.
     Headers,
-    /// A URL with one of these schemes that may be a secret, such as the URL of a webhook. The configuration
-    /// contains the URL itself, or the place of a secret. A URL in the configuration must not contain a
-    /// password, and is displayed without its path.
+    /// A URL with one of these schemes. The URL may be a secret, such as the URL of a webhook. The
+    /// configuration contains the URL itself, or the place of a secret. A URL in the configuration must not
+    /// contain a password, and is displayed without its path.
     Sink(&'static [&'static str]),
     /// A schedule as a cron pattern, in UTC.
     Cron,
@@ -73,7 +73,7 @@ pub enum ValueKind {
     Packs,
     /// Names of rules, each `PACK/RULE`.
     Rules,
-    /// A table of rules' names, each with a severity.
+    /// A table of rules' names, each with its severities.
     Severities,
     /// Names of external things, such as packages.
     Names,
@@ -89,7 +89,7 @@ pub enum ValueKind {
     Command,
     /// Commands, each a program and its arguments.
     Commands,
-    /// The name of a tools' output format.
+    /// The name of a tool's output format.
     Format,
     /// Exit codes of a program, at least one.
     Codes,

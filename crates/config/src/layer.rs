@@ -31,7 +31,7 @@ pub struct KeyFlag {
     pub name: &'static str,
     /// Path of the key that it sets.
     pub key: &'static str,
-    /// Value of the flag; for a list, all of them.
+    /// Value of the flag; several values if the key is a list.
     pub values: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct LayerEntry {
 pub(crate) struct ConfigLayer {
     /// Entries by the path of their key.
     pub(crate) entries: BTreeMap<String, LayerEntry>,
-    /// Names that occur in the source, including those without any key.
+    /// Names of named sections in the source, including sections without keys.
     pub(crate) names: SectionNames,
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn read_file_layer(
         let start = error.span().map_or(0, |span| span.start);
         let mut reason = error.message().trim().replace('\n', ", ");
         if reason == DUPLICATE {
-            // The duplicate is a key, or the last name of a table's header.
+            // The span of this error contains the duplicate: a key, or the last name in a table's header.
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
             reason = format!("{DUPLICATE} `{}`", truncate_name(written.trim()));
         }
@@ -111,9 +111,9 @@ pub(crate) fn read_file_layer(
 /// Maximum number of characters of a name that are displayed and compared with known names.
 const MAX_NAME_CHARS: usize = 60;
 
-/// First part of the sections of tools.
+/// First part of the path of a tool's section.
 const TOOL: &str = "tool";
-/// Key of a `[[tool]]` with the tool's name. A `[tool.NAME]` must not have this key.
+/// Key of a `[[tool]]` that contains the tool's name. A `[tool.NAME]` must not have this key.
 const NAME: &str = "name";
 
 mod tables;
@@ -260,8 +260,8 @@ impl LayerBuilder<'_> {
             (ValueKind::Tiers, DeValue::Array(rules)) => self.read_tier_rules(path, rules),
             (ValueKind::Instructions, DeValue::Array(all)) => self.read_instructions(path, all),
             (kind, value) => {
-                // The relative path of a repository's program starts at the root of each tree that is
-                // checked.
+                // In a repository's own file, the relative path of a program starts at the root of each tree
+                // that is checked.
                 let is_own = self.owner == FileOwner::Repository && kind == ValueKind::Command;
                 let folder = if is_own { Path::new("") } else { &self.file.folder };
                 ConfigValue::from_toml(kind, value, folder).map(Some)
@@ -352,14 +352,15 @@ pub(crate) fn read_variable_layer(
     layer
 }
 
-/// The meaning of a variable's name.
+/// The key that a variable sets, and the kind of place if the variable names the place of a secret.
 struct VariableTarget {
     path: Vec<String>,
     key: &'static ConfigKey,
     secret: Option<SecretLocation>,
 }
 
-/// The kind of place of a secret, which the suffix of the variable's name selects.
+/// The kind of place that contains a secret. The suffix of the variable's name, `__ENV` or `__FILE`, selects
+/// the kind.
 #[derive(Clone, Copy)]
 enum SecretLocation {
     Variable,
@@ -427,9 +428,9 @@ fn nearest_variable(name: &str) -> String {
 /// Variable with an app password of Bitbucket Cloud. Bitbucket Cloud discontinued app passwords in July 2026.
 const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
 
-/// Reads variables of other programs, for keys that Truing's own variables and flags do not set (`decided`).
-/// An empty variable counts as unset. A model's address is checked only when the model is called
-/// ([`foreign_model_address_problem`]).
+/// Reads variables of other programs. `decided` returns true for keys that Truing's own variables or flags
+/// set; these keys are left out. An empty variable counts as unset. A model's address is checked only when
+/// the model is called ([`foreign_model_address_problem`]).
 pub(crate) fn read_foreign_layer(
     environment: &Environment,
     decided: impl Fn(&str) -> bool,
@@ -483,8 +484,7 @@ const FOREIGN: [(&str, &str); 5] = [
     ("AWS_REGION", "model.region"),
     ("ANTHROPIC_AWS_WORKSPACE_ID", "model.workspace_id"),
 ];
-/// Prefix of some keys: values that other programs' variables give them are checked only when a model is
-/// called.
+/// Prefix of the keys whose values from other programs' variables are checked only when a model is called.
 const OF_MODELS: &str = "model.";
 /// Variables of other programs that select a provider, each with the provider that it selects.
 pub const USE: [(&str, &str); 2] =

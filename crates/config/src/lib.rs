@@ -209,8 +209,8 @@ pub struct RetentionConfig {
 }
 
 impl Config {
-    /// Resolves everything that applies to all repositories: defaults, the operator's file, variables and
-    /// flags.
+    /// Resolves the configuration that applies to all repositories, from defaults, the operator's file,
+    /// variables and flags.
     ///
     /// # Errors
     /// All problems of these sources.
@@ -231,7 +231,7 @@ impl Config {
         let provider = [&flags, &variables, &foreign, &file]
             .into_iter()
             .find_map(|layer| Some(&layer.entries.get(layer::PROVIDER)?.value));
-        // The other program's variable contains the address of the Messages API. Code and keys for another
+        // `ANTHROPIC_BASE_URL` contains the address of the Messages API. Code and API keys for another
         // provider must not be sent to this address.
         if provider.is_some_and(|provider| *provider != ConfigValue::Choice(ProviderKind::Anthropic.as_str()))
         {
@@ -259,8 +259,8 @@ impl Config {
         Self::from_settings(settings, names)
     }
 
-    /// Adds the values of one repository's own file. Call it on the result of [`Config::resolve`], once for
-    /// each repository.
+    /// Adds the values of one repository's own file. Call this function on the result of [`Config::resolve`],
+    /// once for each repository.
     ///
     /// # Errors
     /// All problems of the file.
@@ -275,8 +275,8 @@ impl Config {
         let tools = layer.names.get(&NamedSection::Tool).cloned().unwrap_or_default();
         if allows {
             names.entry(NamedSection::Tool).or_default().extend(tools);
-            // All other keys already have their defaults, and the defaults of a tool's keys do not depend on
-            // the environment.
+            // An empty environment suffices: only the keys of tools still lack defaults, and these defaults
+            // do not depend on the environment.
             fill_with_defaults(&mut settings, &names, &Environment::default())?;
         } else {
             let has_keys = |name: &String| {
@@ -342,7 +342,7 @@ impl Config {
         &self.denied_keys
     }
 
-    /// Adds one more forge, with only its name configured.
+    /// Adds a forge with this name, and with the default of each of its keys.
     ///
     /// # Errors
     /// If the name does not identify a kind of forge.
@@ -376,8 +376,8 @@ impl Config {
         key_paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
-    /// Creates the typed configuration. A missing value is reported at the place of another key that requires
-    /// the value.
+    /// Creates the typed configuration. A missing value is reported at the place of a key that is set in the
+    /// same section.
     fn from_settings(
         settings: BTreeMap<String, EffectiveSetting>,
         names: SectionNames,
@@ -472,7 +472,7 @@ impl Config {
     }
 }
 
-/// Reads all sections of a kind that has names.
+/// Reads all sections of one named kind, such as `team.NAME`.
 fn read_named_sections<T>(
     names: &SectionNames,
     section: NamedSection,

@@ -31,7 +31,7 @@ pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, EffectiveSett
 /// any user of Bitbucket Cloud may choose any name.
 ///
 /// # Errors
-/// A [`ConfigProblem`] of an account that does not identify one user at its kind of forge.
+/// A [`ConfigProblem`] if an account does not identify exactly one user at this kind of forge.
 pub(super) fn former_accounts(
     settings: &TypedSettings<'_>,
     name: &str,
@@ -61,7 +61,7 @@ pub(super) fn former_accounts(
 /// Reads the complete login of a forge.
 ///
 /// # Errors
-/// A [`ConfigProblem`] of a login that is incomplete, or that this kind of forge does not support.
+/// A [`ConfigProblem`] if the login is incomplete, or if this kind of forge does not support it.
 pub(super) fn read_login(
     settings: &TypedSettings<'_>,
     name: &str,

@@ -16,7 +16,7 @@ pub struct McpConfig {
     pub transport: McpTransport,
     /// Tools that may be called; never empty.
     pub tools: Vec<String>,
-    /// Timeout for the start, and for each call.
+    /// Timeout for the start of the server, and for each call.
     pub timeout: Duration,
     /// Maximum number of bytes of one response that a model receives.
     pub max_output: usize,

@@ -14,7 +14,7 @@ pub struct ModelConfig {
     pub section: String,
     /// Provider of the model.
     pub provider: ProviderKind,
-    /// Address of the provider, without a slash at the end; `None` for the default of an AWS region.
+    /// Address of the provider, without a slash at the end; `None` for the provider's own default address.
     pub base_url: Option<String>,
     /// Source of the API key.
     pub api_key: SecretSource,
@@ -34,7 +34,7 @@ pub struct ModelConfig {
     pub fallback: Option<String>,
 }
 
-/// The `NAME`s of existing `[model.NAME]`s for one kind of work; `None` means `[model]`.
+/// For each kind of work, the `NAME` of an existing `[model.NAME]`; `None` means `[model]`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RoleModels {
     /// Model for the review loop.
@@ -116,7 +116,7 @@ pub(super) fn read_roles(
     })
 }
 
-/// Returns the name of an existing model; `None` if the key is unset.
+/// Returns the name of the existing model that `key` names; `None` if the key is unset.
 pub(super) fn known_model(
     settings: &TypedSettings<'_>,
     key: &str,
@@ -163,7 +163,7 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
     };
     let api_key = path("api_key");
     let api_key = match (settings.secret(&api_key)?, provider) {
-        // The default of `api_key` belongs to another provider.
+        // The default of `api_key` is a variable of another provider, so this provider needs its own default.
         (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
             SecretSource::Env(OPENAI_KEY.to_owned())
         }

@@ -38,7 +38,7 @@ pub enum ValueOrigin {
 }
 
 impl ValueOrigin {
-    /// Returns one word for programs.
+    /// Returns the kind of the origin as one word, for use by programs.
     pub fn layer(&self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -51,7 +51,7 @@ impl ValueOrigin {
     }
 }
 
-/// Renders the place as users search for it.
+/// Renders the place in a form that users can search for: a file and line, a variable or a flag.
 impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -85,8 +85,8 @@ pub enum ConfigProblem {
         origin: ValueOrigin,
         /// Parts of the path, as they were written.
         path: Vec<String>,
-        /// Known key that the unknown key must mean. If absent, the nearest key is computed only for the
-        /// message, because a file may contain 100,000 unknown keys.
+        /// Known key that the user must have meant. If absent, the nearest key is computed only when the
+        /// message is rendered, because a file may contain 100,000 unknown keys.
         nearest: Option<String>,
     },
     /// A variable with our prefix that matches no key.
@@ -135,7 +135,7 @@ pub enum ConfigProblem {
         /// Values that this build supports.
         built: &'static [&'static str],
     },
-    /// A secret written out in the file.
+    /// A secret that the file contains directly.
     #[error("{origin}: `{key}` holds the secret itself (not shown)")]
     LiteralSecret { origin: ValueOrigin, key: String },
     /// A forge without a `kind`, whose name is no kind either.
@@ -185,7 +185,7 @@ pub enum ConfigProblem {
         /// Place of the first `[[tool]]` with this name.
         first_origin: ValueOrigin,
     },
-    /// A tool that is neither known nor described.
+    /// A tool that is not known and lacks keys that such a tool requires.
     #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(origin))]
     ToolUnknown {
         /// Place of one of the tool's keys; the origin `Default` if no key is set.
@@ -221,7 +221,7 @@ impl ConfigProblem {
         }
     }
 
-    /// Returns a stable word for programs.
+    /// Returns a stable code of the problem, for use by programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } | Self::RepositoryFile { .. } => "config_unreadable",
@@ -352,7 +352,7 @@ impl ConfigProblem {
     }
 }
 
-/// Returns a place with the separator before a message; empty without a place.
+/// Returns the prefix of a message: the place and a separator, or nothing if there is no place.
 fn place_prefix(origin: &ValueOrigin) -> String {
     if *origin == ValueOrigin::Default { String::new() } else { format!("{origin}: ") }
 }
@@ -417,8 +417,7 @@ impl From<ConfigProblem> for ConfigError {
 }
 
 impl ConfigError {
-    /// Adds a place to a problem of a missing value: the place of another key in the same section that
-    /// requires the value.
+    /// Adds a place to the problem of a missing value: the place of a key that is set in the same section.
     pub(crate) fn with_place(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
         let placed = |problem: ConfigProblem| {
             let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong } = &problem

@@ -28,7 +28,7 @@ pub struct ReviewConfig {
     pub runtime: ConfiguredRuntime,
     /// The `claude` program: a path, or a name on `PATH`.
     pub claude: String,
-    /// Required version of that program.
+    /// Required version of the `claude` program.
     pub claude_version: String,
     /// Timeout for the program's start, until its first request to the model.
     pub claude_start: Duration,
@@ -64,8 +64,8 @@ pub struct ReviewConfig {
     pub attempts: u32,
     /// Maximum number of inline comments on a pull request.
     pub max_inline: usize,
-    /// True if Truing does not review pull requests that were open before the server first saw their
-    /// repository.
+    /// True if pull requests that were open before the server first saw their repository are reviewed only
+    /// after a change or on request.
     pub leaves_existing: bool,
 }
 

@@ -15,11 +15,11 @@ pub enum SecretSource {
     Env(String),
     /// In a file; a newline at its end is removed.
     File(PathBuf),
-    /// Written out in the configuration, if the key permits that.
+    /// Directly in the configuration, if the key permits a secret there.
     PlainText(SecretText),
 }
 
-/// Maximum size of a secret in bytes: private keys have about 4 KiB.
+/// Maximum size of a secret in bytes. For comparison, a private key takes about 4 KiB.
 const MAX_BYTES: u64 = 64 * 1024;
 
 impl SecretSource {
@@ -31,7 +31,7 @@ impl SecretSource {
         }
     }
 
-    /// Reads the secret now. From this call on, the secret is removed from all output to others
+    /// Reads the secret now. After this call, the secret is removed from all displayed text
     /// ([`given_secrets::register_secret`]).
     ///
     /// # Errors

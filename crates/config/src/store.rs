@@ -8,7 +8,8 @@ use super::secret::SecretSource;
 /// Section `store` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreConfig {
-    /// Place of the store. It is known if it is configured, or if a home folder exists for the default store.
+    /// Place of the store. `None` if no store is configured and there is no home folder for the default
+    /// store.
     pub(super) place: Option<StorePlace>,
     /// Folder for data of this machine only.
     pub(super) folder: Option<PathBuf>,
@@ -31,7 +32,8 @@ pub enum StorePlace {
 }
 
 impl StoreConfig {
-    /// Creates a store in this file for trials; this machine's own data is in the same folder.
+    /// Creates the settings of a temporary store in this file. The folder of the file also contains this
+    /// machine's own data.
     pub fn from_file(file: PathBuf) -> Self {
         let folder = file.parent().map(Path::to_owned);
         Self { place: Some(StorePlace::File(file)), folder }

@@ -22,11 +22,11 @@ pub struct JobConfig {
     pub package: String,
     /// Selection of the release to follow.
     pub target: ReleaseSelector,
-    /// Minimum age of the newest release.
+    /// Minimum age that the newest release must have to be followed.
     pub min_age: Duration,
     /// File with the project's requirement.
     pub constraint_file: String,
-    /// Place of the requirement in that file: keys with dots between them; empty for the whole file.
+    /// Place of the requirement in `constraint_file`: keys with dots between them; empty for the whole file.
     pub constraint_path: String,
     /// Style of the requirement's range.
     pub style: RangeStyle,
@@ -34,7 +34,7 @@ pub struct JobConfig {
     pub manifest: String,
     /// Folders or files of the package, and their counterparts in the project.
     pub mirror: Vec<(String, String)>,
-    /// Repository of the project, `owner/name`. A job needs it to run.
+    /// Repository of the project, `owner/name`. A job cannot run without a repository.
     pub repo: Option<String>,
     /// Schedule on a server: a cron pattern, in UTC.
     pub cron: Option<String>,
@@ -121,7 +121,7 @@ pub mod places {
     pub(super) const OF_CHANGELOG: [&str; 4] = [PACKAGE, VERSION, DECISION, RANGE];
     /// Placeholders of a title.
     pub(super) const OF_TITLE: [&str; 3] = [PACKAGE, VERSION, DECISION];
-    /// Placeholders of a text.
+    /// Placeholders of a pull request's text.
     pub(super) const OF_BODY: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, TEXT];
     /// Placeholders of a lock command.
     pub(super) const OF_LOCK: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
@@ -135,7 +135,7 @@ impl JobConfig {
     }
 }
 
-/// Value instead of a manifest, for a project that overrides and copies nothing of the package.
+/// Value of `manifest` for a project that neither overrides nor copies any code of the package.
 const NO_MANIFEST: &str = "none";
 
 /// Value with which a job follows the newest release.
@@ -247,7 +247,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     })
 }
 
-/// Returns true if keys give the places in this file.
+/// Returns true if places in this file are identified by keys, as in TOML and JSON.
 fn is_keyed(file: &str) -> bool {
     [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }

@@ -1,4 +1,4 @@
-//! Tests of layers, precedence and errors of the configuration.
+//! Tests of the configuration: its layers, their precedence, and its errors.
 
 // long: one short test for each rule, which share their files.
 
@@ -33,7 +33,7 @@ fn of_file(text: &str) -> Result<Config, ConfigError> {
     Config::resolve(&variables(&[]), Some(&operator(text)), &[])
 }
 
-/// Renders every problem with its hint, one per line.
+/// Returns every problem of an invalid configuration, each with its hint.
 fn told(result: Result<Config, ConfigError>) -> String {
     let error = result.expect_err("it should be refused");
     error.problems().map(|problem| format!("error: {problem}\nhint: {}\n", problem.hint())).collect()
@@ -81,7 +81,7 @@ fn without_anything_the_defaults_hold() {
 
 #[test]
 fn every_key_of_the_table_has_a_typed_value() {
-    // If a key had no typed value, the result would be `ConfigProblem::Table`.
+    // A key without a typed value would cause the error `ConfigProblem::Table`.
     of_file("[forge.github]\n[sync.botocore]").unwrap();
     for key in KEYS {
         let of = SECTIONS
@@ -153,7 +153,7 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.tiers.rules.len(), 1);
     assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.tier, Tier::Deep);
     assert_eq!(of_file("").unwrap().review.tiers.tier, Tier::Settled);
-    // A value can be parsed again in the form in which it is shown.
+    // The text in which a value is shown can be parsed again, with the same result.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.for").unwrap();
     let again = of_file(&format!("review.for = {}", shown.value)).unwrap();
     assert_eq!(again.review.tiers.rules.len(), 2);
@@ -212,7 +212,7 @@ fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(all, [operators, (".truing.toml:1", RuleOwner::Repository, "British.")]);
     let given = variables(&[("TRUING_REVIEW__INSTRUCTIONS", r#"[{"paths": ["a"], "text": "b"}]"#)]);
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.instructions.len(), 1);
-    // A value can be parsed again in the form in which it is shown.
+    // The text in which a value is shown can be parsed again, with the same result.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.instructions").unwrap();
     let again = of_file(&format!("review.instructions = {}", shown.value)).unwrap();
     assert_eq!(again.review.instructions[0].text, "Each query has a limit.\n");
@@ -323,7 +323,7 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
     assert!(allowed.verify.registries.len() == 1 && allowed.denied_repository_keys().is_empty());
     let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
     assert_eq!(set.with_repository(&own).unwrap().verify.check, [["true"]]);
-    // Only the operator may set `verify.from_repository`.
+    // A repository's file must not set `verify.from_repository`; only the operator may.
     let own = repository("[verify]\nfrom_repository = true\ntimeout = \"1d\"\n");
     insta::assert_snapshot!(told(of_file("").unwrap().with_repository(&own)), @r"
     error: .truing.toml:2: `verify.from_repository` cannot be set by a repository
@@ -780,8 +780,8 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
 }
 
-/// Checks that files with very many errors are parsed fast. They once took minutes: lines were counted from
-/// the start of the file, and each name was compared with every key.
+/// Checks that files with very many errors are parsed fast. Such files once took minutes, because lines were
+/// counted from the start of the file, and each name was compared with every key.
 #[test]
 fn a_file_of_mistakes_alone_is_told_of_as_any_other() {
     let names: String = (0..60_000).map(|n| format!("[a{n}.b]\n")).collect();
@@ -820,7 +820,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
     let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
     assert!(told.contains("must be an absolute path or a name"), "{told}");
-    // The same applies to the program of a server; the program's arguments are not interpreted as paths.
+    // The program of an MCP server follows the same rule; its arguments are not interpreted as paths.
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
     let words = |text: &str| {
         let way = of_file(&server(text)).unwrap().mcp["docs"].transport.clone();
@@ -877,7 +877,7 @@ fn a_repositorys_file_must_be_a_plain_file() {
     assert_eq!(read_repository_file(root.path()).unwrap_err().first_problem.code(), "config_unreadable");
 }
 
-/// Returns the lines of the commented file that have a key after a `#`, without that sign.
+/// Returns the lines of the generated file that are commented keys, without the `#`.
 fn commented_keys(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter_map(|line| line.strip_prefix("# "))
@@ -906,7 +906,7 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     }
 }
 
-/// The keys that require other keys, which the error lists.
+/// Keys that are only valid together with other keys, with these other keys.
 const NEEDED: [(&str, &[&str]); 7] = [
     ("forge.github.app_id", &["forge.github.private_key"]),
     ("forge.github.private_key", &["forge.github.app_id"]),
@@ -921,7 +921,7 @@ const NEEDED: [(&str, &[&str]); 7] = [
 fn each_commented_key_can_be_enabled_by_itself() {
     let text = generate::commented_file(None);
     let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
-    // A store in a file contains its records, so `store.records` cannot be enabled by itself.
+    // `store.records` cannot be enabled by itself, because a store in a file contains its own records.
     for line in commented_keys(&text).filter(|line| !line.starts_with("store.records =")) {
         let mut file = enabled(&text, line);
         assert_ne!(file, text, "{line}");

@@ -31,8 +31,8 @@ impl ToolSelection {
     }
 }
 
-/// Section `tool.NAME`, or a `[[tool]]`. A field without a value has the value of the known tool with this
-/// name.
+/// Section `tool.NAME`, or a `[[tool]]`. If a field is `None`, the value of the known tool with this name
+/// applies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolConfig {
     /// Name of the tool. A tool that is not known must have a command and a format.

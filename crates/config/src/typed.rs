@@ -116,8 +116,8 @@ impl TypedSettings<'_> {
         if self.setting(path)?.value == ConfigValue::Unset { Ok(None) } else { self.url(path).map(Some) }
     }
 
-    /// Returns true if the user configures `[model]` for this program. Another program's variable with an API
-    /// key must not cause costs by itself.
+    /// Returns true if a configuration file, or a variable or flag of Truing, sets a key of `[model]`.
+    /// Variables of other programs do not count, because they must not cause costs by themselves.
     pub(super) fn names_a_model(&self) -> bool {
         let all = self.0.range("model.".to_owned()..).take_while(|(path, _)| path.starts_with("model."));
         // Keys of `[model.NAME]` do not count, because such a model is used only where another key names it.
@@ -227,7 +227,8 @@ impl TypedSettings<'_> {
         settings.get(path).is_some_and(|setting| setting.origin != ValueOrigin::Default)
     }
 
-    /// Returns the first place that sets a key of a section; `prefix` ends with a dot.
+    /// Returns the origin with the lowest precedence that sets a key of a section. `prefix` is the section's
+    /// path and a dot.
     pub(super) fn first_set_origin(&self, prefix: &str) -> Option<ValueOrigin> {
         let all = self.0.range(prefix.to_owned()..).take_while(|(path, _)| path.starts_with(prefix));
         all.map(|(_, setting)| &setting.origin)
@@ -268,7 +269,7 @@ impl TypedSettings<'_> {
     }
 }
 
-/// Returns the treatment of webhooks for a word of `forge.NAME.halted`.
+/// Returns the policy for webhooks that a word of `forge.NAME.halted` selects.
 fn halt_policy(word: &str) -> Option<HaltPolicy> {
     match word {
         "refuse" => Some(HaltPolicy::Refuse),

@@ -265,7 +265,7 @@ impl ConfigValue {
         }
     }
 
-    /// Returns the value as JSON, in the same form as in TOML.
+    /// Returns the value as JSON, with the same structure as in TOML.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Unset => serde_json::Value::Null,
@@ -363,8 +363,8 @@ impl fmt::Display for ConfigValue {
     }
 }
 
-/// Returns the secret's variable. Lower-case letters are refused. A token that a user enters by mistake
-/// almost always contains one, and errors do not print the refused text.
+/// Returns the secret's variable. A name with a lower-case letter is refused, because it is probably a token
+/// that a user entered by mistake. Errors do not print the refused text.
 pub(crate) fn secret_variable(name: &str) -> Result<SecretSource, ConfigValueError> {
     let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !name.is_empty() && name.chars().all(capital) && !name.starts_with(|c: char| c.is_ascii_digit()) {

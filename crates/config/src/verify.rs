@@ -19,11 +19,12 @@ pub struct VerifyConfig {
     pub check: Vec<Vec<String>>,
     /// Timeout of each command.
     pub timeout: Duration,
-    /// Folders with programs in addition to the system's.
+    /// Folders with programs that commands may run in addition to the system's programs.
     pub programs: Vec<PathBuf>,
     /// Memory limit for all processes of a command together, in bytes.
     pub memory: u64,
-    /// Limit in bytes of the data that a set-up may write, and of the data that the checks may write.
+    /// Maximum number of bytes that a set-up may write. The checks of a tree together may write the same
+    /// number of bytes.
     pub disk: u64,
     /// Maximum size of the cached results of set-ups, in bytes.
     pub cache_bytes: u64,

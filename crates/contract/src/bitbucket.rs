@@ -1,7 +1,7 @@
-//! Atlassian's published descriptions of both Bitbuckets, reduced to the requests that a reviewer makes. The
-//! descriptions are not part of the repository. They are read from the folder that `TRUING_BITBUCKET_OPENAPI`
-//! names, or from the folder `../shared/data/openapi` beside the checkout. If the folder does not exist,
-//! nothing is checked.
+//! Atlassian's published descriptions of Bitbucket Cloud and Bitbucket Data Center, reduced to the requests
+//! that a reviewer makes. The descriptions are not part of the repository. The descriptions are read from the
+//! folder that the variable `TRUING_BITBUCKET_OPENAPI` names, or from the folder `../shared/data/openapi`
+//! beside the checkout. If the folder does not exist, nothing is checked.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::{ContractError, ForgeContract};
 /// The environment variable that names the folder.
 const FOLDER: &str = "TRUING_BITBUCKET_OPENAPI";
 
-/// A request to a forge that the document does not describe.
+/// A request to a forge that the forge's document does not describe, and that is therefore not checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct UndescribedCall {
     method: &'static str,
@@ -24,7 +24,7 @@ pub(crate) struct UndescribedCall {
 }
 
 impl UndescribedCall {
-    /// True if a request matches this method and path.
+    /// Returns true if the method and path of a request are those of this call.
     pub(crate) fn matches(&self, method: &str, target: &str) -> bool {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
         self.method == method && count_matched_parameters(self.template, path, false).is_some()
@@ -60,11 +60,11 @@ fn read_contract(
     Ok(Some(ForgeContract { base, rest, graphql: None, exemptions: holes, undescribed_calls: undescribed }))
 }
 
-/// The message for a missing field `type`.
+/// The beginning of the message about a missing field `type`.
 const NO_TYPE: &str = "\"type\" is a required property";
-/// The message for an unknown field of a query.
+/// The message about a query parameter that the document does not describe.
 const NO_FIELD: &str = "not among the query's fields";
-/// The reason why the copy of the document does not describe a request.
+/// The reason for most undescribed requests: our copy of the document does not include them.
 const CUT_DOCUMENT_REASON: &str = "Atlassian describes it; the copy was cut down before it was needed";
 
 const fn undescribed_get(template: &'static str) -> UndescribedCall {
@@ -115,7 +115,7 @@ const fn status_exemption(status: u16, reason: &'static str, example: ExemptionE
     ContractExemption { operation: "", exempt_part: ExemptPart::Status(status), reason, example }
 }
 
-/// Creates an exemption in the responses to all requests.
+/// Creates an exemption for a field in the responses to all requests.
 const fn response_exemption(
     ends: &'static [&'static str],
     message_prefix: &'static str,
@@ -130,7 +130,7 @@ const fn response_exemption(
     }
 }
 
-/// Creates an exemption in the bodies of all requests.
+/// Creates an exemption for a field in the bodies of all requests.
 const fn request_exemption(
     ends: &'static [&'static str],
     message_prefix: &'static str,
@@ -155,10 +155,10 @@ const DC_COMMENT: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/co
 const DC_COMMENTS: &str = "/rest/api/latest/projects/A/repos/b/pull-requests/1/comments";
 const DC_REPORT: &str = "/rest/insights/latest/projects/A/repos/b/commits/c/reports/d";
 
-/// The reason why the errors of reports differ from others.
+/// The reason why errors about reports do not match the described form of errors.
 const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
-/// Behaviour of Cloud that its document does not describe.
+/// Exemptions for behaviour of Bitbucket Cloud that its document does not describe.
 const CLOUD_HOLES: &[ContractExemption] = &[
     request_exemption(
         &[""],
@@ -287,7 +287,7 @@ const CLOUD_HOLES: &[ContractExemption] = &[
     status_exemption(403, "every call may be forbidden", ("GET", PULL, 403, "")),
 ];
 
-/// Behaviour of Data Center that its document does not describe.
+/// Exemptions for behaviour of Bitbucket Data Center that its document does not describe.
 const DATA_CENTER_HOLES: &[ContractExemption] = &[
     request_exemption(
         &["/anchor/path", "/anchor/srcPath"],

@@ -3,17 +3,17 @@
 
 use crate::{ContractViolation, ExchangePart};
 
-/// An exemption from the contract.
+/// An exemption from the contract: a deviation from the document that is permitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ContractExemption {
-    /// The request in the form of the document, such as `GET /user`; empty for any request.
+    /// The operation, as the document names it, such as `GET /user`; empty for any operation.
     pub(crate) operation: &'static str,
-    /// The part that is exempt.
+    /// The part of the exchange that may deviate.
     pub(crate) exempt_part: ExemptPart,
-    /// The reason why the violation is permitted.
+    /// The reason why the deviation is permitted.
     pub(crate) reason: &'static str,
-    /// An exchange that needs the exemption: method, path, status, and JSON of the response. If a part of the
-    /// request is exempt, the JSON is that of the request.
+    /// An exchange that deviates: method, path, status, and JSON of the response. If a part of the request is
+    /// exempt, the JSON is that of the request.
     pub(crate) example: (&'static str, &'static str, u16, &'static str),
 }
 
@@ -22,11 +22,11 @@ pub(crate) struct ContractExemption {
 pub(crate) enum ExemptPart {
     /// A status code of a response.
     Status(u16),
-    /// A field of a response: the possible ends of its location, and the beginning of the violation's
-    /// message.
+    /// A field of a response. The location of a violation must have one of these ends, and its message must
+    /// have this beginning.
     ResponseField(&'static [&'static str], &'static str),
-    /// A field of a request: the possible ends of its location, and the beginning of the violation's message.
-    /// The location of a field of the query begins with `?`.
+    /// A field of a request. The location of a violation must have one of these ends, and its message must
+    /// have this beginning. The location of a query parameter begins with `?`.
     RequestField(&'static [&'static str], &'static str),
 }
 
@@ -48,9 +48,9 @@ impl ContractExemption {
     }
 }
 
-/// The message for a value of another type.
+/// The beginning of the message about a value of a wrong type.
 pub(crate) const TYPE: &str = "value is not of type";
-/// The message for an unknown field.
+/// The message about a field that the schema does not describe.
 pub(crate) const UNNAMED: &str = "a field that the schema does not name";
 
 /// The exemptions of GitHub's documents.
@@ -139,7 +139,8 @@ pub(crate) const HOLES: &[ContractExemption] = &[
     },
 ];
 
-/// Asserts that every exemption of a list is a violation, is exempt, and has a reason.
+/// Asserts for every exemption of a list that the document does not allow its example, that the exemption
+/// permits the example, and that it has a reason.
 #[cfg(test)]
 pub(crate) fn assert_exemptions_needed(contract: &crate::ForgeContract, exemptions: &[ContractExemption]) {
     for hole in exemptions {

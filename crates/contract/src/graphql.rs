@@ -1,4 +1,4 @@
-//! Checks GraphQL exchanges: the query and its variables against the schema, and the response against the
+//! Checks GraphQL exchanges: compares the query and its variables with the schema, and the response with the
 //! query and the schema.
 
 use apollo_compiler::ast::Type;
@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-/// The name of a GraphQL request in violations.
+/// The operation of all GraphQL requests, as violations name it.
 const NAME: &str = "POST /graphql";
-/// The fields of a request.
+/// The fields that a request may have.
 const FIELDS: &[&str] = &["operationName", "query", "variables"];
 
 /// The parsed and validated schema of GitHub.
@@ -97,7 +97,7 @@ impl GraphqlSchema {
     }
 }
 
-/// Checks a response against the selection of the query.
+/// Compares a response with the fields that the query selects.
 struct ResponseChecker<'a> {
     schema: &'a Schema,
     document: &'a ExecutableDocument,
@@ -133,8 +133,7 @@ impl ResponseChecker<'_> {
         }
     }
 
-    /// Lists the fields of a selection. The flag of a field is true if the field must be present for every
-    /// type of the object.
+    /// Lists the fields of a selection. The flag of a field is true if every response must contain the field.
     fn collect_fields<'b>(
         &'b self,
         set: &'b SelectionSet,

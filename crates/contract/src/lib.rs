@@ -1,12 +1,12 @@
-//! Published descriptions of the forges' APIs, and the checks of exchanges with the fake forge against them.
-//! GitHub's descriptions are in `data/`, reduced to the requests that Truing makes. The descriptions of both
-//! Bitbuckets (`bitbucket`) are read from a folder beside the checkout. The crate is only for tests and not
-//! part of the program.
+//! Published descriptions of the forges' APIs. Exchanges with the fake forge are compared with these
+//! descriptions. GitHub's descriptions are in `data/`, reduced to the requests that Truing makes. The
+//! descriptions of both Bitbuckets (`bitbucket`) are read from a folder beside the checkout. Only tests use
+//! this crate; it is not part of the program.
 //!
-//! A request is valid if its operation exists, the query has known fields, and the body fits the schema. The
-//! body must have no field that the schema does not name, even if the schema would allow others. A response
-//! is valid if the operation describes its status, and if its body fits the schema and has no other fields.
-//! Gaps of the documents are listed with their reasons (`holes`).
+//! A request is valid if its operation exists, the document describes all its query parameters, and its body
+//! matches the schema. The body must have only fields that the schema describes, even if the schema allows
+//! others. A response is valid if the operation describes its status, and its body matches the schema and has
+//! only described fields. Known gaps in the documents are listed with their reasons (`exemptions`).
 
 mod bitbucket;
 mod exemptions;
@@ -23,22 +23,22 @@ pub use violation::{ContractError, ContractViolation, ExchangePart, WireExchange
 use bitbucket::UndescribedCall;
 use exemptions::{ContractExemption, HOLES};
 
-/// GitHub's OpenAPI document, cut and packed.
+/// GitHub's OpenAPI document, reduced to the used operations, and compressed.
 const OPENAPI: &[u8] = include_bytes!("../data/github-openapi.json.gz");
-/// GitHub's GraphQL schema, cut to the used types.
+/// GitHub's GraphQL schema, reduced to the used types.
 const GRAPHQL: &str = include_str!("../data/github.graphql");
-/// The only path of GraphQL requests.
+/// The path of all GraphQL requests.
 const GRAPHQL_PATH: &str = "/graphql";
 
-/// The descriptions that exchanges are checked against.
+/// The descriptions with which the exchanges with one forge are compared.
 #[derive(Debug)]
 pub struct ForgeContract {
-    /// The prefix of all addresses, which the document leaves out.
+    /// The prefix of all addresses of the API; the document leaves it out.
     base: &'static str,
     rest: openapi::OpenapiDocument,
     graphql: Option<graphql::GraphqlSchema>,
     exemptions: &'static [ContractExemption],
-    /// Requests to the forge that the document does not describe.
+    /// Requests to the forge that the document does not describe, and that are therefore not checked.
     undescribed_calls: &'static [UndescribedCall],
 }
 
@@ -59,7 +59,7 @@ impl ForgeContract {
         })
     }
 
-    /// Reads the contract of Bitbucket Cloud; none if the folder beside the checkout is missing.
+    /// Reads the contract of Bitbucket Cloud; returns `None` if its document does not exist on this machine.
     ///
     /// # Errors
     /// [`ContractError`] if the document is damaged.
@@ -67,7 +67,8 @@ impl ForgeContract {
         bitbucket::cloud_contract()
     }
 
-    /// Reads the contract of Bitbucket Data Center; none if the folder beside the checkout is missing.
+    /// Reads the contract of Bitbucket Data Center; returns `None` if its document does not exist on this
+    /// machine.
     ///
     /// # Errors
     /// [`ContractError`] if the document is damaged.
@@ -80,7 +81,8 @@ impl ForgeContract {
         self.rest.operations()
     }
 
-    /// Returns the violations in an exchange that no exemption covers. Undescribed requests are not checked.
+    /// Returns the violations in an exchange, except those that an exemption permits. A request that is
+    /// listed as undescribed is not checked.
     pub fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let path = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         if self.undescribed_calls.iter().any(|call| call.matches(exchange.method, path)) {
@@ -91,7 +93,7 @@ impl ForgeContract {
         found
     }
 
-    /// Returns all violations in an exchange.
+    /// Returns all violations in an exchange, including those that an exemption permits.
     fn unfiltered_violations(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let target = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
         let mut found = match &self.graphql {

@@ -1,4 +1,4 @@
-//! The operations of an OpenAPI document, and the check of an exchange against its operation.
+//! Reads the operations of an OpenAPI document, and compares exchanges with them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use crate::schema::{BodySchema, convert_nullable, resolve_reference};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
-/// The prefix of addresses that the document leaves out, and the prefix of the addresses that it describes
-/// instead. GitHub redirects requests to a repository's former name to an address with the repository's id.
-/// This address supports all operations of the repository.
+/// The prefix of a repository's addresses by its id, which the document does not describe, and the prefix of
+/// the addresses that it describes instead. GitHub redirects requests to a repository's former name to an
+/// address with the repository's id. This address supports all operations of the repository.
 const BY_ID: (&str, &str) = ("/repositories/{id}", "/repos/{owner}/{repo}");
 
 /// An OpenAPI document and its operations.
 #[derive(Debug)]
 pub(crate) struct OpenapiDocument {
-    /// True if a repository's operations also exist at addresses with its id.
+    /// True if the operations of a repository are also available at addresses with its id.
     has_id_addresses: bool,
     components: Value,
     operations: Vec<ApiOperation>,
@@ -29,13 +29,13 @@ struct ApiOperation {
     name: String,
     method: String,
     template: String,
-    /// The fields of the query, with their schemas.
+    /// The query parameters, with their schemas.
     query: BTreeMap<String, LazySchema>,
     request: Option<LazySchema>,
     responses: BTreeMap<String, Option<LazySchema>>,
 }
 
-/// The schema of a body, or of a field of the query. It is compiled at its first use.
+/// The schema of a body, or of a query parameter. It is compiled at its first use.
 #[derive(Debug)]
 struct LazySchema {
     schema: Value,
@@ -67,7 +67,7 @@ impl OpenapiDocument {
     pub(crate) fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let (path, query) = exchange.target.split_once('?').unwrap_or((exchange.target, ""));
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
-        // Of several matching operations, the one with the fewest parameters applies.
+        // If several operations match, the one with the fewest parameters is used.
         let fitting = fitting.filter_map(|operation| {
             Some((count_matched_parameters(&operation.template, path, self.has_id_addresses)?, operation))
         });
@@ -183,7 +183,7 @@ impl LazySchema {
     }
 }
 
-/// Converts a query's value to the type that its schema requires.
+/// Converts the value of a query parameter to the type that its schema requires.
 fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
     let integer = || text.parse::<i64>().ok().map(|number| json!(number));
     let boolean = || text.parse::<bool>().ok().map(|value| json!(value));
@@ -196,7 +196,7 @@ fn coerce_to_schema_type(schema: &Value, text: &str) -> Value {
     typed.unwrap_or_else(|| text.into())
 }
 
-/// Returns the number of parameters of a template that a path matches; none if it does not match.
+/// Returns the number of parameters in a path template, if the path matches it; otherwise `None`.
 pub(crate) fn count_matched_parameters(template: &str, path: &str, has_id_addresses: bool) -> Option<usize> {
     let rest = path.strip_prefix("/repositories/").filter(|_| has_id_addresses);
     let (of, has_id_addresses) = match rest.map(|rest| rest.split_once('/')) {
@@ -213,7 +213,7 @@ pub(crate) fn count_matched_parameters(template: &str, path: &str, has_id_addres
     for (at, expected) in of.into_iter().enumerate() {
         let part = parts.next()?;
         if expected == "{path}" && Some(at) == last {
-            // The last parameter is the path of a file, which matches several components.
+            // The last parameter is the path of a file, which may have any number of components.
             return Some(parameters + 1);
         }
         if expected.starts_with('{') {

@@ -1,14 +1,14 @@
-//! Converts schemas of OpenAPI 3.0 to JSON Schema, and finds fields that the schemas do not name.
+//! Converts OpenAPI 3.0 schemas to JSON Schema, and finds fields that the schemas do not describe.
 
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// Maximum number of violations of one body that are examined. Equal violations in several items of a list
-/// are reported once.
+/// Maximum number of violations of one body that are examined, before duplicates are removed. Equal
+/// violations in several items of a list count as one.
 const MAX_SEEN: usize = 10_000;
-/// Maximum depth of references, beyond which they count as a cycle.
+/// Maximum depth of references; deeper references count as a cycle.
 const MAX_DEPTH: usize = 32;
 /// Maximum number of characters of a violation's text.
 const MAX_TEXT: usize = 160;
@@ -21,7 +21,7 @@ pub(crate) struct BodySchema {
 }
 
 impl BodySchema {
-    /// Compiles a schema with the components that it refers to; `nullable` must have been converted.
+    /// Compiles a schema, with the components that it refers to. `nullable` must have been converted before.
     pub(crate) fn new(schema: &Value, components: &Value) -> Result<Self, String> {
         let whole = json!({"allOf": [schema], "components": components});
         let validator = jsonschema::draft4::options()
@@ -31,7 +31,7 @@ impl BodySchema {
         Ok(Self { schema: schema.clone(), validator })
     }
 
-    /// Returns the violations in a value. Each consists of a location in the value and a message.
+    /// Returns the violations in a value. Each violation consists of its location in the value and a message.
     pub(crate) fn check(&self, value: &Value, components: &Value) -> Vec<(String, String)> {
         let seen: BTreeSet<(String, String)> = self
             .validator
@@ -57,8 +57,8 @@ fn mask_pointer_indices(pointer: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Finds the fields of objects that none of the schemas names. `additionalProperties` allows other fields
-/// only if its value is a schema: the object is then a map.
+/// Finds the fields of objects that no schema describes. Other fields are only allowed if
+/// `additionalProperties` is a schema, because the object is then a map.
 fn find_unnamed_fields(
     schemas: &[&Value],
     value: &Value,
@@ -100,7 +100,7 @@ fn find_unnamed_fields(
     }
 }
 
-/// Collects a schema with all schemas that it refers to or is composed of.
+/// Collects a schema, and all schemas that it refers to or that it combines (`allOf` and similar).
 fn collect_subschemas<'a>(
     schema: &'a Value,
     components: &'a Value,
@@ -121,17 +121,17 @@ fn collect_subschemas<'a>(
     }
 }
 
-/// Returns the target of a reference; none if the value is no reference.
+/// Returns the target of a reference; `None` if the value is not a reference.
 pub(crate) fn resolve_reference<'a>(value: &Value, components: &'a Value) -> Option<&'a Value> {
     components.pointer(value.get("$ref")?.as_str()?.strip_prefix("#/components")?)
 }
 
-/// Converts OpenAPI's `nullable` to types, at every level.
+/// Replaces `nullable` of OpenAPI by a type that includes null, at every level.
 pub(crate) fn convert_nullable(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(convert_nullable);
-            // A property of an object may also be named `nullable`, so the value must be `true`.
+            // The value must be `true`: an object may also describe a property with the name `nullable`.
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 fields.remove("nullable");
                 let null = |values: &mut Vec<Value>, null: Value| {

@@ -1,13 +1,13 @@
-//! Exchanges with a forge, and violations of its contract.
+//! The types of exchanges with a forge, and of violations of its contract.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// The reason why there is no contract to check against.
+/// The reason why a contract cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
-    /// The packed document cannot be read.
+    /// The compressed document cannot be read.
     #[error("github-openapi.json.gz: {0} (make it again with `cargo xtask contract`)")]
     BundledDocument(#[from] std::io::Error),
     /// The document is not JSON.
@@ -20,7 +20,7 @@ pub enum ContractError {
     #[error("{path}: {reason} (is the folder whole?)")]
     LocalDocument {
         path: String,
-        /// A description of the fault.
+        /// A description of the problem.
         reason: String,
     },
     /// The GraphQL schema is invalid.
@@ -28,7 +28,7 @@ pub enum ContractError {
     Graphql(String),
 }
 
-/// One request and its response on the wire.
+/// One request and its response, as they are transmitted.
 #[derive(Clone, Copy, Debug)]
 pub struct WireExchange<'a> {
     /// The method, such as `GET`.
@@ -37,18 +37,18 @@ pub struct WireExchange<'a> {
     pub target: &'a str,
     /// JSON of the request.
     pub request_body: Option<&'a Value>,
-    /// Status and JSON of the response; none without a response.
+    /// Status and JSON of the response; `None` if there is no response.
     pub response: Option<(u16, Option<&'a Value>)>,
 }
 
-/// The part of an exchange.
+/// The part of an exchange that a violation is about.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ExchangePart {
     /// Method, path, query or body of the request.
     Request,
     /// The status of the response.
     Status(u16),
-    /// The body that came with this status.
+    /// The body of a response with this status.
     ResponseBody(u16),
 }
 
@@ -58,9 +58,9 @@ pub struct ContractViolation {
     /// The operation, as the document writes it: `GET /user`, or `POST /graphql`.
     pub operation: String,
     pub part: ExchangePart,
-    /// The location in the request or response, as a JSON pointer with `*` for every index.
+    /// The location in the request or response: a JSON pointer in which `*` stands for every index.
     pub location: String,
-    /// A description of the fault.
+    /// A description of the problem.
     pub description: String,
 }
 

@@ -1,4 +1,4 @@
-//! Bounds and versions of the agent runtimes that a configuration refers to.
+//! Limits and versions of the agent runtimes, for use by the configuration.
 
 /// Version of the `claude` program with which Truing's runtime for it was tested. Other versions may behave
 /// differently: the program guarantees no stable flags, events or retries.

@@ -138,7 +138,7 @@ impl CircuitBreaker {
         self.state = open_circuit(TripReason::Cap, now, span.unwrap_or(CAPPED));
     }
 
-    /// Converts the state to a clock that is ahead by `lead`.
+    /// Converts the times in the state to the times of a clock that is ahead by `lead`.
     #[must_use]
     pub fn shift_clock_by(self, lead: TimeSpan) -> Self {
         let state = match self.state {
@@ -154,7 +154,8 @@ impl CircuitBreaker {
         Self { state }
     }
 
-    /// Ends a trial whose result says nothing about the service. The next call becomes a trial.
+    /// Ends a trial whose result says nothing about the service. The circuit stays open until the time
+    /// `until`; the next call after this time becomes a trial.
     pub fn abandon_trial(&mut self, until: UnixMillis) {
         if let CircuitState::Trial { reason: why, open_period: last, .. } = self.state {
             self.state =

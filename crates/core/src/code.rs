@@ -24,7 +24,7 @@ pub struct CodeDigests {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
     /// Keyed digest of the complete lines, in hexadecimal digits, if the snippet omits a part of them. The
-    /// digest uses the key of the records.
+    /// digest is computed with a `LinesKey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<String>,
     /// Digest of the tool's own fingerprint, in hexadecimal digits. None if there is no fingerprint or the
@@ -78,7 +78,7 @@ impl std::fmt::Debug for LinesKey {
 }
 
 impl LinesKey {
-    /// Derives the key from a key that has another use. The same bytes always yield the same key.
+    /// Derives the key from the bytes of another key. The same bytes always yield the same key.
     pub fn derive(from: &[u8]) -> Self {
         Self(hmac_sha256(from, &[DOMAIN]))
     }
@@ -114,7 +114,7 @@ impl RawFinding {
     }
 
     /// Adds the digest of the finding's lines in the file's content, if the snippet omits a part of them.
-    /// Without content, the finding gets no digest, and no dismissal applies to it.
+    /// Without content, such a finding gets no digest, and no dismissal applies to it.
     ///
     /// ```
     /// # use truing_core::code::LinesKey;

@@ -11,9 +11,9 @@
 //!                       └─ a hook blocks ────────────┴─ dirty ───┘
 //! ```
 //!
-//! Each action is one lease and its result is an event. The new [`ConvergeRun`] is stored before the next
-//! action begins. An interrupted run therefore continues where it stopped. Actions that write to git or a
-//! forge recognise their own earlier writes.
+//! Each action runs under one lease, and its result is an event. The new [`ConvergeRun`] is stored before the
+//! next action begins. An interrupted run therefore continues where it stopped. Actions that write to git or
+//! a forge recognise their own earlier writes.
 //!
 //! A missing answer never counts as clean. An auditor that fails or gives no valid answer is called once
 //! more. If the auditor stays silent, the loop is degraded and cannot converge.
@@ -55,8 +55,8 @@ pub use others::SuspendedAudit;
 pub use progress::FindingHistory;
 pub use reviewed_clean::is_reviewed_clean;
 
-/// Number of unexpected heads whose extra audits do not count against the limit. The bound prevents a loop
-/// that never ends while others push.
+/// Maximum number of heads pushed by others whose audits do not count against the limit of audits. Without
+/// this bound, a loop might never end while others push.
 pub const MAX_MOVES: u32 = 3;
 
 /// Limits of a run: the `[converge]` settings in effect when the run began.
@@ -66,7 +66,7 @@ pub struct ConvergeLimits {
     pub max_audits: u32,
     /// Maximum number of fixes for gate failures before one audit.
     pub gate_rounds: u32,
-    /// Maximum number of checks with problems in one loop, for one fix.
+    /// Number of checks with problems at which the run gives up the fix of one audit.
     pub selfaudit_rounds: u32,
     /// Number of the first audit that uses several auditors.
     pub parallel_from: u32,
@@ -74,7 +74,7 @@ pub struct ConvergeLimits {
     pub auditors: u32,
     /// Number of requests to an auditor or a fixer before it counts as silent.
     pub worker_attempts: u32,
-    /// Number of times that a fix is repeated because a hook blocks it.
+    /// Maximum number of times that a fix is repeated because a hook blocks it.
     pub hook_retry: u32,
     /// Lowest severity that blocks. Less severe findings get one fix, and may remain after it.
     pub min_blocking: Severity,
@@ -169,14 +169,15 @@ pub struct ConvergeRun {
     /// against the limit.
     pub moves: u32,
     /// Number of heads that the forge created by merging the base on our request. Audits of these heads do
-    /// not count against the limit either.
+    /// not count against the limit of audits.
     #[serde(default)]
     pub updates: u32,
     /// Fixes of gate failures since the last audit.
     pub gate_rounds: u32,
     /// Answers in the audit that is in progress, by auditor.
     pub answers: BTreeMap<u32, Vec<AuditorFinding>>,
-    /// Findings of the newest audit. While `aside` is set, the findings of other reviewers.
+    /// Findings of the newest audit. While `aside` is set, this list contains the findings of other reviewers
+    /// instead.
     #[serde(rename = "found")]
     pub findings: Vec<Finding>,
     /// State of the audit that is suspended while findings of other reviewers are fixed.
@@ -185,15 +186,15 @@ pub struct ConvergeRun {
     pub silent: u32,
     /// Verdicts of fixers on the findings.
     pub words: BTreeMap<FindingId, FixerVerdict>,
-    /// Findings that pushed fixes claim to fix, until an audit checks them. Each has the commit of the fix,
-    /// and the length of the log after the push.
+    /// Findings that fixers reported as fixed, from the push of the fix until an audit checks them. Each has
+    /// the commit of the fix, and the length of the log after the push.
     #[serde(default)]
     pub claims: BTreeMap<FindingId, (Sha, usize)>,
     /// Fix that is in progress.
     pub candidate: Option<FixCandidate>,
-    /// Checks of this fix that found something.
+    /// Number of checks that found a problem in the fix of the newest findings.
     pub check_rounds: u32,
-    /// Number of times that a hook blocked this fix.
+    /// Number of times that a hook blocked the fix in progress.
     pub hook_blocks: u32,
     /// Number of consecutive fixers that gave no report.
     #[serde(default)]
@@ -201,14 +202,13 @@ pub struct ConvergeRun {
     /// Head that this run or an earlier one has cleared, regardless of the findings of other reviewers.
     #[serde(default)]
     pub cleared: Option<Sha>,
-    /// Problems of the newest fix of gate failures. That fix was discarded; the next fixer receives this
-    /// list.
+    /// Problems for which the newest fix of gate failures was discarded. The next fixer receives this list.
     #[serde(default)]
     #[serde(rename = "refused")]
     pub fix_problems: Vec<FixProblem>,
     /// Message of the hook that finally blocked the fix.
     pub hook: Option<String>,
-    /// True if the one fix of findings that do not block has been made.
+    /// True after findings that do not block have had their only fix.
     pub is_polished: bool,
     /// Findings that people have dismissed, as of the newest audit.
     #[serde(default)]
@@ -291,7 +291,8 @@ impl ConvergeRun {
         run
     }
 
-    /// Continues from an audit: its findings are fixed, and the head is not audited again.
+    /// Turns an audit-only run into a full run. The findings of its audit are fixed, and the head is not
+    /// audited again.
     pub fn resume_from_audit(&mut self, limits: ConvergeLimits) {
         self.limits = limits;
         self.audits_only = false;
@@ -476,7 +477,7 @@ impl ConvergeRun {
         self.next_action = ConvergeAction::Post;
     }
 
-    /// Resets the state of the last fix, because there are new findings.
+    /// Resets the state of the last fix after new findings were reported.
     fn reset_fix_state(&mut self) {
         self.words.clear();
         self.candidate = None;
@@ -543,7 +544,7 @@ impl ConvergeRun {
         let others: Vec<Finding> =
             self.findings.iter().filter(|finding| !is_claim(finding)).cloned().collect();
         self.history.record_fixer_verdicts(&others, &self.words);
-        // Findings that do not block remain notes.
+        // Findings that do not block stay open as notes, so their status does not become the fixer's verdict.
         let least = self.limits.min_blocking;
         self.history.apply_statuses(self.findings.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {

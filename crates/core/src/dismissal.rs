@@ -1,5 +1,5 @@
-//! Dismissals: a person's statement that a finding does not apply, valid while the code and its definition
-//! stay the same.
+//! Dismissals: a person's statement that a finding does not apply. A dismissal is valid while the finding's
+//! code and the definition around the code stay the same.
 //!
 //! A dismissal is a row of its own beside the findings, so a running review cannot overwrite it. The next
 //! writer of findings applies it with [`apply_dismissals`].
@@ -82,8 +82,9 @@ impl Dismissal {
         Self { withdrawn: true, finding_snapshot: None, ..Self::new(finding, "", author, withdrawn_at) }
     }
 
-    /// Returns true if the dismissal applies to this finding with its current code. The record of an
-    /// unverified finding still contains the lines from before their change.
+    /// Returns true if the dismissal applies to this finding with its current code. While a finding is
+    /// unverified, its record still contains the lines from before a change, so a dismissal of the verified
+    /// finding does not apply.
     pub fn covers(&self, finding: &Finding) -> bool {
         let was_unverified = self.finding_snapshot.as_ref().is_some_and(|about| about.unverified.is_some());
         let is_same = match &self.finding_snapshot {
@@ -95,8 +96,8 @@ impl Dismissal {
             && (finding.unverified.is_none() || was_unverified || self.withdrawn)
     }
 
-    /// Returns true if the dismissal is older than digests of lines, and the finding's snippet omits a part
-    /// of its lines. The dismissal may then belong to other lines.
+    /// Returns true if the dismissal was recorded without a digest of the lines, and the finding's snippet
+    /// omits a part of its lines. The dismissal may then belong to other lines.
     pub fn is_outdated_for(&self, finding: &Finding) -> bool {
         let had_digest = self.finding_snapshot.as_ref().is_some_and(|about| about.raw.code.lines.is_some());
         !self.withdrawn
@@ -146,8 +147,8 @@ pub fn count_outdated(current: &[Finding], known_findings: &[Finding], dismissal
     u32::try_from(current.iter().filter(is_outdated).count()).unwrap_or(u32::MAX)
 }
 
-/// Reopens findings that are recorded as dismissed although none of these dismissals covers them. Their
-/// dismissals were made on another line of work.
+/// Reopens findings that are recorded as dismissed although none of these dismissals covers them. These
+/// findings were dismissed on another branch or working tree.
 pub fn reopen_dismissed(known_findings: &mut [Finding], dismissals: &[Dismissal]) {
     for finding in known_findings {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
@@ -236,8 +237,8 @@ pub enum MalformedFindingId {
     NoId,
 }
 
-/// Shortens an id for display: enough of the digest, and the ordinal. An id without an ordinal keeps its
-/// version. Otherwise ordinary words could look like ids.
+/// Shortens an id for display to the first digits of its digest and the ordinal. An id without an ordinal
+/// keeps its version, because ordinary words could otherwise look like ids.
 pub fn short_id(id: &FindingId) -> String {
     let Some((Some(version), digest, ordinal)) = split_id(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
@@ -300,7 +301,8 @@ pub fn find_by_id<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding
     }
 }
 
-/// Returns true if the finding's id begins with these parts.
+/// Returns true if the digest in the finding's id begins with these digits. The version and the ordinal must
+/// be equal, if they are given.
 fn matches_id_parts(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -> bool {
     split_id(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
         (version.is_none() || its_version == version)
@@ -309,7 +311,7 @@ fn matches_id_parts(finding: &Finding, (version, begins, ordinal): FindingIdPart
     })
 }
 
-/// Returns true for a word of enough hexadecimal digits.
+/// Returns true for a word that consists of hexadecimal digits and is long enough to identify a finding.
 fn has_enough_hex_digits(word: &str) -> bool {
     word.len() >= FEWEST_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

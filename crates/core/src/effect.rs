@@ -63,7 +63,7 @@ pub enum Effect {
     Trigger {
         /// Complete text of the comment.
         text: String,
-        /// Earliest time of a comment that counts.
+        /// Earliest time of a comment that counts as this effect.
         since: UnixMillis,
     },
     /// Requests a review from an account.
@@ -148,7 +148,7 @@ pub enum Effect {
         /// Text without the marker.
         body: String,
     },
-    /// Posts new inline comments, each for its item, in one request: all of them or none.
+    /// Posts new inline comments in one request. The forge creates all of them or none.
     Findings {
         /// Commit on which the comments are placed.
         commit: Sha,

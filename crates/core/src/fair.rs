@@ -285,8 +285,8 @@ mod tests {
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
             for key in chosen_keys(&slots, &self.active_leases, self.limits, now) {
                 let (at, before) = self.due.remove(&key).unwrap();
-                // For each slot before it in its repository, a slot waits for at most one turn of every other
-                // repository and for its repository's own leases.
+                // For each earlier slot of the same repository, a slot waits for at most one turn of every
+                // other repository, and for leases of its own repository.
                 let bound = (before as i64 + 1) * (REPOSITORIES as i64 + 2) * LONGEST;
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;

@@ -13,7 +13,7 @@ use crate::recheck::{MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
 /// Severity of a finding; `P0` is worst.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Severity {
-    /// Must not be merged: a leaked secret, broken code.
+    /// The change must not be merged, for example because of a leaked secret or broken code.
     P0,
     /// Should be fixed before merging; blocks by default.
     P1,
@@ -147,7 +147,8 @@ impl RawFinding {
         }
     }
 
-    /// Returns the rule as its source names it: the tool's own name, or the full id for our packs and models.
+    /// Returns the rule's name as its source uses it: the tool's name for the rule, or the full id for our
+    /// packs and models.
     pub fn rule_name(&self) -> &str {
         let own = self.tool().and_then(|tool| self.rule.strip_prefix(tool)?.strip_prefix('/'));
         own.unwrap_or(&self.rule)
@@ -226,7 +227,7 @@ pub struct FixEvidence {
     pub end_line: u32,
     /// Text of the lines, without secrets.
     pub text: String,
-    /// Set if the finding's own lines stayed and the lines of the evidence were added. If the added lines are
+    /// Hash of the added code that fixes the finding, if the finding's own lines stayed. If this code is
     /// removed, the finding is present again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<u32>,

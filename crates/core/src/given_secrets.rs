@@ -1,5 +1,5 @@
-//! Credentials that the operator or the environment gave to this process. Displayed text is searched for
-//! their values.
+//! Credentials that the operator or the environment gave to this process. Truing removes their values from
+//! all displayed text.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -12,8 +12,9 @@ pub const MIN_PART: usize = 16;
 
 static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
 
-/// Registers the value of a variable whose name denotes a credential. Only an unmistakable value is
-/// registered, because the password of a test database is often an ordinary word of the code (`postgres`).
+/// Registers the value of a variable whose name denotes a credential. Only a long value with letters and
+/// digits is registered, because the password of a test database is often an ordinary word of the code
+/// (`postgres`).
 pub fn register_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
     if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {

@@ -71,7 +71,7 @@ impl CommandGrammar {
         Ok(Self { commands })
     }
 
-    /// Adds an operator's files. A file with the name of a shipped one replaces it.
+    /// Adds an operator's files. A file with the name of a shipped file replaces the shipped file.
     ///
     /// # Errors
     /// All problems of the files.
@@ -90,8 +90,8 @@ impl CommandGrammar {
         if problems.is_empty() { Ok(Self { commands }) } else { Err(problems) }
     }
 
-    /// Returns the commands that two files list, each with both files. Both files must allow a line of such a
-    /// command.
+    /// Returns the commands that two files list, each with both files. A line of such a command is accepted
+    /// only if both files accept it.
     pub fn duplicate_commands(&self) -> Vec<(String, [&str; 2])> {
         let mut twice = Vec::new();
         for (at, command) in self.commands.iter().enumerate() {
@@ -124,7 +124,8 @@ impl CommandGrammar {
         let most = known.iter().map(|command| command.name_words().len()).max().ok_or_else(|| {
             CommandRefusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
         })?;
-        // A program path with a folder refers to a program in the clone, regardless of its name.
+        // A program path with a folder refers to a program in the clone, so its class is `RunsCode`,
+        // regardless of the grammar.
         let is_own = program.contains('/');
         // If two files list the same command, the stricter of both entries applies.
         let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::EmptyCommand);
@@ -158,7 +159,8 @@ fn check_argv(argv: &[&str]) -> Result<(), CommandRefusal> {
         if word.len() > MAX_WORD_BYTES {
             return Err(CommandRefusal::TooLong);
         }
-        // A NUL ends a word when a program is started, and a newline ends a word when lines are read.
+        // Control characters are refused: the system ends a word at a NUL, and programs that read words line
+        // by line end a word at a newline.
         if word.chars().any(char::is_control) {
             return Err(CommandRefusal::Control { word: (*word).to_owned() });
         }

@@ -160,8 +160,8 @@ text_id! {
     FindingId
 }
 text_id! {
-    /// Digest of a finding's subject, stable under reindentation and moves within a file: see
-    /// [`crate::finding`].
+    /// Digest of a finding's rule, path and snippet. Reindenting the lines or moving them within a file does
+    /// not change the digest (see [`crate::finding`]).
     Fingerprint
 }
 text_id! {
@@ -202,7 +202,7 @@ impl SlotKey {
     pub const LOCAL: &'static str = "local/";
 
     /// Returns the key without the number at its end. All pull requests of one repository share this prefix,
-    /// `pr/{forge}/{repository id}/`. A key without a number is its own prefix.
+    /// `pr/{forge}/{repository id}/`. A key that does not end with a number is returned unchanged.
     pub fn repository_prefix(&self) -> &str {
         self.0.trim_end_matches(|letter: char| letter.is_ascii_digit())
     }
@@ -246,7 +246,7 @@ impl PrId {
 
 impl AccountId {
     /// Returns true if the configured id or name `called` denotes the account with this id and login. A text
-    /// of digits alone, or one that begins with `{`, is always an id and never a name. A name is accepted
+    /// that begins with `{` or consists only of digits is always an id and never a name. A name is accepted
     /// only if `unique_names` is true.
     pub fn matches_name(&self, login: &str, id_or_name: &str, unique_names: bool) -> bool {
         if id_or_name.starts_with('{') || id_or_name.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -228,7 +228,8 @@ fn match_by_similarity<'a>(
         let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
         let old_names = rows.iter().filter_map(|&at| current_findings[at].old_path.as_ref());
         let names: BTreeSet<&RepoPath> = old_names.chain(renames.old_names(path)).chain([path]).collect();
-        // The earlier finding's file may have had its current name at the base and another name in between.
+        // The file of an earlier finding may have its current name also at the base, but may have had a
+        // different name at the earlier review.
         let is_named = |finding: &Finding| {
             let old_path = finding.old_path.as_ref();
             [Some(&finding.raw.location.path), old_path]
@@ -274,7 +275,8 @@ fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
     i64::from(placed.raw.location.start_line.abs_diff(finding.raw.location.start_line))
 }
 
-/// Prepares a finding for comparison, as if it were in the file `path`.
+/// Prepares a finding for comparison with findings in the file `path`, which may be the new name of the
+/// finding's file.
 pub fn comparable_finding(path: &str, raw: &RawFinding) -> ComparableFinding {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
     ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.body_without_suggestion()), snippet)
@@ -352,7 +354,8 @@ fn update_missing_finding(
         FindingStatus::Open | FindingStatus::Claimed | FindingStatus::Dismissed(_) => {
             FindingStatus::Fixed(head.clone())
         }
-        // A suppressed finding does not become fixed, because no later review has reported it as a problem.
+        // A suppressed finding does not become fixed, because reviews do not report it as a problem while it
+        // is suppressed.
         FindingStatus::Suppressed(_) => FindingStatus::OutOfScope,
         FindingStatus::Fixed(_) | FindingStatus::OutOfScope | FindingStatus::Declined(_) => finding.status,
     };

@@ -170,10 +170,11 @@ fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     both
 }
 
-/// Maximum number of new files without lines, and of deleted files, that are considered as renames.
+/// Maximum number of new files without lines that may count as renamed, and of deleted files that may be
+/// their earlier versions.
 const MAX_UNSHOWN: usize = 100;
 
-/// Earlier names of files at the head: at the base, and at the last reviewed head.
+/// For each file at the head, its names at the base and at the last reviewed head.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FileRenames(BTreeMap<RepoPath, BTreeSet<RepoPath>>);
 
@@ -185,8 +186,8 @@ impl FileRenames {
                 self.0.entry(file.path.clone()).or_default().insert(old.clone());
             }
         }
-        // The diff of a text that is too large has no lines, so git cannot detect its rename. Any deleted
-        // file may be the earlier version of the new file.
+        // The diff of a file that is too large has no lines, so git cannot detect that the file was renamed.
+        // Any deleted file may therefore be the earlier version of such a new file.
         let gone: Vec<&RepoPath> =
             files.iter().filter(|file| file.status == FileStatus::Deleted).map(|file| &file.path).collect();
         let unshown = files.iter().filter(|file| file.status == FileStatus::Added && file.is_binary);

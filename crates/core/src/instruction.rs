@@ -32,7 +32,8 @@ struct CompiledInstruction {
 }
 
 impl PathInstructions {
-    /// Compiles the patterns of instructions, which are bounded ([`crate::glob::check_bounds`]).
+    /// Compiles the patterns of instructions. The caller must have checked the patterns with
+    /// [`crate::glob::check_bounds`].
     ///
     /// # Errors
     /// If a pattern is not a valid glob.

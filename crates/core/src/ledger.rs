@@ -39,7 +39,7 @@ impl TokenUsage {
         [output, cache_read, cache_write_5m, cache_write_1h].into_iter().fold(input, u64::saturating_add)
     }
 
-    /// Returns the tokens counted since an earlier count of the same call.
+    /// Returns the tokens that were counted after `earlier`, an earlier count of the same call.
     #[must_use]
     pub fn minus(&self, earlier: &Self) -> Self {
         Self {
@@ -83,8 +83,8 @@ pub enum BudgetLevelKind {
     Review,
     /// One run of the converge or the sync loop.
     Run,
-    /// Spending on a pull request, counted as for [`Self::Pull`], up to which no person is asked. A person
-    /// with write access can raise this limit.
+    /// Spending on a pull request at which a person is asked to allow more. The spending is counted as for
+    /// [`Self::Pull`]. A person with write access can raise this limit.
     #[serde(rename = "pr_ask")]
     PullAsk,
     /// All reviews, audits and converge runs of one pull request over its lifetime.
@@ -182,8 +182,8 @@ pub struct ReservationRequest {
     pub min_amount: MicroUsd,
     /// Maximum amount that the call can use.
     pub max_amount: MicroUsd,
-    /// Time from which the owner counts as dead. The reservation is then settled at its full amount, as an
-    /// estimated cost.
+    /// Time from which the process that made the reservation counts as dead. The reservation is then settled
+    /// at its full amount, as an estimated cost.
     pub expires: UnixMillis,
 }
 

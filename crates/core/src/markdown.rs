@@ -1,8 +1,8 @@
 //! Renders foreign text as inert Markdown: without mentions, references, links, images, HTML, markers or
 //! commands. All text that is posted to a forge passes through this module.
 //!
-//! The module does not search for dangerous text to remove. It parses the text and renders it from its
-//! structure: it escapes every special character of words, and encloses code in enough back ticks. Forges
+//! The module does not search for dangerous text to remove. The module parses the text and renders the parsed
+//! structure: special characters in words are escaped, and code is enclosed in enough back ticks. Forges
 //! detect mentions, references and bare addresses despite escapes, so a zero-width space breaks these up.
 
 mod blocks;
@@ -67,8 +67,8 @@ pub fn code_block(language: &str, lines: &str) -> String {
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
     let language = COLOURED.iter().find(|known| **known == language).copied().unwrap_or_default();
     let fence = "`".repeat(longest_backtick_run(lines).max(2) + 1);
-    // An indent keeps a bot from reading a line as a command. It is not displayed, because renderers strip as
-    // many blanks from each line as precede the fence.
+    // An indent keeps a bot from reading a line as a command. The indent is not displayed, because renderers
+    // strip as many blanks from each line as precede the fence.
     let indent = if has_slash_command(lines) { " " } else { "" };
     let mut out = format!("{indent}{fence}{language}\n");
     for line in lines.split('\n') {
@@ -142,7 +142,7 @@ fn may_be_commit_id(word: &str) -> bool {
     word.len() >= MIN_COMMIT_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns true if the word and the text after it begin like `GH-1`.
+/// Returns true if the word and the text after it form a reference such as `GH-1`.
 fn is_github_reference(word: &str, following: &str) -> bool {
     let number = following.strip_prefix('-').unwrap_or_default();
     word.eq_ignore_ascii_case("gh") && number.starts_with(|c: char| c.is_ascii_digit())

@@ -1,6 +1,6 @@
-//! Checks the nesting of foreign TOML before it is parsed. The parser recurses for each open bracket. Its own
-//! limit does not stop every invalid text, because unmatched closing brackets lower its count, so such a text
-//! can overflow the stack.
+//! Checks the nesting of foreign TOML before it is parsed. The parser recurses for each open bracket. The
+//! parser's own limit does not stop every invalid text, because unmatched closing brackets lower its count of
+//! open brackets. Such a text can overflow the stack.
 
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
@@ -23,7 +23,7 @@ pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
 /// assert!(is_too_deep(&"a = {b = ]".repeat(200)));
 /// ```
 pub fn is_too_deep(text: &str) -> bool {
-    // The closing brackets that the open brackets still need, innermost last.
+    // The closing brackets of the brackets that are open, innermost last.
     let mut awaited = Vec::new();
     for token in Source::new(text).lex() {
         let kind = token.kind();

@@ -156,8 +156,8 @@ impl ReviewOutcome {
         }
     }
 
-    /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `unread` is
-    /// the reason why the findings could not be read.
+    /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `read_error`
+    /// is the reason why the findings could not be read.
     #[must_use]
     pub fn with_unread_findings(self, read_error: Option<&str>) -> Self {
         match read_error.filter(|_| self.kind == ReviewOutcomeKind::Reviewed) {
@@ -191,7 +191,7 @@ pub enum ModelReviewStatus {
 pub struct ModelReview {
     /// Model that answered; empty if no model answered.
     pub model: String,
-    /// Hash of the prompt's text, which identifies it.
+    /// Hash that identifies the text of the prompt.
     pub prompt_hash: String,
     /// Number of the model's answers.
     pub turns: u32,
@@ -214,7 +214,7 @@ pub struct ModelReviewDetail {
     /// Number of denied calls by name.
     #[serde(default)]
     pub denials: BTreeMap<String, u32>,
-    /// Number of conversations by the way in which they ended (`done`, `turns`, `spend_cap`, …).
+    /// Number of conversations by the reason for their end (`done`, `turns`, `spend_cap`, …).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[serde(rename = "ends")]
     pub conversation_ends: BTreeMap<String, u32>,
@@ -272,7 +272,7 @@ pub struct SpecialistResult {
 /// Memory and skills that a model received from a repository and its operator.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ModelMemory {
-    /// Hash of the whole content, which identifies it.
+    /// Hash that identifies the whole content.
     pub hash: String,
     /// Description of the repository's own content and of its source, for display; `None` if the repository
     /// has no such content.
@@ -435,7 +435,7 @@ impl ReviewRecord {
         self.with_end_time(now)
     }
 
-    /// Sets the end time and adjusts the time of the review step.
+    /// Sets the end time, and sets the time of the review step to the time that the other steps leave.
     #[must_use]
     pub fn with_end_time(mut self, now: UnixMillis) -> Self {
         self.ended_at = now;
@@ -450,7 +450,7 @@ impl ReviewRecord {
         self
     }
 
-    /// Removes the cost, because another run's record has it.
+    /// Removes the data and the cost of the model's part, because the record of another run contains them.
     #[must_use]
     pub fn without_model_review(mut self) -> Self {
         (self.model, self.prompt_hash, self.detail.model_review) = (None, None, None);

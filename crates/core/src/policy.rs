@@ -1,5 +1,5 @@
 //! Decides which actions of an agent are permitted: commands, file accesses and operations of MCP servers.
-//! The agent's profile allows each of them by name.
+//! The agent's profile lists each permitted action by name.
 //!
 //! All other actions are denied, and each denial names the rule that would allow the action. Profiles are
 //! data files (`crates/core/profiles/*.toml`, or an operator's replacements). The list of paths that no
@@ -77,7 +77,7 @@ pub struct PolicySet {
     notes: Vec<String>,
 }
 
-/// Policy of one profile over the known commands.
+/// Policy of one profile: the profile's permissions, checked with the grammar and the protected paths.
 #[derive(Clone, Debug)]
 pub struct AgentPolicy {
     name: ProfileName,
@@ -164,7 +164,7 @@ impl PolicySet {
         &self.files
     }
 
-    /// Returns notes for the operator about files that contradict each other.
+    /// Returns notes for the operator about commands that two grammar files list.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -1,10 +1,11 @@
-//! The ports: interfaces of the loops to storage, forges and other external services. The ports' futures are
-//! boxed, so each function body is compiled only once, in the crate that implements the port. This also
-//! allows a port to be passed as an object.
+//! The ports: interfaces through which the loops use storage, forges and other external services. The methods
+//! of a port return boxed futures. Each method body is therefore compiled only once, in the crate that
+//! implements the port, and a port can be passed as a trait object.
 //!
 //! Implementations: `store` ([`SlotStore`], [`RunStore`], [`OperatorStore`], [`SweepStore`], [`Ledger`],
 //! [`EffectLog`], [`SharedStateStore`]), `forge` ([`ForgeRead`], [`ForgeWrite`]), `reader`
-//! ([`RepositoryReader`]). Wall clock and ids come from the binary (crate `truing`) and from tests.
+//! ([`RepositoryReader`]). The wall clock and new ids are supplied by the binary (crate `truing`) and by
+//! tests.
 
 #![warn(missing_docs)]
 
@@ -80,52 +81,52 @@ pub trait Clock: Send + Sync {
 
 // ---------------------------------------------------------------------------------------------- slots
 
-/// Coordination of the slots, which are the work queue.
+/// Stores the slots, which together are the work queue, and coordinates the processes that lease them.
 #[async_trait]
 pub trait SlotStore: Send + Sync {
-    /// Returns the store's time. This time never decreases, and is at most one minute ahead of the wall
-    /// clock.
+    /// Returns the time of the store's own clock. The clock never runs backwards, and is at most one minute
+    /// ahead of the wall clock.
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
     /// Returns up to `limit` slots that are due at `now` ([`Slot::wake_time`]). The list begins with the
     /// oldest slot of each repository ([`SlotKey::repository_prefix`]), then the second oldest of each, and
-    /// so on. A repository with many due slots therefore cannot displace the others. Slots of equal rank are
-    /// ordered by age.
+    /// so on. A repository with many due slots therefore cannot displace other repositories from the list.
+    /// Slots with the same rank in their repositories are ordered by age.
     async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
-    /// Returns the earliest time, from `from` on, at which any slot is due.
+    /// Returns the earliest due time of any slot, not counting due times before `from`.
     async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
 
-    /// Loads the slots of these keys, in order; for a key without a row, returns [`Slot::new`].
+    /// Loads the slots of these keys, in the order of `keys`. A key without a row returns [`Slot::new`].
     async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
 
-    /// Returns leased slots whose holders are known to be dead, if the caller is the only server of this
-    /// store. Otherwise the list is empty, and the leases of dead holders end when they expire.
+    /// Returns the leased slots whose holders are known to have exited. The list is empty unless the caller
+    /// is the only server of this store; with several servers, such leases end only when they expire.
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError>;
 
-    /// Writes each slot whose row still has the given version (0: no row); all writes are one durable
-    /// transaction. The row of a slot without state to keep is deleted. For each slot, in order, returns the
-    /// new version (0: row deleted) or a conflict. After a conflict the caller must load the slot and decide
-    /// again.
+    /// Writes each slot whose row still has the given version; version 0 means that no row exists. All writes
+    /// are one durable transaction. The row of a slot without state to keep is deleted. Returns for each
+    /// slot, in the order of `changes`, the new version (0 for a deleted row) or a conflict. After a conflict
+    /// the caller must load the slot and decide again.
     async fn commit_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError>;
 
-    /// Writes new leases as [`Self::commit_slots`] does. No lease is granted while the kill switch is on, and
-    /// no lease in a repository whose own switch is on. Both switches are read in the same transaction. If
-    /// slots and records are in separate stores, a repository's switch is read immediately before the
+    /// Writes new leases as [`Self::commit_slots`] writes slots. A lease is refused while the global kill
+    /// switch or the switch of the slot's repository is on. The switches are read in the same transaction. If
+    /// slots and records are in separate stores, the switches of repositories are read immediately before the
     /// transaction.
     async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
 
-    /// Marks slots for events ([`Slot::apply_event`], at the store's time) in the given order, and stores
-    /// each key's display name and history. In a file store, all of this is one durable transaction. On
-    /// database servers, slots are written before names and history, so some of them may be missing after an
-    /// error. The call may be repeated without harm. The kill switch is read before any mark; `halted`
-    /// decides whether slots are marked while the switch is on.
+    /// Marks slots for events ([`Slot::apply_event`], at the store's time) in the given order. Also stores
+    /// the display name and a history line of each key. In a file store, all these writes are one durable
+    /// transaction. On database servers, slots are written before names and history, so names and history may
+    /// be missing after an error. The call may be repeated without harm. The kill switch is read before any
+    /// mark; `halted` decides whether slots are marked while the switch is on.
     async fn mark_slots(
         &self,
         marks: &[SlotMark],
@@ -133,11 +134,12 @@ pub trait SlotStore: Send + Sync {
         halted: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError>;
 
-    /// Raises the version counter above `version`. The caller does this after the records refused a token,
-    /// because the refusal shows that this store has lost versions.
+    /// Raises the counter that issues slot versions above `version`. The caller does this after the records
+    /// have refused a token, because the refusal shows that this store has lost its latest versions.
     async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError>;
 
-    /// Checks that the opened store is still in its place. The check is cheap enough for every polling round.
+    /// Checks that the opened store's file is still at its path. The check is cheap enough for every polling
+    /// round.
     ///
     /// # Errors
     /// If the store was deleted or replaced.
@@ -145,8 +147,7 @@ pub trait SlotStore: Send + Sync {
         Ok(())
     }
 
-    /// Writes a small probe that changes no state. If the probe is stored durably, other writes can be stored
-    /// durably, too.
+    /// Makes a small durable write that changes no state. Its success shows that the store accepts writes.
     async fn check_writable(&self) -> Result<(), StoreError>;
 
     /// Completes when another process may have made a slot due. For a store that only one process uses, the
@@ -155,23 +156,23 @@ pub trait SlotStore: Send + Sync {
         std::future::pending::<()>().await;
     }
 
-    /// Acquires or renews the exclusive right to tasks that only one process performs; a `time` of zero
-    /// releases it. Returns true if this process holds the right.
+    /// Acquires or renews, for `time`, the exclusive right to the tasks that only one process may perform. A
+    /// `time` of zero releases the right. Returns true if this process holds the right.
     async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let _ = time;
         Ok(true)
     }
 
-    /// Returns the processes that lease slots. Each polling round calls this method, which also announces
-    /// that this process leases slots. With `leases` false, the announcement is withdrawn.
+    /// Announces that this process leases slots, and returns all processes that have announced this. Each
+    /// polling round calls this method. If `leases` is false, the announcement is withdrawn.
     async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let _ = leases;
         Ok(WorkerGroup::default())
     }
 }
 
-/// Handling of marks on slots while a kill switch applies to them. While the switch is on, a marked slot
-/// stays due, because no lease is granted.
+/// Decides whether events mark slots while a kill switch applies to these slots. A marked slot stays due
+/// until the switch is off, because no lease is granted before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HaltPolicy {
     /// The slots are not marked.
@@ -187,7 +188,7 @@ pub struct SlotMark {
     pub key: SlotKey,
     /// Description of the slot for display.
     pub described: SlotDescription,
-    /// Loop that the event may concern.
+    /// Loop that may have work because of the event.
     pub loop_kind: LoopKind,
 }
 
@@ -218,7 +219,7 @@ pub enum LeaseRefusal {
 
 // ---------------------------------------------------------------------------------------------- forge
 
-/// A comment to be posted at a validated place.
+/// A comment to be posted on lines that were validated against the diff.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InlineDraft {
     /// Lines on which the comment is placed.
@@ -254,7 +255,7 @@ pub enum ForgeError {
         request: String,
     },
     /// A redirect to another address of the same forge: the resource was renamed or moved. The client does
-    /// not follow the redirect; the repository's id leads to the new address.
+    /// not follow the redirect, because the caller can find the new address with the repository's id.
     #[error("{request}: the resource has another address now (was the repository renamed or transferred?)")]
     Moved {
         /// Description of the failed request.
@@ -269,7 +270,8 @@ pub enum ForgeError {
         message: String,
     },
     /// Status 409: the resource has a newer version, or its state does not allow the request. Nothing was
-    /// changed. The content may be valid: the caller must read again and decide again.
+    /// changed. The refusal does not mean that the content is invalid: the caller must read the resource
+    /// again and decide again.
     #[error("{request}: the resource was changed meanwhile (409): {message}")]
     Stale {
         /// Description of the failed request.
@@ -293,7 +295,7 @@ pub enum ForgeError {
         /// Description of the observed failure.
         message: String,
     },
-    /// The request was not sent, because the gate, which is asked before each write, refused it.
+    /// The request was not sent, because the gate that permits each write has refused it.
     #[error(transparent)]
     Halted(#[from] GateHalt),
 }

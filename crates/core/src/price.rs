@@ -1,4 +1,5 @@
-//! Price of one token as an integer, and its parsing from configurations and providers.
+//! Price of one token as an integer, and the conversion of prices in configurations and provider responses to
+//! this integer.
 
 use std::fmt;
 
@@ -11,11 +12,12 @@ use crate::money::MicroUsd;
 /// wrong unit.
 pub const MAX_USD_PER_MILLION: u32 = 100_000;
 
-/// Number of units in one dollar per million tokens.
+/// Number of units of a `TokenRate` in one dollar per million tokens.
 const PICOS: u64 = 1_000_000;
 
-/// Price of one token in millionths of a millionth of a dollar. The number is the same in micro-dollars per
-/// million tokens. The lowest price in use (0.01 dollars per million tokens) is 10,000 units.
+/// Price of one token in pico-dollars (millionths of a millionth of a dollar). The same number is the price
+/// of a million tokens in micro-dollars. The lowest price in use (0.01 dollars per million tokens) is 10,000
+/// units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct TokenRate(u64);
@@ -35,7 +37,8 @@ pub enum InvalidRate {
 }
 
 impl TokenRate {
-    /// Returns micro-dollars per million tokens.
+    /// Returns the price of one token in pico-dollars, which is also the price of a million tokens in
+    /// micro-dollars.
     pub fn pico_usd_per_token(self) -> u64 {
         self.0
     }
@@ -62,8 +65,8 @@ impl TokenRate {
     }
 
     /// Multiplies `number` by ten to the power of `digits` and rounds up. The calculation uses the shortest
-    /// decimal form of the number, which is the form in the file. It is therefore free of rounding errors of
-    /// binary fractions.
+    /// decimal form of the number, as written in the file. Therefore the number's binary representation
+    /// causes no rounding errors.
     fn from_scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
         let text = number.to_string();
         if !number.is_finite() {
@@ -138,8 +141,9 @@ pub struct DeclaredPrice {
     pub output: TokenRate,
     /// Price of tokens read from a cache.
     pub cache_read: Option<TokenRate>,
-    /// Price of tokens written to a cache for five minutes.
+    /// Price of tokens written to a cache that keeps them for five minutes.
     pub cache_write_5m: Option<TokenRate>,
-    /// Price of tokens written to a cache for an hour; defaults to the price for five minutes.
+    /// Price of tokens written to a cache that keeps them for an hour; defaults to the price for five
+    /// minutes.
     pub cache_write_1h: Option<TokenRate>,
 }

@@ -1,5 +1,5 @@
-//! Compares the desired content of a pull request with the observed content, and plans the steps that make
-//! the observed content equal to the desired one.
+//! Compares the desired comments of a pull request with the comments at the forge, and plans the steps that
+//! make them equal.
 //!
 //! This module is pure. [`plan_publish`] compares the desired rows with the observed comments, and with
 //! comments that may have been posted. The publisher (crate `forge`) executes the plan.
@@ -16,7 +16,7 @@ use crate::id::{CommentId, FindingId, Sha, ThreadId, TimeSpan, Topic, UnixMillis
 use crate::markdown;
 use fit::{truncate_markdown, utf16_length};
 
-/// Producer of a comment. Reconciling affects only the comments of its own producer.
+/// Producer of a comment. A plan affects only the comments of one producer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommentProducer {
@@ -83,7 +83,7 @@ impl CommentSubject {
     }
 }
 
-/// Heading of a replacement that a forge does not offer to apply.
+/// Heading of a replacement that is shown as code, at forges that do not offer to apply replacements.
 const PROPOSED: &str = "Proposed replacement of these lines:";
 
 /// Desired state of one comment: its place and content.
@@ -92,18 +92,19 @@ pub struct DesiredComment {
     /// Subject of the comment.
     #[serde(rename = "item")]
     pub subject: CommentSubject,
-    /// Place of the comment; `None` for the summary. If the forge refuses the place, the publisher may lower
-    /// its kind, for example from lines to the file.
+    /// Location of the comment; `None` for the summary. If the forge refuses the location, the publisher may
+    /// choose a coarser location, for example the file instead of lines.
     #[serde(rename = "place")]
     pub location: Option<(AnchorKind, CodeLocation)>,
     /// Text without the marker.
     pub body: String,
     /// Validated replacement for exactly the lines of `place`, on the new side. The replacement is shown only
-    /// in a comment on these lines.
+    /// if the comment is on exactly these lines.
     #[serde(default)]
     pub suggestion: Option<SuggestedFix>,
-    /// True if the replacement is shown as code at forges that do not offer to apply replacements. The body
-    /// of a rule's finding already describes the fix, but a model's fix is only in `suggestion`.
+    /// True if the replacement is shown as code at forges that do not offer to apply replacements. A model's
+    /// finding needs this, because its fix is only in `suggestion`; the body of a rule's finding describes
+    /// the fix.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "is_proposed")]
     pub falls_back_to_code_block: bool,
@@ -112,7 +113,7 @@ pub struct DesiredComment {
     /// Comments on the subject that should be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retraction: Option<RetractionScope>,
-    /// The comment that shows the row; `None` while this comment is not known.
+    /// Comment that shows this row; `None` while no such comment is recorded.
     pub comment: Option<CommentId>,
 }
 
@@ -137,9 +138,9 @@ impl DesiredComment {
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(|_| inline))
     }
 
-    /// Returns the text of an existing comment, without the marker. The comment keeps its original
-    /// suggestion, because the forge applies a suggestion to the original lines, and a new suggestion might
-    /// not fit these lines.
+    /// Returns the text of an existing comment, without the marker. A suggestion is kept only if the comment
+    /// already contains it. A new suggestion might not fit, because the forge applies it to the lines of the
+    /// original comment.
     fn body_keeping_suggestion(&self, bounds: &PublishLimits, existing_body: &str) -> String {
         let has = |suggested: &String| trim_line_ends(existing_body).contains(&trim_line_ends(suggested));
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(has))
@@ -175,7 +176,8 @@ pub struct PublishLimits {
     pub max_batch_size: usize,
     /// True if the forge offers to apply replacements of lines.
     pub offers_suggestions: bool,
-    /// True if the forge places a comment on code at its current head instead of a given commit.
+    /// True if the forge places new comments on the current head of the pull request instead of a given
+    /// commit.
     pub follows_head: bool,
 }
 
@@ -200,17 +202,17 @@ pub struct ObservedComment {
     pub rights: CommentRights,
 }
 
-/// Our rights over one of our comments.
+/// Changes that we may make to one of our comments.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum CommentRights {
-    /// All rights: our current account wrote it, and its marker verifies.
+    /// The comment may be changed: our current account wrote it, and its marker verifies.
     CurrentAccount,
-    /// No rights: a former account of ours wrote the comment, and forges let no account edit comments of
-    /// another account. A comment on a finding still counts as the comment on this finding. A summary could
-    /// not be updated, so a new summary is posted.
+    /// The comment may not be changed, because a former account of ours wrote it, and no account can edit
+    /// another account's comments. A comment on a finding is still used. A summary is replaced by a new one,
+    /// because it could not be updated.
     FormerAccount,
-    /// No rights: its marker is signed with a key that we lack. The comment counts as the comment on its
-    /// subject and is left unchanged.
+    /// The comment may not be changed, because its marker is signed with a key that we lack. It still counts
+    /// as the comment on its subject.
     UnknownKey,
 }
 
@@ -232,7 +234,7 @@ pub enum ThreadState {
     ResolvedByOthers,
 }
 
-/// A comment whose creation was requested but not confirmed. The effect of this comment is open.
+/// A comment whose creation was requested but not confirmed; its effect is open in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnconfirmedComment {
     /// Subject of the comment.
@@ -248,7 +250,7 @@ pub struct DesiredStatus {
     pub state: StatusState,
     /// One line of at most 140 characters (GitHub's limit).
     pub description: String,
-    /// Content shown instead if the forge has check runs.
+    /// Content of the check run that replaces the status at forges with check runs.
     #[serde(default)]
     pub check: CheckContent,
 }
@@ -265,10 +267,10 @@ pub enum StatusState {
     Pending,
 }
 
-/// One step of reconciling.
+/// One step that brings the forge closer to the desired state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishStep {
-    /// Records an existing comment that has the row's marker as the comment of the row.
+    /// Records that the row is shown by this existing comment, which has the row's marker.
     Adopt {
         /// Subject of the row.
         subject: CommentSubject,
@@ -327,7 +329,8 @@ impl PublishStep {
 /// Steps to execute now, or the time of the next check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishPlan {
-    /// The result of a create request may still become visible: check again at this time.
+    /// A comment whose creation is not confirmed may still become visible. The caller must observe the
+    /// comments again at this time.
     Settling {
         /// End of the settle delay.
         until: UnixMillis,
@@ -338,9 +341,9 @@ pub enum PublishPlan {
 
 /// Compares the desired comments with the observed and the `unconfirmed` comments.
 ///
-/// No step is planned while an unconfirmed comment may still become visible. For a row with a known comment,
-/// no new comment is created: if the known comment is missing, a person has deleted it. `observed` must
-/// therefore contain every known comment that exists.
+/// No step is planned while an unconfirmed comment may still become visible. A row whose recorded comment is
+/// missing gets no new comment, because a person has deleted the comment. `observed` must therefore contain
+/// every recorded comment that still exists.
 pub fn plan_publish(
     desired: &[DesiredComment],
     observed: &[ObservedComment],
@@ -395,11 +398,10 @@ pub fn plan_publish(
     PublishPlan::Steps(steps)
 }
 
-/// Adds the steps for a row that already has a comment; returns false if the row has none.
+/// Adds the steps for a row that already has a comment; returns false if the row needs a new comment.
 ///
-/// A thread is resolved or reopened only together with a change of its comment's text, and before this
-/// change. If only the thread's state differs from the desired state, a person has changed the state, so it
-/// is kept.
+/// A thread is resolved or reopened only if the text of its comment changes too, and before the text. If only
+/// the thread's state differs, a person has changed this state, so the state is kept.
 fn plan_comment_update(
     row: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
@@ -427,7 +429,7 @@ fn plan_comment_update(
     let known = |seen: &ObservedComment| row.comment.as_ref() == Some(&seen.id);
     seen.sort_by_key(|seen| (!known(seen), seen.rights, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
-        // The comment is known but missing, so a person has deleted it.
+        // If the row has a recorded comment, this comment is missing because a person has deleted it.
         return row.comment.is_some();
     };
     if is_on_wrong_line(row, keep, bounds) {
@@ -467,9 +469,9 @@ fn plan_comment_update(
     true
 }
 
-/// Returns true for a comment that is not recorded and is on another line than its finding. This happens at a
-/// forge that places comments on its current head, if a push precedes the request and the response is lost. A
-/// comment with replies is not deleted.
+/// Returns true for an unrecorded comment on a wrong line, which may be deleted. A forge that places comments
+/// on the current head creates such a comment after a push, and it stays unrecorded if the response is lost.
+/// A comment with replies is kept.
 fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
     let Some((AnchorKind::Inline, place)) = &row.location else { return false };
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
@@ -488,8 +490,8 @@ const MAX_LISTED: usize = 300;
 /// Share of the summary's maximum length that the list of findings without a comment may use.
 const LISTED_SHARE: (usize, usize) = (3, 4);
 
-/// Renders the summary with a list of the findings that have no comment, because the limit of comments is
-/// reached or because the forge accepts no place for them. Each of these findings takes one line.
+/// Renders the summary with a list of the findings that have no comment, one line for each. A finding has no
+/// comment if the limit of comments is reached, or if the forge accepts no location for it.
 fn render_summary_body(
     summary: &DesiredComment,
     desired: &[DesiredComment],
@@ -531,7 +533,8 @@ fn render_summary_body(
     format!("{}\n\n{list}", truncate_markdown(&summary.body, room))
 }
 
-/// Compares two texts in the form in which forges store them: line ends and trailing white space are ignored.
+/// Returns true if two texts are equal apart from line ends and trailing white space, which forges may
+/// change.
 fn is_same_text(a: &str, b: &str) -> bool {
     trim_line_ends(a.trim_end()) == trim_line_ends(b.trim_end())
 }

@@ -1,12 +1,12 @@
-//! Re-check: determines the status of a model's findings from earlier reviews.
+//! Re-check: determines the current status of findings that a model reported in earlier reviews.
 //!
-//! A finding does not become fixed because no reviewer mentions it. A finding is fixed if two conditions
-//! hold. First, a reviewer who received the finding's file reports the finding as fixed and names the lines
-//! that replaced it. Second, the file confirms the report: the finding's own lines are gone, or lines that
-//! are new since the last sighting show the fix (`evidence`).
+//! A finding is not fixed merely because no reviewer mentions it again. A finding is fixed only if two
+//! conditions hold. First, a reviewer who received the finding's file reports the finding as fixed and names
+//! the lines that fix it. Second, the files confirm the report: the finding's own lines are gone, or the
+//! named lines are new since a reviewer last saw the finding (`evidence`).
 //!
-//! A finding is verified as present if its lines are unchanged, or if a reviewer names the current form of
-//! these lines. Otherwise the finding stays open and unverified at the place to which its lines moved.
+//! A finding counts as verified if its lines are unchanged, or if a reviewer names the lines that now contain
+//! the defect. Otherwise the finding stays open but unverified, and moves with its lines.
 
 mod around;
 mod evidence;
@@ -32,7 +32,7 @@ use crate::finding::{
 use crate::id::{FindingId, Fingerprint, Sha};
 use crate::identity::{ComparableFinding, FindingFacts, MIN_SAME_SCORE, PlacedFinding, similarity};
 
-/// Status of findings that were not found again.
+/// Facts that decide the status of findings that were not found again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RecheckSummary {
     /// Findings that are fixed, with the evidence.
@@ -41,29 +41,31 @@ pub struct RecheckSummary {
     pub outside: BTreeSet<FindingId>,
     /// Names of the rules that ran; empty if they are not known.
     pub rules: BTreeSet<String>,
-    /// Disabled rules, including rules of tools. The state of their findings is not known.
+    /// Disabled rules, including rules of tools. Findings of these rules may or may not still exist.
     pub disabled_rules: BTreeSet<String>,
-    /// Pairs of a rule and a file: a more specific linter checks the file instead of the rule.
+    /// Pairs of a rule and a file to which the rule was not applied, because a more specific linter checks
+    /// this file.
     pub left_to_linters: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that completed.
     pub tools: BTreeSet<String>,
     /// Fingerprints of tools' findings that also exist at the base.
     pub base_fingerprints: BTreeSet<Fingerprint>,
-    /// Findings of tools that no tool reported again although their lines are unchanged. The cause is a
-    /// comment, a setting or a change elsewhere.
+    /// Findings of tools that were not reported again although their lines are unchanged. Possible causes are
+    /// a suppression comment, a setting or a change elsewhere.
     pub unreported: BTreeSet<FindingId>,
-    /// Open findings of rules and tools on a line of work. Each would be found again if it still existed, or
-    /// its lines are gone. Each has its current lines as evidence: the finding is fixed if it was not found
-    /// again.
+    /// Open findings of rules and tools from earlier local reviews, for which a missing report proves the
+    /// fix. Either their lines are gone, or the rule has checked these lines again. The evidence is the lines
+    /// that are now in their place.
     pub expected: BTreeMap<FindingId, FixEvidence>,
 }
 
 impl RecheckSummary {
-    /// Sets the status of `missing` findings. A model's finding is fixed if the fix was shown, outside if the
-    /// change no longer affects its file, and otherwise unchanged. A finding of a rule that did not run, or
-    /// that a linter replaces in this file, is outside. A finding of a tool that did not run is unchanged,
-    /// because the tool may have failed or another job may run it. A tool's finding that the base now has, or
-    /// whose lines are unchanged, is outside and not fixed.
+    /// Sets the status of `missing` findings, which were not found again. A model's finding becomes fixed if
+    /// there is evidence, outside if the change no longer affects its file, and otherwise stays as it was. A
+    /// rule's finding becomes outside instead of fixed if the rule did not run on the file. A tool's finding
+    /// stays as it was if the tool did not run, because the tool may have failed or may run in another job. A
+    /// tool's finding becomes outside instead of fixed if it also exists at the base, or if its lines are
+    /// unchanged.
     pub fn update_statuses(&self, missing: &mut [Finding], known_findings: &[Finding], head: &Sha) {
         let known_findings: BTreeMap<&FindingId, &Finding> =
             known_findings.iter().map(|finding| (&finding.id, finding)).collect();
@@ -107,9 +109,9 @@ impl RecheckSummary {
     }
 }
 
-/// Reopens a model's findings that apply at the head again, in two cases. In the first case, a finding was
-/// dismissed, but its lines have changed since, and not only by removal. In the second case, a finding had
-/// left the change, which now again adds its lines or the lines in their place.
+/// Reopens findings of models in two cases. First, a finding was dismissed, but its lines have been changed
+/// since, and not merely removed. Second, a finding was outside the change, but the change now adds its lines
+/// again, or the lines that replaced them.
 pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
     known_findings: &mut [Finding],
     head: &HeadView<'_, T>,
@@ -119,8 +121,8 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
     };
     for finding in known_findings.iter_mut().filter(of_a_model) {
         let counts = match finding.status {
-            // An unverified finding stays dismissed, because the person who dismissed it knew that its lines
-            // had changed.
+            // A finding that was unverified when it was dismissed stays dismissed, because its lines had
+            // already changed at that time.
             FindingStatus::Dismissed(_) if finding.unverified.is_none() => {
                 match locate_at_head(finding, head) {
                     FollowOutcome::Changed { path, start, end, .. } => {
@@ -144,10 +146,10 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(
     }
 }
 
-/// Determines the status of a model's `known` findings, and the findings of tools with unchanged lines.
-/// `found` contains the findings at this head. A known finding that is still present is added to `found` or
-/// matched with an element of it. `reviewers` are the complete reports; the list is empty if no model ran.
-/// `place_finding` finds the position of a finding in the change.
+/// Determines the status of the known findings that a model reported, and finds the unreported findings of
+/// tools. `current_findings` contains the findings at this head. A known finding that still exists is matched
+/// with one of them, or added to them. `reviewers` are the reports of completed reviews; the list is empty if
+/// no model ran. `place_finding` determines where a finding is shown in the change.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known_findings: &[Finding],
     current_findings: &mut Vec<PlacedFinding>,
@@ -160,9 +162,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     for finding in known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
-            // A closed finding is open again if its exact lines are part of the change again. If other lines
-            // had fixed the finding and these lines are gone, the finding is also open again, regardless of
-            // its own lines.
+            // A closed finding is open again if the change adds its exact lines again. A finding that lines
+            // elsewhere had fixed is open again if those lines are gone.
             FindingStatus::OutOfScope | FindingStatus::Fixed(_) => {
                 let went = locate_at_head(finding, head);
                 let beside = finding.evidence.as_ref().filter(|evidence| evidence.mark.is_some());
@@ -191,8 +192,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 }
                 continue;
             }
-            // A dismissed finding stays in the list while its code exists, so it is open again after the
-            // dismissal is withdrawn.
+            // A dismissed finding stays in the list while its code exists, because the dismissal may be
+            // withdrawn.
             FindingStatus::Dismissed(_) => {
                 let went = locate_at_head(finding, head);
                 let is_there = matches!(went, FollowOutcome::Found { .. } | FollowOutcome::Changed { .. });
@@ -236,7 +237,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         .filter(|finding| finding.raw.source == FindingSource::Tool && finding.is_open());
     let unreported = of_tools.filter(|finding| is_unreported(finding, current_findings, head));
     rechecked.unreported = unreported.map(|finding| finding.id.clone()).collect();
-    // Only local reviews record lines of work, so `expected` is empty in all other reviews.
+    // Only local reviews record the branches and working trees on which a finding was seen, so `expected` is
+    // empty in all other reviews.
     let of_line = known_findings.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
     let expected = of_others.filter_map(|finding| Some((finding.id.clone(), fix_evidence(finding, head)?)));
@@ -274,8 +276,8 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     !current_findings.iter().any(is_there)
 }
 
-/// Returns the current lines in place of a finding of a rule or a tool. The finding's own lines must be gone,
-/// or be added lines that its rule has checked. `None` if the rule may not have checked that place.
+/// Returns the lines that are now in the place of a finding of a rule or a tool, as evidence of a fix.
+/// Returns `None` if the finding's lines still exist, unless its rule has checked them again as added lines.
 fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -311,8 +313,8 @@ fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
 /// Status of one re-checked finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum RecheckOutcome {
-    /// The finding is open at the current place of its lines. If a reason is set, the finding is unverified
-    /// for this reason.
+    /// The finding is open, at the place where its lines are now. If a reason is given, the finding is
+    /// unverified for this reason.
     Open(Option<UnverifiedReason>),
     /// A reviewer saw the finding at these lines.
     ConfirmedAt((u32, u32)),
@@ -338,14 +340,14 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     };
     let is_readable = *outcome != FollowOutcome::NoFile;
     let is_in_change = head.added_lines.contains_key(path) || head.deleted.contains(path);
-    // A finding that was never in a changed file cannot leave the change as long as the change is not empty.
+    // A finding that was never in a changed file becomes outside only when the change is empty.
     let was_beside =
         finding.anchor == AnchorKind::Summary && !(head.added_lines.is_empty() && head.deleted.is_empty());
     if is_readable && !is_in_change && !was_beside {
         return RecheckOutcome::OutOfScope;
     }
     if !is_readable && head.added_lines.is_empty() && !head.deleted.contains(path) {
-        // No part of the change remains that could contain the finding.
+        // The change adds no lines in any file, so none of its files can contain the finding.
         return RecheckOutcome::OutOfScope;
     }
     let there =
@@ -375,7 +377,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                     seen = seen.or_else(|| there.or_else(lines).filter(|_| saw));
                 }
                 RecheckStatus::Fixed if !saw || shown.is_some() => {}
-                // The finding's code may have moved to another file.
+                // The finding's file no longer exists, but its code may have moved to another file.
                 RecheckStatus::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {
                     shown = new();
                 }
@@ -385,8 +387,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                         // While the finding's own lines exist, no other lines have replaced them.
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
                         let is_it = match outcome {
-                            // If the finding's lines were only removed and nothing replaced them, this check
-                            // is omitted, and the adjacent lines decide.
+                            // If the finding's lines were removed and no code replaced them, this check is
+                            // omitted, and the adjacent lines are enough evidence.
                             FollowOutcome::Changed { start, end, .. } if page.has_code_in((*start, *end)) => {
                                 lines.0 <= *end
                                     && lines.1 >= *start
@@ -416,8 +418,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     }
 }
 
-/// Returns the lines that a verdict names, if three conditions hold. The file has these lines. The lines
-/// match the quoted excerpt. The lines overlap or adjoin the current place of the finding's lines.
+/// Returns the lines that a verdict names. The file must have these lines, the lines must contain the quoted
+/// excerpt, and they must overlap or adjoin the lines that are now in the finding's place.
 fn evidence_lines(verdict: &RecheckVerdict, outcome: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
     if verdict.path.as_ref().is_some_and(|path| outcome.path() != Some(path)) {
         return None;
@@ -471,8 +473,8 @@ fn is_among_found(finding: &Finding, current_findings: &[PlacedFinding]) -> bool
     })
 }
 
-/// Finds the finding among the findings of this head, by its text. If the finding was not shown to be fixed,
-/// it is also matched by its category and place.
+/// Returns the finding of this head that is the same as a known finding, by its text. If there is no evidence
+/// of a fix, a finding with the same category at the same place also matches.
 fn find_current_finding<'a>(
     finding: &Finding,
     outcome: &FollowOutcome,
@@ -493,8 +495,8 @@ fn find_current_finding<'a>(
     };
     let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
     let words = |raw: &RawFinding| is_same_finding_text(&finding.raw, raw);
-    // If the known finding's lines are no longer in place, a finding with the same title and category matches
-    // in any file.
+    // If the known finding's lines no longer exist, a finding with the same title and category matches in any
+    // file.
     let is_elsewhere = !matches!(outcome, FollowOutcome::Found { .. });
     let verbatim = |raw: &RawFinding| {
         is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
@@ -555,14 +557,14 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     if let FollowOutcome::Found { path, .. } = outcome
         && let Some(page) = head.compared_file(path)
     {
-        // The stored text of the last sighting is kept, because no reviewer has reported on the finding
-        // since. Changes after that sighting therefore still count as new.
+        // The stored text from the time when a reviewer last saw the finding is kept. Code that was added
+        // after that time therefore still counts as new.
         let seen = around.and_then(|around| around.change_snapshot);
         return build_current_finding(finding, raw, &page, seen, place_finding);
     }
     let mut placed = place_finding(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
-        // No line at that place belongs to the finding, so the comment is placed on the file.
+        // None of the current lines belongs to the finding, so the comment is placed on the file.
         (placed.anchor, placed.comment_location) = (AnchorKind::File, placed.raw.location.clone());
     }
     placed.sighting = FindingFacts {

@@ -1,5 +1,4 @@
-//! Record of one run of any loop. The record has a part that all runs share, and a part that is specific to
-//! the loop.
+//! Record of one run of any loop. Some fields are common to all loops; `detail` is specific to the loop.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,8 @@ use crate::id::{RunId, SlotKey, UnixMillis};
 use crate::money::MicroUsd;
 use crate::slot::LoopKind;
 
-/// The five outcomes of runs of every loop. Reviews call the outcome `Done` `reviewed`.
+/// The outcome of a run; all loops share these five outcomes. A review shows the outcome `Done` as
+/// `reviewed`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
@@ -119,7 +119,7 @@ impl<S> StepCost<S> {
         }
     }
 
-    /// Adds the cost of one more execution; `more.id` is ignored.
+    /// Adds the cost of another execution of this step. The step in `cost` is ignored.
     pub fn add<T>(&mut self, cost: &StepCost<T>) {
         self.turns = self.turns.saturating_add(cost.turns);
         self.tokens = self.tokens.saturating_add(cost.tokens);
@@ -129,7 +129,7 @@ impl<S> StepCost<S> {
     }
 }
 
-/// Part of a run's record that is specific to its loop.
+/// The fields of a run's record that are specific to one loop.
 pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Steps of the loop.
     type Step: LoopStep;
@@ -145,8 +145,8 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
         outcome.as_str()
     }
 
-    /// Returns the result in the loop's own word. Returns none while the run continues, or if the loop has no
-    /// result beyond the outcome.
+    /// Returns the result of the run, as a word of the loop. Returns `None` while the run continues, or if
+    /// the loop has no result apart from the outcome.
     fn result_word(&self) -> Option<String>;
 
     /// Returns the reason of the outcome for display; it may contain foreign text.
@@ -156,14 +156,14 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     fn furthest_step(&self, steps: &[StepCost<Self::Step>]) -> Self::Step;
 }
 
-/// Record of one run of a loop. The server writes the record in every case. The record contains no statement
-/// of an agent about itself.
+/// Record of one run of a loop. The server writes the record for every outcome. The record contains no claims
+/// of an agent about its own work.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(bound = "D: RunDetail")]
 pub struct RunRecord<D: RunDetail> {
     /// Id of the run.
     pub run: RunId,
-    /// Slot of a pull request or a job, or a branch of a local repository.
+    /// Key of the run: the slot of a pull request or a job, or a branch of a local repository.
     pub key: SlotKey,
     /// Cost of each step, in the order of the steps.
     pub steps: Vec<StepCost<D::Step>>,
@@ -173,7 +173,7 @@ pub struct RunRecord<D: RunDetail> {
     pub model: Option<String>,
     /// Hash of the prompt's text, which identifies it.
     pub prompt_hash: Option<String>,
-    /// Versions of the participating programs, by name: `truing`.
+    /// Versions of the programs that took part in the run, by the program's name, such as `truing`.
     pub versions: BTreeMap<String, String>,
     /// Start time of the run.
     #[serde(rename = "started")]
@@ -181,7 +181,7 @@ pub struct RunRecord<D: RunDetail> {
     /// End time, or the time at which the record was last stored.
     #[serde(rename = "ended")]
     pub ended_at: UnixMillis,
-    /// The loop's own part.
+    /// Fields that are specific to the loop.
     pub detail: D,
 }
 
@@ -202,7 +202,7 @@ impl<D: RunDetail> RunRecord<D> {
         }
     }
 
-    /// Adds the cost of a step and ignores `more.id`.
+    /// Adds a cost to the step `id`. The step in `cost` is ignored.
     pub fn add_step_cost<T>(&mut self, id: D::Step, cost: &StepCost<T>) {
         let at = self.steps.partition_point(|step| step.step < id);
         if self.steps.get(at).is_none_or(|step| step.step != id) {
@@ -223,8 +223,8 @@ impl<D: RunDetail> RunRecord<D> {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
     }
 
-    /// Returns the number of tool calls of the models in all steps that the policy denied. A review counts
-    /// its denied calls by tool, in `detail`.
+    /// Returns the number of the models' tool calls that the policy denied, in all steps. A review counts its
+    /// denied calls by tool, in `detail`.
     pub fn denied_tool_calls(&self) -> u32 {
         self.steps.iter().map(|step| step.denied_tool_calls).fold(0, u32::saturating_add)
     }

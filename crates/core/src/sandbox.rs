@@ -1,5 +1,5 @@
-//! Strength of the sandbox around a process. The sandboxed process reports the strength, and the operator
-//! requires a minimum.
+//! Strength of the sandbox around a process. The sandboxed process reports the strength, and the operator can
+//! require a minimum.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,18 +7,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLevel {
-    /// Resource limits, and for a reader process also a system call filter. Files are not isolated.
+    /// There are only resource limits and, for a reader process, a system call filter. Access to files is not
+    /// restricted.
     None,
-    /// Landlock and seccomp on the machine's own file system, without namespaces.
+    /// Landlock and seccomp restrict the process. There are no namespaces, so the process uses the machine's
+    /// own file system.
     Landlock,
-    /// Own user, process, network, mount, IPC and host name namespaces. The process also has seccomp, and
-    /// Landlock if the kernel supports Landlock.
+    /// The process has its own user, process, network, mount, IPC and host name namespaces. It is also
+    /// restricted by seccomp, and by Landlock if the kernel supports Landlock.
     Full,
 }
 
 impl SandboxLevel {
-    /// Maximum level that a reader requires. A reader starts no process, writes no file and opens no
-    /// connection, so namespaces would add no protection.
+    /// Highest level that is required of a reader, even if the operator requires a higher one. A reader
+    /// starts no process, writes no file and opens no connection, so namespaces would add no protection.
     pub const OF_READERS: Self = Self::Landlock;
 
     /// Finds the level of this name.
@@ -40,7 +42,7 @@ impl SandboxLevel {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLimit {
-    /// Memory, including shared memory and files in memory.
+    /// Memory, including shared memory and files that exist only in memory.
     Memory,
     /// Number of processes and threads.
     Processes,

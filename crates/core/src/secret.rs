@@ -1,15 +1,16 @@
-//! Secret text that must not be displayed: keys, tokens and passwords for a single request header.
+//! Secret text that must not be displayed: a key, token or password that is sent in a request header or used
+//! to derive a key.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// Minimum length of a single word of a secret that is also hidden on its own. `Bearer` is too short; a token
-/// is long enough.
+/// Minimum length in bytes at which a single word of a secret is redacted separately. `Bearer` is too short;
+/// a token is long enough.
 const MIN_HIDDEN_WORD: usize = 8;
 
-/// Minimum length of a secret that is hidden. A shorter secret, such as the key `x` of a local model,
-/// protects nothing. Removing its letters would make text unreadable.
+/// Minimum length in bytes at which a secret is redacted. A shorter secret, such as the key `x` of a local
+/// model, protects nothing. Replacing it everywhere would make text unreadable.
 const MIN_HIDDEN: usize = 6;
 
 /// Secret text that neither `Debug` nor `Display` shows.
@@ -26,7 +27,7 @@ impl SecretString {
         &self.0
     }
 
-    /// Returns a name that distinguishes the secret from others and does not reveal it.
+    /// Returns a fingerprint that identifies the secret without revealing it.
     pub fn public_fingerprint(&self) -> String {
         let digest = Sha256::digest(self.0.as_bytes());
         hex::encode(digest.get(..8).unwrap_or_default())

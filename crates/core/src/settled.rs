@@ -6,8 +6,8 @@ use crate::port::ReviewProgress;
 use crate::run::RunStage;
 use crate::slot::{Slot, SlotState};
 
-/// Returns true if the revision needs no further review after a review with this stage and outcome. An
-/// unsettled revision must be reviewed again if its slot is lost.
+/// Returns true if a revision needs no further review after a run with this stage and outcome. Any other
+/// revision must be reviewed again if its slot is lost.
 ///
 /// | Stage | End | Meaning | Settled |
 /// |---|---|---|---|
@@ -31,11 +31,11 @@ pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) ->
     }
 }
 
-/// Returns true if a head needs a review that is not pending in any slot. Lost slots cause this state until
-/// the next sweep.
+/// Returns true if a head needs a review, but no slot will start this review. After a loss of slots, this is
+/// the case until the next sweep.
 ///
-/// `head` is the last known head; none for a closed pull request. A stored slot without an attempted review
-/// needs no sweep: it belongs to another loop, or reviews are disabled in its repository.
+/// `head` is the last known head; `None` for a closed pull request. A stored slot on which no review was ever
+/// attempted needs no sweep. Such a slot serves another loop, or reviews are disabled in its repository.
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &ReviewProgress) -> bool {
     let is_settled = |head: &Sha| reviews.last_settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle

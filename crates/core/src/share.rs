@@ -1,7 +1,8 @@
-//! Selects which of several processes leases a slot. All processes see the same due slots at the same time;
-//! if all of them requested the lease, most requests would fail. Each slot therefore has one preferred
-//! process, by rendezvous hashing (Thaler and Ravishankar 1998). When a process joins or leaves, only its own
-//! slots get another preferred process. Idle processes take slots that remain unleased for a while.
+//! Selects which of several processes leases a slot. All processes see the same due slots at the same time,
+//! so most requests would fail if each process requested every lease. Each slot therefore has one preferred
+//! process, by rendezvous hashing (Thaler and Ravishankar 1998). When a process joins or leaves, only the
+//! slots that prefer this process get another preferred process. Slots that remain unleased for a while are
+//! taken by any idle process.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
-/// Time after the due time from which any worker may take a slot. By then, the preferred worker is probably
-/// busy or gone.
+/// Time after the due time of a slot after which any worker may lease the slot. By then, the preferred worker
+/// is probably busy or gone.
 pub const PREFERRED_WORKER_GRACE: TimeSpan = TimeSpan::seconds(1);
 
 /// The processes that lease slots.

@@ -1,8 +1,8 @@
-//! The slot: the common primitive of all loops. The slots together are the work queue.
+//! The slot, on which all loops are based. The slots together are the work queue.
 //!
 //! A slot belongs to one pull request or one sync job. It records events, decides when a loop may act, and
-//! grants a lease to one worker at a time. One pure function, [`Slot::step`], does all of this; stores only
-//! persist the result.
+//! grants a lease to one worker at a time. One pure function, [`Slot::step`], makes all these decisions;
+//! stores only persist the resulting slot.
 //!
 //! ```text
 //!            event, request                  due: lease
@@ -12,11 +12,11 @@
 //!        (event, resume, retry)
 //! ```
 //!
-//! A pause takes effect immediately, but never ends a lease: a leased slot is paused when its step ends.
+//! A pause takes effect immediately if the slot is not leased. A leased slot is paused when its step ends.
 //!
-//! Every state has an exit. Waiting ends at its time, and a lease ends at its deadline. A held slot is
-//! released by an event (parked, draft, cancelled), a resume (paused) or an operator's retry. An idle slot
-//! with a storm changes at the end of the storm.
+//! No state is permanent. A wait ends at its time, and a lease at its deadline. A parked, draft or cancelled
+//! slot is released by an event, a paused slot by a resume, and every held slot by an operator's retry. The
+//! storm of an idle slot is removed when the storm ends.
 
 mod limits;
 mod note;
@@ -31,7 +31,7 @@ pub use self::note::{SlotHistoryEntry, SlotRefusal};
 pub use self::step::{SlotCommand, SlotTransition, StepOutcome};
 use crate::id::{FencingToken, SlotKey, SlotVersion, UnixMillis};
 
-/// One slot. Without a row in the store it is [`Slot::new`].
+/// One slot. A slot without a row in the store equals [`Slot::new`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Slot {
     pub key: SlotKey,
@@ -41,13 +41,13 @@ pub struct Slot {
     /// Loop in progress. The value is kept between the leases of the loop's steps.
     #[serde(rename = "owner")]
     pub active_loop: Option<LoopKind>,
-    /// Events not yet served, by loop.
+    /// Events that no run has served yet, by loop.
     pub pending: PendingEvents,
-    /// Current storm of events, kept until its end.
+    /// Current storm of events; it may have ended, but is not removed yet.
     pub storm: Option<EventStorm>,
     /// Failed or lost leases since the last progress.
     pub attempts: u32,
-    /// Request of a person for the next converge step, unless the person only wants the run to continue.
+    /// A person's request that changes the next step of the converge run; `None` if the run simply continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "wish")]
     pub converge_request: Option<ConvergeRequest>,
@@ -82,15 +82,15 @@ pub enum SlotState {
         token: FencingToken,
         /// Time at which the lease expires, unless a heartbeat extends the lease.
         deadline: UnixMillis,
-        /// Loop that was begun or continued.
+        /// Loop whose step the worker performs.
         #[serde(rename = "of")]
         loop_kind: LoopKind,
-        /// Events pending for that loop at the time of the lease. If the step finishes with its work done,
-        /// these events are served. Otherwise, the events become pending again.
+        /// Events that were pending for this loop when the slot was leased. If the step completes the loop's
+        /// work, these events are served; otherwise they become pending again.
         #[serde(rename = "serving")]
         claimed_events: Option<PendingEventTimes>,
-        /// True if a person paused the slot during the lease. The slot is then held as soon as the lease
-        /// ends, for any reason.
+        /// True if a person has paused the slot during the lease. The slot is then held as soon as the lease
+        /// ends, however it ends.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         #[serde(rename = "pausing")]
         pause_requested: bool,
@@ -115,8 +115,8 @@ pub enum LoopKind {
 }
 
 impl LoopKind {
-    /// All loops in the order in which a slot serves them. The long loops come first, so the review sees
-    /// their result.
+    /// All loops in the order in which a slot serves them. The long loops come first, because a review should
+    /// cover their result.
     pub const ALL: [Self; 3] = [Self::Converge, Self::Sync, Self::Review];
 
     /// Returns the word used in text and JSON.
@@ -128,8 +128,8 @@ impl LoopKind {
         }
     }
 
-    /// Returns true for a loop that runs over several leases. Such a loop keeps the slot while a failed step
-    /// waits for a retry.
+    /// Returns true for a loop whose run takes several leases. Such a loop remains the slot's active loop
+    /// while a failed step waits for its retry.
     fn spans_several_leases(self) -> bool {
         match self {
             Self::Converge | Self::Sync => true,
@@ -137,7 +137,7 @@ impl LoopKind {
         }
     }
 
-    /// Returns the wait reason of this loop when it only waits for its due time.
+    /// Returns the reason of a wait in which this loop waits only for its due time.
     fn default_wait_reason(self) -> WaitReason {
         match self {
             Self::Converge | Self::Sync => WaitReason::Scheduled,
@@ -150,9 +150,9 @@ impl LoopKind {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
-    /// Waits for a pause in pushes, before the leading review of a storm.
+    /// Waits until no push has occurred for a while, before the first (leading) review of a storm.
     Debounce,
-    /// Waits for the end of a storm, before its trailing review.
+    /// Waits for the end of a storm, before its second (trailing) review.
     Storm,
     /// Waits after a failed or lost attempt.
     Backoff,
@@ -162,11 +162,11 @@ pub enum WaitReason {
     Scheduled,
     /// Waits for the forge's rate limit.
     RateLimit,
-    /// Waits for a comment that may still become visible.
+    /// Waits until the forge shows all comments that may have been posted.
     Settling,
     /// Waits for another reviewer's answer.
     Reviewer,
-    /// Waits for its turn: a loop of several steps continues after other slots had their turn.
+    /// Waits between two steps of a loop, to let other slots be served first.
     Step,
 }
 
@@ -198,7 +198,8 @@ impl WaitReason {
         }
     }
 
-    /// Returns true if the loop remains the owner during this wait, because the loop is unfinished.
+    /// Returns true if the loop remains the slot's active loop during this wait, because its run is
+    /// unfinished.
     fn keeps_owner(self) -> bool {
         match self {
             Self::Settling | Self::Reviewer | Self::Step | Self::RateLimit => true,
@@ -233,7 +234,7 @@ impl HoldReason {
     }
 }
 
-/// Events not yet served, by loop.
+/// Events that no run has served yet, by loop.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct PendingEvents {
     /// Events for the review loop.
@@ -276,7 +277,8 @@ impl PendingEvents {
 pub struct PendingEventTimes {
     pub first: UnixMillis,
     pub last: UnixMillis,
-    /// Time of a person's explicit request. The request is served immediately, even without changes.
+    /// Time of a person's explicit request, if there is one. A request is due immediately, even if nothing
+    /// has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "asked")]
     pub requested_at: Option<UnixMillis>,
@@ -296,7 +298,8 @@ impl PendingEventTimes {
     }
 }
 
-/// A series of events with gaps shorter than `quiet`, for at most `storm_max` from the first.
+/// A series of events in close succession. It ends after the time `quiet` without an event, or after the time
+/// `storm_max` since its first event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct EventStorm {
     /// Time of its first event.
@@ -327,9 +330,8 @@ impl Slot {
         }
     }
 
-    /// Returns the time of the slot's next automatic step. The step is [`SlotCommand::Lease`] if the slot
-    /// waits, [`SlotCommand::Expire`] if it is leased, and [`SlotCommand::Tidy`] if only an old storm
-    /// remains.
+    /// Returns the time of the slot's next automatic step: [`SlotCommand::Lease`] if the slot waits,
+    /// [`SlotCommand::Expire`] if it is leased, and [`SlotCommand::Tidy`] if it is idle with a storm.
     pub fn wake_time(&self) -> Option<UnixMillis> {
         match &self.state {
             SlotState::Waiting { due_at: at, .. } => Some(*at),
@@ -349,9 +351,9 @@ impl Slot {
             && self.converge_request.is_none()
     }
 
-    /// Returns true if a review may be computed now without exceeding the storm's limit. If the storm's
-    /// leading review is already computed (for example, after a failed publish), a lease within the storm may
-    /// only publish.
+    /// Returns true if the storm permits that a review is computed now. If the storm's leading review is
+    /// already computed, a lease during the storm may only publish. This occurs, for example, after
+    /// publishing failed.
     pub fn may_compute_review(&self, now: UnixMillis) -> bool {
         self.storm.is_none_or(|storm| storm.review_count == 0 || now >= storm.end)
     }

@@ -1,5 +1,5 @@
-//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and comments of this form that
-//! suppress nothing. Comments that suppress nothing are reported, because their authors expect an effect.
+//! Comments that suppress a finding (`truing: ignore[core/rule] why`), and comments with this syntax that
+//! suppress nothing. Comments without an effect are reported, because their authors expect one.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub struct SuppressedFinding {
     pub reason: String,
 }
 
-/// A comment that suppresses nothing, for one of the rules that it names.
+/// A suppression comment that has no effect for one of the rules that it names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct UnusedSuppression {
     pub path: RepoPath,
@@ -35,7 +35,7 @@ pub enum UnusedSuppressionReason {
     NoReason,
     /// No rule has this name.
     UnknownRule,
-    /// The rule finds nothing at the place of the comment.
+    /// The rule has no finding on the lines to which the comment applies.
     NothingFound,
     /// Its syntax is invalid.
     Misspelt,

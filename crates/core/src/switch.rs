@@ -1,8 +1,8 @@
-//! The kill switches stop all spending and writing, globally or in single repositories.
+//! The kill switches, which stop all spending and writing, globally or in single repositories.
 //!
 //! While a switch is on, webhooks are refused, no lease is granted, and active runs either finish or stop
-//! before their next effect. The stored row is authoritative. The audit log has the history of the switch,
-//! with the operators.
+//! before their next effect. The row in the store decides whether a switch is on. The audit log records who
+//! changed the switch and when.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -48,7 +48,8 @@ pub enum HaltMode {
     /// Runs in progress complete normally.
     #[default]
     Finish,
-    /// Runs stop before their next effect and publish nothing new. No attempt is counted.
+    /// Runs stop before their next effect and publish nothing new. The stop does not count as a failed
+    /// attempt.
     Stop,
 }
 
@@ -65,7 +66,8 @@ impl HaltMode {
 /// A request to change a switch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SwitchRequest {
-    /// Turns the switch on. An omitted value stays unchanged, or takes its default if the switch was off.
+    /// Turns the switch on, or changes a switch that is on. If the switch was off, an omitted value takes its
+    /// default; otherwise, it stays unchanged.
     TurnOn {
         reason: Option<String>,
         /// Handling of runs in progress.
@@ -92,7 +94,8 @@ pub struct RepositorySwitch {
     pub engaged: SwitchEngagement,
 }
 
-/// A repository, identified by its known properties. A reference without any property matches no repository.
+/// Identification of a repository by its name, by its keys, or by both. An empty reference matches no
+/// repository.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RepositoryRef {
     /// Name at the forge, `owner/name`; empty if unknown. The comparison ignores case, as forges do.
@@ -111,20 +114,20 @@ pub struct EngagedSwitch<'a> {
     pub repository: Option<&'a str>,
 }
 
-/// An effective change of a switch, with its audit entry and notice.
+/// A change of a switch to be stored, with the entry for the audit log and the notice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SwitchChange<S = KillSwitch> {
-    /// New state of the switch, or of all switches.
+    /// New state of the changed switch; of all switches if a repository's switch was changed.
     pub switch: S,
     /// Entry for the audit log.
     pub act: OperatorAction,
-    /// Notice for the notification sinks.
+    /// Notice to be delivered to users.
     pub notice: NewNotice,
 }
 
 impl KillSwitch {
-    /// Applies a request; returns none if the request changes nothing. A switch that is already on keeps its
-    /// time and person, and gets the new reason and mode.
+    /// Applies a request; returns `None` if the request changes nothing. A switch that is already on keeps
+    /// the time and the person who turned it on, and gets the requested reason and mode.
     pub fn apply_request(
         &self,
         request: &SwitchRequest,
@@ -134,7 +137,8 @@ impl KillSwitch {
         self.apply_repository_request("", request, operator, now)
     }
 
-    /// Like [`Self::apply_request`], for the repository of this name; an empty name means the global switch.
+    /// Applies a request like [`Self::apply_request`], to the switch of the repository with this name. An
+    /// empty name means the global switch.
     fn apply_repository_request(
         &self,
         repository: &str,
@@ -218,8 +222,8 @@ impl KillSwitches {
         Some(its.as_engaged())
     }
 
-    /// Returns the switch that stops active runs in this repository. If no switch stops them, returns the
-    /// switch that blocks new runs in the repository.
+    /// Returns the switch that stops active runs in this repository. If there is none, returns the switch
+    /// that only blocks new runs.
     pub fn stop_switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         let its = self.repositories.iter().filter(|switch| switch.repository.may_be_same(repository));
         let all = self.global_switch.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
@@ -274,7 +278,7 @@ impl KillSwitches {
 }
 
 impl RepositorySwitch {
-    /// Converts the switch to the common form of active switches.
+    /// Returns the switch as the type that also represents the global switch.
     pub fn as_engaged(&self) -> EngagedSwitch<'_> {
         EngagedSwitch { engaged: &self.engaged, repository: Some(&self.repository.name) }
     }
@@ -296,13 +300,14 @@ impl RepositoryRef {
         Self::from_key(&PrId { forge: forge.into(), repository: id.into(), number: 0 }.key())
     }
 
-    /// Adds a name to the known properties of the repository.
+    /// Returns the reference with this name.
     pub fn with_name(self, name: &str) -> Self {
         Self { name: Self::from_name(name).name, ..self }
     }
 
-    /// Returns true if both may be the same repository, by the known properties. A reused name also matches,
-    /// because the switch must stop work in doubtful cases.
+    /// Returns true if both references may identify the same repository: the names or any of the keys are
+    /// equal. A new repository that reuses a name also matches, because in doubt the switch must stop the
+    /// work.
     pub fn may_be_same(&self, other: &Self) -> bool {
         let has_its_name = !self.name.is_empty() && self.name.to_lowercase() == other.name.to_lowercase();
         has_its_name || !self.keys.is_disjoint(&other.keys)

@@ -1,13 +1,13 @@
 //! Decides the action for a new release of an upstream package that a project follows. The actions are:
 //! nothing (`skip`), widen the bound (`relax`), change the code (`bump`), or ask a person (`ask`). Pure.
 //!
-//! The project has *pinned* some of the package's definitions: the project contains copies or overrides of
-//! these definitions. A [`PinManifest`] contains, for each pinned definition, digests of the form that the
-//! copy or override was made for. A definition whose bytes differ, but whose tree is equal, counts as the
-//! same definition.
+//! The project has *pinned* some of the package's definitions, because it contains copies or overrides of
+//! these definitions. For each pinned definition, a [`PinManifest`] contains digests of the source code for
+//! which the copy or override was written. A definition whose bytes differ, but whose syntax tree is equal,
+//! counts as unchanged.
 //!
-//! A manifest does not cover unpinned code next to pinned code. Changes in *mirrored* files, whose
-//! counterparts are in the project, therefore need a person's or an agent's check (`beside`).
+//! A manifest does not cover unpinned code. Files of the package that have a counterpart in the project are
+//! *mirrored*; changes of unpinned code in these files must be checked by a person or an agent (`beside`).
 
 mod beside;
 pub mod breaker;
@@ -32,7 +32,7 @@ pub use manifest::{
 /// Name that stands for a whole file in the list of the file's definitions.
 pub const WHOLE_FILE: &str = "*";
 
-/// Reason to ask a person if nothing is pinned or mirrored.
+/// Reason for the verdict `ask` if nothing is pinned or mirrored.
 pub const NOTHING_PINNED: &str = "nothing is pinned or mirrored, so only the project's own checks can decide";
 
 /// Digests of a definition, in lower-case hexadecimal digits.
@@ -43,21 +43,22 @@ pub struct DefinitionDigests {
     /// SHA-256 of the definition's syntax tree, without comments and docstrings. For Python, the prefix
     /// [`TREE_FORM`] precedes the digest.
     pub tree: String,
-    /// SHA-256 of the earlier form of Python trees. Some different trees have the same digest in this form.
+    /// SHA-256 of the Python tree in an earlier serialization, in which some different trees have the same
+    /// digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<String>,
 }
 
-/// Requested contents of a release of the package.
+/// The contents of a release of the package that a decision needs.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ReleaseSources {
     /// Each requested definition, as `module:Class.method`, `FILE:Type.method` or `FILE`.
     pub symbols: BTreeMap<String, SymbolState>,
-    /// Functions and methods of mirrored files, by file and name. In languages other than Python, all
-    /// definitions that contain no other definition, or [`WHOLE`].
+    /// Functions and methods of mirrored files, by file and name. In other languages than Python, these are
+    /// all definitions that contain no other definition; a file without definitions has the name [`WHOLE`].
     pub functions: BTreeMap<String, BTreeMap<String, DefinitionDigests>>,
-    /// All definitions that share a name, by file and name, in the order of the text. Examples are the parts
-    /// of a property, overloads, and branches.
+    /// Definitions that share a name with others in the file, by file and name, in the order of the text.
+    /// Examples are overloads, the methods of a property, and definitions in branches.
     #[serde(default)]
     pub namesakes: BTreeMap<String, BTreeMap<String, Vec<NamesakeDefinition>>>,
     /// Code of mirrored files outside these definitions, in the order of the text.
@@ -73,7 +74,7 @@ pub struct ReleaseSources {
     /// Files of the release that may run instead of the compared files.
     #[serde(default)]
     pub shadows: BTreeSet<String>,
-    /// Packages that the release requires, by declaring file and by package name. Each requirement is a text.
+    /// Requirements of the release as texts, by declaring file and by name of the required package.
     #[serde(default)]
     pub requirements: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Files that could not be read as source, with the reason.
@@ -119,7 +120,7 @@ impl SymbolState {
     }
 }
 
-/// Decision about a release.
+/// Action that is decided for a release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncVerdict {
@@ -149,7 +150,7 @@ impl SyncVerdict {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PinChangeKind {
-    /// The syntax tree differs, and therefore the behaviour.
+    /// The syntax tree differs, so the behaviour may differ.
     Tree,
     /// Only the bytes differ: layout, comments or docstring.
     Bytes,
@@ -193,7 +194,7 @@ impl UnguardedPart {
         Self { symbol, file, reason: reason, kind: ReleasePartKind::Function }
     }
 
-    /// Returns the name for display, with the file if the name lacks it.
+    /// Returns the name for display; the file is added if the name does not contain it.
     pub fn name(&self) -> String {
         let symbol = if self.symbol == WHOLE_FILE { "" } else { self.symbol.as_str() };
         match &self.file {
@@ -220,9 +221,10 @@ pub enum UnguardedReason {
     Changed,
     /// The release removed unpinned code from a mirrored file.
     Removed,
-    /// The definition is equal in both releases, but the manifest does not accept its form.
+    /// The definition is equal in both releases, but the manifest's digests match neither.
     Stale,
-    /// Like [`Self::Stale`], for a decorated function: Python's tools may have hashed the wrong function.
+    /// The same as [`Self::Stale`], for a decorated function. The cause may be that a Python tool hashed the
+    /// wrong function.
     Decorated,
     /// The definition is in neither release: its name is wrong, or the definition was removed long ago.
     Missing,
@@ -231,7 +233,7 @@ pub enum UnguardedReason {
     OtherPackage,
     /// The definition's file cannot be parsed as source.
     Unreadable,
-    /// The project pins it in an unsupported form.
+    /// The project pins the definition in a form that Truing does not support.
     Untold,
     /// A changed requirement of an extra that the project does not use.
     OfExtra,
@@ -246,7 +248,7 @@ pub enum UnguardedReason {
 }
 
 impl UnguardedReason {
-    /// Describes the reason, for a definition.
+    /// Describes the reason in words that fit a definition.
     fn change_text(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -268,7 +270,8 @@ impl UnguardedReason {
         }
     }
 
-    /// Returns true if the reason is a change by the release, and not the state of a pin.
+    /// Returns true if the release changed the part; false if the reason lies in the pin or in an unreadable
+    /// file.
     pub fn is_change(self) -> bool {
         match self {
             Self::Added | Self::Changed | Self::Removed => true,
@@ -297,7 +300,8 @@ pub struct SyncDecisionInput<'a> {
     pub is_major: bool,
     /// Names of the package's classes from which the project's classes inherit.
     pub inherited: &'a BTreeSet<String>,
-    /// Changed requirements that do not affect the project, by name, with the reason.
+    /// Changed requirements that do not affect the project, by the required package's name, each with the
+    /// reason.
     pub harmless: &'a BTreeMap<String, UnguardedReason>,
     pub manifest: &'a PinManifest,
     /// Release for which the project was made.
@@ -309,7 +313,8 @@ pub struct SyncDecisionInput<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SyncDecision {
     pub verdict: SyncVerdict,
-    /// True if an agent's classification of the unguarded parts can change the verdict to relax or bump.
+    /// True if the verdict is `ask`, but an agent's classification of the unguarded parts can change it to
+    /// `relax` or `bump`.
     pub needs_classification: bool,
     /// Reason in one sentence.
     pub reason: String,
@@ -319,9 +324,10 @@ pub struct SyncDecision {
     pub unguarded: Vec<UnguardedPart>,
 }
 
-/// Decides by the first condition that holds, in this order: release in range; major version; pinned tree
-/// changed or removed. Then: file that may run instead of compared code; unguarded changes; changed bytes; no
-/// change.
+/// Decides by the first condition that holds. In order: the release is in range (`skip`); the version is
+/// major, or an inherited class is gone (`ask`); a pinned definition changed or is gone (`bump`). Next: the
+/// pins or the mirrored files guard nothing, or an unguarded change needs a check (`ask`). If no condition
+/// holds, the verdict is `relax`.
 pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     let (changed, mut unguarded) = compare(step);
     unguarded.extend(find_unguarded_parts(step));
@@ -397,7 +403,8 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
     let count = |counts: fn(ReleasePartKind) -> bool| {
         unguarded.iter().filter(|one| one.reason.needs_check() && counts(one.kind)).count()
     };
-    // A file without definitions, or a file that cannot be read, has no known functions.
+    // A part that is a whole file without definitions, or a file that cannot be read, is counted as a file
+    // instead of a function.
     let is_whole =
         |one: &&UnguardedPart| one.symbol == WHOLE_FILE || one.reason == UnguardedReason::Unreadable;
     let wholes =
@@ -444,7 +451,7 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
     format!("{unchanged}, but {} did", parts.join(" and "))
 }
 
-/// Explains why no check is needed although the releases may differ.
+/// Returns the reason why no check is needed, even if the releases differ.
 fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     let same = step.manifest.rows.keys().all(|symbol| {
         let digests = |sources: &'_ ReleaseSources| {
@@ -459,7 +466,7 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     }
 }
 
-/// Returns the base classes of the project's classes that the release no longer has.
+/// Returns the classes from which the project's classes inherit and which the release no longer has.
 fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
         let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
@@ -479,7 +486,8 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
         let old = from.and_then(SymbolState::definition);
         let Some(new) = to.and_then(SymbolState::definition) else {
             let file = old.map(|old| old.file.clone());
-            // A definition that moved to another package counts as gone.
+            // A definition that has moved to another package counts as gone; only a definition that was
+            // elsewhere before, too, is listed as unguarded.
             if to == Some(&SymbolState::OtherPackage) && old.is_none() {
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::OtherPackage));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
@@ -530,8 +538,9 @@ fn pin_change(
     }
 }
 
-/// Forms that a manifest accepts in a release. Several names of one definition share their accepted forms,
-/// because a Python table with functions as keys contains only one of the names.
+/// The digests that a manifest accepts for each definition of a release. If several names refer to one
+/// definition, the digests of all these names are accepted. A Python table whose keys are functions, for
+/// example, contains only one of the names.
 struct AcceptedForms<'a> {
     manifest: &'a PinManifest,
     by_place: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
@@ -548,8 +557,8 @@ impl<'a> AcceptedForms<'a> {
         Self { manifest, by_place }
     }
 
-    /// Returns true if this form of a definition is accepted. `before` is the definition's form in the
-    /// previous release, if there is one.
+    /// Returns true if the manifest accepts the digests of this definition. `before` is the same definition
+    /// in the previous release, if it exists there.
     fn accepts(
         &self,
         symbol: &str,

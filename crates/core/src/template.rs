@@ -18,12 +18,12 @@ pub enum TemplatePart {
     },
 }
 
-/// A template that is not a prompt. All placeholders of the template are validated before anything runs.
+/// A template that is not a prompt. The names of its placeholders are validated when it is parsed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TextTemplate(Vec<TemplatePart>);
 
 impl TextTemplate {
-    /// Parses a text that may contain the `variable_names` placeholders.
+    /// Parses a text in which only the placeholders `variable_names` are allowed.
     ///
     /// # Errors
     /// The problem, as text that can follow the name of the template.
@@ -52,7 +52,8 @@ impl TextTemplate {
         self.0.iter().any(|piece| matches!(piece, TemplatePart::Variable { name: one, .. } if one == name))
     }
 
-    /// Returns true if the template can produce this text. Placeholders without a known value match any text.
+    /// Returns true if the template can produce this text. A placeholder for which `known_value` returns
+    /// `None` matches any text.
     pub fn matches<'v>(&self, text: &str, known_value: impl Fn(&str) -> Option<&'v str>) -> bool {
         let (mut rest, mut is_open) = (text, false);
         for (index, piece) in self.0.iter().enumerate() {
@@ -86,8 +87,8 @@ impl TextTemplate {
     }
 }
 
-/// Splits a text at its placeholders; `\{{` stands for a literal `{{`. Calls `wrong` with the line number of
-/// each `{{` that does not begin a placeholder. The message for this error is [`NO_VARIABLE`].
+/// Splits a text at its placeholders; `\{{` stands for a literal `{{`. Calls `report_error` with the line
+/// number of each `{{` that does not begin a placeholder. The message for this error is [`NO_VARIABLE`].
 pub fn parse_parts(text: &str, first_line: usize, report_error: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());

@@ -1,8 +1,8 @@
-//! The tier of a review determines how much of a pull request is reviewed. Rules of the operator and rules in
-//! the repository's own file choose the tier.
+//! The tier of a pull request determines how thoroughly it is reviewed, and how often. Rules of the operator
+//! and rules in the repository's own file choose the tier.
 //!
-//! Pure. The first rule of the operator whose conditions all hold chooses the tier. If none holds, the
-//! operator's default applies. Then the repository's rules apply: they can lower the tier without a limit,
+//! Pure. The first rule of the operator whose conditions all hold chooses the tier. If there is no such rule,
+//! the operator's default tier applies. After that, the repository's rules can lower the tier to any value,
 //! and raise it up to the operator's `most`.
 
 use std::collections::BTreeMap;
@@ -67,8 +67,8 @@ pub enum RuleOwner {
     Repository,
 }
 
-/// Conditions of a rule. All conditions must hold. A list condition holds if one entry of the list matches;
-/// an empty list always holds.
+/// Conditions of a rule. A rule applies only if all its conditions hold. A condition with a list holds if any
+/// entry of the list matches, or if the list is empty.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TierCondition {
@@ -107,7 +107,7 @@ pub struct TierCondition {
 /// One rule of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TierRule {
-    /// Place of the rule, for display: `truing.toml:14`.
+    /// File and line of the rule, for display: `truing.toml:14`.
     pub origin: String,
     /// Owner of the file that contains the rule.
     pub owner: RuleOwner,
@@ -115,7 +115,7 @@ pub struct TierRule {
     pub condition: TierCondition,
     /// Tier that matching pull requests get.
     pub tier: Tier,
-    /// Highest tier to which a repository's own rules may raise the tier; none means `tier` itself.
+    /// Highest tier that a repository's own rules may choose; `None` means that they cannot raise `tier`.
     pub max_tier: Option<Tier>,
     /// Explanation by the operator.
     pub reason: Option<String>,
@@ -130,7 +130,7 @@ pub struct PullAuthor<'a> {
     pub login: &'a str,
 }
 
-/// Facts about a pull request that rules use.
+/// The facts about a pull request on which the conditions of rules are evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct PullFacts<'a> {
     /// Name of the repository, `owner/name`.
@@ -159,7 +159,8 @@ pub struct PullFacts<'a> {
 pub struct TierChoice {
     /// Tier that was chosen.
     pub tier: Tier,
-    /// Place of the rule (`truing.toml:14`), or the configuration key of the default.
+    /// File and line of the rule that chose the tier (`truing.toml:14`), or the configuration key of the
+    /// default.
     #[serde(rename = "at")]
     pub origin: String,
     /// Conditions that held, for example `label no-review`; empty for the default.
@@ -168,7 +169,7 @@ pub struct TierChoice {
     /// The explanation in the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Tier that the repository requests, if the operator only allows a lower tier.
+    /// Tier that the repository's rules request, if the operator does not allow such a high tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<Tier>,
     /// True if the rule has conditions on the pull request, and not only on the repository.
@@ -179,26 +180,27 @@ pub struct TierChoice {
 /// Configured tiers and their rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TierConfig {
-    /// Default tier if no rule holds.
+    /// Tier of a pull request for which no rule's conditions hold.
     pub tier: Tier,
     /// Configuration key of the default.
     pub config_key: String,
-    /// Highest tier to which a repository's own rules may raise the default; none means `tier` itself.
+    /// Highest tier that a repository's own rules may choose if no rule of the operator holds; `None` means
+    /// that they cannot raise `tier`.
     pub max_tier: Option<Tier>,
     /// Rules in the order of their files.
     pub rules: Vec<TierRule>,
 }
 
 impl TierConfig {
-    /// Returns true if a review can get [`Tier::Deep`], because the default or a rule chooses or allows this
-    /// tier.
+    /// Returns true if a pull request can get [`Tier::Deep`]: the default or a rule chooses this tier, or
+    /// allows a repository to choose it.
     pub fn can_choose_deep(&self) -> bool {
         let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.max_tier]);
         of_rules.chain([Some(self.tier), self.max_tier]).flatten().any(|given| given == Tier::Deep)
     }
 }
 
-/// Compiled rules that apply to one repository.
+/// Rules with compiled globs.
 #[derive(Clone, Debug)]
 pub struct TierRules {
     tier: Tier,
@@ -273,7 +275,7 @@ impl TierRules {
     }
 
     /// Chooses the tier of a pull request. `is_asked` is true if a person requested the review. In this case,
-    /// rules with tier `off` that have a condition other than the repository are ignored.
+    /// rules with the tier `off` are ignored if they have a condition other than `repos`.
     pub fn choose(&self, facts: &PullFacts<'_>, is_asked: bool) -> TierChoice {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
@@ -320,8 +322,8 @@ impl TierRules {
         }
     }
 
-    /// Returns the rules that may apply to a repository of this name, up to the first rule that always
-    /// applies.
+    /// Returns the rules that may apply to a repository of this name. The rules of each owner end with the
+    /// first rule that has no condition on the pull request.
     pub fn rules_for_repository(&self, name: &str) -> Vec<&TierRule> {
         let mut found = Vec::new();
         for owner in [RuleOwner::Operator, RuleOwner::Repository] {
@@ -434,7 +436,7 @@ fn compile_globs(patterns: &[String], form: GlobOptions) -> Result<GlobSet, glob
     set.build()
 }
 
-/// Costs of reviews of one tier.
+/// Number and costs of the reviews of one tier.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct TierPrice {
     pub reviews: u64,

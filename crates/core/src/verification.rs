@@ -15,7 +15,7 @@ pub enum CommandEndReason {
     /// The command exited with this code. For a signal, the code is 128 plus the signal's number, as in
     /// shells.
     Exit { code: u8 },
-    /// Another party, such as the kernel on low memory, killed the command.
+    /// The command was killed, but not by Truing; for example, by the kernel on low memory.
     Killed,
     /// The command exceeded its time limit.
     Time,
@@ -23,12 +23,12 @@ pub enum CommandEndReason {
     Output,
     /// The command wrote too much to disk.
     Disk,
-    /// All processes of the command together exceeded another limit of the sandbox.
+    /// All processes of the command together exceeded another limit, such as that for memory.
     Limit {
         /// Limit that was exceeded.
         bound: SandboxLimit,
     },
-    /// The disk is nearly full, no matter which program filled it.
+    /// The command was stopped because the disk is nearly full; other programs may have filled it.
     #[serde(rename = "full")]
     DiskFull,
     /// The program is missing or not executable, so it cannot be started.
@@ -101,7 +101,7 @@ pub struct CommandRun {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAttempts {
     pub ran: CommandRun,
-    /// Second execution, if the first failed unexpectedly.
+    /// Second execution, if the first failed and the check did not fail before the change.
     #[serde(rename = "again")]
     pub retry: Option<CommandRun>,
 }
@@ -119,7 +119,7 @@ pub struct VerificationReport {
     pub checks: Vec<CheckAttempts>,
 }
 
-/// Result of a check after the comparison.
+/// Verdict on a check, from the comparison of its results before and after the change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckVerdict {
@@ -130,7 +130,7 @@ pub enum CheckVerdict {
     FailedBefore,
     /// The check failed once and then passed on identical files, so its result is inconclusive.
     Flaky,
-    /// The check newly fails and needs a second execution.
+    /// The check failed once, passed before the change, and must be executed a second time.
     #[serde(rename = "again")]
     NeedsRerun,
     /// The check failed twice, and passed before the change.
@@ -148,12 +148,13 @@ impl CheckVerdict {
 }
 
 impl VerificationReport {
-    /// Returns the verdict on each check of `now`, in order. A check without a baseline entry counts as
-    /// passed before the change. A baseline check that first failed and then passed also counts as passed.
+    /// Returns the verdict on each check of `now`, in order. A check that is missing from the baseline counts
+    /// as passed before the change. A check that passed in one of two executions for the baseline also counts
+    /// as passed.
     pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
-        // The order is reversed because the same command may appear twice, and each comparison removes the
-        // last entry.
+        // The order is reversed because the same command may occur several times, and each comparison removes
+        // the last result of the command.
         for check in baseline.into_iter().flat_map(|baseline| &baseline.checks).rev() {
             before.entry(&check.ran.argv).or_default().push(check.passes());
         }

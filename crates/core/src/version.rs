@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::PackageRegistry;
 
-/// Form of the version range that admits a new release.
+/// How the project's version range is written when it is changed to admit a new release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RangeStyle {
@@ -19,7 +19,7 @@ pub enum RangeStyle {
     Exact,
     /// The range admits the release and later compatible releases.
     Caret,
-    /// No range is written, only the version of the copy in the project.
+    /// The project contains a copy of the package, so only the version of this copy is written, and no range.
     VendoredVersion,
 }
 
@@ -38,9 +38,9 @@ pub enum PackageVersion {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{text}` is not a valid {expected_form} of {}: {reason}", registry.display_name())]
 pub struct VersionError {
-    /// Text as it was given.
+    /// Text that could not be parsed.
     text: String,
-    /// Expected form: a version or a range.
+    /// Kind of text that was expected: a version or a range.
     expected_form: &'static str,
     registry: PackageRegistry,
     /// Message of the parser.
@@ -99,9 +99,9 @@ impl PackageVersion {
         }
     }
 
-    /// Returns true if there may be breaking changes between the two versions. For semantic versions, there
-    /// may be if the numbers up to the first non-zero number differ. For Python versions, the first number
-    /// decides by convention, because PEP 440 promises no compatibility.
+    /// Returns true if there may be breaking changes between the two versions. For semantic versions, this is
+    /// the case if the numbers up to the first non-zero number differ. For Python versions, only the first
+    /// number is compared, by convention, because PEP 440 promises no compatibility.
     pub fn may_break_compatibility(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
@@ -159,8 +159,8 @@ impl fmt::Display for PackageVersion {
     }
 }
 
-/// Returns the numbers up to the first non-zero number. Versions with equal prefixes promise to be
-/// compatible.
+/// Returns the numbers up to and including the first non-zero number. By semantic versioning, versions with
+/// the same result are compatible.
 pub fn compatible_prefix(numbers: [u64; 3]) -> Vec<u64> {
     let count = numbers.iter().position(|number| *number != 0).map_or(numbers.len(), |at| at + 1);
     numbers.into_iter().take(count).collect()

@@ -1,4 +1,4 @@
-//! Finds the lines of a diff on which a comment can be anchored.
+//! Finds the lines of a diff on which a forge accepts a comment.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum DiffSide {
     New,
 }
 
-/// The precision with which a comment can be placed.
+/// Where a comment is shown: on lines, on a file, or only in the summary.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnchorKind {
@@ -30,13 +30,13 @@ pub enum AnchorKind {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InexactAnchorReason {
-    /// Only some of the lines are in the diff, or the lines are in several hunks. The comment is on the part
-    /// in the hunk that contains most of the lines.
+    /// Only some of the requested lines are in the diff, or they are in several hunks. The comment is on the
+    /// requested lines of the hunk that contains most of them.
     Clamped,
-    /// The file is in the diff, but none of the requested lines on that side is.
+    /// The file is in the diff, but the diff shows none of the requested lines on this side.
     LinesNotInDiff,
-    /// The diff shows the file without lines. The file is binary, empty or a merge, or only its mode or name
-    /// changed.
+    /// The diff shows no lines of the file on which a comment is possible. The file is binary or empty, only
+    /// its mode or name changed, or the diff is that of a merge.
     NoLines,
     /// The file is not in the diff.
     FileNotInDiff,
@@ -57,14 +57,14 @@ impl InexactAnchorReason {
     }
 }
 
-/// The place at which a comment can be anchored.
+/// The location at which a forge accepts a comment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CommentAnchor {
-    /// Precision of the place.
+    /// Whether the location is lines, a file, or only the summary.
     #[serde(rename = "anchor")]
     pub kind: AnchorKind,
-    /// Path of the file in the forge's diff. For a renamed file, this is the new name on both sides. With
-    /// `Summary`, this is the requested path.
+    /// Path by which the forge's diff identifies the file. For a renamed file, this is the new name, even on
+    /// the old side. With `Summary`, this is the requested path.
     pub path: RepoPath,
     /// Side that the line numbers refer to.
     pub side: DiffSide,
@@ -72,18 +72,18 @@ pub struct CommentAnchor {
     pub start_line: u32,
     /// Last line of the comment for `Inline`; otherwise the last requested line.
     pub end_line: u32,
-    /// Reason if the comment is not on all lines.
+    /// Reason why the comment is not on all requested lines; `None` if it is.
     pub reason: Option<InexactAnchorReason>,
 }
 
-/// Finds the place nearest to lines `start..=end` (1-based) of `path` where a forge accepts a comment.
+/// Finds the best location for a comment on the lines `start..=end` (1-based) of `path` that a forge accepts.
 ///
 /// GitHub's rules are used because they are the strictest. A line on the new side must be an added line or
 /// context; a line on the old side must be a removed line or context. All lines of a comment must be in one
 /// hunk.
 ///
-/// `path` is the name on that side. On the old side, the new name of a renamed file is also accepted, unless
-/// another file had that name before the change.
+/// `path` is the file's name on `side`. For the old side, the new name of a renamed file is also accepted,
+/// unless another file had this name before the change.
 pub fn find_anchor(
     files: &[FileDiff<'_>],
     path: &RepoPath,
@@ -104,7 +104,7 @@ pub fn find_anchor(
     })
 }
 
-/// Quality of the match between a file and a name, best match first.
+/// How a name matches a file of the diff, best match first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum NameMatch {
     /// The file has this name on this side.
@@ -113,12 +113,12 @@ enum NameMatch {
     ByOtherSide,
 }
 
-/// Returns the quality of the match between the file and the name, or none if they do not match.
+/// Returns how the name matches the file; `None` if it does not match.
 fn match_name(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
     let name_on_side = match (side, file.status) {
         (DiffSide::Old, FileStatus::Renamed) => file.old_path.as_ref(),
-        // A copied file has no old side of its own: its source is another file, which may also be in the
-        // diff.
+        // A copied file has no old side, because the source of the copy is another file, which may also be in
+        // the diff.
         (DiffSide::Old, FileStatus::Added | FileStatus::Copied) | (DiffSide::New, FileStatus::Deleted) => {
             None
         }
@@ -143,7 +143,7 @@ fn match_name(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<Na
     }
 }
 
-/// Returns the nearest place in one file.
+/// Returns the best location in this file.
 fn find_anchor_in_file(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
     let at = |kind, start_line, end_line, reason| CommentAnchor {
         kind,
@@ -157,7 +157,7 @@ fn find_anchor_in_file(file: &FileDiff<'_>, side: DiffSide, start: u32, end: u32
         return at(AnchorKind::File, start, end, Some(InexactAnchorReason::EmptyRange));
     }
     // Context lines are on both sides, so a hunk shows every line of its range on both sides. The lines of a
-    // merge against all parents are left out, because forges show them differently.
+    // merge diff against all parents are not used, because forges show such a diff differently.
     let shown = if file.is_combined { &[][..] } else { &file.hunks };
     let parts = shown.iter().filter_map(|hunk| {
         let (first, lines) = match side {

@@ -1,8 +1,8 @@
-//! Compares a file's diff with the file's text: checks which side of the diff the text is, and converts the
-//! old side to the new one.
+//! Compares a file's diff with the file's text. Checks whether the text is the old or the new side of the
+//! diff, and converts the old side to the new side.
 //!
-//! Every line must be at its line number in the diff; there is no search for lines. A diff of another version
-//! of the file is rejected, even if `git apply` would apply it at another line.
+//! Each line of the diff must be at exactly its line number in the text. A diff of another version of the
+//! file is rejected, even if `git apply` would find the lines at other line numbers.
 
 use crate::model::split_first_line;
 use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
@@ -10,9 +10,9 @@ use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 /// Returns the text after the change, computed from the text before it. Returns none if the diff shows that
 /// it was made from a different text. The old text of a new file is empty.
 ///
-/// Content that a diff does not show in hunks is not checked: the text of a binary file is returned
-/// unchanged. For a merge against all its parents, the old text is the text of the first parent. Only the
-/// `-c` format shows all changes.
+/// Content that the diff does not show in hunks is not checked. The text of a binary file, for example, is
+/// returned unchanged. For a merge diff against all parents, the old text is that of the first parent. Such a
+/// diff shows all changes only in git's `-c` format, so the result may otherwise be incomplete.
 ///
 /// ```
 /// use truing_diff::{apply, parse};
@@ -25,12 +25,12 @@ pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
     reconstruct_other_side(&file.hunks, DiffSide::Old, old)
 }
 
-/// Returns true if `text` agrees with everything that the diff shows of this side.
+/// Returns true if `text` equals this side of the file in all lines that the diff shows.
 pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
     reconstruct_other_side(&file.hunks, side, text).is_some()
 }
 
-/// Returns the text of the other side.
+/// Returns the text of the side opposite to `from`; `None` if `text` does not match the hunks.
 fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
     let mut turning = PatchCursor { rest: text, next_line: 1, output: Vec::with_capacity(text.len()) };
     let mut before = None;
@@ -39,7 +39,8 @@ fn reconstruct_other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Op
             DiffSide::Old => (hunk.old_start, hunk.old_lines, LineKind::Added),
             DiffSide::New => (hunk.new_start, hunk.new_lines, LineKind::Deleted),
         };
-        // A hunk without lines on this side belongs after the line whose number is in its header.
+        // If a hunk has no lines on this side, its header gives the number of the line that precedes the
+        // hunk.
         let first = if lines == 0 { start.saturating_add(1) } else { start };
         while turning.next_line < first {
             let line = turning.next_line()?;
@@ -72,7 +73,7 @@ fn ends_with_next_start(hunk: &Hunk<'_>, next: &Hunk<'_>, lines: usize) -> bool 
     end.eq(next.lines().take(lines).map(|line| line.text))
 }
 
-/// A partially converted text.
+/// The state of a conversion: the converted text, and the rest to be converted.
 struct PatchCursor<'a> {
     rest: &'a [u8],
     /// Number of the first line of `rest`.
@@ -89,8 +90,8 @@ impl<'a> PatchCursor<'a> {
         Some(line)
     }
 
-    /// Appends lines. Returns none if the output ends with a line without a line end, because only the last
-    /// line may lack a line end.
+    /// Appends a text and a line end. Returns `None` if the previous line has no line end, because only the
+    /// last line of a file may lack a line end.
     fn write_lines(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
         let nothing = text.is_empty() && end.is_empty();
         if !nothing && self.output.last().is_some_and(|byte| *byte != b'\n') {

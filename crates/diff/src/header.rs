@@ -32,7 +32,7 @@ pub(crate) struct FileHeader {
     pub(crate) is_deleted: bool,
     /// True after an `old mode` or `new mode` line.
     pub(crate) mode_changed: bool,
-    /// True if the header has binary content, or a line that mentions binary content.
+    /// True if the header contains binary content, or a `Binary files` line instead of it.
     pub(crate) is_binary: bool,
     /// True for a file of a merge diff against all parents.
     pub(crate) is_combined: bool,
@@ -44,7 +44,7 @@ pub(crate) struct FileHeader {
     pub(crate) has_names: bool,
     /// True if the header has at least one line.
     pub(crate) has_lines: bool,
-    /// Difference of the two contents according to the `index` line.
+    /// Whether the old and the new content differ, according to the `index` line.
     content: ContentDifference,
     /// True after a `similarity index` line, which precedes the names of a rename or copy.
     has_similarity: bool,
@@ -53,19 +53,19 @@ pub(crate) struct FileHeader {
     stage: HeaderStage,
 }
 
-/// The difference of the two contents according to an `index` line.
+/// Whether the old and the new content of a file differ, according to the `index` line.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum ContentDifference {
     /// There is no `index` line.
     #[default]
     Unknown,
-    /// There is nothing to show: the contents are equal, or one file is missing and the other file is empty.
+    /// A diff has no lines to show: the contents are equal, or an empty file was added or deleted.
     Nothing,
     /// The two contents differ.
     Differs,
 }
 
-/// The lines that may come next.
+/// The lines of the header that may follow next.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum HeaderStage {
     /// Any line of a header.
@@ -73,8 +73,9 @@ enum HeaderStage {
     AnyLine,
     /// Only the `+++` line may follow.
     NewName,
-    /// First line of a block of binary content. The first block has the new content, or a delta that produces
-    /// the new content. The second block, which is usually present, has the same for the old content.
+    /// Only the first line of a block of binary content may follow. The first block contains the new content,
+    /// or a delta that produces the new content. The second block is usually present, and contains the same
+    /// for the old content.
     Block { is_first: bool },
     /// A line of binary content, or the empty line that ends the block.
     Binary { is_first: bool },
@@ -83,12 +84,12 @@ enum HeaderStage {
 }
 
 impl FileHeader {
-    /// Returns the header of a file in a merge, whose `diff --cc` line was just read.
+    /// Returns an empty header for a file in a merge diff, after its `diff --cc` line was read.
     pub(crate) fn for_merge() -> Self {
         Self { is_combined: true, ..Self::default() }
     }
 
-    /// Reads the header of a plain unified diff, which has two lines.
+    /// Reads the header of a plain unified diff, which consists of the `---` line and the `+++` line.
     pub(crate) fn from_name_lines(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
         let mut header =
             Self { has_names: true, has_lines: true, stage: HeaderStage::End, ..Self::default() };
@@ -107,7 +108,8 @@ impl FileHeader {
         self.has_names && self.new_name.is_none()
     }
 
-    /// Reads the next line; returns false if the header ended before it.
+    /// Reads the next line; returns false if the line does not belong to the header, which has therefore
+    /// ended.
     pub(crate) fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let text = trim_line_end(row.text);
         let taken = match self.stage {
@@ -145,7 +147,7 @@ impl FileHeader {
         Ok(taken)
     }
 
-    /// Returns a message about the expected line, if the header cannot end at this point.
+    /// If another line must follow in the header, returns an error message that names the expected line.
     pub(crate) fn missing_line_message(&self) -> Option<&'static str> {
         match self.stage {
             HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
@@ -160,9 +162,9 @@ impl FileHeader {
         }
     }
 
-    /// Returns true if the header is complete when the input ends here. If the content differs, hunks must
-    /// follow. Two kinds of files are exceptions: files with another name or mode under `git diff -w`, and
-    /// deleted files under `git diff -D`.
+    /// Returns true if the input may end after this header. Normally, hunks must follow if the contents
+    /// differ. There are two exceptions: `git diff -w` may show no hunks for a file with a new name or mode,
+    /// and `git diff -D` shows none for a deleted file.
     pub(crate) fn is_complete(&self) -> bool {
         if self.is_binary || self.has_names || self.stage == HeaderStage::End {
             return true;
@@ -205,7 +207,8 @@ impl FileHeader {
         let mode =
             |rest| parse_octal(rest).ok_or_else(|| row.malformed_line("the mode is not an octal number"));
         if let Some(rest) = text.strip_prefix(b"index ") {
-            // The line is `index OLD..NEW MODE` if the mode did not change.
+            // The line is `index OLD..NEW MODE` if the mode is the same before and after the change, and
+            // otherwise `index OLD..NEW`.
             self.content = compare_blob_ids(rest);
             let same = rest.split(|byte| *byte == b' ').nth(1).and_then(parse_octal);
             self.old_mode = self.old_mode.or(same);
@@ -242,7 +245,7 @@ impl FileHeader {
     /// Reads a header line of a merge; returns false for another line.
     fn read_merge_line(&mut self, text: &[u8]) -> bool {
         if let Some(rest) = text.strip_prefix(b"mode ") {
-            // The line is `mode OLD,OLD..NEW`.
+            // The line is `mode OLD,OLD..NEW`, with one old mode for each parent.
             let new = rest.windows(2).position(|two| two == b"..").and_then(|dots| rest.get(dots + 2..));
             self.new_mode = new.and_then(parse_octal);
         } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
@@ -260,8 +263,8 @@ impl FileHeader {
     }
 }
 
-/// Prefixes of the further header lines of a merge. With `--combined-all-paths`, there is a `---` line for
-/// each parent.
+/// Prefixes of those header lines of a merge diff whose content is not used. With `--combined-all-paths`,
+/// there is a `---` line for each parent.
 const OF_A_MERGE: [&[u8]; 8] = [
     b"index ",
     b"--- ",
@@ -276,7 +279,7 @@ const OF_A_MERGE: [&[u8]; 8] = [
 /// Prefix of a line that `git show --remerge-diff` adds to a header to describe a conflict.
 const REMERGED: &[u8] = b"remerge ";
 
-/// Ids of an empty file for both hash algorithms.
+/// Ids of the empty blob, for SHA-1 and for SHA-256.
 const EMPTY_FILE_IDS: [&[u8]; 2] = [
     b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
     b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",

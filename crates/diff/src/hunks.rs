@@ -1,14 +1,13 @@
-//! Reads the hunks of one file. The counts in the headers determine where a hunk ends, not the form of the
-//! lines.
+//! Reads the hunks of one file. The line counts in a hunk's header determine where the hunk ends.
 //!
 //! In a merge diff against all parents, a hunk has a range and a column of marks for each parent. Such hunks
-//! are converted to the view of the first parent: lines that are only in other parents are counted, but not
-//! kept.
+//! are converted to hunks between the first parent and the result. Lines that exist only in other parents are
+//! counted to find the hunk's end, but not kept.
 
 use crate::input_line::trim_line_end;
 
-/// The number that git writes for a count of -1. Git writes counts that are one too low for a merge without
-/// context (`-U0`) if lines at the end of the file were removed.
+/// The number that git writes if it computes a line count of -1. Git computes counts that are too low by one
+/// for a merge without context (`-U0`) if lines at the end of the file were removed.
 const COUNT_MINUS_ONE: u64 = u64::MAX;
 
 /// The range `START,COUNT` of one side in a hunk header.
@@ -19,8 +18,8 @@ pub(crate) struct HunkRange {
 }
 
 impl HunkRange {
-    /// Returns the number of the line after the last line of the range. Lines are counted from 1 and stored
-    /// in 32 bits.
+    /// Returns the number of the line after the last line of the range. Returns an error if the range begins
+    /// before line 1 or does not fit into 32 bits.
     pub(crate) fn end_line(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
             return Err("the hunk has lines before line 1");
@@ -36,7 +35,7 @@ impl HunkRange {
 /// The data of a hunk's header.
 #[derive(Debug)]
 pub(crate) struct HunkHeader<'a> {
-    /// Number of marks before each line, which equals the number of parents.
+    /// Number of mark characters at the beginning of each line, which equals the number of parents.
     pub(crate) marks: usize,
     /// Range in the first parent.
     pub(crate) old: HunkRange,
@@ -76,8 +75,8 @@ impl HunkHeader<'_> {
         let too_few = u64::from(self.new.count == COUNT_MINUS_ONE);
         for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parents) {
             range.count = range.count.wrapping_add(too_few);
-            // In a merge diff, an empty range gives the number of the line after it; other diffs give the
-            // number of the line before it.
+            // The start of an empty range is the line after the range in a merge diff, but the line before
+            // the range in other diffs.
             range.start = range.start.saturating_sub(u64::from(range.count == 0));
         }
     }
@@ -122,7 +121,7 @@ pub(crate) struct HunkReader {
     remaining_new: u64,
     /// Number of unread lines that the previous hunk also shows.
     remaining_shared: u64,
-    /// Number of consecutive unchanged lines read last.
+    /// Number of unchanged lines at the end of the lines that were read.
     pub(crate) tail: u64,
     /// Number of added lines.
     pub(crate) added: u32,
@@ -131,7 +130,8 @@ pub(crate) struct HunkReader {
 }
 
 impl HunkReader {
-    /// Begins to read the lines after a header. The first `shared` lines were also in the previous hunk.
+    /// Creates a reader of the lines that follow a hunk header. The first `shared_lines` lines are also in
+    /// the previous hunk.
     pub(crate) fn new(ranges: &HunkHeader<'_>, shared_lines: u64) -> Self {
         Self {
             marks: ranges.marks,
@@ -152,7 +152,7 @@ impl HunkReader {
             && self.other_parents.iter().all(|other| *other == 0)
     }
 
-    /// Returns the number of missing lines as text.
+    /// Describes the number of lines that are missing on each side, for an error message.
     pub(crate) fn missing_lines_message(&self) -> String {
         let old = self
             .other_parents
@@ -166,7 +166,8 @@ impl HunkReader {
     pub(crate) fn read_line(&mut self, line: &[u8]) -> Result<(), String> {
         let columns = match line.first() {
             Some(b'\\') => return Ok(()),
-            // Mail programs remove blanks at line ends, so an empty line of the hunk may lack its marks.
+            // Mail programs remove blanks at line ends, so an unchanged empty line of the hunk may lack its
+            // marks.
             Some(b'\n') => &[],
             Some(_) | None => line.get(..self.marks).unwrap_or(b"?"),
         };
@@ -178,8 +179,8 @@ impl HunkReader {
                 self.missing_lines_message()
             ));
         }
-        // A line of the result exists in the parents whose column has no mark. A removed line exists in the
-        // parents whose column has a mark.
+        // A line of the result exists in each parent whose column is blank. A removed line exists in each
+        // parent whose column has the mark `-`.
         let has = |parent: usize| columns.get(parent).is_none_or(|mark| (*mark == b' ') != is_lost);
         let (is_old, is_new) = (has(0), !is_lost);
         let others =

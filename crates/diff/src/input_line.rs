@@ -1,4 +1,4 @@
-//! Represents one line of the input with its position, and errors at a line.
+//! One line of the input with its position, and errors that refer to a line.
 
 /// If a diff is read in pieces, at least this number of bytes of each line is examined. The number exceeds
 /// the length of any two quoted names that a file system accepts.
@@ -25,7 +25,8 @@ pub(crate) struct InputLine<'a> {
     pub(crate) text: &'a [u8],
     /// Position of the line's first byte.
     pub(crate) position: InputPosition,
-    /// Length of the line in the input. If the line is cut, this exceeds the length of `text`.
+    /// Length of the line in the input. It exceeds the length of `text` if `text` is only the beginning of
+    /// the line.
     pub(crate) len: usize,
 }
 
@@ -71,8 +72,8 @@ impl MalformedLine {
     }
 }
 
-/// Returns the line without its line end. A carriage return at the end is not part of a name, because git
-/// would quote it.
+/// Returns the line without its line end. A carriage return counts as part of the line end, because git would
+/// quote a name that ends with one.
 pub(crate) fn trim_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)

@@ -1,34 +1,35 @@
-//! Finds where the message ends in mails of `git format-patch`. The end matters because a message may contain
-//! text that looks like a diff.
+//! Finds the end of the commit message in mails by `git format-patch`. Diffs are read only after this end,
+//! because a message may contain text that looks like a diff.
 //!
-//! The line `---` separates the message from the statistics; a mail without statistics has no such line.
-//! Files that are read before a `---` line are therefore held back. A `---` line after the first diff is a
-//! removed line (`--`) of that diff, unless statistics follow.
+//! The line `---` separates the message from the statistics, and is missing in a mail without statistics.
+//! Files that are read before a `---` line are therefore held back until the end of the mail. A `---` line
+//! after the first diff is a removed line (`--`) of this diff, unless statistics follow.
 
 use crate::input_line::MalformedLine;
 
-/// What a line shows about the end of a mail's message.
+/// The conclusion from a line about where a mail's message ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MessageEnd {
     /// The line shows nothing about the message.
     Unknown,
-    /// The message ended with this line.
+    /// This line is the `---` line that ends the message.
     EndsHere,
-    /// The message ended with the line before this one.
+    /// The previous line was the `---` line that ended the message.
     EndedBefore,
-    /// The message has no end line, because the next mail begins with this line.
+    /// The mail had no `---` line that ends the message; this line begins the next mail.
     NextMail,
 }
 
-/// A mail whose message may not have ended.
+/// A mail in which the end of the message has not been found.
 #[derive(Clone, Debug)]
 pub(crate) struct UnfinishedMail<F> {
-    /// Files that have been read from the mail. They are kept only if the message has no end line.
+    /// Files that have been read from the mail. They are discarded if the end of the message is found later.
     pub(crate) files: Vec<F>,
-    /// Error that stopped the reading. The error is reported only if the message has no end line.
+    /// Error that stopped the reading of the mail. The error is discarded if the end of the message is found
+    /// later.
     pub(crate) error: Option<MalformedLine>,
     has_diff: bool,
-    /// True if the last line was `---` and followed a diff.
+    /// True if the previous line was `---` and the mail already contained a `diff --` line.
     after_dashes: bool,
 }
 
@@ -57,7 +58,7 @@ impl<F> UnfinishedMail<F> {
     }
 }
 
-/// Returns true if the line begins a mail: `From`, a commit, a date.
+/// Returns true if the line begins a mail: `From`, followed by a commit id.
 pub(crate) fn is_mail_start(line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"From ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();

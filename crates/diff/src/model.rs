@@ -1,4 +1,4 @@
-//! Defines the model of a diff: files, hunks and lines. The model borrows from the parsed bytes.
+//! The data types for a parsed diff: files, hunks and lines. They borrow from the parsed bytes.
 
 use serde::Serialize;
 
@@ -25,21 +25,22 @@ pub enum FileStatus {
     Copied,
     /// Only the mode of the file changed.
     Mode,
-    /// The content changed in place and is not text. Binary files that were added, deleted, renamed or copied
-    /// have the status of that change; [`FileDiff::is_binary`] is true for all binary files.
+    /// The content changed in place and is not text. A binary file that was added, deleted, renamed or copied
+    /// has that status instead; [`FileDiff::is_binary`] is true for every binary file.
     Binary,
 }
 
 /// The change of one file in a diff.
 ///
-/// A change of type (a file that became a symbolic link) consists of two entries with one path, first
-/// `Deleted`, then `Added`, as git prints it.
+/// A change of a file's type, for example from a file to a symbolic link, has two entries with the same path:
+/// first `Deleted`, then `Added`, as git prints them.
 ///
-/// A merge against all its parents (`diff --cc`, `-c`) is represented from the view of the first parent: the
-/// hunks show lines of this parent and of the result. The hunks need not show all differences, so a comment
-/// can only be placed on the file.
+/// In the diff of a merge against all its parents (`diff --cc`, `-c`), the hunks contain only the lines of
+/// the first parent and of the result. They may lack some differences, so a comment can only be placed on the
+/// file.
 ///
-/// Serialises to the JSON of `truing diff parse`. `H` is the stored form of a hunk.
+/// The JSON output of `truing diff parse` contains serialized entries. `H` is the type that represents a
+/// hunk: with its lines, or only its line numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct DiffEntry<H> {
     /// Path after the change; for a deleted file, the path before the change.
@@ -61,11 +62,12 @@ pub struct DiffEntry<H> {
     /// True if git treats the content as binary.
     #[serde(skip)]
     pub is_binary: bool,
-    /// True for a merge against all its parents. The hunks of such a merge need not show all changed lines.
+    /// True in the diff of a merge against all its parents. The hunks of such a diff may lack some changed
+    /// lines.
     #[serde(skip)]
     pub is_combined: bool,
-    /// Hunks in order; empty if no text line changed. Hunks do not overlap, with one exception: a hunk may
-    /// begin with the unchanged lines at the end of the previous hunk (`git diff -W`).
+    /// Hunks in order; empty if no text line changed. Hunks overlap only in `git diff -W`, where a hunk may
+    /// begin with the unchanged lines that end the previous hunk.
     pub hunks: Vec<H>,
 }
 
@@ -135,8 +137,8 @@ pub struct HunkSpan {
 
 /// A group of changed lines, with the unchanged lines around them.
 ///
-/// Starts are 1-based. If the count of a side is 0, its start is the line after which the lines of the other
-/// side belong; 0 means the top of the file.
+/// Starts are 1-based. If a side has no lines, its start is the line after which the lines of the other side
+/// are inserted; 0 is the top of the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Hunk<'a> {
     /// First line on the old side.
@@ -150,7 +152,7 @@ pub struct Hunk<'a> {
     /// Text after the second `@@`, usually the enclosing function; may be empty.
     #[serde(skip)]
     pub section: &'a [u8],
-    /// Number of marks before each line: 1, or the number of parents in a merge.
+    /// Number of mark characters at the beginning of each line: 1, or the number of parents in a merge diff.
     #[serde(skip)]
     pub(crate) marks: usize,
     /// Lines as printed, each with its mark and line end.
@@ -186,11 +188,12 @@ pub struct HunkLine<'a> {
     pub old_line: Option<u32>,
     /// Number (1-based) in the new file, unless the line was removed.
     pub new_line: Option<u32>,
-    /// Bytes without the line feed. As in git, only a line feed ends a line. A carriage return before the
-    /// line feed is part of the text, so changes of line ends are visible.
+    /// Bytes of the line without the line feed. As in git, only a line feed ends a line. A carriage return
+    /// before the line feed belongs to the text, so changes of line ends are visible.
     pub text: &'a [u8],
-    /// True if the line ends with a line feed in the file. Only the last line of a file may lack a line feed.
-    /// The diff marks such a line explicitly, so the end of the diff input is not a sign of it.
+    /// True if the line ends with a line feed in the file; only a file's last line may lack a line feed. The
+    /// diff marks such a line explicitly, so a missing line feed at the end of the diff itself has no
+    /// meaning.
     pub has_line_feed: bool,
 }
 
@@ -218,7 +221,7 @@ impl<'a> Iterator for HunkLines<'a> {
                 Some(b'-') => LineKind::Deleted,
                 // The text "\ No newline at end of file" is not a line; it describes the line before it.
                 Some(b'\\') => continue,
-                // The line exists only in another parent.
+                // The line exists only in a parent other than the first.
                 Some(_) if marks.contains(&b'-') => continue,
                 Some(_) | None => LineKind::Context,
             };

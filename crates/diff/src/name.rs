@@ -1,13 +1,13 @@
-//! Finds the file name of a diff section. Handles quoting, prefixes, and the two names in `diff --git OLD
-//! NEW`.
+//! Determines the name of the file of a diff section. Handles quoting, prefixes, and the two names in `diff
+//! --git OLD NEW`.
 
 use std::borrow::Cow;
 
 use crate::path::unquote;
 
-/// Prefixes before the old and the new name. The pairs come from git, from git with `-R` (reversed), from
-/// `diff.mnemonicPrefix`, and from Bitbucket Data Center. Mnemonic prefixes stand for index, work tree,
-/// commit, object, and the two inputs of `--no-index`.
+/// Known pairs of prefixes of the old and the new name. They are used by git, by git with `-R` (reversed), by
+/// `diff.mnemonicPrefix`, and by Bitbucket Data Center. A mnemonic prefix denotes the index, the work tree, a
+/// commit, an object, or one of the two inputs of `--no-index`.
 const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"a/", b"b/"),
     (b"b/", b"a/"),
@@ -24,27 +24,27 @@ const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"src://", b"dst://"),
 ];
 
-/// Maximum difference between the lengths of two unknown prefixes. With this limit, the time to find the
-/// blank between two names is linear in the length of the names.
+/// Maximum difference between the lengths of two unknown prefixes. The limit keeps the search for the blank
+/// between two names linear in the length of the names.
 const MAX_PREFIX_DIFFERENCE: usize = 64;
 
 /// The name of a file without quotes.
 pub(crate) type FileName<'a> = Cow<'a, [u8]>;
 
-/// The result of comparing two names of one section with their prefixes.
+/// The names of a section's old and new file, after known prefixes were removed.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) enum NamePair<'a> {
-    /// Both names mean the same file.
+    /// The old and the new file have the same name.
     Same(&'a [u8]),
-    /// The names mean two files: the old file and the new file.
+    /// The old and the new file have different names, in this order.
     Different(&'a [u8], &'a [u8]),
 }
 
 /// Returns the name in the rest of a `--- ` or `+++ ` line, with its prefix. Returns none for invalid
 /// quoting.
 ///
-/// A tab ends a name without quotes. Git adds a tab after a name with a blank; other tools add a tab before a
-/// time.
+/// A name without quotes ends at the first tab. Git adds a tab after a name that contains a blank; other
+/// tools add a tab and a time.
 pub(crate) fn parse_header_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") {
         return parse_quoted_name(rest).map(|(name, _)| name);
@@ -52,16 +52,17 @@ pub(crate) fn parse_header_name(rest: &[u8]) -> Option<FileName<'_>> {
     Some(Cow::Borrowed(rest.split(|byte| *byte == b'\t').next().unwrap_or(rest)))
 }
 
-/// Returns the name in the rest of a `rename from ` line or a similar line. The name is quoted, or is the
-/// whole rest. Returns none for invalid quoting.
+/// Returns the name in the rest of a `rename from ` line or a similar line. An unquoted name is the whole
+/// rest. Returns `None` if the quoting is invalid.
 pub(crate) fn parse_whole_name(rest: &[u8]) -> Option<FileName<'_>> {
     if rest.starts_with(b"\"") { unquote(rest).map(Cow::Owned) } else { Some(Cow::Borrowed(rest)) }
 }
 
 /// Removes the prefixes from the two names of one section.
 ///
-/// Equal names have no prefixes. Known prefixes are removed. Otherwise, if both names have a common ending,
-/// the path is the part of the ending after its first slash.
+/// If both names are equal, they have no prefixes. Known prefixes are removed. If the prefixes are unknown,
+/// but both names have a common ending with a slash, the path is the part of the ending after its first
+/// slash.
 pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     if old == new {
         return NamePair::Same(new);
@@ -79,11 +80,11 @@ pub(crate) fn strip_git_prefix(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"b/").or_else(|| name.strip_prefix(b"a/")).unwrap_or(name)
 }
 
-/// Returns the two names in the rest of a `diff --git ` line, with their prefixes. Returns none if the line
+/// Returns the two names in the rest of a `diff --git ` line, with their prefixes. Returns `None` if the line
 /// cannot be split.
 ///
-/// Without quotes, nothing marks the end of the first name. The function therefore searches for the blank
-/// that splits the line into two names of the same path.
+/// Nothing marks the end of a first name without quotes. The function therefore searches for a blank that
+/// splits the line into two names that become equal without their prefixes.
 pub(crate) fn split_diff_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)> {
     if rest.starts_with(b"\"") {
         let (old, rest) = parse_quoted_name(rest)?;
@@ -94,7 +95,7 @@ pub(crate) fn split_diff_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName
         (rest.get(blank) == Some(&b' ') && !old.is_empty() && !new.is_empty()).then_some((old, new))
     };
     let middle = rest.len() / 2;
-    // Prefixes usually have equal lengths; the blank is then in the middle.
+    // The search begins in the middle, because the two prefixes usually have the same length.
     let (old, new) = (0..=MAX_PREFIX_DIFFERENCE / 2)
         .flat_map(|off| [middle.checked_sub(off), middle.checked_add(off)])
         .flatten()

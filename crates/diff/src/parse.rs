@@ -1,5 +1,5 @@
-//! Parses diffs: whole, file by file, or in pieces as the input arrives. Also combines the data of a file's
-//! header.
+//! Parses diffs as a whole, file by file, or from pieces of the input. Also derives a file's names and status
+//! from the data of its header.
 
 use thiserror::Error;
 
@@ -37,13 +37,13 @@ pub struct ParseError {
 /// Other text before, between and after the diffs is skipped as in `git apply`: commit messages, mail headers
 /// and signatures. In a mail of `git format-patch`, the diff begins after the line `---`, as in `git am`.
 ///
-/// Empty input, or input of white space only, is an empty diff without files and without an error. Commits
-/// without changes are also empty diffs, if a line shows that git printed the input: `commit ID`, the `From
-/// ID` of a mail, or `* Unmerged path`. Any other input without a file is an error at the first non-blank
-/// line; examples are a web page, an error in JSON, and prose.
+/// Empty input, or input of white space only, is an empty diff without files and without an error. Input that
+/// contains only commits without changes is also an empty diff. Such input is recognized by a line that git
+/// prints: `commit ID`, the `From ID` of a mail, or `* Unmerged path`. Any other input without a file is an
+/// error at the first non-blank line; examples are a web page, an error in JSON, and prose.
 ///
-/// A line that begins with `@@ -` outside of a file's hunks is also an error, because its file is unknown.
-/// This includes malformed lines. Git does the same.
+/// A line that begins with `@@ -` outside of a file's hunks is an error, as in git, because the file is
+/// unknown. The line is an error even if it is not a valid hunk header.
 ///
 /// Coloured diffs, diffs with a graph (`git log --graph -p`), and word diffs are not unified diffs. Lines of
 /// such diffs are skipped as text. Output of `--submodule=log` and `--submodule=diff` is an error, because no
@@ -70,7 +70,7 @@ pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
     ParsedDiff { files: read, error }
 }
 
-/// Parses like [`parse`], but returns one file at a time. An error is the last item.
+/// Parses like [`parse`], but returns one file at a time. No item follows an error.
 pub fn parse_files(input: &[u8]) -> DiffFiles<'_> {
     DiffFiles { input, rest: input, is_over: false, scanner: Scanner::new() }
 }
@@ -126,12 +126,12 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
     }
 }
 
-/// Parses like [`parse`], but from pieces of the input as they arrive, and without the text of hunks. Diffs
+/// Parses a diff like [`parse`], but accepts the input in pieces and does not keep the text of hunks. Diffs
 /// of any size can be read.
 ///
 /// The reader keeps in memory the names and line numbers of the current file (16 bytes per hunk), and up to 1
-/// MiB of a line. For a mail without statistics, it keeps the names and line numbers of all files of the
-/// mail. Longer lines are accepted in hunks and between diffs, but not in a header.
+/// MiB of a line. For a mail without statistics, the reader keeps the names and line numbers of all files of
+/// the mail. Lines longer than 1 MiB are accepted in hunks and between diffs, but not in a header.
 ///
 /// ```
 /// use truing_diff::OutlineReader;
@@ -148,7 +148,7 @@ pub struct OutlineReader {
     scanner: Scanner<HunkSpan>,
     /// Beginning of an incomplete line.
     partial_line: Vec<u8>,
-    /// Length of the incomplete line so far.
+    /// Number of bytes of the incomplete line that were read, including bytes that are not kept.
     len: usize,
 }
 
@@ -219,7 +219,8 @@ pub(crate) fn build_git_file<H>(
     } else if header.is_deleted || header.is_removed() {
         FileStatus::Deleted
     } else if old_path.is_some() {
-        // For `git diff --no-index OLD NEW`, two names are the only sign of a rename.
+        // In the output of `git diff --no-index OLD NEW`, the two different names are the only sign of a
+        // rename.
         FileStatus::Renamed
     } else if header.is_binary {
         FileStatus::Binary
@@ -232,7 +233,7 @@ pub(crate) fn build_git_file<H>(
     Ok(Some(build_entry(path, old_path, status, header)))
 }
 
-/// Returns the file of a plain unified diff, whose `---` line is at `at`.
+/// Returns the file of a plain unified diff. `position` is the position of its `---` line.
 pub(crate) fn build_plain_file<H>(
     header: &FileHeader,
     position: InputPosition,
@@ -287,11 +288,11 @@ fn decode_path(name: &[u8]) -> RepoPath {
     RepoPath::from_bytes(name)
 }
 
-/// Returns the name of the file, and the old name if it differs. Returns none if the names cannot be
+/// Returns the name of the file, and the old name if it differs. Returns `None` if the names cannot be
 /// determined.
 ///
-/// `line` is the rest of the `diff --git` line. The names in this line have prefixes and no clear ends, so
-/// the line is used only if the header has no other names.
+/// `line` is the rest of the `diff --git` line. It is used only if the header's other lines do not contain
+/// both names, because nothing marks the end of the first name in this line.
 fn resolve_git_names(
     line: &[u8],
     header: &FileHeader,
@@ -306,8 +307,8 @@ fn resolve_git_names(
     let (old, new) = (header.old_name.as_deref(), header.new_name.as_deref());
     let names: Option<(FileName<'_>, FileName<'_>)> = match (old, new) {
         (Some(old), Some(new)) => Some((old.into(), new.into())),
-        // A new or deleted file has only one name in its `---` and `+++` lines. To find the prefix, both
-        // names of the `diff --git` line are needed.
+        // A new or deleted file has only one name in its `---` and `+++` lines. The prefix can be determined
+        // only from two names, so the names of the `diff --git` line are used.
         (Some(_), None) | (None, Some(_)) | (None, None) => name::split_diff_git_line(line),
     };
     let Some((old, new)) = names else {

@@ -8,16 +8,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A path inside a repository: bytes, separated by `/`, relative to the root.
 ///
-/// Git does not guarantee UTF-8, and the text form must not lose bytes. Paths with special characters are
-/// written as `git diff` does without `-z`: in double quotes, with C escapes and three-digit octal bytes.
-/// [`RepoPath::from_text`] reads plain and quoted paths.
+/// Git does not guarantee that a path is UTF-8, and no byte may be lost when a path is written as text. Paths
+/// with special characters are therefore quoted as in the output of `git diff` without `-z`: in double
+/// quotes, with C escapes and three-digit octal bytes. [`RepoPath::from_text`] reads plain and quoted paths.
 ///
 /// * With [`fmt::Display`], a path is also quoted if it contains a control character, a double quote or a
 ///   backslash. Therefore a path cannot send control codes to a terminal.
 /// * In JSON, which has its own escapes, a path in valid UTF-8 is written as text. A path is quoted only if
 ///   it is not UTF-8, or if its text would be read as quoted: a file may be named `"x"`, including the
-///   quotes. Python's form of bytes that are not UTF-8 (PEP 383) is also accepted: a lone surrogate, such as
-///   `\udcff` for the byte `ff`. This form is never written, because most JSON readers reject or replace it.
+///   quotes. Bytes that are not UTF-8 are also accepted in Python's notation (PEP 383): a lone surrogate,
+///   such as `\udcff` for the byte `ff`. This notation is never written, because most JSON readers reject or
+///   replace it.
 ///
 /// ```
 /// use truing_diff::RepoPath;
@@ -30,13 +31,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct RepoPath(Vec<u8>);
 
 impl RepoPath {
-    /// Creates a path from git's own bytes (as printed with `-z`).
+    /// Creates a path from unquoted bytes, as git prints them with `-z`.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 
-    /// Creates a path from text: plain, or in git's quoted form. Text that begins with a quote but is not
-    /// validly quoted is used literally.
+    /// Creates a path from a plain text or from a text in git's quotes. Text that begins with a quote but is
+    /// not validly quoted is used literally.
     pub fn from_text(text: &str) -> Self {
         Self(unquote(text.as_bytes()).unwrap_or_else(|| text.as_bytes().to_vec()))
     }
@@ -52,7 +53,7 @@ impl RepoPath {
     }
 
     /// Returns true if the path, joined to a folder, stays inside that folder. The path must have no empty,
-    /// `.` or `..` component, must not be absolute, and must contain no NUL. Git rejects other paths in an
+    /// `.` or `..` component, must not be absolute, and must contain no NUL. Git accepts no other path in an
     /// index, but a diff may contain any path.
     pub fn stays_within_folder(&self) -> bool {
         !self.0.is_empty()
@@ -60,19 +61,20 @@ impl RepoPath {
             && self.0.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
     }
 
-    /// Returns true for a path that stays inside its folder and is in no git folder on any file system.
+    /// Returns true if the path stays inside its folder and cannot be in a `.git` folder on any file system.
     pub fn is_safe_to_write(&self) -> bool {
         self.stays_within_folder()
             && !self.case_folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
     }
 
-    /// Returns the path in a form without the differences that some file system ignores. If two paths name
-    /// the same file on some file system, and one path is plain ASCII, their folded forms are equal. Use the
+    /// Removes from the path all differences that any common file system ignores. If two paths name the same
+    /// file on such a file system, and one of them is plain ASCII, the results for both are equal. Use the
     /// result to compare a path with protected names.
     ///
-    /// Many file systems ignore case, and the Unicode case folding of APFS and of ext4 with `casefold` maps
-    /// some other letters to ASCII. HFS+ ignores some characters. NTFS ignores spaces and dots at the end of
-    /// a name and the part after a colon, and treats `\` as `/`. Short names (`GIT~1`) are not changed.
+    /// Many file systems ignore letter case. APFS, and ext4 with `casefold`, also map some non-ASCII letters
+    /// to ASCII, by Unicode case folding. HFS+ ignores some characters. NTFS ignores spaces and dots at the
+    /// end of a name, ignores the part after a colon, and treats `\` as `/`. Short names (`GIT~1`) are not
+    /// expanded.
     pub fn case_folded(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let names = text.split(['/', '\\']).map(|name| {
@@ -91,8 +93,8 @@ impl RepoPath {
     }
 }
 
-/// Maps non-ASCII letters whose full case folding is ASCII. The source is Unicode's CaseFolding.txt (status C
-/// and F); U+212A is also mapped by Unicode normalization.
+/// Maps a non-ASCII letter to its full case folding if this is ASCII; otherwise returns `None`. The source is
+/// Unicode's CaseFolding.txt (status C and F). Unicode normalization also maps U+212A.
 fn fold_to_ascii(letter: char) -> Option<&'static str> {
     Some(match letter {
         '\u{17f}' => "s",
@@ -157,8 +159,8 @@ impl fmt::Display for RepoPath {
     }
 }
 
-/// Returns a name as git writes it in a diff: quoted, unless it is plain. (Other tools treat a blank as the
-/// end of the name.)
+/// Returns a name in git's quotes, unless the name is plain. A name with a blank is also quoted, because
+/// other tools end a name at a blank.
 pub fn quote_name(name: &[u8]) -> Cow<'_, str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     match std::str::from_utf8(name) {
@@ -167,7 +169,7 @@ pub fn quote_name(name: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A path that is displayed in git's quoted form.
+/// Displays a path in git's quotes.
 struct QuotedPath<'a>(&'a [u8]);
 
 impl fmt::Display for QuotedPath<'_> {
@@ -199,7 +201,7 @@ impl fmt::Debug for RepoPath {
 }
 
 impl From<&str> for RepoPath {
-    /// Creates a path from the text's own bytes, which are never unquoted.
+    /// Creates a path from the bytes of the text. Quotes in the text are not removed.
     fn from(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
     }
@@ -220,7 +222,7 @@ impl<'de> Deserialize<'de> for RepoPath {
     }
 }
 
-/// A deserialiser of paths from text, or from bytes that JSON readers produce for lone surrogates.
+/// Deserializes a path from text, or from the bytes that a JSON reader returns for lone surrogates.
 struct PathVisitor;
 
 impl Visitor<'_> for PathVisitor {
@@ -243,8 +245,9 @@ impl Visitor<'_> for PathVisitor {
     }
 }
 
-/// Returns the bytes of a text with lone surrogates. The surrogates U+DC80 to U+DCFF stand for the bytes 80
-/// to FF. Returns none if the rest of the text is not UTF-8. Each surrogate takes three bytes.
+/// Replaces the lone surrogates in a text by the bytes that they stand for: U+DC80 to U+DCFF stand for the
+/// bytes 80 to FF. Each surrogate is encoded in three bytes. Returns `None` if the rest of the text is not
+/// UTF-8.
 fn decode_lone_surrogates(mut text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     loop {

@@ -1,5 +1,5 @@
-//! Reads a diff line by line. Finds the sections of files among other text, and combines the data of the
-//! headers and hunks. Only the required parts of a line are kept, so a diff may have any size.
+//! Reads a diff line by line. Finds the sections of files among other text, and builds each file from its
+//! header and hunks. The text of hunks is not kept, so a diff may have any size.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -35,13 +35,13 @@ impl From<LocatedHunk> for HunkSpan {
     }
 }
 
-/// A scanner that keeps an `H` for each hunk.
+/// A scanner that stores a value of type `H` for each hunk.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<H> {
     /// Position of the next line.
     next_position: InputPosition,
     state: ScanState<H>,
-    /// Mail whose message may not have ended.
+    /// Current mail, if the end of its message has not been found.
     mail: Option<UnfinishedMail<DiffEntry<H>>>,
     /// Files and errors that were read, but not yet returned.
     ready_results: VecDeque<Result<DiffEntry<H>, ParseError>>,
@@ -60,7 +60,7 @@ enum ScanState<H> {
     /// Text outside of any section.
     #[default]
     Text,
-    /// A plain diff that may begin with a `---` line.
+    /// A plain diff, which may have begun with a `---` line.
     PlainHeader(Box<PlainDiffHeader>),
     /// The header of a file in a diff by git.
     Header(Box<GitHeader>),
@@ -88,13 +88,13 @@ struct GitHeader {
 #[derive(Clone, Debug)]
 struct FileInProgress<H> {
     file: DiffEntry<H>,
-    /// Number of the line after the last hunk, on each side.
+    /// Number of the first line after the last hunk, on the old and on the new side.
     next_lines: (u64, u64),
     /// Number of unchanged lines at the end of the last hunk.
     trailing_context: u64,
     /// Hunk that was read last or is being read.
     hunk: Option<LocatedHunk>,
-    /// Reader of the current hunk's lines, while some lines are still unread.
+    /// Reader of the hunk's lines; `None` if all of them have been read.
     hunk_reader: Option<HunkReader>,
 }
 
@@ -123,8 +123,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         self.has_failed
     }
 
-    /// Reads the next line. `text` is the beginning of the line, `len` its whole length, and `has_line_feed`
-    /// is true if a line feed ends it.
+    /// Reads the next line. `text` is the line or its beginning, `len` is the length of the whole line, and
+    /// `has_line_feed` is true if the line ends with a line feed.
     pub(crate) fn read_line(&mut self, text: &[u8], len: usize, has_line_feed: bool) {
         let row = InputLine { text, position: self.next_position, len };
         self.next_position.byte += len;
@@ -162,12 +162,13 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    /// Discards the held part of the mail, because that part was the message.
+    /// Discards the files that were held back from the mail, because they were part of the message.
     fn discard_mail_message(&mut self) {
         (self.mail, self.state) = (None, ScanState::Text);
     }
 
-    /// Releases the held part of the mail, because that part is the diff.
+    /// Releases the files and the error that were held back from the mail, because the mail has ended without
+    /// statistics.
     fn release_mail_diff(&mut self) {
         let Some(mail) = self.mail.take() else { return };
         mail.files.into_iter().for_each(|file| self.push_file(file));
@@ -260,7 +261,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         Ok(())
     }
 
-    /// Ends a section before a line that does not belong to the section, or at the end of the input.
+    /// Ends the current section, because the line `next` does not belong to the section, or because the input
+    /// has ended.
     fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next.map_or(self.next_position, |row| row.position);
         self.state = match std::mem::take(&mut self.state) {
@@ -309,7 +311,7 @@ impl PlainDiffHeader {
         is_new
     }
 
-    /// Returns the file if the two lines begin a diff. A hunk must follow them.
+    /// Returns the file if the two lines begin a plain diff, which is the case only if a hunk follows.
     fn build_file<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let Some(new) = self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_hunk_header(row.text)))
         else {
@@ -324,8 +326,8 @@ impl PlainDiffHeader {
 }
 
 impl GitHeader {
-    /// Returns the file, or none if the text only looked like a header. `end` is the position of the end of
-    /// the input, if the input ends after the header.
+    /// Returns the file; `None` if the text only looked like a header. `end` is the end of the input if the
+    /// input ends directly after the header, and otherwise `None`.
     fn build_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
@@ -394,7 +396,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         let (old_end, new_end) = (ranges.old.end_line()?, ranges.new.end_line()?);
         self.next_lines = (self.next_lines.0.max(old_end), self.next_lines.1.max(new_end));
         self.hunk_reader = Some(HunkReader::new(&ranges, shared));
-        // The sums of start and count were checked to fit in 32 bits, so each number also fits.
+        // `end_line` has checked that the sum of start and count fits in 32 bits, so both numbers fit, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let section = row.text.len() - line_end_len(row.text) - ranges.section.len();
         self.hunk = Some(LocatedHunk {
@@ -430,7 +432,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         self.file.hunks.extend(self.hunk.take().map(H::from));
     }
 
-    /// Returns the file, which ends before this line.
+    /// Returns the file. `position` is the position after its last line, for an error message.
     fn finish(mut self, position: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
         if let Some(walk) = &self.hunk_reader {
             let what = format!("the input ends inside a hunk: {} are missing", walk.missing_lines_message());
@@ -465,8 +467,8 @@ fn looks_like_hunk_header(line: &[u8]) -> bool {
     signs > 1 && line.get(signs..).is_some_and(|rest| rest.starts_with(b" -"))
 }
 
-/// Returns true for a line that git prints for a submodule instead of a diff. Its form is `Submodule PATH
-/// OLD..NEW:`, as with `--submodule=log`.
+/// Returns true for a line that git prints instead of a submodule's diff, for example `Submodule PATH
+/// OLD..NEW:` with `--submodule=log`.
 fn is_submodule_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"Submodule ") else { return false };
     if rest.ends_with(b" contains modified content") || rest.ends_with(b" contains untracked content") {
@@ -484,8 +486,8 @@ fn is_submodule_line(line: &[u8]) -> bool {
     is_headed && rest.split(|byte| *byte == b' ').skip(1).any(of_ids)
 }
 
-/// Returns true if this line begins a commit in the output of `git log`. Its form is `commit ID`, optionally
-/// with text after a blank.
+/// Returns true for a line that begins a commit in the output of `git log`: `commit ID`, optionally followed
+/// by a blank and text.
 fn is_commit_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"commit ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();

@@ -1,8 +1,9 @@
-//! Finds lines of one commit in another commit. Handles insertions above the lines, renames, changes of
-//! indentation, and blocks that moved within a file or to another file.
+//! Finds the lines of one commit in another commit. Lines are found even if other lines were inserted above
+//! them, or if their indentation changed. They are also found if their file was renamed, or if they moved
+//! within a file or to another file.
 //!
-//! Lines are compared without blanks at both ends. [`align`](self::align) finds the matching lines; this
-//! module answers requests for ranges.
+//! Lines are compared without the blanks at both ends. [`align`](self::align) matches single lines; this
+//! module uses these matches to find ranges of lines.
 
 mod align;
 mod hunk_tracking;
@@ -16,17 +17,18 @@ use crate::{FileDiff, FileStatus, RepoPath};
 use align::LineAlignment;
 use text::{SideFile, SideText};
 
-/// Maximum number of bytes of changed files that are compared, both sides together. Files beyond this limit
-/// are tracked by the hunks of the diff. Hunks follow lines that stay in order, but do not detect moves.
+/// Maximum total size, in bytes, of the changed files on both sides that are compared line by line. Files
+/// beyond this limit are tracked only by the hunks of the diff, which do not show that lines moved.
 pub const MAX_TRACKED_BYTES: usize = 256 << 20;
 
-/// Maximum number of lines that may be inserted between two lines of a range that count as one place.
+/// Maximum number of lines inserted between two matched lines of a range at which both lines still count as
+/// one block.
 const MAX_INSERTED: u64 = 50;
 
-/// Maximum number of separate places that can still be extended for one range.
+/// Number of the latest blocks of a range to which a further matched line may be added.
 const MAX_PLACES: usize = 8;
 
-/// The kind of change to a range of lines.
+/// How a range of lines has changed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineStatus {
@@ -34,7 +36,7 @@ pub enum LineStatus {
     Unmoved,
     /// All lines exist in one block, but with other line numbers or in another file.
     Moved,
-    /// Some of the lines still exist or exist in an edited form, or other lines were inserted between them.
+    /// Some lines were changed or deleted, or other lines were inserted between the lines.
     Edited,
     /// The lines no longer exist.
     Deleted,
@@ -45,8 +47,8 @@ pub enum LineStatus {
 pub struct TrackedRange {
     /// Change of the lines.
     pub status: LineStatus,
-    /// File that now contains the lines. For deleted lines, this is the new name of their file, if the file
-    /// still exists.
+    /// File that now contains the lines. For deleted lines, the file that contained them, under its new name;
+    /// `None` if this file no longer exists.
     pub path: Option<RepoPath>,
     /// First line, 1-based; none if the lines are deleted.
     pub start_line: Option<u32>,
@@ -59,7 +61,7 @@ pub struct TrackedRange {
 pub struct FileContent<'a> {
     /// Name of the file on that side.
     pub path: &'a RepoPath,
-    /// Content of the file. It is none if the file was not read because of its size or kind; such a file is
+    /// Content of the file; `None` if the file was not read because of its size or kind. Such a file is
     /// tracked only by the diff's hunks.
     pub content: Option<&'a [u8]>,
 }
@@ -80,7 +82,7 @@ pub struct FileContent<'a> {
 /// ```
 #[derive(Debug)]
 pub struct LineTracker<'a> {
-    /// Method for each old file, by its old name.
+    /// Tracking method of each file of the old side, by its old name.
     files: HashMap<&'a RepoPath, TrackingMethod<'a>>,
     old: SideText<'a>,
     new: SideText<'a>,
@@ -93,7 +95,7 @@ enum TrackingMethod<'a> {
     /// The file did not change. The value is its number of lines, if the file was read.
     Unchanged(Option<u32>),
     /// The file is tracked line by line. The values are the index of the file in the old text, and the file's
-    /// new name.
+    /// new name; `None` if the file was deleted.
     Lines(usize, Option<&'a RepoPath>),
     /// The file is tracked by the hunks of its diff.
     Hunks(&'a FileDiff<'a>),
@@ -102,11 +104,11 @@ enum TrackingMethod<'a> {
 impl<'a> LineTracker<'a> {
     /// Compares both sides of a diff.
     ///
-    /// `changes` is the whole diff from old to new. `old` contains the old files of the diff and all other
-    /// files that will be requested. `new` contains the new files of the diff.
+    /// `changes` is the whole diff. `old` contains the old files of the diff, and all unchanged files for
+    /// which `track` will be called. `new` contains the new files of the diff.
     ///
-    /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]. The number
-    /// of comparisons is limited where frequent lines must be matched by their order.
+    /// Time and memory are linear in the size of the changed files, up to [`MAX_TRACKED_BYTES`]. Lines that
+    /// occur often can only be matched by their order; the number of comparisons for this is limited.
     pub fn new(changes: &'a [FileDiff<'a>], old: &[FileContent<'a>], new: &[FileContent<'a>]) -> Self {
         let mut room = MAX_TRACKED_BYTES;
         let mut read = |source: &FileContent<'a>| {
@@ -157,11 +159,10 @@ impl<'a> LineTracker<'a> {
             .map(|(path, _)| *path)
     }
 
-    /// Returns the present place of lines `start..=end` (1-based) of the old `path`.
+    /// Returns where the lines `start..=end` (1-based) of the old file `path` are now.
     ///
-    /// Lines that do not exist on the old side are not found. A range that is completely beyond the end of
-    /// its file, or in a missing file, counts as deleted. A range that extends beyond the end counts as
-    /// edited.
+    /// A range in a missing file, or completely beyond the end of its file, counts as deleted. A range that
+    /// extends beyond the end of its file counts as edited.
     pub fn track(&self, path: &RepoPath, start: u32, end: u32) -> TrackedRange {
         let gone = |path: Option<&RepoPath>| TrackedRange {
             status: LineStatus::Deleted,
@@ -195,7 +196,7 @@ impl<'a> LineTracker<'a> {
         }
     }
 
-    /// Returns the result from the matched lines, or none if the lines are deleted.
+    /// Tracks a range by the matches of its lines; returns `None` if the lines are deleted.
     fn track_by_lines(&self, path: &RepoPath, file: usize, start: u32, end: u32) -> Option<TrackedRange> {
         let file = self.old.file(file)?;
         let lines = file.line_range(start, end);
@@ -217,8 +218,8 @@ impl<'a> LineTracker<'a> {
                 None => places.push(MatchedBlock::new(&line, partner.edited)),
             }
         }
-        // The order is reversed because `max_by_key` returns the last of equal places, and the first place
-        // must win.
+        // The order is reversed because `max_by_key` returns the last of several blocks with the same score,
+        // and the first one is to be used.
         let best = places.into_iter().rev().max_by_key(|place| place.score)?;
         if has_words && !best.has_words {
             return None;
@@ -243,7 +244,7 @@ fn tracked_range(status: LineStatus, path: &RepoPath, first: u32, last: u32) -> 
     TrackedRange { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
 }
 
-/// Returns the name of a changed file on the old side, if the file existed on that side.
+/// Returns the name of a changed file on the old side; `None` if the file was added or copied.
 fn old_path<'a>(change: &'a FileDiff<'_>) -> Option<&'a RepoPath> {
     match change.status {
         FileStatus::Added | FileStatus::Copied => None,
@@ -263,7 +264,7 @@ struct MatchedLine {
     weight: u32,
 }
 
-/// A block of matched lines in order.
+/// Matched lines that form one block in a new file, in order.
 struct MatchedBlock {
     first_line: MatchedLine,
     last_old: usize,
@@ -290,7 +291,8 @@ impl MatchedBlock {
         place
     }
 
-    /// Returns true if the line continues the block and the distance to the block's last line is allowed.
+    /// Returns true if the line may be added to the block: it is in the same new file, below the block's last
+    /// line, and not too far from this line.
     fn can_extend_with(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
@@ -305,7 +307,7 @@ impl MatchedBlock {
         self.edited |= edited;
     }
 
-    /// Returns the number of new lines from the first to the last line of the block.
+    /// Returns the number of lines of the new file from the first to the last line of the block.
     fn new_line_span(&self) -> u64 {
         (self.last_new as u64).saturating_sub(self.first_line.new as u64) + 1
     }

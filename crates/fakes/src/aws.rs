@@ -46,13 +46,13 @@ pub struct AwsBehaviour {
     pub clock_offset: SignedDuration,
     /// True if no request gets a response.
     pub is_silent: bool,
-    /// Code of an error that metadata services return instead of credentials, with a success status.
+    /// Error code that the services return instead of credentials, although the HTTP status is a success.
     pub error: Option<String>,
-    /// Prefix of session tokens, before their number.
+    /// Prefix of each session token; the number of the credentials follows.
     pub session: String,
 }
 
-/// The server. It stops with all its connections when this is dropped.
+/// The server. The server stops and closes its connections when this value is dropped.
 pub struct FakeAws {
     services: Arc<Mutex<AwsServices>>,
     url: String,
@@ -61,7 +61,7 @@ pub struct FakeAws {
 
 struct AwsServices {
     behaviour: AwsBehaviour,
-    /// Method and path of each request, and the action of STS.
+    /// Method and path of each request, and the action of each request to STS.
     log: Vec<String>,
     issued_count: u64,
     metadata_token: Option<String>,
@@ -114,7 +114,7 @@ impl FakeAws {
         change(&mut lock_services(&self.services).behaviour);
     }
 
-    /// Returns all requests: method and path, and the action of STS.
+    /// Returns all requests: the method, the path and, for STS, the action.
     pub fn request_log(&self) -> Vec<String> {
         lock_services(&self.services).log.clone()
     }
@@ -231,7 +231,8 @@ fn check_web_token(token: &str) -> Result<(), StsRefusal> {
     Ok(())
 }
 
-/// Checks the signature of a request, by the clock of STS.
+/// Checks the signature of a request. Rejects every request if the clock of STS is wrong by more than five
+/// minutes.
 fn check_signature(head: &Parts, body: &[u8], clock_skew: SignedDuration) -> Result<(), StsRefusal> {
     let mismatch = |message: &str| (403, "SignatureDoesNotMatch", message.to_owned());
     if clock_skew.abs() > SignedDuration::from_mins(5) {
@@ -261,8 +262,8 @@ fn answer_container(services: &Mutex<AwsServices>, head: &Parts) -> Response {
     issue_keys(services).to_string().into_response()
 }
 
-/// Answers like version 2 of the instance metadata service. Every request needs a token; a `PUT` creates a
-/// token and sets its lifetime.
+/// Answers like version 2 of the instance metadata service. A `PUT` with a lifetime creates a token, which
+/// every other request must contain.
 fn answer_metadata(services: &Mutex<AwsServices>, head: &Parts) -> Response {
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -286,7 +287,7 @@ fn answer_metadata(services: &Mutex<AwsServices>, head: &Parts) -> Response {
     }
 }
 
-/// Returns the next credentials, which the fake model provider accepts, or an error.
+/// Returns the next credentials, or the configured error. The fake model provider accepts the credentials.
 fn issue_keys(services: &Mutex<AwsServices>) -> Value {
     let mut services = lock_services(services);
     if let Some(code) = &services.behaviour.error {

@@ -1,8 +1,9 @@
 //! [`FakeForge`]: a forge on loopback, of one kind of [`ForgeFlavour`]. `state` holds its data and depends on
 //! no other module; `operations` change it. `http` receives calls; `github` and `bitbucket` answer them and
-//! send webhooks in their own forms. `people` has the actions of tests and `view` their reads. `shared` is
-//! the data shared by the server and its handles, and `diff` the contents of diffs. `webhook` delivers
-//! events, `fault` simulates faults, and `witness` observes each exchange.
+//! send webhooks in their own forms. `people` has the actions that tests perform as users, and `view` has the
+//! functions with which tests read the data. `shared` is the data shared by the server and its handles, and
+//! `diff` the contents of diffs. `webhook` delivers events, `fault` simulates faults, and `witness` observes
+//! each exchange.
 
 mod bitbucket;
 mod diff;
@@ -99,7 +100,7 @@ impl Clock for WallClock {
     }
 }
 
-/// The server. It stops when this is dropped.
+/// The server. The server stops when this value is dropped.
 #[derive(Debug)]
 pub struct FakeForge {
     shared: Arc<FakeForgeSharedState>,
@@ -193,8 +194,8 @@ impl FakeForge {
         self.flavour
     }
 
-    /// Sets the version of a Data Center, such as `8.9.0`, and with it the behaviour. Drafts exist from 8.18
-    /// on, comments on several lines from 9.3 on.
+    /// Sets the version of a Data Center, such as `8.9.0`, which determines its features. Drafts exist since
+    /// 8.18, and comments on several lines since 9.3.
     pub fn set_version(&self, version: &str) {
         self.shared.lock().world.version = version.to_owned();
     }
@@ -215,15 +216,16 @@ impl FakeForge {
         &self.base_url
     }
 
-    /// Registers a token of an account. A login that ends in `[bot]` belongs to an app. At Bitbucket Cloud
-    /// such an account has the type of an access token's account, at a Data Center that of a service.
+    /// Registers a token of an account. A login that ends in `[bot]` belongs to an app. At Bitbucket Cloud,
+    /// such an account has the account type of an access token; at a Data Center, it has the type of a
+    /// service.
     pub fn register_token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
         state.world.ensure_account(login);
         state.world.tokens.insert(token.to_owned(), login.to_owned());
     }
 
-    /// Revokes a token: it gets 401 from now on.
+    /// Revokes a token: requests with this token get 401 from now on.
     pub fn revoke(&self, token: &str) {
         self.shared.lock().world.tokens.remove(token);
     }
@@ -241,7 +243,8 @@ impl FakeForge {
         self.shared.lock().world.refused_files.push(file);
     }
 
-    /// Returns true if every fault rule has applied to all its calls.
+    /// Returns true if no fault rule is left, because each was applied to as many calls as it was defined
+    /// for.
     pub fn is_faultless(&self) -> bool {
         self.shared.lock().world.faults.is_empty()
     }
@@ -253,7 +256,7 @@ impl FakeForge {
 
     /// Waits until a call is held (see [`ForgeFaultKind::HeldRequest`]).
     pub async fn wait_until_held(&self) {
-        // The sender exists as long as this forge.
+        // Waiting cannot fail, because the sender exists as long as this forge.
         let _ = self.shared.hold_counts.subscribe().wait_for(|(held, released)| held > released).await;
     }
 
@@ -286,8 +289,8 @@ impl FakeForge {
         self.shared.lock().world.queued.drain(..).collect()
     }
 
-    /// Sends one delivery, for the first time or again. Returns the status of the response, at Cloud that of
-    /// the last attempt.
+    /// Sends one delivery, for the first time or again. Returns the status of the response. Cloud retries a
+    /// delivery; its status is that of the last attempt.
     ///
     /// # Errors
     /// [`FakeError::Refused`]: a Data Center skips the webhook because it has failed five times or more.
@@ -328,8 +331,8 @@ impl FakeForge {
 
     // ----------------------------------------------------------------------------------------- inspection
 
-    /// Returns the number of calls of each route, by `METHOD /route/{of}/the/{table}`; `METHOD unknown` for
-    /// the others.
+    /// Returns the number of calls per route, such as `METHOD /route/{of}/the/{table}`. Calls to unknown
+    /// routes are counted as `METHOD unknown`.
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
         self.shared.lock().world.calls.clone()
     }

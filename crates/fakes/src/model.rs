@@ -1,7 +1,7 @@
 //! [`FakeModel`]: a model provider on loopback that follows a [`ModelScript`]. It supports the Messages API,
 //! Amazon Bedrock (`bedrock`) and Chat Completions (`chat`). `serve` receives the requests, `signature`
 //! checks signed requests, `state` records requests, and `events` streams the answers. `obedient` is a model
-//! that follows injected instructions, and `play` is a model whose answers depend on the request.
+//! that follows injected instructions, and `play` has models whose answers depend on the request.
 
 pub mod bedrock;
 mod chat;
@@ -32,7 +32,7 @@ pub use state::{LoggedModelCall, MAX_LOGGED, RequestUsage};
 use crate::server;
 use state::FakeModelShared;
 
-/// The server. It stops with all its connections when this is dropped.
+/// The server. The server stops and closes its connections when this value is dropped.
 pub struct FakeModel {
     shared: Arc<FakeModelShared>,
     url: String,
@@ -76,8 +76,8 @@ impl FakeModel {
         self.shared.set_script(script);
     }
 
-    /// Stalls the `nth` request, which gets no answer. The number is counted from the first request to this
-    /// server.
+    /// Stalls the `nth` request, which gets no answer until it is resumed. Requests are counted from the
+    /// start of the server.
     pub fn stall(&self, nth: u64) {
         self.shared.stall(nth);
     }
@@ -97,19 +97,19 @@ impl FakeModel {
         self.shared.request_log()
     }
 
-    /// Returns the bills by request. An incomplete answer is billed for the part that was sent.
+    /// Returns the bill of each request. For an incomplete answer, only the part that was sent is billed.
     pub fn bills(&self) -> Vec<RequestUsage> {
         self.shared.bills()
     }
 
-    /// Returns the number of answers that have stalled midway ([`ModelFault::Stall`]), after the first part
-    /// was written to the client.
+    /// Returns the number of answers that have stalled ([`ModelFault::Stall`]). An answer is counted after
+    /// the events before the stall were written to the client.
     pub fn hung_answer_count(&self) -> u64 {
         self.shared.hung_answer_count()
     }
 
-    /// Returns the violations of clients: requests without a credential or with two, requests that the API
-    /// rejects, and requests for which the script has no answer.
+    /// Returns the violations of clients. These are requests without exactly one credential, requests that
+    /// the API rejects, and requests for which the script has no answer.
     pub fn violations(&self) -> Vec<String> {
         self.shared.violations()
     }

@@ -22,20 +22,21 @@ use zip::write::SimpleFileOptions;
 
 use crate::server;
 
-/// Publication time of every release. It is older than any minimum age that a test configures.
+/// Publication time of every release. Every release is therefore older than any minimum age that a test
+/// configures.
 const PUBLISHED: &str = "2024-05-01T00:00:00Z";
 
 /// The kind of an index and its archives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FakeRegistryKind {
-    /// PyPI: the simple pages, and wheels.
+    /// PyPI with its simple index and wheels.
     Pypi,
     Npm,
     /// The sparse index of crates.io.
     Crates,
 }
 
-/// A release: its version, and its files with their texts.
+/// A release: its version, and its files, each as path and text.
 pub type FakeRelease<'a> = (&'a str, &'a [(&'a str, &'a str)]);
 
 /// Served files by path.
@@ -177,7 +178,7 @@ fn sparse_path(package: &str) -> String {
     }
 }
 
-/// Builds a wheel with the metadata that installers require; its folder is named after the stem.
+/// Builds a wheel with the metadata that installers require. The metadata folder is named `{stem}.dist-info`.
 fn build_wheel(package: &str, stem: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let info = |file: &str| format!("{stem}.dist-info/{file}");
@@ -204,7 +205,7 @@ fn tar_gz(folder: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     tar.into_inner()?.finish()
 }
 
-/// Returns the digest by which a manifest pins a definition: SHA-1 of its lines.
+/// Returns the digest with which a manifest pins a definition: the SHA-1 of the definition's lines.
 pub fn definition_digest(lines: &str) -> String {
     hex::encode(sha1::Sha1::digest(lines.as_bytes()))
 }

@@ -1,5 +1,5 @@
-//! Bare repositories made by real git: one long-lived `git fast-import` per repository, so a push takes
-//! milliseconds. Dates are fixed, so the same commits have the same ids on every machine.
+//! Bare repositories that real git writes. Each repository has one long-running `git fast-import` process, so
+//! a push takes milliseconds. Dates are fixed, so the same commits have the same ids on every machine.
 
 mod history;
 mod merging;
@@ -17,7 +17,7 @@ const FIRST_COMMIT: i64 = 1_700_000_000;
 /// Seconds between two commits.
 const COMMIT_STEP: i64 = 60;
 /// Ref that fast-import commits to. At every checkpoint, fast-import rewrites every ref that it knows, so it
-/// is given only this ref. All other refs are written as loose refs, one small file each, which is a hundred
+/// knows only this ref. All other refs are written directly as small files (loose refs), which is a hundred
 /// times faster.
 const SCRATCH: &str = "refs/import/tip";
 
@@ -29,7 +29,7 @@ pub enum FakeGitError {
     Io {
         /// Git operation that failed.
         operation: String,
-        /// Error of the system.
+        /// Error of the operating system.
         error: std::io::Error,
     },
     /// Git exited with an error.
@@ -56,7 +56,7 @@ enum PathChange {
     Rename(Vec<u8>),
 }
 
-/// A commit to be made: a message, and changes to its parent's files in the given order.
+/// A commit to create: a message, and changes to the files of the parent commit, in the given order.
 #[derive(Clone, Debug)]
 pub struct CommitBuilder {
     message: String,
@@ -128,7 +128,7 @@ impl CommitBuilder {
 pub struct RepoBuilder {
     dir: PathBuf,
     import: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
-    /// Every commit ever made, with its parent.
+    /// Every commit that was ever created, with its first parent.
     commits: HashMap<String, Option<String>>,
     refs: HashMap<String, String>,
 }
@@ -145,7 +145,7 @@ pub struct CommitRequest<'a> {
 }
 
 impl RepoBuilder {
-    /// Creates an empty bare repository at `dir`, which must not exist or be empty, with `HEAD` at `branch`.
+    /// Creates an empty bare repository with `HEAD` at `branch`. The folder `dir` must be missing or empty.
     pub fn create(dir: &Path, branch: &str) -> Result<Self, FakeGitError> {
         check_name(branch)?;
         let io = |error| FakeGitError::Io { operation: format!("making {}", dir.display()), error };
@@ -232,7 +232,7 @@ impl RepoBuilder {
                 return Err(FakeGitError::BadName(parent.to_owned()));
             }
             let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len() + at).unwrap_or(0);
-            // A name with these characters would end its line.
+            // These characters would end the name or the line of the author.
             let author: String = commit.author.chars().filter(|c| !"<>\n\0".contains(*c)).collect();
             let who = format!("{author} <{author}@example.invalid> {date} +0000");
             let head =
@@ -293,7 +293,8 @@ impl RepoBuilder {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(io)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Git may stop reading when it has read enough; its output gives the reason.
+            // Git may stop reading before the end of the input. If git rejects the push, its output contains
+            // the reason.
             let _ = stdin.write_all(input);
         }
         Ok(child.wait_with_output().map_err(io)?.stdout)
@@ -330,7 +331,7 @@ impl RepoBuilder {
         self.commits.contains_key(sha)
     }
 
-    /// Returns the newest commit that is an ancestor of both, or one of the two.
+    /// Returns the newest common ancestor of two commits, which may be one of the two.
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         let of_one: HashSet<&str> = self.history(one).collect();
         self.history(other).find(|sha| of_one.contains(sha)).map(str::to_owned)
@@ -348,8 +349,8 @@ impl RepoBuilder {
         std::iter::successors(first, |sha| self.commits.get(*sha)?.as_deref())
     }
 
-    /// Runs commands that contain `get-mark` `marks` times, and waits until their objects are in the
-    /// repository. Returns the output of each `get-mark`.
+    /// Runs fast-import commands, and waits until their objects are in the repository. `marks` is the number
+    /// of `get-mark` commands among them. Returns the output of each `get-mark`.
     fn run_fast_import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { operation: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(process_gone_error)?;
@@ -377,8 +378,8 @@ fn process_gone_error() -> FakeGitError {
 
 impl Drop for RepoBuilder {
     fn drop(&mut self) {
-        // The process exits when its input is closed. Waiting for the exit ensures that the folder still
-        // exists until then.
+        // The process exits when its input is closed. Waiting for the exit ensures that the process does not
+        // outlive the folder.
         if let Some((mut child, input, output)) = self.import.take() {
             drop((input, output));
             let _ = child.wait();
@@ -396,8 +397,8 @@ pub(crate) fn git_command(dir: &Path) -> Command {
     command
 }
 
-/// Returns the full path of git. If git were started by name with a different search path, the system would
-/// copy the page tables of this process, which takes milliseconds.
+/// Returns the full path of git. Starting git by name with another search path would be slower by
+/// milliseconds, because the system would copy the page tables of this process.
 pub fn git_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -408,7 +409,7 @@ pub fn git_program() -> &'static Path {
     })
 }
 
-/// Returns the environment of every git process here.
+/// Returns the environment variables of every git process of this crate.
 pub(crate) fn git_environment(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     vec![
         ("PATH", std::env::var_os("PATH").unwrap_or_default()),
@@ -445,8 +446,7 @@ pub(crate) fn run_command(command: &mut Command) -> Result<Vec<u8>, FakeGitError
     }
 }
 
-/// Checks a ref name by the relevant rules of `git check-ref-format`. Git itself rejects names that break the
-/// other rules.
+/// Checks a ref name by some rules of `git check-ref-format`. Git itself checks the other rules.
 fn check_name(name: &str) -> Result<(), FakeGitError> {
     let bad = name.is_empty()
         || name.starts_with(['-', '/', '.'])
@@ -458,7 +458,7 @@ fn check_name(name: &str) -> Result<(), FakeGitError> {
     if bad { Err(FakeGitError::BadName(name.to_owned())) } else { Ok(()) }
 }
 
-/// Writes one file command of fast-import.
+/// Writes the fast-import command for the change of one path.
 fn change_line(script: &mut Vec<u8>, path: &[u8], change: &PathChange) {
     let path = quote_path(path);
     match change {
@@ -479,7 +479,7 @@ fn write_data(script: &mut Vec<u8>, bytes: &[u8]) {
     script.push(b'\n');
 }
 
-/// Quotes a path, with every byte that is not plain as an octal escape.
+/// Quotes a path. Every special byte is written as an octal escape.
 fn quote_path(path: &[u8]) -> String {
     let mut text = String::from("\"");
     for byte in path {

@@ -1,6 +1,6 @@
-//! The types for all kinds of forge that the loops and the service use: a server, and a repository with one
-//! of its pull requests. The set of kinds is closed, so each type is an enum with a variant for every kind,
-//! and delegates its calls.
+//! Types that represent any kind of forge, for the loops and the service: a server, and a repository with one
+//! of its pull requests. The kinds of forge are known, so each type is an enum with a variant for each kind,
+//! and passes every call on to this variant.
 
 use std::sync::Arc;
 
@@ -73,8 +73,8 @@ pub enum RepositoryClient {
 }
 
 impl AnyForgeServer {
-    /// Returns a server whose rate limits are shared by all processes with this login, if they share state.
-    /// Call this function before the first request.
+    /// Returns a server that shares its rate limits with all processes that use the same login and the same
+    /// `shared_state`. Call this function before the first request.
     #[must_use]
     pub fn with_shared_limits(self, shared_state: Option<Arc<dyn SharedStateStore>>) -> Self {
         let Some(shared_state) = shared_state else { return self };

@@ -1,10 +1,11 @@
-//! Clients of Bitbucket Cloud ([`BitbucketCloud`]) and Data Center ([`BitbucketDataCenter`]). Cloud and Data
-//! Center use the same terms, but no address and no request body is the same (ADR 78).
+//! Clients of Bitbucket Cloud ([`BitbucketCloud`]) and Data Center ([`BitbucketDataCenter`]). Both products
+//! use the same terms, but all their addresses and request bodies differ (ADR 78).
 //!
-//! A server object is one login at Cloud or at Data Center. A [`client::BitbucketClient`] is for one
-//! repository, one pull request and one producer. The client reads, finds our texts by their markers, and
-//! performs effects. Both forges use the same client, which uses the calls that each server object implements
-//! (`calls::BitbucketApi`). The client has no call that approves, merges or changes code.
+//! A server object represents one login at Cloud or at Data Center. A [`client::BitbucketClient`] accesses
+//! one repository and one pull request on behalf of one producer. It reads, finds our texts by their markers,
+//! and performs effects. The client is the same for both products, and makes its calls through the trait
+//! `calls::BitbucketApi`, which each server object implements. The client has no call that approves, merges
+//! or changes code.
 
 mod address;
 mod bounds;

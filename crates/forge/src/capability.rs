@@ -43,7 +43,7 @@ pub struct ForgeCapability {
     /// False if any account can take the name of another account. Read by converge and by the client, which
     /// recognises our former accounts.
     pub unique_names: bool,
-    /// Form in which a loop posts a review. Read by the table of effects.
+    /// How a loop posts a review. Read by the table of effects.
     pub reviews: ReviewPosting,
     /// True if a pull request can be a draft. Read by converge and sync before they request a draft.
     pub drafts: bool,
@@ -83,7 +83,7 @@ pub struct ForgeCapability {
     pub diff_files: usize,
     /// Maximum number of diff lines in one response; 0 where the limit is not published.
     pub diff_lines: usize,
-    /// Consequence of a delivery that is rejected. Read by the ingress while the kill switch is on.
+    /// Consequence of rejecting a delivery. Read by the ingress while the kill switch is on.
     pub refusal_consequence: RefusalConsequence,
     /// Time for which a new comment may stay invisible if the response to its creation was lost. Operators
     /// can configure another time.
@@ -127,7 +127,7 @@ pub enum AnchorCommit {
     Head,
 }
 
-/// The form in which a loop posts a review.
+/// How a loop posts a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewPosting {
     /// One review object with its comments on lines, created in one call.
@@ -147,10 +147,10 @@ pub enum LookupPermission {
     User,
 }
 
-/// The consequence of a delivery that is rejected.
+/// The consequence of rejecting a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusalConsequence {
-    /// This delivery is lost or sent again.
+    /// The forge drops this delivery or sends it again; other deliveries are not affected.
     DeliveryLost,
     /// After several rejections the forge suspends the webhook, eventually for hours.
     HookSuspended,

@@ -1,8 +1,8 @@
 //! Performs every effect in the same steps: asks the gate, records the intent under the lease's token, makes
-//! the call, and records the result. If a response was lost or the process was killed, the effect settles
-//! first: no call is made until the forge is certain to show the effect. After this delay the executor looks
-//! for the effect, and adopts it if it exists or makes it again. The executor never waits:
-//! [`EffectError::Settling`] contains the time at which the caller must try again.
+//! the call, and records the result. If a response was lost or the process was killed, no call is made for a
+//! time, until the forge certainly shows the effect if it exists. After this delay the executor looks for the
+//! effect, and adopts it if it exists or makes it again. The executor never waits: [`EffectError::Settling`]
+//! contains the time at which the caller must try again.
 
 use std::fmt;
 use std::future::Future;
@@ -40,7 +40,8 @@ impl fmt::Debug for EffectExecutor<'_> {
     }
 }
 
-/// The reason why an effect is not known to exist. Performing the effect again is always safe.
+/// The reason why an effect was not performed, or is not known to have been performed. Performing the effect
+/// again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
     /// The gate is closed or the lease is lost: nothing more is written.
@@ -94,7 +95,7 @@ struct MissingEffect {
     lost_responses: u32,
 }
 
-/// The state of one part according to its entry.
+/// The state of one part of an effect, according to its recorded entry.
 enum EffectPartState {
     /// There is no entry, or the entry is so old that lists show its write.
     NoRecentEntry,
@@ -198,8 +199,8 @@ impl EffectExecutor<'_> {
         }
     }
 
-    /// Returns the comments of items that may have been made but are not confirmed. If an intent was recorded
-    /// with a time in the future because a clock was ahead, its delay begins now.
+    /// Returns the comments on items that may have been created, but are not confirmed. If an intent was
+    /// recorded with a time in the future because a clock was ahead, its delay begins now.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -377,8 +378,8 @@ impl EffectExecutor<'_> {
         Err(EffectError::Settling { until, description: intended.description.clone() })
     }
 
-    /// Records the result of a call. The entry of a comment of a plan stays open until `Runs::shown` stores
-    /// the comment. Until then the comment has no row and is pending.
+    /// Records the result of a call. If a plan requested a comment, its entry stays open until `Runs::shown`
+    /// stores the comment. Until then, the comment has no row and counts as pending.
     async fn record_result(
         &self,
         intended: &EffectIntent,

@@ -33,7 +33,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     fn for_review(&self, id: &str) -> Self;
 
     /// Returns the client of a repository and one of its pull requests, for this producer. The pull request
-    /// number 0 stands for the repository alone. `repo` is the current `owner/name`; markers are made for
+    /// number 0 stands for the repository alone. `repo` is the current `owner/name`, and markers contain
     /// `id`.
     fn client(&self, id: &PrId, repo: &str, producer: CommentProducer) -> Self::Client;
 
@@ -55,7 +55,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError>;
 
     /// Updates the list of accessible repositories with at most `calls` calls, and subtracts the calls made.
-    /// On an error, the part that could be read is updated and the rest stays.
+    /// After an error, the pages that could be read are updated, and the other pages stay unchanged.
     async fn refresh_repositories(
         &self,
         listing: &mut RepositoryListing,
@@ -81,10 +81,10 @@ pub trait ForgeServer: Clone + Send + Sync {
         max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
-    /// Lists the comments that were written or changed at or after `since`, in two lists. With a number, the
-    /// comments are those on that pull request, otherwise those on all pull requests of the repository. The
-    /// comments of one pull request and one kind are sorted, oldest change first. A forge that has only lists
-    /// of a whole repository also returns comments of other pull requests.
+    /// Updates two lists with the comments that were written or changed at or after `since`. With a number,
+    /// the comments of that pull request are requested, otherwise those of all pull requests. Comments of the
+    /// same pull request and kind are sorted, oldest change first. A forge that can list comments only for a
+    /// whole repository also returns comments of other pull requests.
     async fn refresh_comments_since(
         &self,
         scope: (&str, Option<u64>),

@@ -88,7 +88,7 @@ pub struct GitHubOptions {
     pub settle: TimeSpan,
 }
 
-/// The error of options from which no client can be built.
+/// The error for options from which no client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
     /// An address that requests cannot be sent to.
@@ -187,7 +187,7 @@ impl GitHub {
     }
 
     /// Returns the id of the GitHub App that the client logs in as; `None` if the login is not an App. Only
-    /// Apps can create check runs, even with a token that has every permission.
+    /// Apps can create check runs; other logins cannot, even with every permission.
     fn app(&self) -> Option<u64> {
         self.inner.auth.app()
     }

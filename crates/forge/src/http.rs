@@ -67,7 +67,7 @@ pub(crate) struct HttpDialect {
 /// The timeouts for requests to a forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HttpTimeouts {
-    /// Timeout of a connection.
+    /// Timeout for connecting to the server.
     pub connect: Duration,
     /// Timeout between two parts of a response.
     pub read: Duration,
@@ -107,12 +107,13 @@ pub(crate) struct ForgeRequest {
     pub(crate) retry_safety: RetrySafety,
     /// True if the call changes something at the forge.
     writes: bool,
-    /// Tag of the version that the caller has. The forge need not send this version again.
+    /// Tag of the version that the caller has cached. If this version is still the newest, the forge does not
+    /// send it again.
     etag: Option<HeaderValue>,
     /// True if a redirect to another address of the same server is a response ([`ForgeResponse::location`])
     /// and not an error.
     redirected: bool,
-    /// True if the call comments on places of a diff, which the forge may reject.
+    /// True if the call comments on places of a diff. The forge may reject such places.
     comments_on_diff: bool,
 }
 
@@ -387,7 +388,7 @@ impl ForgeHttpClient {
         authorization: &RequestAuthorization,
         call: &ForgeRequest,
     ) -> Result<ForgeResponse, ClassifiedError> {
-        // The place among the concurrent calls is kept until the response has been read.
+        // The call counts as one of the concurrent calls until its response has been read.
         let _place =
             self.limits.admit(authorization.payer, call).await.map_err(ClassifiedError::permanent)?;
         if call.writes {

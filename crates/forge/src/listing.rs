@@ -1,5 +1,5 @@
-//! Lists that are read repeatedly. A list that has not changed is not sent again, and does not count against
-//! the rate limit.
+//! Lists that are read repeatedly. The forge does not send an unchanged page again, and the request does not
+//! count against the rate limit.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -70,15 +70,16 @@ impl<T> CachedListing<T> {
         self.complete
     }
 
-    /// Returns true if the whole list is in the requested order. A truncated list in order lacks only items
-    /// after its last item. A list joined from parts may lack any item.
+    /// Returns true if the whole list is in the requested order. If such a list is truncated, only items
+    /// after its last item are missing. A list that was joined from parts is not in order, and any item may
+    /// be missing.
     pub fn is_in_order(&self) -> bool {
         self.in_order
     }
 
-    /// Reads the list again from `first` on, at most `pages` pages. Each changed page is subtracted from the
-    /// number of calls left. On an error, the pages that were already read are updated and the other pages
-    /// stay. `send` sends a call.
+    /// Reads the list again from `first` on, at most `max_pages` pages. Each changed page is subtracted from
+    /// the number of calls left. After an error, the pages that were already read are updated, and the other
+    /// pages stay unchanged. `send` sends a call.
     pub(crate) async fn refresh<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,
@@ -96,7 +97,7 @@ impl<T> CachedListing<T> {
     }
 
     /// Reads the list as `refresh` does, for responses whose body names the next page. `read` returns the
-    /// address of the next page with the items.
+    /// items and the address of the next page.
     pub(crate) async fn refresh_with_body_links<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,

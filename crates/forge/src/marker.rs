@@ -42,11 +42,13 @@ const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
 const OPENING_1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
 /// Suffixes of markers, in each form.
 const CLOSING: [&str; 2] = [" -->", ")"];
-/// Marker of an inline comment of the tool that Truing replaces: the parts before and after the hash.
+/// Parts before and after the hash in the marker of the tool that Truing replaces. The tool marked its inline
+/// comments.
 const SEED: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
-/// Word for the summary in a marker. A finding with this id is escaped, so each word stays unique.
+/// Word for the summary in a marker. A finding whose id is this word is escaped, so the unescaped word always
+/// means the summary.
 const SUMMARY: &str = "summary";
-/// Markers of comments, each of one item of a pull request.
+/// Kind of the markers of comments that show one item of a pull request.
 const ITEMS: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
 /// Length of a new key, in bytes.
 const KEY_BYTES: usize = 32;
@@ -166,7 +168,7 @@ impl MarkerKeys {
         LinesKey::derive(&self.current.bytes)
     }
 
-    /// Returns the same keys, set to write new markers in this form.
+    /// Returns the same keys. New markers are written in this form.
     #[must_use]
     pub fn written_as(self, form: MarkerForm) -> Self {
         Self { form, ..self }
@@ -179,8 +181,8 @@ impl MarkerKeys {
 
     fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: CommentProducer, word: &str) -> String {
         let producer = producer.as_str();
-        // HMAC accepts keys of any length, so this call does not fail. If it failed, the marker would only
-        // not verify.
+        // HMAC accepts keys of any length, so this call does not fail. A failure would do no harm except that
+        // the marker would not verify.
         let mac = self
             .current
             .mac(kind.domain, pr, producer, word)
@@ -280,8 +282,8 @@ impl<'a> MarkerParts<'a> {
     }
 }
 
-/// Returns true for bytes that a marker contains unescaped. `-` is not included: two consecutive dashes end
-/// or break an HTML comment, so [`escape_value`] keeps a dash only if it follows another byte.
+/// Returns true for bytes that a marker contains unescaped. `-` is not included, because two consecutive
+/// dashes end or break an HTML comment: [`escape_value`] keeps a dash only after a byte other than a dash.
 fn is_unescaped_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'_' | b'/')
 }
@@ -295,7 +297,8 @@ fn word_of(item: &CommentSubject) -> String {
     }
 }
 
-/// Escapes a text: ordinary characters stay, every other byte becomes `%` and two digits.
+/// Escapes a text: unescaped bytes and single dashes stay, every other byte becomes `%` and two hexadecimal
+/// digits.
 fn escape_value(text: &str) -> String {
     let mut word = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -427,7 +430,7 @@ impl MarkerKeys {
         let linked = write_private(&draft, &format!("{}\n", hex::encode(key)))
             .and_then(|()| std::fs::hard_link(&draft, path))
             .and_then(|()| sync_folder(path));
-        // The draft is no longer needed. If the draft cannot be removed, it stays, readable only by its
+        // The temporary file is no longer needed. If it cannot be removed, it stays, readable only by its
         // owner.
         let _ = std::fs::remove_file(&draft);
         match linked {
@@ -449,8 +452,8 @@ impl MarkerKeys {
         Self::from_lines(path, &text)
     }
 
-    /// Builds keys from a text. The bytes of the text are the key that signs. If the text is also a line of a
-    /// key file, the decoded bytes are a former key.
+    /// Builds keys from a text. The bytes of the text are the key that signs. If the text is a key as a key
+    /// file contains it, the decoded bytes are also a former key.
     pub fn from_text(text: &str) -> Self {
         let spelled = hex::decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
         Self::new(text.as_bytes(), spelled.as_deref().as_slice())

@@ -1,6 +1,6 @@
 //! Addresses of the web pages of repositories and pull requests: finds the pull request that a page shows.
 
-/// The form of the addresses of a forge's pages.
+/// The pattern of the addresses of a forge's web pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PageUrlLayout {
     /// `OWNER/NAME/pull/NUMBER`, below the address of git.
@@ -31,7 +31,7 @@ impl PageUrlLayout {
         (!owner.is_empty() && !name.is_empty()).then(|| (format!("{owner}/{name}"), number))
     }
 
-    /// Returns the form of the addresses, for people.
+    /// Returns the pattern of the addresses, for people.
     pub fn url_pattern(self) -> &'static str {
         match self {
             Self::OfOwners => "https://HOST/OWNER/NAME/pull/NUMBER",
@@ -49,7 +49,8 @@ impl PageUrlLayout {
         }
     }
 
-    /// Returns the API and git addresses of a server of this form, from the root of its pages.
+    /// Returns the API and git addresses of a server whose pages have this layout. `root` is the root address
+    /// of the pages.
     pub fn addresses(self, root: &str) -> (String, String) {
         match self {
             Self::OfOwners => (format!("{root}/api/v3"), root.to_owned()),

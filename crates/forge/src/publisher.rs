@@ -85,7 +85,7 @@ pub struct CommentPublisher<'a> {
     pub may_create: bool,
 }
 
-/// The result of calls that create comments. For several calls, the greatest result is used.
+/// The result of calls that create comments. For several calls, the variant that is declared last is used.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CreationOutcome {
     /// Every comment is known to exist.
@@ -97,7 +97,7 @@ enum CreationOutcome {
     Partial,
 }
 
-/// The comments on code of one round.
+/// The comments on code that one round creates.
 struct RoundComments {
     /// True if the forge places comments on the current head: the head is then read before and after the
     /// calls.
@@ -136,7 +136,7 @@ fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool
     rows.iter().any(|row| row.resolved && is_open(&row.subject))
 }
 
-/// Adds the reason why an effect was not made to the summary.
+/// Adds to the summary the reason why an effect was not performed.
 fn add_to_summary(rows: &mut [DesiredComment], reason: &str) {
     if let Some(summary) = rows.iter_mut().find(|row| row.subject == CommentSubject::Summary) {
         summary.body = format!("{}\n\n{reason}", summary.body.trim_end());
@@ -173,8 +173,8 @@ impl CommentPublisher<'_> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
             let (mut rows, status) = self.records.desired_state(&self.run.key, producer).await?;
-            // The texts of rows are converted to the form in which they are posted, so they equal the texts
-            // that are read back.
+            // The texts of the rows are normalised as for posting, because they are compared with texts that
+            // the forge returns.
             rows.iter_mut().for_each(|row| row.body = normalize_text(&disable_markers(&row.body)));
             if !self.may_create {
                 rows.iter_mut().for_each(list_in_summary);
@@ -233,7 +233,7 @@ impl CommentPublisher<'_> {
         Err(ForgeError::Rejected { request, message }.into())
     }
 
-    /// Removes from the records the comments of retracted rows that no longer exist.
+    /// If a row was retracted and its comment no longer exists, removes the comment from the records.
     async fn forget_retracted(
         &self,
         rows: &[DesiredComment],
@@ -345,7 +345,7 @@ impl CommentPublisher<'_> {
         })
     }
 
-    /// Fails with [`PublishError::Moved`] if the head has changed, because places on an old head are not
+    /// Fails with [`PublishError::HeadChanged`] if the head has changed, because places on an old head are not
     /// valid on the new head.
     async fn same_head(&self) -> Result<(), ReconcileStopReason> {
         let head = self.forge.pull_request().await?.revision.head;

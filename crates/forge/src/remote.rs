@@ -8,18 +8,18 @@ use truing_git::GitError;
 pub enum RemotePurpose {
     /// Fetch from the repository.
     Fetch,
-    /// Push branches to the repository. If the forge supports such credentials, the credential is valid only
-    /// for a push to this repository.
+    /// Push branches to the repository. If the forge supports it, the credential is valid only for pushes to
+    /// this repository.
     Push,
 }
 
-/// The error of a repository that git cannot reach.
+/// The reason why git cannot access a repository.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The forge issued no token for the repository.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// `git_url` is plain http to another machine.
+    /// `git_url` is a plain http address of another machine.
     #[error(transparent)]
     Git(#[from] GitError),
 }

@@ -212,7 +212,7 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std:
         for (name, value) in &reply.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        // For a response that breaks off, the announced length is one byte too large.
+        // For a response that ends early, the `Content-Length` is one byte too large.
         let missing = usize::from(reply.kind == ReplyKind::BrokenOff);
         if reply.status != 304 {
             head.push_str(&format!("content-length: {}\r\n", reply.body.len() + missing));

@@ -9,7 +9,8 @@ use truing_core::id::CommentId;
 use truing_core::port::EffectOutcome;
 use truing_core::publish::CommentSubject;
 
-/// A function that begins the span of a write, from its name and its number of comments.
+/// A function that begins the span of a write. The arguments are the name of the write and the number of its
+/// comments.
 pub type SpanStarter = fn(&'static str, usize) -> Box<dyn WriteSpan>;
 
 /// The span of a write in a trace. It ends when it is dropped.
@@ -18,8 +19,8 @@ pub trait WriteSpan: Send {
     fn record_failure(&self, reason: &str);
 }
 
-/// Effects that were made, or would have been made in a dry run, in their order. Clones share the recorded
-/// effects.
+/// The effects in the order in which they were performed. In a dry run, the effects that would have been
+/// performed. Clones share the recorded effects.
 #[derive(Clone, Debug, Default)]
 pub struct EffectRecording(Arc<Mutex<Vec<Effect>>>);
 
@@ -34,7 +35,7 @@ impl EffectRecording {
     }
 }
 
-/// Reports the writes of effects, and makes none of them in a dry run.
+/// Reports the writes of effects. In a dry run, no write is made.
 #[derive(Clone, Default)]
 pub struct WriteMonitor {
     /// True for a dry run: nothing is written, and each effect returns the outcome that the forge would have
@@ -64,7 +65,7 @@ impl WriteMonitor {
         self.begin_span.map(|begin| begin("push", 1))
     }
 
-    /// Records an effect that was made, or would have been made without the dry run.
+    /// Records an effect that was performed, or that a dry run only simulated.
     pub(crate) fn record_effect(&self, effect: &Effect) {
         if let Some(made) = &self.recording {
             made.push(effect.clone());

@@ -2,8 +2,8 @@
 //!
 //! Each kind of forge has its own parser (`github/webhook.rs`, `bitbucket/*/webhook.rs`); all parsers are
 //! pure. A delivery only marks a slot, so only a few of its fields are read. All fields are untrusted data.
-//! The form of names is checked. Unknown events, actions and fields are ignored. A body cannot cause more
-//! than one read at the forge.
+//! Names are accepted only if their format is valid. Unknown events, actions and fields are ignored. A body
+//! cannot cause more than one read at the forge.
 //!
 //! | Body | Response |
 //! |---|---|
@@ -125,7 +125,7 @@ pub enum DeliveryError {
     /// The body is not JSON, or nested too deeply.
     #[error("the delivery is not JSON: {0}")]
     NotJson(String),
-    /// A field is missing or has another type or form.
+    /// A field is missing, or has the wrong type or format.
     #[error("the delivery's field `{field}` {problem}")]
     Field {
         /// Path of the field.

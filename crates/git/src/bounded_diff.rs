@@ -1,9 +1,9 @@
 //! Creates diffs whose cost is bounded before git computes them.
 //!
 //! Git loads a whole file to compute its diff, to detect a rename, and even to classify a new file as binary.
-//! So git must not load large files. Git compares two trees that contain only the changed files, with a small
-//! binary placeholder for each large blob. Equal blobs have equal placeholders. So the diff has a section
-//! with the status of every file, and shows a large file that was moved as moved.
+//! So git must not load large files. Instead, git compares two trees of the changed files, in which a small
+//! binary placeholder replaces each large blob. Equal blobs have equal placeholders. So the diff still has a
+//! section with the status of every file. A large file that was moved still appears as moved.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -57,7 +57,7 @@ struct FileSide {
 }
 
 impl FileSide {
-    /// Returns none if this side has no file.
+    /// Returns `None` if this side has no file.
     fn new(mode: &str, id: &str) -> Option<Self> {
         let is_there = mode.bytes().any(|digit| digit != b'0') && id.bytes().any(|digit| digit != b'0');
         is_there.then(|| Self { mode: mode.to_owned(), id: id.to_owned(), size: 0 })
@@ -102,7 +102,7 @@ impl ChangedFile {
         if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
     }
 
-    /// Estimates the maximum size of the file's section in the diff.
+    /// Estimates an upper bound for the size of the file's section in the diff.
     fn max_section_bytes(&self) -> u64 {
         let sides = if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
         let name = u64::try_from(self.path.as_bytes().len()).unwrap_or(u64::MAX);
@@ -126,10 +126,10 @@ impl IsolatedGitDir {
         Ok(CommitDiff { diff, skipped_files: skipped })
     }
 
-    /// Returns the diff between the two sides that `sides` adds to a call; `store` has their objects. The
-    /// lines of files over [`crate::GitLimits::file_bytes`] are omitted. If the diff still exceeds
-    /// [`crate::GitLimits::diff_bytes`], the lines of deleted files are omitted, and then the lines of the
-    /// largest files. The result lists the text files whose lines are omitted.
+    /// Returns the diff between the two sides that `add_sides` adds to a git call. The object store `store`
+    /// contains their objects. The lines of files over [`crate::GitLimits::file_bytes`] are omitted. If the
+    /// diff still exceeds [`crate::GitLimits::diff_bytes`], the lines of deleted files are omitted, and then
+    /// the lines of the largest files. The result lists the text files whose lines are omitted.
     pub(crate) async fn diff_sides(
         &self,
         store: &Path,
@@ -305,8 +305,8 @@ impl IsolatedGitDir {
         parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read_output().await?)
     }
 
-    /// Returns the text files, after the first `shown` files, that exist on the new side and have new content
-    /// at their path. The diff shows these files as binary.
+    /// Skips the first `shown` files, and returns the other text files whose content on the new side is new.
+    /// Moved files are not returned. The diff shows these files as binary.
     async fn find_omitted_text_files<'a>(
         &self,
         store: &Path,
@@ -340,7 +340,7 @@ impl IsolatedGitDir {
     /// Returns true if git considers this blob binary. A blob that cannot be read within the limits counts as
     /// text.
     async fn is_binary_blob(&self, store: &Path, id: &str) -> bool {
-        // Git streams a blob larger than this threshold in pieces, if the blob is stored whole.
+        // Git streams a blob larger than this threshold in pieces, unless the blob is stored as a delta.
         let call = self.command("cat-file").args(["blob", id]).env(STORE, store);
         let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
         let Some(stdout) = running.stdout.take() else { return false };
@@ -368,8 +368,8 @@ fn parse_pairs(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
     Ok(pairs)
 }
 
-/// Returns how many of the first `shown` files remain when the last files are dropped until half of the
-/// estimated size is left.
+/// Drops the last of the first `shown` files until at most half of their estimated size is left. Returns the
+/// number of files left.
 fn count_within_half_size(pairs: &[ChangedFile], shown_count: usize) -> usize {
     let first = pairs.get(..shown_count).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));

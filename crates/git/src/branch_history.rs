@@ -7,13 +7,12 @@ use truing_core::increment::BranchHistory;
 use crate::GitError;
 use crate::isolated_git_dir::{IsolatedGitDir, merge_base, unknown_output_error};
 
-/// Maximum number of commits on each side of a comparison, because the time for pairing them grows with their
-/// number.
+/// Maximum number of commits on each side of a comparison. Pairing more commits would take too long.
 const MAX_COMMITS: usize = 200;
 
 impl IsolatedGitDir {
-    /// Determines how a branch changed from `before` to `now`. Both arguments are pairs of the fork point
-    /// from the target branch and the head. None if there are too many commits to compare. This git folder
+    /// Determines how a branch changed from `old_range` to `new_range`. Each range is a pair: the fork point
+    /// from the target branch, and the head. `None` if there are too many commits to compare. This git folder
     /// must contain both histories.
     pub(crate) async fn branch_history(
         &self,

@@ -2,8 +2,8 @@
 //!
 //! The clone contains a commit's files as a checkout creates them, and copies of the objects of the commit
 //! and its history. Nothing in the clone refers to the source: it has no remote, no hook and no borrowed
-//! object, and only our configuration. The tree's `.gitattributes` can only name programs that are not
-//! configured, so no such program runs.
+//! object, and only our configuration. The tree's `.gitattributes` can name programs, but git runs only
+//! configured programs, and the clone configures none.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -53,7 +53,7 @@ impl Mirror {
     /// and of `other_commits`. `HEAD` is detached at the commit.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not in the mirror, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::CommandFailed`] if a commit is not in the mirror, [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
     pub async fn check_out_private_clone(
         &self,

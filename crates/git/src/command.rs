@@ -49,9 +49,9 @@ pub(crate) const NO_HOOKS: &str = "/dev/null";
 /// environment variables, because `-c` cannot name a subsection that contains `=`.
 ///
 /// `safe.directory`: git refuses repositories of other users because their configuration could run programs.
-/// In this crate, calls that read content do not load a repository's configuration (see `view.rs`), so it
-/// cannot run programs. Repositories of other users may therefore be read, as in a container whose files
-/// belong to the host's user.
+/// In this crate, calls that read content do not load a repository's configuration (see
+/// `isolated_git_dir.rs`), so the configuration cannot run programs. Repositories of other users may
+/// therefore be read, as in a container whose files belong to the host's user.
 const CONFIGURATION: &[(&str, &str)] = &[
     (SAFE_FOLDERS, "*"),
     ("core.hooksPath", NO_HOOKS),
@@ -77,7 +77,7 @@ const CONFIGURATION: &[(&str, &str)] = &[
     ("http.lowSpeedTime", "60"),
 ];
 
-/// Setting that names the repositories of other users that git reads.
+/// Setting that names the folders whose repositories git reads even if another user owns them.
 const SAFE_FOLDERS: &str = "safe.directory";
 
 /// Variables of [`ENVIRONMENT`] that hide the configuration of the system and of the user.
@@ -258,8 +258,9 @@ impl GitCommand {
         self
     }
 
-    /// Reads the configuration that the user's own git reads ([`GitOptions::config_variables`]), and none of
-    /// ours. Only for `git config`, which starts no program that a configuration names.
+    /// Reads the configuration that the user's own git reads ([`GitOptions::config_variables`]). Of our
+    /// configuration, only `safe.directory` applies. Only for `git config`, which starts no program that a
+    /// configuration names.
     pub(crate) fn with_user_configuration(mut self) -> Self {
         self.reads_user = true;
         self
@@ -295,7 +296,7 @@ impl GitCommand {
         self
     }
 
-    /// With `partial`, reports a missing object as an object that was never fetched.
+    /// If `partial` is true, a missing object is reported as an object that was never fetched.
     pub(crate) fn with_partial_clone(mut self, partial: bool) -> Self {
         self.may_lack_objects = partial;
         self
@@ -343,7 +344,8 @@ impl GitCommand {
             }
             command.envs(user.iter().map(|(name, value)| (name, value)));
         }
-        // Settings that the user passed in environment variables are numbered first.
+        // Settings in variables are numbered. The settings that the user passed keep their numbers, and ours
+        // follow.
         let passed = user.iter().find(|(name, _)| name == CONFIGURATION_COUNT);
         let passed = passed.and_then(|(_, count)| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
         command.env(CONFIGURATION_COUNT, passed.saturating_add(configuration.len()).to_string());
@@ -391,7 +393,7 @@ pub(crate) struct GitOutput {
     status: ExitStatus,
     /// Standard output of the call.
     pub(crate) stdout: Vec<u8>,
-    /// Error output, cut and cleaned.
+    /// Error output, truncated and cleaned.
     pub(crate) message: String,
     /// True if objects may be missing.
     may_lack_objects: bool,
@@ -400,7 +402,7 @@ pub(crate) struct GitOutput {
 }
 
 impl GitOutput {
-    /// Returns the exit code; none if a signal killed the process.
+    /// Returns the exit code; `None` if a signal killed the process.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -433,7 +435,7 @@ pub(crate) struct GitProcess {
     pub(crate) stdin: Option<ChildStdin>,
     /// Standard output of the process.
     pub(crate) stdout: Option<ChildStdout>,
-    /// None after the process was waited for, because its id may then belong to another process.
+    /// `None` after the process was waited for, because another process may then have its id.
     group: Option<Pid>,
     child: Child,
 }
@@ -482,7 +484,7 @@ async fn write_input(stdin: Option<ChildStdin>, input: Vec<u8>) {
     }
 }
 
-/// Reason for which the output could not be read.
+/// The reason why the output could not be read.
 enum OutputReadError {
     Io(std::io::Error),
     TooLarge,

@@ -4,8 +4,8 @@
 //! tree are read. The working tree's git folder and its configuration are ignored, because untrusted programs
 //! may have changed them.
 //!
-//! Attributes determine line ends, as in the checkout. Attributes can only name programs that are not
-//! configured, so no such program runs. Commits are unsigned, and no hook runs.
+//! Attributes determine line ends, as in the checkout. Attributes can name programs, but git runs only
+//! configured programs, and none is configured. Commits are unsigned, and no hook runs.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub struct NewCommit {
     pub commit_time: UnixMillis,
 }
 
-/// Kind of difference of a path.
+/// How a path differs from the commit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PathStatus {
     /// The path is new.
@@ -61,7 +61,7 @@ pub struct StagedChanges {
     parent: Sha,
     /// Differing paths in order. A renamed file appears as a deleted path and an added path.
     pub paths: Vec<(RepoPath, PathStatus)>,
-    /// Differing paths that stay as in the commit, in order: submodules, repositories inside the folder, and
+    /// Differing paths that are not committed, in order: submodules, repositories inside the folder, and
     /// paths that were not requested.
     pub left_out: Vec<RepoPath>,
 }
@@ -70,7 +70,7 @@ pub struct StagedChanges {
 #[derive(Debug)]
 pub struct UnpushedCommit {
     view: IsolatedGitDir,
-    // Folder that contains the objects; none if a mirror contains them.
+    // Folder that contains the objects; `None` if a mirror contains them.
     _folder: Option<PrivateFolder>,
     sha: Sha,
     header: Option<CommitHeader>,
@@ -80,7 +80,7 @@ pub struct UnpushedCommit {
 #[derive(Debug)]
 pub enum MergeOutcome {
     Merged(UnpushedCommit),
-    /// Files with conflicting changes to the same lines.
+    /// Files with conflicting changes.
     Conflicts(Vec<RepoPath>),
 }
 
@@ -92,7 +92,7 @@ struct CommitHeader {
 }
 
 impl Mirror {
-    /// Selects a commit in the mirror for a push.
+    /// Prepares a commit in the mirror for a push.
     pub fn unpushed_commit(&self, sha: &Sha) -> UnpushedCommit {
         UnpushedCommit { view: self.isolated_dir().clone(), _folder: None, sha: sha.clone(), header: None }
     }
@@ -102,7 +102,7 @@ impl Mirror {
     /// considered.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the commit is not in the mirror or a file cannot be read, [`GitError::Io`].
+    /// [`GitError::CommandFailed`] if the commit is not in the mirror or a file cannot be read, [`GitError::Io`].
     #[truing_core::boxed_future]
     pub async fn stage_folder(
         &self,
@@ -169,12 +169,12 @@ impl Mirror {
         Ok(staged)
     }
 
-    /// Merges `other` into `into` by content alone. The mirror must contain both commits with their history.
-    /// No program that the repository names runs. The first parent of the new commit is `into`.
+    /// Merges `other` into `into`, without attributes. The mirror must contain both commits with their
+    /// history. No program that the repository names runs. The first parent of the new commit is `into`.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if a commit is not in the mirror or the two histories have no common commit,
-    /// [`GitError::TooOldToMerge`].
+    /// [`GitError::CommandFailed`] if a commit is not in the mirror or the two histories have no common
+    /// commit, [`GitError::TooOldToMerge`].
     #[truing_core::boxed_future]
     pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<MergeOutcome, GitError> {
         let found = self.isolated_dir().git().version();
@@ -265,7 +265,8 @@ impl StagedChanges {
         }
     }
 
-    /// Reads the differences, and restores the omitted paths in the index to their state in the commit.
+    /// Reads the differences. Paths that are left out are reset in the index to their state in the parent
+    /// commit.
     async fn select_paths(&mut self, paths: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =
             self.view.command("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
@@ -305,7 +306,7 @@ impl StagedChanges {
     /// Creates the commit, even without any difference.
     ///
     /// # Errors
-    /// [`GitError::Failed`] for a message with a NUL byte, or an author or committer without a name.
+    /// [`GitError::CommandFailed`] for a message with a NUL byte, or an author or committer without a name.
     #[truing_core::boxed_future]
     pub async fn commit(self, new: &NewCommit) -> Result<UnpushedCommit, GitError> {
         let tree = parse_sha("write-tree", &self.view.command("write-tree").read_output().await?)?;
@@ -353,8 +354,8 @@ fn with_identity(call: GitCommand, new: &NewCommit) -> GitCommand {
     call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date)
 }
 
-/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. An entry of another
-/// form results in none.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. An entry in another
+/// format becomes `None`.
 fn parse_raw_entries(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
     let mut fields = split_listing(listing);
     std::iter::from_fn(move || {
@@ -373,7 +374,7 @@ fn parse_raw_entry(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
         _ => PathStatus::Modified,
     };
     let gitlink = mode == GITLINK || now == GITLINK;
-    // Mode 0 removes an entry that the commit does not have.
+    // The commit does not have the entry, so mode 0 removes the entry from the index.
     let mode = if edited == PathStatus::Added { b"0" } else { mode };
     Some(ChangedEntry {
         path: RepoPath::from_bytes(path),

@@ -1,4 +1,4 @@
-//! Errors of git calls, with messages for display and advice on the next action.
+//! Errors of git calls, each with a message for the user and advice on the next action.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use truing_core::id::Sha;
 
 use crate::options::{MIN_VERSION, MIN_VERSION_TO_MERGE};
 
-/// Failure of a git operation. [`GitError::is_wrong_input`] decides between exit codes 2 and 3.
+/// Failure of a git operation. The command exits with code 2 if [`GitError::is_wrong_input`] is true,
+/// otherwise with code 3.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// The program is missing or cannot run.
@@ -21,14 +22,14 @@ pub enum GitError {
     /// The program is older than required, or is not git.
     #[error("git is too old: `git --version` says `{found_version}`, {}.{} is needed", MIN_VERSION.0, MIN_VERSION.1)]
     TooOld {
-        /// Output of `git --version`, cut and cleaned.
+        /// Output of `git --version`, truncated and cleaned.
         found_version: String,
     },
     /// The program is too old to merge two commits.
     #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found_version.0, found_version.1,
         MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
     TooOldToMerge { found_version: (u32, u32) },
-    /// A file or folder of our own could not be read or written.
+    /// A file or folder that Truing created could not be read or written.
     #[error("{failure} {}: {source}", path.display())]
     Io {
         /// Failed action, as in `cannot write`.
@@ -100,10 +101,10 @@ pub enum GitError {
         /// Value of `core.worktree` in the configuration.
         root: PathBuf,
     },
-    /// A pipe, a socket or a device is in the place of a file that git reads.
+    /// Git would read this path as a file, but the path is a pipe, a socket or a device.
     #[error("{} is a pipe, a socket or a device, which git would wait for", .0.display())]
     SpecialFile(PathBuf),
-    /// A file that must be read completely is larger than any such file that git writes.
+    /// A file that git reads as a whole is larger than the files that git itself writes.
     #[error("{} has {} MiB; Truing reads such a file only up to {} MiB", path.display(), bytes >> 20, limit >> 20)]
     HugeFile {
         path: PathBuf,
@@ -141,10 +142,10 @@ pub enum GitError {
         /// Branch that the commit was compared with.
         branch: String,
     },
-    /// The required history is beyond the edge of a shallow clone.
+    /// A shallow clone does not contain the required history.
     #[error("{missing} is not in this shallow clone")]
     MissingHistory {
-        /// Missing part of the history.
+        /// Description of the missing history.
         missing: String,
         /// Command that fetches the missing history.
         command: String,
@@ -160,7 +161,7 @@ pub enum GitError {
     /// The folder contains something other than a mirror.
     #[error("{} is neither empty nor a mirror made by truing", .0.display())]
     NotAMirror(PathBuf),
-    /// Another fetch of the same mirror takes too long.
+    /// Another operation holds the lock of the mirror for too long.
     #[error("the mirror at {} has been in use by another fetch for {} s", path.display(),
         waited.as_secs_f32())]
     MirrorBusy {

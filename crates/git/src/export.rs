@@ -21,8 +21,8 @@ use crate::{GitError, GitLimits, PrivateFolder};
 /// Maximum length of a blob's header line: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
 
-/// Maximum number of paths that are requested by name. Git compares each requested path with every entry. If
-/// there are more paths, all entries are listed instead.
+/// Maximum number of paths that git is asked to list by name, because git compares each such path with every
+/// entry. For more paths, git lists all entries.
 const MAX_NAMED: usize = 100;
 
 /// Maximum size of a write batch, in bytes and in files. One thread dispatch for each file would take longer
@@ -71,8 +71,8 @@ pub(crate) struct SizedFile {
 
 impl IsolatedGitDir {
     /// Writes the files of a commit below `dest`, which is created if missing. Existing files are never
-    /// overwritten. `only` restricts the export to these paths; paths missing from the commit are not
-    /// reported.
+    /// overwritten. If `paths` is given, only these paths are exported; paths that the commit does not
+    /// contain are not reported.
     pub(crate) async fn export(
         &self,
         sha: &Sha,
@@ -85,8 +85,8 @@ impl IsolatedGitDir {
             let (entries, exported) = self.select_files(sha).await?;
             return self.write_files(&entries, exported, dest).await;
         };
-        // A commit may have far more files than a change. So sizes are queried only for the requested paths,
-        // and a few paths are requested by name instead of listing all.
+        // A commit may contain far more files than were requested. So sizes are queried only for the
+        // requested paths. If the paths are few, git lists only these paths.
         let call = call.args(["--", sha.as_str()]);
         let is_literal_path = |path: &RepoPath| path.is_safe_to_write() && !path.as_bytes().contains(&0);
         let few = paths.len() <= MAX_NAMED && !paths.is_empty() && paths.iter().all(is_literal_path);
@@ -190,7 +190,7 @@ impl IsolatedGitDir {
         self.command("cat-file").args(["blob", &entry.id]).max_output(most).read_output().await.map(Some)
     }
 
-    /// Writes these files of an index or a tree.
+    /// Writes these entries of an index or a tree as files.
     pub(crate) async fn export_entries(
         &self,
         entries: Vec<ListedFile>,
@@ -203,7 +203,7 @@ impl IsolatedGitDir {
         let call = self.command("cat-file").arg("--batch-check=%(objectsize)").with_input(ids.into_bytes());
         let sizes = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
-        // A missing blob has no size; the write step detects the missing blob.
+        // For a missing blob, git prints no size. The missing blob is detected when the files are written.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
         let entry = |(ListedFile { mode, id, path }, size)| (mode, SizedFile { id, size, path });
         let mut exported = ExportSummary::default();
@@ -359,8 +359,8 @@ struct WriteBatch {
     bytes: usize,
 }
 
-/// Task that writes a batch. The task returns each file with its size, or with none if the file could not be
-/// written.
+/// Task that writes a batch. The task returns each file with its size, or with `None` if the file could not
+/// be written.
 type WriteTask = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
 
 impl WriteBatch {
@@ -431,9 +431,9 @@ async fn create_folder_tree(path: &Path) -> Result<(), GitError> {
     made.map_err(|source| GitError::Io { failure: "cannot make", path: path.to_owned(), source })
 }
 
-/// Writes a new file below `dest`, a folder of ours. Returns false for a forbidden name (`.git` in any
-/// spelling, `..`), or if the file system cannot store the file. The file system may be unable to store names
-/// that differ only in case, a file and a folder with the same name, or names that are too long.
+/// Writes a new file below `dest`, a folder that Truing created. Returns false for a forbidden name (`.git`
+/// in any spelling, `..`), or if the file system cannot store the file. The file system may be unable to
+/// store names that differ only in case, a file and a folder with the same name, or names that are too long.
 ///
 /// # Errors
 /// [`GitError::Io`] for other failures of writing.
@@ -450,7 +450,7 @@ fn write_new_file_blocking(dest: &Path, path: &RepoPath, content: &[u8]) -> Resu
     }
     let target = dest.join(OsStr::from_bytes(path.as_bytes()));
     let written = match std::fs::File::create_new(&target) {
-        // The first file of a folder creates the folder.
+        // The folder of the file does not exist yet, so it is created.
         Err(error) if error.kind() == ErrorKind::NotFound => target
             .parent()
             .map_or(Ok(()), std::fs::create_dir_all)

@@ -1,14 +1,14 @@
 //! Git folders that Truing creates: the folder of a mirror, and the private view of a local repository.
 //!
-//! A view borrows only the objects of a repository (`objects/info/alternates`). Truing writes the
-//! configuration of the view, and a view has no hooks, no `info/attributes` and no remotes. New objects, such
-//! as those of a working tree's diff, are written only to the view. Git therefore never loads the settings of
-//! a hostile repository (`filter.*`, `diff.*`, `core.fsmonitor`, `include.path` and future settings), and
-//! Truing need not override each of them.
+//! A view borrows only the objects of a repository (`objects/info/alternates`). Truing writes the view's
+//! configuration. A view has no hooks, no `info/attributes` and no remotes. New objects, such as those of a
+//! working tree's diff, are written only to the view. Git therefore never loads the settings of a hostile
+//! repository (`filter.*`, `diff.*`, `core.fsmonitor`, `include.path` and future settings), and Truing need
+//! not override each of them.
 //!
-//! A view has no attributes, and `GIT_ATTR_SOURCE` makes git read attributes from the empty tree. Every
-//! version of git therefore uses no attributes, even in a folder without a working tree. A head cannot hide
-//! its changes by declaring its files binary.
+//! A view has no attributes, and `GIT_ATTR_SOURCE` makes git read attributes from the empty tree. No version
+//! of git therefore uses attributes, even in a folder without a working tree. So the author of a change
+//! cannot hide it by declaring files binary.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -76,8 +76,8 @@ pub struct CommitDiff {
     /// Diff in git's own format. A file that is too large appears as changed but without its lines, like a
     /// binary file.
     pub diff: Vec<u8>,
-    /// Existing files whose lines the diff omits, in path order: text files that are too large, and paths
-    /// that an index cannot contain.
+    /// Files of the new side whose lines the diff omits, in path order: text files that are too large, and
+    /// files whose paths an index cannot contain.
     pub skipped_files: Vec<UnreviewedFile>,
 }
 
@@ -97,8 +97,8 @@ impl IsolatedGitDir {
         Self { git, dir, format, may_lack_objects: false }
     }
 
-    /// Sets if the source repository may lack objects (a partial clone). If it may, an error about a missing
-    /// object reports that the clone is partial.
+    /// Sets whether the source repository is a partial clone, which may lack objects. If so, an error about a
+    /// missing object reports that the object was never fetched.
     pub(crate) fn with_partial_clone(self, may_lack_objects: bool) -> Self {
         Self { may_lack_objects, ..self }
     }
@@ -136,8 +136,8 @@ impl IsolatedGitDir {
     }
 
     /// Copies the objects of these revisions from another store into `store`, as one pack. All copied objects
-    /// become visible together. If a revision begins with `^`, `store` already has that commit with its
-    /// history and content.
+    /// become visible together. A revision that begins with `^` names a commit that `store` already has with
+    /// its history and content.
     pub(crate) async fn copy_objects(
         &self,
         from: &Path,
@@ -185,7 +185,7 @@ pub(crate) fn create_object_store(dir: &Path) -> Result<(), GitError> {
 
 /// Lets `dir/objects` borrow the objects of another store.
 pub(crate) fn write_alternates(dir: &Path, objects: &Path) -> Result<(), GitError> {
-    // Git reads the names in this file with git's own quoting.
+    // Git expects the names in this file in git's own quoting.
     let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
     write_file(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
 }
@@ -202,7 +202,7 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
     })
 }
 
-/// Returns the best common ancestor of two commits. `call` is a prepared call of `merge-base`.
+/// Returns the best common ancestor of two commits. `call` is a `git merge-base` call without arguments.
 pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
     let finished = call.arg(a.as_str()).arg(b.as_str()).run().await?;
     if finished.code() == Some(1) && finished.stdout.is_empty() {

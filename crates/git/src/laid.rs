@@ -35,17 +35,15 @@ impl ExportedCommit {
         &self.left_out
     }
 
-    /// Returns true if the folder can be updated to another commit. If some files could not be written, the
-    /// folder is not updated: it is unknown which of these files could be written after other files are
-    /// removed.
+    /// Returns true if the folder can be updated to another commit. If a file could not be written, the
+    /// folder is not updated, because a removed file may have been the cause.
     fn is_updatable(&self) -> bool {
         self.left_out.iter().all(|gap| gap.reason != SkipReason::Unreadable)
     }
 }
 
 impl Mirror {
-    /// Writes a commit's files as [`Mirror::export`] does, either in place of another commit's files or to a
-    /// new folder.
+    /// Writes a commit's files as [`Mirror::export`] does, to the folder of `previous` or to a new folder.
     ///
     /// # Errors
     /// As [`Mirror::export`].

@@ -8,13 +8,13 @@
 //! * **Bounded.** Time, output and input have limits ([`GitLimits`]). At a limit, and when the caller drops
 //!   the call, the whole process group is killed.
 //! * **No code from a repository is executed.** A local repository's own configuration is used only to find
-//!   the repository and to resolve names, and neither runs a program. Calls that read content (diff, working
+//!   the repository and to resolve names. Neither step runs a program. Calls that read content (diff, working
 //!   tree, export) run in a private view. A private view is a new git folder that borrows the repository's
-//!   objects, but none of its configuration, hooks or attributes (`view.rs`). No byte in the repository
-//!   changes.
+//!   objects, but none of its configuration, hooks or attributes (`isolated_git_dir.rs`). No byte in the
+//!   repository changes.
 //!
-//! The only outgoing operation pushes one commit of ours to one branch of a remote (`commit.rs`, `push.rs`).
-//! A remote on this machine runs its own hooks for a push, as a server does.
+//! The only operation that changes a remote pushes one commit of ours to one branch (`commit.rs`, `push.rs`).
+//! A remote on this machine runs its hooks for a push, as a server does.
 
 mod bounded_diff;
 mod branch_history;

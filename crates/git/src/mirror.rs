@@ -7,8 +7,8 @@
 //! * All objects of a fetch become visible together, as one pack. Each commit in the mirror therefore has its
 //!   complete history and content, even during another fetch or after a killed fetch.
 //! * The newest fetched commits have a ref (`refs/truing/ID`). Git uses these refs to exclude known commits
-//!   from a fetch. The history is complete, because a merge base requires it. Git never collects garbage
-//!   automatically (`gc.auto=0`). Small packs are joined when there are many.
+//!   from a fetch. A mirror always has the complete history, because the search for a merge base requires it.
+//!   Git never collects garbage automatically (`gc.auto=0`). If there are many small packs, they are joined.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -27,17 +27,18 @@ use crate::{
     CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
 };
 
-/// File that marks a folder as a mirror of Truing. Of all files in a mirror, this file is created first.
+/// File that marks a folder as a mirror of Truing. It is the first file that is created in a mirror.
 const MARK: &str = "truing-mirror";
 
 /// Hexadecimal digits of a SHA-1 id.
 const SHA1_DIGITS: usize = 40;
 
-/// Objects and refs that are synced to disk. Without `reference`, a power failure could leave empty refs.
+/// Value of `core.fsync`: new objects and refs are synced to disk. Without `reference`, a power failure could
+/// leave empty refs.
 const FSYNC: &str = "committed,reference";
 
-/// Command that serves a local repository of any owner. The user who names the repository may read it, and
-/// git runs no program from the repository's configuration.
+/// Command that serves a local repository even if another user owns it. This is safe, because git runs no
+/// program from that repository's configuration.
 const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
 /// Above this number of packs, small packs are joined, because git searches every pack for an object.
@@ -133,8 +134,8 @@ impl Mirror {
         self.isolated_dir.dir()
     }
 
-    /// Returns the same mirror, but fetches missing commits from another remote: a fork of the mirror's own
-    /// remote.
+    /// Returns the same mirror with another remote, a fork of the mirror's own remote. Missing commits are
+    /// fetched from that fork.
     #[must_use]
     pub fn with_remote(&self, remote: &Remote) -> Self {
         Self { remote: remote.clone(), ..self.clone() }
@@ -176,7 +177,7 @@ impl Mirror {
     /// the commit after the folder in which it was created is removed.
     ///
     /// # Errors
-    /// [`GitError::MirrorBusy`], [`GitError::Failed`]
+    /// [`GitError::MirrorBusy`], [`GitError::CommandFailed`]
     #[truing_core::boxed_future]
     pub async fn store_commit(&self, commit: &UnpushedCommit) -> Result<(), GitError> {
         let _turn = self.lock_mirror().await?;
@@ -193,15 +194,15 @@ impl Mirror {
     /// Returns the tree of a commit in the mirror.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the mirror does not have the commit.
+    /// [`GitError::CommandFailed`] if the mirror does not have the commit.
     #[truing_core::boxed_future]
     pub async fn tree_id(&self, commit: &Sha) -> Result<Sha, GitError> {
         let call = self.isolated_dir.command("rev-parse").args(["--verify", "--end-of-options"]);
         parse_sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read_output().await?)
     }
 
-    /// Joins small packs and refs if there are many, so an old mirror stays fast. Concurrent readers find
-    /// every object either in an old pack or in the new pack.
+    /// If there are many packs, joins the small packs and packs the refs, so an old mirror stays fast.
+    /// Concurrent readers find every object either in an old pack or in the new pack.
     async fn consolidate_packs_and_refs(&self) -> Result<(), GitError> {
         let folder = self.dir().join("objects/pack");
         let entries = std::fs::read_dir(&folder).map_err(|source| GitError::Io {
@@ -312,14 +313,15 @@ impl Mirror {
             "--no-recurse-submodules",
             "--no-show-forced-updates",
         ]);
-        // In a local fetch, the program that serves the objects (`git upload-pack`) does not receive our
-        // settings. `LOCAL_END` passes the one setting that this program needs.
+        // In a local fetch, `git upload-pack` serves the objects. This program does not receive our settings,
+        // so `LOCAL_END` passes the one setting that it needs.
         let call = match self.remote.protocol() {
             "file" => call.arg(LOCAL_END),
             _ => call,
         };
         let call = call.config("core.fsync", FSYNC);
-        // If git unpacked the fetched objects, a commit could become visible before its tree.
+        // With the limit 1, git does not unpack fetched objects. Otherwise, a commit could become visible
+        // before its tree.
         call.config("fetch.unpackLimit", "1")
     }
 
@@ -346,7 +348,7 @@ impl Mirror {
     /// Returns the best common ancestor; none if the histories never meet.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the mirror lacks a commit.
+    /// [`GitError::CommandFailed`] if the mirror lacks a commit.
     #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
         merge_base(self.isolated_dir.command("merge-base"), a, b).await
@@ -361,11 +363,12 @@ impl Mirror {
         Ok(self.missing_commits(std::slice::from_ref(commit)).await?.is_empty())
     }
 
-    /// Determines how a branch changed from `before` to `now`. Each of them is a pair of the fork point and
-    /// the head. None if there are too many commits to compare. The mirror must have all these commits.
+    /// Determines how a branch changed from `previous` to `current`. Each argument is a pair: the fork point
+    /// from the target branch, and the head. None if there are too many commits to compare. The mirror must
+    /// have all these commits.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the mirror lacks a commit.
+    /// [`GitError::CommandFailed`] if the mirror lacks a commit.
     #[truing_core::boxed_future]
     pub async fn branch_history(
         &self,
@@ -377,8 +380,8 @@ impl Mirror {
 
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or
     /// attributes. A file over [`crate::GitLimits::file_bytes`] appears as changed but without its lines,
-    /// like a binary file. If the diff would exceed [`crate::GitLimits::diff_bytes`], the largest of the
-    /// other files also appear without their lines.
+    /// like a binary file. If the diff still exceeds [`crate::GitLimits::diff_bytes`], more files appear
+    /// without their lines: first the deleted files, then the largest files.
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if the names of the files alone exceed [`crate::GitLimits::diff_bytes`].
@@ -396,11 +399,12 @@ impl Mirror {
         self.isolated_dir.diff(base, head).await
     }
 
-    /// Writes the files of a commit below `dest` as plain files: see [`ExportSummary`]. If `only` is given,
+    /// Writes the files of a commit below `dest` as plain files: see [`ExportSummary`]. If `paths` is given,
     /// only these files are written.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the mirror lacks the commit, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::CommandFailed`] if the mirror lacks the commit, [`GitError::Io`] if `dest` cannot be
+    /// written.
     #[truing_core::boxed_future]
     pub async fn export(
         &self,
@@ -415,16 +419,17 @@ impl Mirror {
     /// are few and small, the folder is in memory.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the mirror lacks the commit, [`GitError::Io`] if the files cannot be written.
+    /// [`GitError::CommandFailed`] if the mirror lacks the commit, [`GitError::Io`] if the files cannot be written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.isolated_dir.export_all(sha).await
     }
 
-    /// Lists the files of a commit with these paths or in folders of these names, without their content.
+    /// Lists the files of a commit, without their content: those with these paths, and those in folders with
+    /// these paths.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the mirror lacks the commit.
+    /// [`GitError::CommandFailed`] if the mirror lacks the commit.
     #[truing_core::boxed_future]
     pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         self.isolated_dir.list_files(sha, paths).await
@@ -434,7 +439,7 @@ impl Mirror {
     /// files. The texts must have no line ends.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the mirror lacks the commit.
+    /// [`GitError::CommandFailed`] if the mirror lacks the commit.
     #[truing_core::boxed_future]
     pub async fn files_containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
         self.isolated_dir.files_containing(sha, texts).await
@@ -444,7 +449,7 @@ impl Mirror {
     /// file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if
+    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::CommandFailed`] if
     /// the mirror lacks the commit.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
@@ -480,8 +485,8 @@ impl Mirror {
 }
 
 /// Removes the leftovers of a killed fetch: locks, which would block later fetches, and unfinished packs.
-/// Only the holder of the mirror's lock may call this function. If a file cannot be removed, a later message
-/// of git names the file.
+/// Only the holder of the mirror's lock may call this function. Errors are ignored: if a file cannot be
+/// removed, a later error message of git names the file.
 fn remove_fetch_leftovers(dir: &Path) {
     let remove_stale = |folder: &str, is_stale: fn(&str) -> bool| {
         for entry in std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten() {

@@ -38,8 +38,8 @@ pub(crate) async fn read_remote_output(
     }
 }
 
-/// Returns the target of a ref in the output of `ls-remote`; none if it is not listed. Git also lists refs
-/// whose names merely end in the requested one.
+/// Returns the target of a ref in the output of `ls-remote`; none if the ref is not listed. The full name is
+/// compared, because git also lists refs whose names end in the requested name.
 pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
     let asked = format!("\t{reference}");
     let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"ref: "));
@@ -65,7 +65,8 @@ pub(crate) fn classify_failure(remote: &Remote, command_name: &'static str, outp
     output.into_error(command_name)
 }
 
-/// Writes the secret header to a private file that only this user can read. Dropping it removes the file.
+/// Writes the secret header to a private file that only this user can read. The file is removed when the
+/// returned value is dropped.
 fn write_credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::NamedTempFile>, GitError> {
     let Some(config) = remote.header_config() else { return Ok(None) };
     // If this process is killed, a later process removes the folder that contains the file.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::SearchPath;
 
-/// Oldest supported version of git, which Ubuntu 22.04 ships. With git 2.41 or later, `GIT_ATTR_SOURCE` also
-/// prevents git from reading attributes from a head. Private folders contain no attributes, whichever version
-/// git has.
+/// Oldest supported version of git, which Ubuntu 22.04 ships. From git 2.41 on, `GIT_ATTR_SOURCE` also
+/// prevents git from reading attributes from a head. In every version, the private folders contain no
+/// attributes.
 pub const MIN_VERSION: (u32, u32) = (2, 34);
 /// Oldest git that merges two commits without a working tree.
 pub const MIN_VERSION_TO_MERGE: (u32, u32) = (2, 38);
@@ -33,8 +33,7 @@ pub const MAX_FILES: usize = 200_000;
 pub const MAX_STDERR_BYTES: usize = 16 << 10;
 /// Maximum memory of one git process in bytes (data, not mapped files).
 pub const MEMORY_BYTES: u64 = 2 << 30;
-/// Maximum bytes of an index or of the list of packed refs. Ten million short entries exceed this limit; two
-/// million do not.
+/// Maximum bytes of an index or of the list of packed refs, enough for two million short entries.
 pub const MAX_INDEX_BYTES: u64 = 256 << 20;
 /// Maximum bytes of other files that git reads as a whole: its configuration, a ref, a list of patterns.
 pub const MAX_CONFIG_BYTES: u64 = 16 << 20;
@@ -44,19 +43,19 @@ pub const MAX_MESSAGE_CHARS: usize = 1000;
 /// Options for running git.
 #[derive(Clone, Debug)]
 pub struct GitOptions {
-    /// Program: a name to look up in `programs`, or a path.
+    /// Program: a name to look up in `search_path`, or a path.
     pub program: PathBuf,
     /// Search path for programs. It is also the `PATH` of git.
     pub search_path: SearchPath,
     /// Folder for private folders (home, views, credentials), each readable by this user only.
     pub temp_folder: PathBuf,
-    /// Ignore file of the user, if no configuration names one with `core.excludesFile`. Files that it ignores
-    /// are not among the new files of a working tree.
+    /// Ignore file of the user, which applies if no configuration sets `core.excludesFile`. Ignored files are
+    /// not listed as new files of a working tree.
     pub excludes_file: Option<PathBuf>,
-    /// Variables by which git finds the configuration of the system and of the user: `HOME`,
-    /// `XDG_CONFIG_HOME` and those that begin with `GIT_CONFIG_`. Only `core.excludesFile`, `core.autocrlf`,
-    /// `core.eol` and `core.ignoreCase` are read from these configurations, and only for working trees. If
-    /// empty, only the repository's configuration is read.
+    /// Environment variables by which git finds the configuration of the system and of the user: `HOME`,
+    /// `XDG_CONFIG_HOME`, and the variables that begin with `GIT_CONFIG_`. Only `core.excludesFile`,
+    /// `core.autocrlf`, `core.eol` and `core.ignoreCase` are read from these configurations, and only for
+    /// working trees. If there are no variables, only the repository's configuration is read.
     pub config_variables: Vec<(String, OsString)>,
     pub limits: GitLimits,
 }
@@ -79,7 +78,7 @@ impl Default for GitOptions {
     }
 }
 
-/// All limits. The defaults are the constants of the same names in this crate.
+/// All limits. The defaults are the constants in this module.
 #[derive(Clone, Debug)]
 pub struct GitLimits {
     /// Time limit of a local call.

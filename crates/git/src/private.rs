@@ -1,6 +1,5 @@
-//! Private folders: readable by this user alone, removed when dropped. A killed process leaves its folders
-//! behind. A process loses its locks when it ends. A later process therefore finds such folders unlocked and
-//! removes them.
+//! Private folders: readable by this user alone, removed when dropped. Each folder is locked while its
+//! process runs. A killed process leaves its folders unlocked, so a later process removes them.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -23,11 +22,11 @@ const MAX_IN_MEMORY: u64 = 64 << 20;
 const FREE_IN_MEMORY: u64 = 4 * MAX_IN_MEMORY;
 /// Page size in bytes; a file in memory takes whole pages.
 const PAGE: u64 = 4 << 10;
-/// Number of attempts to create a folder. Before a new folder is locked, another process may mistake it for
-/// the folder of a dead process and remove it.
+/// Number of attempts to create a folder. An attempt fails if another process removes the new folder before
+/// it is locked, because a folder without a lock looks abandoned.
 const MAX_TRIES: u32 = 100;
 
-/// A folder that this process holds.
+/// A private folder that this process has locked.
 #[derive(Debug)]
 pub struct PrivateFolder {
     // The fields are dropped in this order, so the folder stays locked until it is removed.
@@ -44,7 +43,7 @@ impl PrivateFolder {
         Self::new_in(&std::env::temp_dir())
     }
 
-    /// Creates a folder in `temp`, and removes those that dead processes have left there.
+    /// Creates a folder in `temp`, and removes the folders that dead processes have left in `temp`.
     ///
     /// # Errors
     /// If `temp` is missing, not writable or full.
@@ -90,7 +89,7 @@ impl Drop for PrivateFolder {
     }
 }
 
-/// Returns true if files of these sizes may be kept in memory.
+/// Returns true if files of these sizes are small enough together to be kept in memory.
 fn is_small(sizes: impl Iterator<Item = u64>) -> bool {
     sizes.map(|size| size.div_ceil(PAGE).max(1).saturating_mul(PAGE)).fold(0, u64::saturating_add)
         <= MAX_IN_MEMORY
@@ -130,8 +129,8 @@ fn grant_owner_access(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes this user's folders in `temp` whose processes are dead. If the folder cannot be removed, a later
-/// process tries to remove it again.
+/// Removes this user's private folders in `temp` whose processes are dead. If a folder cannot be removed, a
+/// later process tries again.
 pub(crate) fn remove_stale_folders(temp: &Path) {
     let Ok(entries) = std::fs::read_dir(temp) else { return };
     let is_private = |path: &PathBuf| {

@@ -21,19 +21,20 @@ pub enum PushOutcome {
     /// The remote refuses the push. Nothing was changed, and a retry would be refused, too.
     RemoteRefused {
         reason: PushRefusal,
-        /// Message of the remote, shortened and cleaned. The message is untrusted data.
+        /// Message of the remote, truncated and cleaned. The message is untrusted data.
         message: String,
     },
     /// The gate refuses the push, and nothing was changed.
     Halted(HaltReason),
 }
 
-/// Reason for which a remote refuses a push.
+/// The reason why a remote refuses a push.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PushRefusal {
     /// The branch is the default branch, or a rule of the remote protects it.
     Protected,
-    /// The credential lacks the permission for this branch or these files (workflows).
+    /// The credential lacks the permission to push to this branch, or to change these files (such as
+    /// workflows).
     Permission,
     /// A hook of the remote declined the push, or Truing does not know the reason.
     Hook,
@@ -41,8 +42,8 @@ pub enum PushRefusal {
 
 impl UnpushedCommit {
     /// Pushes the commit to this branch, which must be at `expected`. If `expected` is none, the branch must
-    /// not exist. The push may drop commits of the branch. The function never pushes to the default branch of
-    /// the remote. It checks the permit's gate immediately before the push.
+    /// not exist. The push may replace commits of the branch. The remote's default branch is never pushed to.
+    /// The gate of `permit` is checked immediately before the push.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
@@ -105,7 +106,7 @@ impl UnpushedCommit {
         let rejected = rejection_reason(&finished.stdout, reference);
         let why = match &rejected {
             Some(reason) => classify_refusal(&format!("{reason}; {}", finished.message)),
-            // The output names no rejected ref, so the remote refused access before it processed the push.
+            // If the output names no rejected ref, the remote refused access before it processed the push.
             None if finished.message.contains("error: 403") => PushRefusal::Permission,
             None => return Err(network::classify_failure(remote, "push", finished)),
         };
@@ -122,8 +123,8 @@ impl UnpushedCommit {
         Ok(PushOutcome::RemoteRefused { reason: why, message: message.collect::<Vec<_>>().join("; ") })
     }
 
-    /// Returns the result if the branch is already at the pushed commit, or is no longer at the expected
-    /// commit.
+    /// Returns the final result if the branch is already at the pushed commit, or is no longer at the
+    /// expected commit. Otherwise returns `None`.
     fn outcome_if_settled(&self, remote_refs: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
         if remote_refs.tip.as_ref() == Some(self.sha()) {
             return Some(PushOutcome::Pushed);

@@ -91,7 +91,8 @@ impl Remote {
 /// is part of the address.
 pub(crate) fn without_credentials(text: &str) -> String {
     let Some(mut url) = Url::parse(text).ok().filter(Url::has_host) else {
-        // The text is `git@host:path` or a path. A colon before the `@` indicates a misplaced password.
+        // The text is not a URL, but `git@host:path` or a path. A colon before the `@` probably separates a
+        // user name from a password, so both are removed.
         return match text.split_once('@') {
             Some((user, rest)) if user.contains(':') => rest.to_owned(),
             Some(_) | None => text.to_owned(),

@@ -25,7 +25,7 @@ pub use base::{DefaultBase, DefaultBaseSource};
 pub use index::IndexSnapshot;
 pub use worktree::WorktreeDiff;
 
-/// Minimum similarity (Jaro-Winkler, 0 to 1) between an unknown name and a name that is suggested instead.
+/// Minimum similarity (Jaro-Winkler, 0 to 1) of a name to an unknown name, for which it is suggested.
 const NEAR: f64 = 0.8;
 /// Maximum number of names that are compared with an unknown name for a suggestion.
 const MAX_NAMES: &str = "5000";
@@ -82,7 +82,7 @@ impl Git {
         let folders = special::refuse_special_files(&folder)?;
         special::refuse_special_includes(self, &folders).await?;
         let layout = RepositoryLayout::load(self, &folder, path).await?;
-        // A hostile `core.worktree` must not make us read the files of another folder.
+        // A hostile repository could set `core.worktree` to make Truing read the files of another folder.
         let root = &layout.root;
         if std::fs::symlink_metadata(root.join(".git")).is_err() || !folder.starts_with(root) {
             return Err(GitError::ForeignWorkTree { path: path.to_owned(), root: root.clone() });
@@ -185,8 +185,8 @@ impl LocalRepository {
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or
     /// attributes. `base` may also be a tree, as in [`DefaultBase::commit`]. A file over
     /// [`crate::GitLimits::file_bytes`] appears as changed but without its lines, like a binary file. If the
-    /// diff would exceed [`crate::GitLimits::diff_bytes`], the largest of the other files also appear without
-    /// their lines.
+    /// diff still exceeds [`crate::GitLimits::diff_bytes`], more files appear without their lines: first the
+    /// deleted files, then the largest files.
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if the names of the files alone exceed [`crate::GitLimits::diff_bytes`].
@@ -205,8 +205,8 @@ impl LocalRepository {
     }
 
     /// Returns the diff between two commits with the lines of all files of any size. Git loads each file into
-    /// memory as a whole. Only commands that track lines call this function, on a repository of the user who
-    /// runs them.
+    /// memory as a whole. Only commands that track lines call this function, and only for a repository of the
+    /// user who runs the command.
     ///
     /// # Errors
     /// [`GitError::TooLarge`] if the diff exceeds [`crate::GitLimits::diff_bytes`].
@@ -228,7 +228,7 @@ impl LocalRepository {
     /// only these files are written.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the repository lacks the commit, [`GitError::Io`] if `dest` cannot be written.
+    /// [`GitError::CommandFailed`] if the repository lacks the commit, [`GitError::Io`] if `dest` cannot be written.
     #[truing_core::boxed_future]
     pub async fn export(
         &self,
@@ -243,17 +243,18 @@ impl LocalRepository {
     /// are few and small, the folder is in memory.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the repository lacks the commit, [`GitError::Io`] if the files cannot be
+    /// [`GitError::CommandFailed`] if the repository lacks the commit, [`GitError::Io`] if the files cannot be
     /// written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
         self.view.export_all(sha).await
     }
 
-    /// Lists the files of a commit with these paths or in folders of these names, without their content.
+    /// Lists the files of a commit, without their content: those with these paths, and those in folders with
+    /// these paths.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the repository lacks the commit.
+    /// [`GitError::CommandFailed`] if the repository lacks the commit.
     #[truing_core::boxed_future]
     pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         self.view.list_files(sha, paths).await
@@ -263,7 +264,7 @@ impl LocalRepository {
     /// file.
     ///
     /// # Errors
-    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if
+    /// [`GitError::TooLarge`] if the file exceeds [`crate::GitLimits::file_bytes`], [`GitError::CommandFailed`] if
     /// the repository lacks the commit.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
@@ -281,7 +282,7 @@ impl LocalRepository {
         let finished = call.arg(format!("{revision}^{{commit}}")).run().await?;
         match finished.code() {
             Some(0) => parse_sha("rev-parse", &finished.stdout).map(Some),
-            // 1: unknown name; 128: invalid form, or ambiguous.
+            // Exit code 1: the name is unknown. Exit code 128: the name is invalid or ambiguous.
             Some(1 | 128) => Ok(None),
             Some(_) | None => Err(finished.into_error("rev-parse")),
         }

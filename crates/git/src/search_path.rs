@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Message for a program that is not found.
+/// Part of the error message for a program that is not found.
 pub const PROGRAM_NOT_FOUND_MESSAGE: &str = "not found in any folder of `PATH` (relative folders and those inside the reviewed repository do not \
         count)";
 
@@ -22,8 +22,8 @@ pub struct SearchPath {
 
 impl SearchPath {
     /// Uses the folders of `PATH`, with two exceptions. Relative folders are omitted, because they depend on
-    /// the current folder. Folders in any working tree of the repositories that contain the `reviewed` paths
-    /// are omitted, too, even if `PATH` names them through a link.
+    /// the current folder. Folders in a reviewed repository are omitted, even if `PATH` names them through a
+    /// link. A repository is reviewed if one of its working trees contains one of the `reviewed_paths`.
     pub fn from_path<'a>(path: &OsStr, reviewed_paths: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut excluded_trees: Vec<PathBuf> =
             reviewed_paths.into_iter().flat_map(repository_working_trees).collect();

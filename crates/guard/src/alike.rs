@@ -8,8 +8,8 @@ use super::language::{LanguageRules, TestEndRule};
 use super::scan::{ScannedText, is_word};
 use super::version::{FileRewrite, FileVersion, language_of};
 
-/// Operators that change their meaning if their characters are separated. Longer operators precede shorter
-/// operators.
+/// Operators of several characters, which would have another meaning if white space separated the characters.
+/// Longer operators come first.
 const SIGNS: [&str; 23] = [
     "===", "!==", "...", "**=", "//=", "==", "!=", "<=", ">=", "+=", "-=", "*=", "/=", "%=", "|=", "&=",
     "**", "//", "->", "=>", ":=", "::", "&&",
@@ -19,7 +19,7 @@ const KEYWORDS: [&str; 17] = [
     "return", "in", "yield", "and", "or", "not", "if", "else", "elif", "while", "assert", "await", "del",
     "is", "lambda", "raise", "for",
 ];
-/// Words that show that a name is a local variable. After the words in `ENDS`, a line break begins a new
+/// Words before a name that declare it as a local variable. After the words in `ENDS`, a line break ends the
 /// statement in some languages.
 const BINDS: [&str; 5] = ["for", "let", "const", "var", "mut"];
 const ENDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
@@ -33,7 +33,7 @@ enum SourceToken<'a> {
     Line(usize),
 }
 
-/// A token with the number of brackets open at it.
+/// A token with the number of open brackets around it.
 type NestedToken<'a> = (SourceToken<'a>, usize);
 
 /// Returns true if the changes of a rewritten file do not affect the behaviour of its code.
@@ -57,7 +57,7 @@ pub fn contains_code(version: &FileVersion<'_>, lines: (u32, u32)) -> bool {
     })
 }
 
-/// A text in a known language.
+/// The text of a file in a supported language.
 struct CodeText {
     scanned: ScannedText,
     language: &'static LanguageRules,
@@ -126,10 +126,10 @@ fn continues_on_next_line(text: &str, end: usize) -> bool {
 #[derive(Default)]
 struct TokenBuilder<'a> {
     tokens: Vec<NestedToken<'a>>,
-    /// One pair for each open bracket. The flag is true if the bracket belongs to a call or is not round. The
-    /// number counts the commas in the bracket.
+    /// One pair for each open bracket. The flag is true if the bracket begins a call or is not a parenthesis.
+    /// The number counts the commas so far inside the bracket.
     open_brackets: Vec<(bool, usize)>,
-    /// Indentations of the enclosing lines.
+    /// Indentations of the enclosing blocks, outermost first.
     indents: Vec<usize>,
 }
 
@@ -182,7 +182,7 @@ impl<'a> TokenBuilder<'a> {
     }
 }
 
-/// Returns true if both token lists are the same except for the names of local variables.
+/// Returns true if the token lists differ at most in the names of local variables.
 fn differs_only_in_locals(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
     if was.len() != is.len() {
         return false;

@@ -1,11 +1,11 @@
-//! Detects code that a fix adds to give special answers to tests. Such code compares with values of the tests
-//! or has these values in a table. It may also contain patterns that find test files, or fixed dates that
-//! change its behaviour.
+//! Detects code that a fix adds to give special answers to tests. Such code compares its input with values
+//! from the tests, or has these values in a table. It may also contain patterns that find test files, or
+//! fixed dates that change its behaviour.
 //!
 //! Honest fixes contain such values, too, so a match is only reported and the fix is not refused. A value
 //! that only the fix's own tests use is reported if the code returns the result that these tests expect for
-//! the value ([`own`]). Comparisons in another form are not detected, such as a value that several statements
-//! build, or a constant that is compared elsewhere.
+//! the value ([`own`]). Other comparisons are not detected, for example if several statements build the
+//! value, or if the value is a constant that is compared elsewhere.
 
 mod own;
 
@@ -23,12 +23,12 @@ use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
 
-/// Tests of a repository that were found by the search.
+/// The files of a repository in which values of a fix are searched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepositoryTests<'a> {
     /// All files of the commit before the fix.
     pub paths: &'a [RepoPath],
-    /// Files of that commit that contain the [`texts_to_search`] texts.
+    /// Files of the commit before the fix that contain at least one of the texts from [`texts_to_search`].
     pub files: &'a [FileVersion<'a>],
 }
 
@@ -47,7 +47,7 @@ const MAX_DATA: usize = 64 << 10;
 /// Maximum bytes of a searched text.
 const MAX_TEXT: usize = 200;
 
-/// Substrings of a line that makes a decision by a value.
+/// Substrings that show that a line makes a decision based on a value.
 const DECIDES: &[&str] = &[
     "==",
     "!=",
@@ -98,20 +98,19 @@ const CLOCKS: &[&str] = &[
     "Timestamp::now(",
 ];
 
-/// Numbers above this value are treated as a present-day date in seconds since 1970.
+/// A number above this value may be a present-day time in seconds since 1970.
 const LEAST_SECONDS: u64 = 1_000_000_000;
 
-/// Years of a fixed present-day date.
+/// Years that mark a fixed date as a present-day date.
 const YEARS: Range<u64> = 2000..2200;
 
-/// Texts of a fix that are to be searched in the tests.
+/// The texts that a fix adds and that must be searched in the tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestSearch {
     /// True if the fix adds at least one value outside tests. If false, [`find_hard_coded_answers`] finds
     /// nothing.
     pub has_new_values: bool,
-    /// Values on which decisions of the code depend, without quotes. A value has no line ends. At most 64
-    /// values.
+    /// At most 64 values on which decisions of the code depend, without quotes and line ends.
     pub texts: Vec<String>,
 }
 
@@ -119,7 +118,7 @@ pub struct TestSearch {
 pub fn texts_to_search(rewrites: &[FileRewrite<'_>]) -> TestSearch {
     let rewrites = select_examined_files(rewrites);
     let values: Vec<CodeLiteral> = rewrites.iter().flat_map(new_literals).collect();
-    // Returns the plain form of a value and, for a number, also the spelling in the fix.
+    // Returns the bare value and, for a number, also its spelling in the fix.
     let spelled = |value: &CodeLiteral| {
         let is_number = !value.text.contains(['"', '\'', '`']);
         [Some(bare_value(&value.text)), is_number.then(|| value.text.clone())]
@@ -136,7 +135,7 @@ fn select_examined_files<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a
     rewrites.iter().copied().filter(|rewrite| !rewrite.is_large()).collect()
 }
 
-/// Returns the special answers for the repository's tests in this fix, as weakenings that are only reported.
+/// Finds the special answers to tests in this fix, and returns them as weakenings that are only reported.
 pub fn find_hard_coded_answers(
     rewrites: &[FileRewrite<'_>],
     subjects: &BTreeSet<FindingSubject>,
@@ -186,17 +185,18 @@ struct CodeLiteral {
     /// Line that contains the value. The line is shortened for display, because a long line may contain many
     /// values.
     line: String,
-    /// True if the code makes a decision by this value and the value is specific enough to identify a test.
+    /// True if the code makes a decision based on this value, and the value is specific enough to identify a
+    /// test.
     is_deciding: bool,
     /// True if the line with this value searches for files.
     is_file_search: bool,
     /// True if the value is a date that the code compares with the clock.
     is_dated: bool,
-    /// Special case that the code has for this value, with its results.
+    /// Special case in the code for this value, with the results that the code returns.
     special_case: Option<SpecialCase>,
 }
 
-/// Returns the values outside tests that the file did not contain outside tests before the fix.
+/// Returns the values that the fix adds to the file outside tests.
 fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
     let Some(after) =
         rewrite.after.filter(|after| !can_affect_tests(after.path)).map(ChangedFileVersion::new)
@@ -225,12 +225,12 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
         let is_named =
             before.ends_with('=') && !["==", "!=", "<=", ">="].iter().any(|sign| before.ends_with(sign));
         let is_compared = DECIDES.iter().any(|word| code.contains(word));
-        // A value that is assigned to a name is a normal part of a table, so it does not count.
+        // A value that is assigned to a name is normal code and not a special case.
         let is_case = !is_named
             && (is_compared
                 || own::compares_lists(code)
                 || is_key && text.starts_with(|letter: char| letter.is_ascii_digit()));
-        // Several adjacent values form a list of permitted values.
+        // Values between brackets and commas may form a list of permitted values.
         let decides = is_key
             || is_list_item(before, after)
             || before.ends_with("return")
@@ -252,7 +252,7 @@ fn code_literals(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
 }
 
 /// Returns the words of a data file. Each word may be a special answer, because the code that reads the file
-/// may make decisions by its words.
+/// may base decisions on the words.
 fn data_words(half: &ChangedFileVersion) -> Vec<CodeLiteral> {
     let is_prose = [".md", ".rst", ".adoc"].iter().any(|ending| half.path.ends_with(ending));
     if is_prose || half.text.len() > MAX_DATA || half.text.contains('\0') {
@@ -304,7 +304,8 @@ fn is_list_item(before: &str, after: &str) -> bool {
     before.ends_with(['[', ',', '{', '(']) && after.starts_with([',', ']', '}'])
 }
 
-/// Returns true if the value after `before` is compared, in a line that compares several numbers.
+/// Returns true if the value after `before` is compared with `==`, and the line compares several numbers with
+/// `==`.
 fn is_in_comparison_row(code: &str, before: &str) -> bool {
     let is_number = |rest: &str| {
         rest.trim_start_matches(['=', ' ', '-']).starts_with(|letter: char| letter.is_ascii_digit())
@@ -356,8 +357,8 @@ fn is_test_file_pattern(text: &str, paths: &[RepoPath]) -> bool {
     can_affect_tests(first) && found.all(can_affect_tests)
 }
 
-/// Returns the values of tests in these files. In a test file, all values count; in another file, only values
-/// in its tests count. If two files have the same path, the first file is used.
+/// Returns the values that tests in these files use. In a test file, all values count; in any other file,
+/// only the values inside tests count. If two files have the same path, the first file is used.
 fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<String> {
     let mut halves: BTreeMap<&RepoPath, ChangedFileVersion> = BTreeMap::new();
     for version in versions {
@@ -366,7 +367,7 @@ fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<
     let mut found = BTreeSet::new();
     for (path, half) in &halves {
         let Some(read) = &half.scanned_file else {
-            // In a data file of tests, each line and each word may be a value.
+            // In a data file of tests, each word may be a value.
             if can_affect_tests(path) {
                 let words = half.text.split(['"', '\'', ',', '\n', '\t']);
                 found.extend(words.map(|word| word.trim().to_owned()));

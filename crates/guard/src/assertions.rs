@@ -24,14 +24,14 @@ const WITH_WORDS: &[&str] = &[
     "self.assertFalse(",
 ];
 
-/// Prefixes of calls that fail or log a test in Go. Their messages may change.
+/// Prefixes of Go calls that fail a test or log a message. A fix may change these messages.
 const GO_REPORT_CALLS: &[&str] = &["t.Error", "t.Fatal", "t.Log", "b.Error", "b.Fatal"];
 
-/// Assertions that a fix adds, without blanks. They are sorted, so an assertion that is not weaker than a
-/// removed assertion is found quickly.
+/// Assertions that a fix adds, without blanks. They are sorted, so an assertion that replaces a removed
+/// assertion is found quickly.
 pub(super) struct AddedAssertions<'c> {
     assertions: BTreeSet<&'c str>,
-    /// Calls that fail a test in Go, without their messages.
+    /// Go calls that fail a test or log a message, without their messages.
     failure_calls: BTreeSet<String>,
 }
 
@@ -52,8 +52,8 @@ impl<'c> AddedAssertions<'c> {
 
     fn has_stricter(&self, before: &str) -> bool {
         let is_negated = before.contains(".not.") || before.contains("not.to");
-        // Negated matchers are excluded: values that are not strictly equal may still be equal, so the
-        // stricter negation asserts less.
+        // Negated matchers are excluded: the negation of a stricter matcher asserts less, because values that
+        // are not strictly equal may still be equal.
         !is_negated
             && STRICTER.iter().any(|(weak, strict)| {
                 before.matches(weak).count() == 1
@@ -75,7 +75,8 @@ impl<'c> AddedAssertions<'c> {
     }
 }
 
-/// Returns a statement that fails a test in Go, without its message.
+/// Returns a Go statement that fails a test or logs a message, without its message. `None` for other
+/// statements.
 fn strip_failure_message(claim: &str) -> Option<String> {
     GO_REPORT_CALLS.iter().any(|begin| claim.starts_with(begin)).then(|| without_first_string(claim))
 }

@@ -13,7 +13,7 @@ const MAX_BODY: usize = 300;
 /// Maximum number of words of a destructuring pattern.
 const MAX_PATTERN: usize = 200;
 
-/// Maximum number of lines of a declaration of several names.
+/// Maximum number of lines in a declaration of several names.
 const MAX_LINES: usize = 20;
 
 /// Reads the bindings of names in a file.
@@ -199,12 +199,12 @@ impl<'s, 'h> NameReader<'s, 'h> {
         token_index..token_index + length.unwrap_or(rest.len())
     }
 
-    /// Reads an assignment `NAME = VALUE`, which may have several names.
+    /// Reads an assignment `NAME = VALUE`, which may assign to several names.
     fn read_assignment(&mut self, equals_index: usize, open_index: Option<usize>) {
         let side = self.side;
         let first = side.statement_start(equals_index);
-        // `type Line = …` defines a type. If definitions of types matter in this language, `read_definition`
-        // has already read it.
+        // `type Line = …` is not an assignment but defines a type. If such definitions matter in this
+        // language, `read_definition` has already read it.
         let is_type = |equals_index: usize| side.tokens.get(equals_index).is_some_and(CodeToken::is_name);
         let type_at =
             first + usize::from(side.has_token_at(first, "export") || side.has_token_at(first, "declare"));
@@ -267,8 +267,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// Returns the part of `const NAME: TYPE` up to the name, because commas in the type do not separate
-    /// targets.
+    /// Returns `const NAME` from `const NAME: TYPE`, because commas in the type do not separate targets.
     fn typed_target<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
         let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
@@ -338,7 +337,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         side.test_at(token.offset).is_some_and(|test| side.assigned_names.contains(&(Rc::from(name), test)))
     }
 
-    /// Returns the name to which a value is assigned, and the part of the value that is assigned.
+    /// Returns the name to which a value is assigned. In a destructuring assignment, also returns the key of
+    /// the assigned field.
     fn parse_target(&self, target: &[CodeToken], is_taken_apart: bool) -> Option<(String, String)> {
         let declares = self.side.names.declares;
         let skipped = target
@@ -386,7 +386,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         Some((name, String::new())).filter(|(name, _)| !name.is_empty() && !name.ends_with('.'))
     }
 
-    /// Returns the path with which a value begins.
+    /// Returns the path of names at the beginning of a value, resolved through the imports; otherwise the
+    /// first word of the value.
     fn value_path(&self, value: &[CodeToken]) -> String {
         let skips =
             |token: &&CodeToken| matches!(&*token.text, "await" | "new" | "&" | "(" | "import" | "mut" | "*");

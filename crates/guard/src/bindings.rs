@@ -1,7 +1,7 @@
-//! Compares the meaning of names that tests use, before and after a fix: imports, definitions, assignments,
-//! parameters, and calls that replace named things. A fix that changes the meaning of such a name is refused,
-//! unless the fix has moved or renamed the name's target in the product. If the text is inconclusive, the
-//! change is reported to people.
+//! Compares the meaning of names that tests use, before and after a fix. A name gets its meaning from
+//! imports, definitions, assignments, parameters, and calls that replace what the name stands for. A fix that
+//! changes the meaning of such a name is refused, unless the fix has moved or renamed the name's target in
+//! the product. If the text is inconclusive, the change is reported to people.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::version::{ChangedFileVersion, can_affect_tests};
 use super::weakening::{Weakening, WeakeningKind};
 use truing_diff::RepoPath;
 
-/// Judgement on a name whose meaning changes.
+/// Verdict on a name whose meaning a fix changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum NameVerdict {
     Allowed,
@@ -28,7 +28,7 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     let before: Vec<Option<BindingSide<'_>>> =
         files.iter().map(|file| BindingSide::new(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
-    // One set of used names for each language instead of each file, because every file adds its names.
+    // The used names of all files, by language.
     let mut merged: BTreeMap<&'static [&'static str], UsedNames> = BTreeMap::new();
     for used in used.iter().flatten() {
         merged.entry(used.endings).or_default().add(used);
@@ -64,8 +64,8 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     }
 }
 
-/// Checks a new test file. Tests may import the file instead of the tested code, or the file may change the
-/// tested code for other files.
+/// Checks a new test file. The file is suspicious if tests may import it instead of the tested code, or if it
+/// changes the tested code for other files.
 fn check_new_file(
     file: &FileVersionPair<'_>,
     files: &[FileVersionPair<'_>],
@@ -92,7 +92,7 @@ fn check_new_file(
         })
     };
     let is_taken = used_names.tested.contains(stem) || files.iter().any(is_product);
-    // In Java, tests use a class of the test folder without an import.
+    // In Java, tests can use a class of the test folder without an import, so a new class is reported.
     let verdict = if is_taken {
         Refused
     } else if path.ends_with(".java") {
@@ -167,17 +167,19 @@ impl BindingChange<'_> {
         if !was.is_empty() && is_library(path) && was.iter().all(|was| is_library(was)) {
             return Reported;
         }
-        // The import binds a name of a library, and the earlier text did not bind this name.
+        // The import binds a name to a library, and the file did not bind this name before the fix.
         if was.is_empty() && is_library(path) && last == name && !self.before.binds(name) {
             return Reported;
         }
-        // The product may define the name's target in two modules, if the fix has changed neither of them.
+        // The new import is only reported if it has the same last name, and no changed module gives this name
+        // another target.
         let is_same = if was.is_empty() {
             last == name && !self.before.binds(name)
         } else {
             was.iter().any(|was| last_segment(was) == last)
         };
-        // True if a module of the fix defines the name itself or does not re-export it from its old module.
+        // True if a changed module belongs to tests, defines the name itself, or does not re-export the name
+        // from its old module.
         let mut modules =
             self.file_versions(|file| file.after.as_ref()).filter(|half| is_module_file(half, path));
         let is_other = modules.any(|half| {
@@ -257,7 +259,7 @@ impl BindingChange<'_> {
         if was.is_empty() { Refused } else { self.judge_new_target(bound, &was) }
     }
 
-    /// Judges an assignment to a field of a value that has a name.
+    /// Judges an assignment to a field, such as `NAME.field = …`.
     fn judge_field_assignment(
         &self,
         bound: &TestBinding,
@@ -306,7 +308,8 @@ impl BindingChange<'_> {
         if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Reported } else { Refused }
     }
 
-    /// Finds calls that replace a named thing. A call that names nothing tested is only reported.
+    /// Finds new calls that replace a function or value by its name. A call that names no tested code is only
+    /// reported.
     fn judge_patching_calls(&self) -> Vec<(String, NameVerdict)> {
         let of = |side: &BindingSide<'_>| {
             side.find_patching_statements(|test| test.is_none_or(|test| self.before.tests.contains(test)))
@@ -322,7 +325,7 @@ impl BindingChange<'_> {
     }
 }
 
-/// Returns the module in a path to an item.
+/// Returns the name of the module in a path: the segment before the last one.
 fn module_of_path(path: &str) -> &str {
     let module = path.strip_suffix(last_segment(path)).unwrap_or(path);
     last_segment(module)
@@ -332,7 +335,7 @@ fn last_segment(path: &str) -> &str {
     path.rsplit([' ', '.', '/', ':']).find(|part| !part.is_empty()).unwrap_or_default()
 }
 
-/// Returns true if the file belongs to a module that the path contains.
+/// Returns true if a segment of the path is the name under which the file is imported.
 fn is_module_file(side: &ChangedFileVersion, path: &str) -> bool {
     let stem = import_name(&side.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)

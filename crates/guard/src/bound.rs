@@ -1,6 +1,6 @@
-//! Reads the names of one test file and their bindings by a table ([`naming`](super::naming)). The module
-//! matches words without a grammar. A word that it misreads is misread in the same way before and after a
-//! fix.
+//! Reads the names of one test file and their bindings, with the tables in [`naming`](super::naming). The
+//! module matches words without a grammar. A misread word does little harm, because it is misread in the same
+//! way before and after a fix.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,7 +13,7 @@ use super::naming::{NAMES, NamingRules};
 use super::tokens::{CodeToken, normalize_tokens};
 use super::version::ChangedFileVersion;
 
-/// Maximum characters before the body of a test-only item.
+/// Maximum characters between `#[cfg(test)]` and the body of its item.
 const MAX_HEAD: usize = 400;
 
 /// Maximum number of bindings of one name in one test that are compared.
@@ -36,7 +36,7 @@ pub(super) struct TestBinding {
     /// Name, or path of names without blanks, such as `calc.add`.
     pub name: String,
     pub kind: BindingKind,
-    /// Path to which the name refers; empty if the value has no path.
+    /// Path to which the name refers, such as the imported path of its value; empty if the value has no path.
     pub origin: String,
     /// Digest of the whole value.
     pub text: u64,
@@ -80,7 +80,7 @@ pub(super) struct BindingSide<'h> {
     units: Vec<Rc<str>>,
     /// Names that are defined or declared anywhere in the file.
     pub declared: BTreeSet<Rc<str>>,
-    /// Names outside a test to which the test assigns a value, each with that test.
+    /// Names that a test declares as `global` or `nonlocal`, each with that test.
     pub assigned_names: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<CodeToken>,
 }
@@ -152,7 +152,7 @@ impl<'h> BindingSide<'h> {
         self.imports_of(name).next().is_some() || self.bindings_in_test(name, &None).next().is_some()
     }
 
-    /// Returns the first bindings of this name in a test, or outside tests.
+    /// Returns the first bindings of this name in `test`, or outside tests if `test` is `None`.
     pub(super) fn bindings_in_test(
         &self,
         name: &str,
@@ -175,7 +175,7 @@ impl<'h> BindingSide<'h> {
         text.trim().to_owned()
     }
 
-    /// Returns true if the name is bound only within this test.
+    /// Returns true if the test has a binding of the name that is visible only inside the test.
     pub(super) fn is_local(&self, name: &str, test: &Option<Rc<str>>) -> bool {
         self.bindings_in_test(name, test).any(|bound| !bound.is_shared)
     }
@@ -184,7 +184,8 @@ impl<'h> BindingSide<'h> {
         self.tokens.iter().map(|token| &*token.text)
     }
 
-    /// Returns true if this path belongs to the product, as far as can be determined.
+    /// Returns true if this path probably belongs to the product: it is no path of a known library or of the
+    /// standard library.
     pub(super) fn is_product(&self, path: &str) -> bool {
         let root = path.split(' ').next().unwrap_or_default();
         let is_word =
@@ -204,8 +205,8 @@ impl<'h> BindingSide<'h> {
         read.units.get(unit).filter(|of| offset < of.end).and_then(|_| self.units.get(unit)).cloned()
     }
 
-    /// Finds statements that replace a named thing permanently, or until the end of a test. For the second
-    /// kind, only tests that `accepts_test` accepts are searched.
+    /// Finds statements that replace a function or value by its name, permanently or until the end of a test.
+    /// A replacement until the end of a test is returned only if `accepts_test` accepts the test.
     pub(super) fn find_patching_statements(
         &self,
         accepts_test: impl Fn(Option<&str>) -> bool,
@@ -239,7 +240,8 @@ impl<'h> BindingSide<'h> {
         self.tokens.get(token_index).map_or(0, |token| token.line)
     }
 
-    /// Returns the first word of the statement on the line of this word.
+    /// Returns the position of the first word of the statement that contains this word. Only the line of this
+    /// word is searched.
     pub(super) fn statement_start(&self, token_index: usize) -> usize {
         let mut start = token_index;
         while let Some(before) = start.checked_sub(1).filter(|before| token_index - before < MAX_STATEMENT) {
@@ -282,7 +284,7 @@ impl<'h> BindingSide<'h> {
         end
     }
 
-    /// Renders a path of names with its first name resolved through the imports.
+    /// Formats a path of names. If an import binds the first name, the imported path replaces this name.
     pub(super) fn resolved_path(&self, words: &[CodeToken]) -> String {
         let path = join_tokens(words);
         let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
@@ -291,7 +293,7 @@ impl<'h> BindingSide<'h> {
     }
 }
 
-/// Returns the test modules in a Rust file that has other code.
+/// Returns the ranges of the items marked `#[cfg(test)]` in a Rust file.
 fn test_module_ranges(side: &ChangedFileVersion) -> Vec<Range<usize>> {
     let Some(read) = side.scanned_file.as_ref().filter(|_| side.path.ends_with(".rs")) else {
         return Vec::new();

@@ -34,11 +34,11 @@ impl<'a> FileVersionPair<'a> {
     }
 }
 
-/// Relevant lines of each file, before and after a fix.
+/// Files, each with its relevant lines before and after a fix.
 pub(super) type LinesByFile<'f, 'a> = Vec<(&'f FileVersionPair<'a>, Vec<String>, Vec<String>)>;
 
-/// Returns the lines that were added. A line that another file of this fix loses counts as moved, not as
-/// added.
+/// Returns the lines that were added. If the fix removes the same line from a file, the line counts as moved,
+/// not as added.
 pub(super) fn added_lines<'f, 'a>(files: &LinesByFile<'f, 'a>) -> Vec<(&'f FileVersionPair<'a>, String)> {
     let gone: Vec<String> =
         files.iter().flat_map(|(_, before, after)| missing_items(before, after)).cloned().collect();

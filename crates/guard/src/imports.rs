@@ -1,4 +1,4 @@
-//! Resolves names of a file to paths: imported names, and names to which an imported thing is assigned.
+//! Resolves names of a file to paths: imported names, and names to which an imported name is assigned.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::version::ChangedFileVersion;
 /// Maximum number of words of a path to which a name refers, including its dots.
 const MAX_PATH: usize = 15;
 
-/// Splits the name of a module into tokens. The name is split at dots if the language does so.
+/// Splits the name of a module into tokens. Only in Python, the name is split at dots.
 pub(super) fn path_tokens(origin_token: &CodeToken, module: &str, path: &str) -> Vec<CodeToken> {
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
@@ -21,9 +21,9 @@ pub(super) fn path_tokens(origin_token: &CodeToken, module: &str, path: &str) ->
 /// Maximum nesting of brackets in an import.
 const MAX_NESTED: usize = 6;
 
-/// Budget of words that replace imported names. Each byte of the text adds one word to this budget. Each use
-/// of a name is replaced by the words of its path. Normal text needs fewer words, because a frequent name has
-/// more characters than its path has words.
+/// Limit on the number of words that replace imported names, in addition to one word for each byte of the
+/// text. Each use of an imported name is replaced by the words of its path. Normal text stays below the
+/// limit, because frequent names have more characters than their paths have words.
 const MORE_WORDS: usize = 1 << 17;
 
 /// Names with the words of their paths.
@@ -33,7 +33,7 @@ type NamePaths = BTreeMap<Rc<str>, Vec<CodeToken>>;
 struct WordBudget(Cell<Option<usize>>);
 
 impl WordBudget {
-    /// Takes words from the budget, if enough are left.
+    /// Subtracts words from the budget; `None` if too few words are left.
     fn take_words(&self, words: usize) -> Option<()> {
         self.0.set(self.0.get().and_then(|left| left.checked_sub(words)));
         self.0.get().map(|_| ())
@@ -76,7 +76,7 @@ pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &ChangedFileVersion)
             .checked_sub(1)
             .and_then(|before| resolved.get(before))
             .is_some_and(|before| before.has_text("."));
-        // A name that is being assigned is not replaced.
+        // A name on the left side of an assignment is not replaced.
         let is_given = resolved.get(at + 1).is_some_and(|next| next.has_text("=") || next.has_text(":="));
         let target = names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported);
         match target.filter(|target| left.take_words(target.len()).is_some()) {
@@ -121,7 +121,7 @@ pub(super) fn split_imports(
     (rest, found)
 }
 
-/// Adds names to which an imported thing is assigned, as in `const a = require("assert")`, `{ exit } =
+/// Adds names to which an imported name is assigned, as in `const a = require("assert")`, `{ exit } =
 /// process` and `m = sys`.
 fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &WordBudget) {
     for (at, token) in
@@ -184,7 +184,7 @@ fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &Word
     }
 }
 
-/// Position after an import statement, and the names that the statement binds, with their paths.
+/// Position after an import statement, and the names that the statement binds, each with its path.
 type ParsedImport = Option<(usize, Vec<(Option<Rc<str>>, Vec<CodeToken>)>)>;
 
 /// Parser of import statements.
@@ -245,7 +245,7 @@ impl ImportReader<'_> {
         (token_index, path)
     }
 
-    /// Parses `as NAME`. Without `as`, returns the known name.
+    /// Parses `as NAME`. If there is no `as`, returns the name `known`.
     fn parse_alias(&self, token_index: usize, default_name: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
         match self.tokens.get(token_index + 1).filter(|_| {
             self.has_token_at(token_index, "as")
@@ -380,8 +380,8 @@ impl ImportReader<'_> {
         let mut prefix: Vec<CodeToken> = Vec::new();
         let mut at = start + 1;
         while let Some(token) = self.tokens.get(at).filter(|token| !token.has_text(";")) {
-            // If a `use` cannot be parsed to its end, parsing continues at the next `use`. Such a retry also
-            // uses the budget.
+            // If a `use` cannot be parsed, parsing starts again at the next `use`. Each parsed word uses the
+            // budget, so such retries are bounded.
             self.budget.take_words(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;

@@ -1,5 +1,5 @@
-//! Detects tests that exist but check nothing. Such tests are in a file that no runner searches or in a
-//! module that is not compiled, or they compare with values that equal everything.
+//! Detects changes after which tests exist but check nothing. Such tests are in a file that no runner
+//! searches or in a module that is not compiled, or they compare with values that equal everything.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::unit::without_blanks;
 use super::version::{ChangedFileVersion, language_of};
 use super::weakening::{Weakening, WeakeningKind};
 
-/// Attribute before a test module in Rust.
+/// Attribute of a test module in Rust.
 const FOR_TESTS: &str = "#[cfg(test)]";
 
 /// Systems and processors. If a Go file's name ends with one of them, Go compiles the file only for that
@@ -72,7 +72,7 @@ pub(super) fn find_undiscovered_moves(files: &[FileVersionPair<'_>], weakenings:
 fn is_discovered_by_runners(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(language) = language_of(name) else { return false };
-    // In Rust, a module declaration makes the runner find the tests, not the file name.
+    // In Rust, the runner finds tests through module declarations, not by the file's name.
     if language.endings.contains(&".rs") || path.split('/').any(|folder| folder == "__tests__") {
         return true;
     }
@@ -108,7 +108,7 @@ fn test_module_declarations(side: &ChangedFileVersion) -> Vec<String> {
         return Vec::new();
     };
     let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");
-    // The lines are read in reverse, so the declaration below each line is known.
+    // The lines are visited from the last to the first, so the declaration below each line is known.
     let (mut lines, mut below) = (Vec::new(), None);
     for line in read.scanned.code.lines().rev() {
         let rests = line.match_indices(FOR_TESTS).filter_map(|(at, _)| line.get(at + FOR_TESTS.len()..));
@@ -123,8 +123,8 @@ fn test_module_declarations(side: &ChangedFileVersion) -> Vec<String> {
     modules.collect()
 }
 
-/// Start of a comparison function in each language, and a body that always returns true. Both are without
-/// blanks except line ends.
+/// File ending, start of a comparison function, and a function body that always returns true. All blanks
+/// except line ends are removed from the code.
 const COMPARES: &[(&str, &str, &str)] = &[
     (".py", "def__eq__(", ":\nreturnTrue\n"),
     (".rs", "fneq(", "{\ntrue\n}"),
@@ -135,7 +135,7 @@ const COMPARES: &[(&str, &str, &str)] = &[
     (".js", "equals(", "{\nreturntrue;\n}"),
 ];
 
-/// Maximum characters of a function's head.
+/// Maximum length of a function's head, in characters.
 const MAX_HEAD: usize = 200;
 
 /// Custom equality methods by file ending, each with the derived equalities that it replaces.
@@ -175,21 +175,21 @@ fn adds_custom_equality(before: Option<&ChangedFileVersion>, after: &ChangedFile
         match (before, derived.is_empty()) {
             (_, true) => true,
             (None, false) => false,
-            // In Rust, the fix must remove the derived equality. In Python, the decorator remains but its
-            // equality has no effect.
+            // In Rust, the fix must remove the derived equality. In Python, the decorator may remain, because
+            // a custom method overrides its equality.
             (Some(before), false) if *ending == ".rs" => counted(after, derived) < counted(before, derived),
             (Some(before), false) => counted(before, derived) > 0,
         }
     })
 }
 
-/// Names of folders or files that indicate tests, if they are part of a longer path.
+/// Folder and file names that indicate tests if they are part of a longer path.
 const TESTS: &[&str] = &["test", "tests", "testdata", "fixtures", "spec", "specs"];
-/// Names that indicate tests even if they are the whole path.
+/// Folder names that indicate tests even if they are the whole path.
 const TESTS_ALONE: &[&str] =
     &["tests", "testdata", "__tests__", "__fixtures__", "__snapshots__", "__mocks__"];
 
-/// Finds code outside tests that contains paths of test files.
+/// Finds new paths of test files in code outside tests.
 pub(super) fn find_test_file_references(file: &FileVersionPair<'_>, weakenings: &mut Vec<Weakening>) {
     let names = |half: &Option<ChangedFileVersion>| half.as_ref().map(test_path_strings).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));

@@ -1,6 +1,6 @@
-//! Syntax of tests in each language, as a table: names of test files, starts and ends of tests, assertions,
-//! words that skip, words that silence a checker. The table matches words without a grammar. A fix is
-//! compared with the earlier text, so a word that is misread is misread in the same way in both versions.
+//! Table of the test syntax of each language: names of test files, starts and ends of tests, assertions,
+//! words that skip tests, and words that silence checkers. The table matches words without a grammar. The
+//! texts before and after a fix are compared, so a word that is misread is misread in both texts.
 
 // long: one table, a section for each language.
 
@@ -24,8 +24,8 @@ pub(super) enum NonCodeKind {
     Text,
     /// A string without escapes.
     Raw,
-    /// A single character. If no closing quote follows the first character, the quote begins no literal (a
-    /// lifetime in Rust).
+    /// A literal of one character. A quote without a closing quote after this character begins no literal. In
+    /// Rust, such a quote begins a lifetime.
     Letter,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct TestStartSyntax {
     pub extent: TestEndRule,
 }
 
-/// Part of the files in which a word is searched.
+/// The parts of a changed file that are searched for a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WordSearchScope {
     /// Code of any file.
@@ -70,8 +70,8 @@ pub(super) enum WordSearchScope {
     Statement,
     /// Code and strings outside tests and test files.
     Product,
-    /// Start of an unindented line in test files. If the word is empty, each unindented line that assigns to
-    /// something defined elsewhere.
+    /// Start of an unindented line in test files. An empty word matches each unindented line that assigns to
+    /// a dotted name, such as `shop.total = fake`.
     TopLevel,
 }
 
@@ -79,9 +79,9 @@ pub(super) enum WordSearchScope {
 #[derive(Debug)]
 pub(super) struct ForbiddenWord {
     pub kind: super::WeakeningKind,
-    /// Part of the files in which the words are searched.
+    /// The parts of a changed file that are searched for the words.
     pub scope: WordSearchScope,
-    /// Words to search. A match must begin at the start of a word.
+    /// Texts to search for. A match must begin at the start of a word.
     pub words: &'static [&'static str],
 }
 
@@ -145,10 +145,12 @@ pub(super) const HELPERS: &[&str] = &[
     "test-support",
 ];
 
-/// Parts of a name, between dots, dashes and underscores, that mark a file of any other language as a test.
+/// Words between dots, dashes or underscores of a file name that mark a file of any language outside the
+/// table as a test.
 pub(super) const TEST_NAME_PARTS: &[&str] = &["test", "tests", "spec"];
 
-/// Suffixes that mark a file of any other language as a test if its name is one word, as in `CartTest`.
+/// Suffixes of a file name without its extension that mark a file of any language outside the table as a
+/// test. Example: `CartTest`.
 pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{
@@ -194,7 +196,7 @@ const fn forbidden_mark(
 }
 
 /// All languages whose tests are examined. In other languages, only whole test files are compared. The table
-/// is a static, because languages are compared by address.
+/// is a static and not a constant, because the address of an entry identifies its language.
 pub(super) static LANGUAGES: &[LanguageRules] = &[
     LanguageRules {
         endings: &[".py", ".pyi"],

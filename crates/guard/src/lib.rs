@@ -1,18 +1,19 @@
-//! Checks that a fix keeps the tests, and reports the tests that it deletes or weakens to the fixer. The
-//! crate performs no I/O.
+//! Checks that a fix keeps the tests. If the fix deletes or weakens tests, the fixer receives a report about
+//! them. The crate performs no I/O.
 //!
 //! The author of a fix must not choose the expectations that the fix has to meet. These rules therefore apply
 //! to a test that existed before the fix:
 //!
 //! * Every assertion must remain, but may move within the test. A changed assertion counts as removed,
-//!   because the text does not show if the old expectation was wrong or merely inconvenient.
+//!   because its text does not show if the old expectation was wrong or merely inconvenient.
 //! * Every string and every number must remain, even if the code around it changes. Strings and numbers are
 //!   the inputs and expected results in tables of cases.
 //! * All other code may change, and anything may be added.
 //!
-//! A test may be renamed or moved to another file, and new tests are unrestricted. If a fix requires more
-//! than that, people decide: the fixer leaves the code unchanged and reports the reason. A fix must not add
-//! code that skips tests, exits tests early, silences a checker, or reduces the set of tests that run.
+//! A test may be renamed or moved to another file, and new tests are unrestricted. If a fix requires any
+//! other change of an existing test, people decide: the fixer leaves the code unchanged and reports the
+//! reason. A fix must not add code that skips tests, exits tests early, silences a checker, or reduces the
+//! set of tests that run.
 //!
 //! The same protection applies to other files that a test runner loads (`loaded`) and to the runner's
 //! settings (`settings`). A fix must not add such a file or change such a setting, unless a finding concerns
@@ -224,10 +225,10 @@ fn collect_tests<'f>(
     found
 }
 
-/// Key for matching tests: file, name and content. A part that is not compared is none.
+/// Key for matching tests: file, name and content. A part of the key is none if it is ignored.
 type TestKey = (Option<usize>, Option<String>, Option<String>);
 
-/// Matches every old test with a new test, first by content and then by name, and compares the two tests of
+/// Pairs every old test with a new test, first by content and then by name, and compares the two tests of
 /// each pair.
 fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let before = collect_tests(files, |file| file.before.as_ref());
@@ -290,7 +291,7 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weaken
     }
 }
 
-/// Finds the first loss of a test that still exists.
+/// Returns the first weakening of a test that exists before and after the fix.
 fn compare_tests(
     file: &FileVersionPair<'_>,
     test: &FoundTest<'_>,
@@ -303,7 +304,8 @@ fn compare_tests(
     let come = missing_items(&still, &claims);
     let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
-    // If the same assertion is missing several times in a row, it is searched only once.
+    // If the same assertion is missing several times in a row, it is compared with the added assertions only
+    // once.
     gone.dedup();
     if let Some(gone) = gone.into_iter().find(|gone| !added.asserts_at_least(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
@@ -320,8 +322,8 @@ fn compare_tests(
     is_emptied.then(|| file.new_weakening(WeakeningKind::EmptiedTest, name))
 }
 
-/// Compares assertions outside tests in test files, such as those of helpers. Such an assertion may move but
-/// must not disappear.
+/// Compares the assertions of test files that are outside tests, for example in helpers. Such an assertion
+/// may move but must not disappear.
 fn compare_kept_assertions(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     let loose = |half: Option<&ChangedFileVersion>| -> Vec<String> {
         let Some((half, read)) = half.and_then(|half| half.scanned_file.as_ref().map(|read| (half, read)))
@@ -368,8 +370,8 @@ fn find_added_marks(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakenin
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
             weakenings.extend(added_lines(&sides).iter().map(|(file, line)| {
-                // A new test that is skipped does not weaken an existing test, unless an existing test has
-                // the same line.
+                // A line that skips only new tests does not weaken an existing test, so it is only reported.
+                // It is refused if it also occurs elsewhere in the file.
                 let is_report_only = mark.kind == WeakeningKind::SkippedTest
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
                 Weakening { is_report_only, ..file.new_weakening(mark.kind, line) }

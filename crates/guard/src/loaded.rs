@@ -1,5 +1,5 @@
 //! Recognises files that a test runner, its compiler or its interpreter loads in addition to the tests:
-//! set-up, plugins, substitutes and configuration. The module checks only the names and folders of the files.
+//! set-up files, plugins, mocks and configuration. The module checks only the names and folders of the files.
 
 const NAMES: &[&str] = &[
     // Python
@@ -171,7 +171,7 @@ const OWN_MODULES: &[&str] = &[
     "zoneinfo",
 ];
 
-/// Folders of third-party copies.
+/// Names of folders with copies of third-party code.
 const COPIES: &[&str] = &["vendor", "third_party", "node_modules", "site-packages"];
 
 /// Returns true for a module of Python's standard library.
@@ -179,7 +179,7 @@ pub(super) fn is_standard_module(name: &str) -> bool {
     OWN_MODULES.contains(&name)
 }
 
-/// Returns true for a third-party copy.
+/// Returns true for a file in a folder with third-party code.
 pub(super) fn is_vendored(path: &str) -> bool {
     path.rsplit('/').skip(1).any(|folder| COPIES.contains(&folder))
 }

@@ -15,9 +15,9 @@ pub(super) struct NamingRules {
     pub sets_foreign_values: bool,
     /// True if an assignment may be inside round brackets.
     pub is_set_in_brackets: bool,
-    /// Calls that replace something even after the end of the calling test.
+    /// Calls and names that can replace tested code beyond the end of the test that uses them.
     pub lasting_calls: &'static [&'static str],
-    /// Calls that replace something until the end of the calling test.
+    /// Calls that replace tested code only until the end of the test that makes the call.
     pub ending: &'static [&'static str],
 }
 

@@ -1,4 +1,4 @@
-//! Table of patterns over [`tokens`](super::tokens) that code outside tests must not newly contain.
+//! Table of patterns of [`tokens`](super::tokens) that a fix must not add to code outside tests.
 
 // long: one table, a section for each language.
 
@@ -16,11 +16,11 @@ pub(super) struct ForbiddenBehaviour {
     /// True if the main part of a program may have this behaviour. The main part runs only when the file is
     /// executed directly.
     pub is_allowed_in_main: bool,
-    /// Words of findings that concern this behaviour. Such a finding permits the behaviour in its file.
+    /// Words that identify a finding about this behaviour. Such a finding permits the behaviour in its file.
     pub exempting_words: &'static [&'static str],
     /// Word patterns. `"*` matches any string, `"a*` matches a string with the prefix `a`, and `_` matches
-    /// any word except at the start. A pattern that ends with `!` does not match if a non-zero number, which
-    /// indicates a failure, follows.
+    /// any word except at the start. A pattern that ends with `!` does not match before a non-zero number,
+    /// because this number is an exit code that reports a failure.
     pub patterns: &'static [&'static str],
 }
 
@@ -29,10 +29,10 @@ pub(super) const SCRIPT: &[&str] = &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx
 pub(super) const GO: &[&str] = &[".go"];
 pub(super) const RUST: &[&str] = &[".rs"];
 
-/// Words of findings about the end of a program.
+/// Words that identify a finding about the end of a program.
 pub(super) const ENDING: &[&str] =
     &["exit", "terminat", "shutdown", "shut down", "graceful", "sigterm", "sigint", "abort", "quit"];
-/// Words of findings about a program's arguments.
+/// Words that identify a finding about a program's arguments.
 pub(super) const ARGUMENT_WORDS: &[&str] = &[
     "argv",
     "argument",
@@ -45,7 +45,7 @@ pub(super) const ARGUMENT_WORDS: &[&str] = &[
     "orig_argv",
     "args",
 ];
-/// Words of findings about state that is kept between calls.
+/// Words that identify a finding about state that is kept between calls.
 pub(super) const STATE_WORDS: &[&str] = &[
     "cache",
     "memo",
@@ -59,13 +59,13 @@ pub(super) const STATE_WORDS: &[&str] = &[
     "iterat",
     "proxy",
 ];
-/// Words of findings about file searches.
+/// Words that identify a finding about file searches.
 pub(super) const SEARCHED: &[&str] = &["director", "folder", "file", "path", "docstring", "glob", "scan"];
-/// Words of findings about values that are not numbers.
+/// Words that identify a finding about values that are not numbers.
 pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
-/// Words of findings about the program's environment.
+/// Words that identify a finding about environment variables.
 pub(super) const ENVIRONMENT_WORDS: &[&str] = &["environ", "env", "process.env"];
-/// Words of findings about comparisons.
+/// Words that identify a finding about comparisons.
 pub(super) const COMPARED: &[&str] = &[
     "equal",
     "unequal",
@@ -85,7 +85,7 @@ pub(super) const COMPARED: &[&str] = &[
     "tostring",
     "toprimitive",
 ];
-/// Words of findings about the start or the end of a program.
+/// Words that identify a finding about the start or the end of a program.
 pub(super) const LIFECYCLE_WORDS: &[&str] =
     &["exit", "shutdown", "shut down", "start", "init", "flush", "clean", "register", "leak", "crash"];
 
@@ -523,8 +523,8 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     ),
 ];
 
-/// Custom comparisons of a type, and methods that substitute a value for the object in comparisons. They are
-/// refused if the type imitates a built-in type of the language, and otherwise reported.
+/// Patterns of custom comparisons, and of methods whose result replaces the object in comparisons. A match is
+/// refused if its type imitates a built-in type of the language, and otherwise reported.
 pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
@@ -614,7 +614,7 @@ pub(super) const VALUES: &[&str] = &[
     "Boolean",
 ];
 
-/// Test libraries, by language. They include test libraries of the language itself that other code also uses.
+/// Test libraries, by language. The list includes the test libraries that are part of a language.
 pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
     (
         PYTHON,
@@ -705,10 +705,10 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
     ),
 ];
 
-/// Assertion libraries that programs also use outside tests.
+/// Assertion libraries that programs may also use outside tests.
 pub(super) const ASSERTING: &[&str] = &["assert", "assert/strict", "github.com/google/go-cmp"];
 
-/// Modules of Node whose functions other code calls.
+/// Modules of Node. A fix must not replace their functions, because other code calls these functions.
 pub(super) const OF_NODE: &[&str] = &[
     "assert",
     "assert/strict",
@@ -760,7 +760,7 @@ pub(super) const SETTERS: &[&str] = &[
     "Reflect . deleteProperty (",
 ];
 
-/// Prefixes of paths to settings in language libraries. Programs may change these settings.
+/// Prefixes of dotted names of library settings that programs may change.
 pub(super) const SETTINGS: &[&str] = &[
     "sys . stdout",
     "sys . stderr",
@@ -788,7 +788,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "decimal .",
 ];
 
-/// Names of the C library that other code and the test runner call.
+/// Functions and variables of the C library that other code and the test runner use.
 pub(super) const SYMBOLS: &[&str] = &[
     "exit",
     "_exit",
@@ -812,7 +812,7 @@ pub(super) const SYMBOLS: &[&str] = &[
     "sigaction",
 ];
 
-/// Words of findings about test libraries.
+/// Words that identify a finding about test libraries.
 pub(super) const OF_TESTS: &[&str] = &[
     "unittest",
     "pytest",
@@ -826,6 +826,6 @@ pub(super) const OF_TESTS: &[&str] = &[
     "jest",
 ];
 
-/// Words of findings about changes of definitions that belong to other modules.
+/// Words that identify a finding about code that changes definitions of other modules.
 pub(super) const PATCHED: &[&str] =
     &["patch", "prototype", "polyfill", "override", "setattr", "defineproperty"];

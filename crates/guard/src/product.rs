@@ -1,9 +1,10 @@
 //! Detects new behaviour outside tests that can decide the tests' results. Such code uses test libraries,
-//! ends the program, detects its caller, redefines names of other modules, or hides a name.
+//! ends the program, detects its caller, redefines names of other modules, or assembles a name from pieces.
 //!
 //! The module searches [`tokens`](super::tokens) for the patterns of a table. If a finding is about the
-//! behaviour, the behaviour is permitted. It is only reported if the file had such behaviour before, or if
-//! the file is executed directly.
+//! behaviour, the behaviour is permitted. If the file already had such behaviour, new behaviour is only
+//! reported. In files that are executed directly, program exits and detection of the caller are also only
+//! reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -83,7 +84,7 @@ pub(super) fn find_new_behaviour(
 /// Maximum characters before the body of the main part.
 const MAX_HEAD: usize = 400;
 
-/// Maximum number of main or test parts of a file.
+/// Maximum number of main parts, and of test parts, that are found in a file.
 const MAX_REGIONS: usize = 64;
 
 /// Maximum number of words in the head of a class.
@@ -137,7 +138,7 @@ impl<'h> NonTestFile<'h> {
         endings.iter().any(|ending| self.version.path.ends_with(ending))
     }
 
-    /// Returns true if the file is executed directly.
+    /// Returns true if the shebang line, the name or the folder shows that the file is executed directly.
     fn is_program(&self) -> bool {
         let mut parts = self.version.path.rsplit('/');
         let name = parts.next().unwrap_or_default();
@@ -192,7 +193,7 @@ impl<'h> NonTestFile<'h> {
         lines.into_iter().map(|line| self.line_text(line)).collect()
     }
 
-    /// Returns the positions of this pattern in the words.
+    /// Returns the positions of the tokens at which this pattern matches.
     fn pattern_positions(&self, pattern: &str) -> Vec<usize> {
         let is_failing = pattern.ends_with('!') && pattern != "!";
         let words: Vec<&str> = pattern.split(' ').filter(|word| *word != "!" || !is_failing).collect();
@@ -261,8 +262,8 @@ impl<'h> NonTestFile<'h> {
             .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.has_text(word)))
     }
 
-    /// Finds custom comparisons. `is_of_value` selects types that imitate a built-in type; otherwise, other
-    /// types are selected.
+    /// Returns the lines with custom comparisons. If `is_of_value` is true, only types that imitate a
+    /// built-in type are examined; otherwise, only the other types.
     fn find_comparisons(&self, rule: &ForbiddenBehaviour, is_of_value: bool) -> Vec<String> {
         if !self.has_ending(rule.file_suffixes) {
             return Vec::new();
@@ -320,7 +321,8 @@ impl<'h> NonTestFile<'h> {
             let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
             let is_import = token.has_text("import")
                 && (is_of(next(1)) || (next(2) == "." && is_of(&format!("{}.{}", next(1), next(3)))));
-            // If the name of a library is an ordinary word, a string with this word may have another purpose.
+            // If a library's name is an ordinary word, a string with this word is ignored, because it may
+            // have another purpose.
             let is_named = token.text.strip_prefix('"').is_some_and(|text| {
                 let module = text.strip_prefix("node:");
                 let is_word = matches!(text, "test" | "expect" | "mock" | "should" | "tap" | "ava" | "insta");
@@ -335,8 +337,8 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines)
     }
 
-    /// Finds assignments to fields of other modules. `is_of_all` selects fields of the language or a test
-    /// library; otherwise, fields of other imports are selected.
+    /// Returns the lines that assign to fields of other modules. If `is_of_all` is true, only modules of the
+    /// language and test libraries are examined; otherwise, only other imports.
     fn patched_lines(&self, is_of_all: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
@@ -386,7 +388,8 @@ impl<'h> NonTestFile<'h> {
     }
 
     /// Returns true if the name at this position belongs to the language or a test library, and false if it
-    /// belongs to another import. None if the name belongs to this file, or programs normally set it.
+    /// belongs to another import. None if the name belongs to this file, or if programs normally assign to
+    /// the name.
     fn is_builtin_or_test(&self, token_index: usize) -> Option<bool> {
         let tokens = &self.code.tokens;
         let token_index =
@@ -410,8 +413,8 @@ impl<'h> NonTestFile<'h> {
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
         let is_own = if is_python { loaded::is_standard_module(name) } else { OF_NODE.contains(&name) };
-        // In scripts, fields of packages are omitted, because setting them is the normal way to configure a
-        // package.
+        // In JavaScript and TypeScript, fields of packages are omitted, because programs normally configure a
+        // package by setting its fields.
         (is_library || is_own || is_python).then_some(is_library || is_own)
     }
 
@@ -419,7 +422,8 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(self.code.assembled_name_lines.clone())
     }
 
-    /// Finds Rust functions that replace functions of the C library under their exported names.
+    /// Returns the lines with Rust definitions that replace a function or variable of the C library by
+    /// exporting its name.
     fn find_replaced_symbols(&self) -> Vec<String> {
         let tokens = &self.code.tokens;
         let is_open = ["no_mangle", "export_name", "extern \"*"]
@@ -446,7 +450,7 @@ impl<'h> NonTestFile<'h> {
     }
 }
 
-/// Returns the number of words in a path of names.
+/// Returns the number of tokens in the dotted name at the start of these tokens.
 fn path_length(tokens: &[CodeToken]) -> usize {
     let is_next = |(at, token): &(usize, &CodeToken)| (at % 2 == 1) == (token.has_text("."));
     let length = tokens.iter().enumerate().take_while(is_next).count();
@@ -460,7 +464,7 @@ fn matches_pattern_word(text: &str, word: &str) -> bool {
     }
 }
 
-/// Returns true for a non-zero number, which indicates a failure.
+/// Returns true if these tokens begin with a non-zero number, which is the exit code of a failure.
 fn is_failure_code(following_tokens: &[CodeToken]) -> bool {
     let number = following_tokens.iter().find(|token| !token.has_text("("));
     let is_direct = following_tokens.iter().position(|token| !token.has_text("(")).is_some_and(|at| at <= 1);

@@ -1,9 +1,9 @@
-//! Detects a product function that a fix renames, because its tests must follow.
+//! Detects a product function that a fix renames, because the tests of this function must use its new name.
 //!
-//! A rename requires exactly one name that the product no longer defines, and exactly one new name. The
-//! changed code of the product must no longer call the old name. A test file must neither define the new name
-//! nor import it from another module than the old name. If all of this holds, the old tests are read with the
-//! new name instead of the old name.
+//! A fix renames a function only if the product lacks exactly one earlier name and defines exactly one new
+//! name. The changed code of the product must no longer call the old name. A test file must not define the
+//! new name, and must import it from the same module as the old name. If all of these conditions hold, the
+//! new name replaces the old name in the old tests before the comparison.
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A file that determines which tests and checks run.
 #[derive(Debug)]
 pub(super) struct TestControlFile {
-    /// Prefixes of the file's name. After the prefix, only an extension may follow.
+    /// Prefixes of the names of such files. A prefix may be the whole name.
     pub names: &'static [&'static str],
     /// A line that contains one of these words must remain. If the list is empty, every line must remain.
     pub required_words: &'static [&'static str],
@@ -165,7 +165,7 @@ pub(super) const RUNNERS: &[TestControlFile] = &[
 
 /// Package lists that a file has after a fix. Each list is on one line.
 pub(super) struct PackageLists<'l> {
-    /// Lists that contain each package.
+    /// Indices of the lists that contain each package.
     lists_by_package: BTreeMap<&'l str, BTreeSet<usize>>,
 }
 
@@ -180,8 +180,8 @@ impl<'l> PackageLists<'l> {
         Self { lists_by_package }
     }
 
-    /// Returns true if this line is a package list, and the file after the fix has a list with the same
-    /// packages, possibly with other versions.
+    /// Returns true if this line is a package list, and a list in the fixed file contains all of its
+    /// packages. The versions may differ.
     pub(super) fn has_changed_version(&self, line: &str) -> bool {
         let packages = parse_required_packages(line).unwrap_or_default();
         let having: Option<Vec<&BTreeSet<usize>>> =

@@ -8,11 +8,11 @@ use super::language::{LanguageRules, NonCodeKind, NonCodeSyntax};
 /// Maximum length of a character literal, such as `'\u{10ffff}'`.
 const MAX_LETTER: usize = 12;
 
-/// Length of the quotation mark of documentation strings.
+/// Number of quote characters that open a documentation string.
 const LONG_QUOTE: usize = 3;
 
-/// Copies of a text in which different parts are replaced by blanks. A position is the same in all copies and
-/// in the text.
+/// Copies of a text in which different parts are replaced by blanks. The same position refers to the same
+/// character in every copy and in the text.
 #[derive(Debug)]
 pub(super) struct ScannedText {
     /// Code without comments and without the content of strings.
@@ -52,7 +52,7 @@ impl ScannedText {
                 at += 1;
                 continue;
             };
-            // A long-quoted string that is a whole statement is documentation.
+            // A string in three quotes that is a whole statement is documentation.
             let is_words = span.open.len() == LONG_QUOTE && depth == 0 && begins_line(text, at);
             if span.kind == NonCodeKind::Comment || is_words {
                 blank_range(&mut code, at..end);

@@ -1,8 +1,8 @@
 //! Reads test settings from files that also contain other settings, such as package manifests, `tox.ini` and
 //! a Makefile.
 //!
-//! Each file is parsed into settings with a value. An existing setting must not change. A new setting must be
-//! free (see `is_free`).
+//! Each file is parsed into settings with a value. A fix must not change or remove an existing setting. A fix
+//! may add a setting only if `is_free` is true for this setting.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) struct TestSetting {
 /// Test settings by their names.
 pub(super) type TestSettings = BTreeMap<String, TestSetting>;
 
-/// Substrings in the names of scripts and targets that run tests.
+/// Substrings of a name that mark a script or target that runs tests.
 const TESTS: &[&str] = &["test", "check", "verify", "spec"];
 
 /// Substrings of commands that run tests.
@@ -49,7 +49,7 @@ const RUNNERS: &[&str] = &[
 /// Scripts that npm runs automatically.
 const LIFECYCLE: &[&str] = &["prepare", "preinstall", "install", "postinstall", "prepublish"];
 
-/// Prefixes of the version of a dependency that does not come from a registry.
+/// Prefixes of a dependency's version that show that the dependency does not come from a registry.
 const NON_REGISTRY_PREFIXES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
 
 /// Keys of a cargo dependency that set its source.
@@ -99,7 +99,8 @@ pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: 
         let from = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX).min(lines.len());
         let to = usize::try_from(end.max(first)).unwrap_or(usize::MAX).min(lines.len());
         let mut setting_lines: Vec<&str> = lines.get(from..to).unwrap_or_default().to_vec();
-        // If the lines are the content of a target or section, the head above them also counts.
+        // If the finding's lines are inside a target or section, the head line of this target or section is
+        // also searched.
         let is_ini = name.ends_with(".ini") || name.ends_with(".cfg");
         let is_head =
             |line: &&&str| if is_ini { line.starts_with('[') } else { !line.starts_with([' ', '\t', '#']) };
@@ -131,7 +132,7 @@ fn add_setting(settings: &mut TestSettings, name: String, value: String, is_free
     known.value.push('\n');
 }
 
-/// Adds the value at a path as one setting.
+/// Adds the value at this path of keys as one setting.
 fn add_whole_value(from: &Value, key_path: &[&str], settings: &mut TestSettings) {
     let found = key_path.iter().try_fold(from, |value, key| value.get(key));
     if let Some(value) = found {
@@ -139,8 +140,8 @@ fn add_whole_value(from: &Value, key_path: &[&str], settings: &mut TestSettings)
     }
 }
 
-/// Adds the values of the table at a path as separate settings. `is_free` returns none to omit a value, and
-/// otherwise if a fix may add it.
+/// Adds the values of the table at this path of keys as separate settings. `is_free` returns none for a value
+/// to omit, and otherwise true if a fix may add the value.
 fn add_table_values(
     from: &Value,
     key_path: &[&str],
@@ -243,7 +244,7 @@ fn add_ini_sections(text: &str, settings: &mut TestSettings) {
     }
 }
 
-/// Substrings of variables that compilers, interpreters and test runners read.
+/// Substrings in the names of environment variables that compilers, interpreters and test runners read.
 const READ: &[&str] = &[
     "FLAGS",
     "ADDOPTS",
@@ -265,10 +266,10 @@ const READ: &[&str] = &[
 /// Whole names of variables that make and the shells of its recipes read.
 const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "export"];
 
-/// Substrings in the names of targets for checks other than tests.
+/// Substrings of a name that mark a target that runs checks other than tests.
 const CHECKS: &[&str] = &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
 
-/// Adds targets that run tests, the variables that these targets use, and parts that affect all targets.
+/// Adds targets that run tests, the variables that these targets use, and lines that affect all targets.
 fn add_make_targets(text: &str, settings: &mut TestSettings) {
     let mut blocks: Vec<(String, String)> = Vec::new();
     let mut assigned: Vec<(&str, &str)> = Vec::new();

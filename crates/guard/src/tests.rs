@@ -1,4 +1,5 @@
-//! Weakenings in each language, in files as people write them, and changes that are none.
+//! Tests of changes in each language, in realistic files: changes that weaken a test, and changes that do
+//! not.
 
 mod hostile;
 mod public;
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 use super::WeakeningKind::*;
 use super::*;
 
-/// Returns the findings for changes of one file each: path, old and new text; no text means no file.
+/// Returns the findings for some changed files. A file is given by its path, old text and new text; an empty
+/// text means that the file does not exist.
 fn find_in_changes(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
     let paths: Vec<RepoPath> = files.iter().map(|(path, _, _)| RepoPath::from_text(path)).collect();
     let rewrites: Vec<FileRewrite> = files
@@ -30,7 +32,7 @@ fn weakening_kinds(path: &str, before: &str, after: &str) -> Vec<WeakeningKind> 
     find_in_changes(&[(path, before, after)]).into_iter().map(|weakening| weakening.kind).collect()
 }
 
-/// Judges a change of one part of a test file.
+/// Checks the guard's findings for each change of a test file. A change replaces one text.
 fn check_changes(path: &str, text: &str, changes: &[(&str, &str, &[WeakeningKind])]) {
     assert_eq!(weakening_kinds(path, text, text), [], "{path}: as it was");
     for (from, to, expected) in changes {
@@ -369,11 +371,11 @@ fn tests_may_move_but_not_get_lost_on_the_way() {
         "tests/test_a.py: an assertion of an existing test was removed or changed: test_a: \
          assertf(1)==2"
     );
-    // Assertions of a test helper may move, too.
+    // The assertions of a test helper may also move to another file.
     let helper = "def check(x):\n    assert x\n";
     assert_eq!(find_in_changes(&[("tests/one.py", helper, "X = 1\n"), ("tests/two.py", "", helper)]), []);
     assert_eq!(find_in_changes(&[("tests/one.py", helper, "X = 1\n")]).len(), 1);
-    // A checker that was silenced elsewhere is not newly silenced.
+    // A comment that silences a checker may also move to another file.
     assert_eq!(
         find_in_changes(&[("a.py", "f() # noqa\n", "g()\n"), ("b.py", "h()\n", "h()\nf() # noqa\n")]),
         []
@@ -494,7 +496,7 @@ fn a_file_that_is_too_large_to_be_looked_at_is_refused_or_told() {
         let told = find_in_changes(&[(path, "x = 1\n", &large)]);
         let told: Vec<_> = told.iter().map(|one| (one.kind, one.is_report_only)).collect();
         assert_eq!(told, [(TooLarge, is_told)], "{path}");
-        // The file is also reported if the fix makes it small again.
+        // The file is also reported if it was too large only before the fix.
         assert_eq!(find_in_changes(&[(path, &large, "x = 1\n")]).len(), 1, "{path}");
     }
 }

@@ -1,7 +1,8 @@
 //! Converts code to a sequence of words with resolved names, so that different spellings look the same. `from
 //! os import _exit as bye`, `getattr(os, "_ex" + "it")` and `vars(os)["_exit"]` all become `os . _exit`.
 //!
-//! The conversion does not know types or scopes, so an imported name refers to its import in the whole file.
+//! The conversion does not analyse types or scopes, so an imported name refers to its import everywhere in
+//! the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -47,9 +48,9 @@ impl CodeToken {
 #[derive(Debug, Default)]
 pub(super) struct NormalizedCode {
     pub tokens: Vec<CodeToken>,
-    /// Lines in which a name is assembled from pieces.
+    /// Lines that assemble a name from several strings.
     pub assembled_name_lines: Vec<usize>,
-    /// True if the file's imports exceeded the word budget.
+    /// True if some imported names remain unresolved, because resolving them would produce too many words.
     pub has_unresolved_imports: bool,
 }
 
@@ -61,19 +62,19 @@ const SIGNS: &[&str] =
 const LISTS_AFTER: &[&str] =
     &["return", "in", "of", "case", "await", "else", "and", "or", "not", "if", "yield"];
 
-/// Calls that import the module named by their string.
+/// Calls that import the module named in their string argument.
 const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
 
-/// Methods of a name table. They are not names in the table.
+/// Methods of `__dict__`, Python's table of names. They are not names in this table.
 const OF_TABLES: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
 
-/// Maximum number of words between brackets that may be one name.
+/// Maximum number of tokens in a pair of brackets that is examined as an access to a name.
 pub(super) const MAX_INNER: usize = 256;
 
 /// Calls that take a name as a string.
 const BY_NAME: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
 
-/// Functions that build strings from pieces that do not show the result.
+/// Functions that build a string that cannot be read in their arguments.
 const BUILDERS: &[&str] = &[
     "chr",
     "decode",
@@ -94,7 +95,7 @@ const MAX_TEXT: usize = 120;
 const MAX_PIECED: usize = 48;
 
 impl NormalizedCode {
-    /// Reads the parts of a file that are in no test.
+    /// Converts the code of a file that is outside tests, and resolves its imports.
     pub(super) fn new(version: &ChangedFileVersion) -> Self {
         let mut code = normalize_tokens(version, version.ranges_outside_tests());
         (code.tokens, code.has_unresolved_imports) = resolve_imports(code.tokens, version);
@@ -166,10 +167,10 @@ fn new_token(text: Rc<str>, offset: usize, line: usize) -> CodeToken {
     CodeToken { text, offset, line, is_imported: false }
 }
 
-/// Joins pieces of names, and converts each access to a name to `a . b`.
+/// Joins the strings that form a name, and converts each access to a name to `a . b`.
 struct TokenNormalizer<'p> {
     code: NormalizedCode,
-    /// Positions of open brackets in the tokens.
+    /// Indices of the tokens that are still open brackets.
     open_brackets: Vec<usize>,
     path: &'p str,
 }
@@ -223,7 +224,8 @@ impl TokenNormalizer<'_> {
             self.code.tokens.push(token.with_text("@main", false));
             return;
         }
-        // A long string is not a name. It is not joined, because each join would copy it again.
+        // A long string is not a name, so it is not joined with other strings. Each join would copy the long
+        // string again.
         let is_long = |text: &CodeToken| text.text.len() > MAX_TEXT;
         if is_long(&token)
             || self.token_from_end(1).is_some_and(is_long)
@@ -265,7 +267,7 @@ impl TokenNormalizer<'_> {
         format!("\"{whole}")
     }
 
-    /// Handles the bracket that closes the bracket at `open`.
+    /// Simplifies the bracketed expression that begins at `open`. `token` is its closing bracket.
     fn close_bracket(&mut self, open_index: usize, token: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open_index + 1);
         let head = open_index.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();

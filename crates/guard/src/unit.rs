@@ -36,7 +36,7 @@ impl TestUnit {
         [self.start..self.name_range.start, self.name_range.end..self.end]
     }
 
-    /// Returns the whole content without blanks and comments.
+    /// Returns the whole content of the test, except its name, without white space and comments.
     pub(super) fn content(&self, scanned: &ScannedText) -> String {
         self.ranges()
             .into_iter()
@@ -54,7 +54,7 @@ impl TestUnit {
         self.ranges().into_iter().flat_map(|range| literals(scanned, &range)).collect()
     }
 
-    /// Returns the number of names in its code.
+    /// Returns the number of names in the test's code.
     pub(super) fn count_names(&self, scanned: &ScannedText) -> usize {
         self.ranges()
             .into_iter()
@@ -149,7 +149,7 @@ fn parse_test_unit(
         }
     };
     let name = name.trim();
-    // The end is determined only if the name is a test's name.
+    // The end of an indented test is searched only if the name is a test's name.
     name.starts_with(opening.name).then(|| TestUnit {
         name: name.to_owned(),
         start,
@@ -187,7 +187,8 @@ fn parse_call(scanned: &ScannedText, mut offset: usize) -> Option<(Range<usize>,
     Some((naming, end?)).filter(|(naming, _)| !naming.is_empty())
 }
 
-/// Returns the end of the block that begins at this line's indentation.
+/// Returns the end of the block whose first line contains `begin`. The block ends before the next line that
+/// is not indented deeper.
 fn indented_end(scanned: &ScannedText, begin: usize) -> usize {
     let first = scanned.line_of(begin);
     let indent = indent_of(scanned, begin);
@@ -287,7 +288,7 @@ pub(super) fn assertions(
 }
 
 /// Returns the last line of a statement. After this line, no bracket of the statement is open and the next
-/// line does not continue a chain of calls. The last line is at most the last line of the range.
+/// line does not continue a chain of calls. The search stops at the end of the range.
 fn statement_last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
     let depth = scanned.bracket_depth(range.start);
     let mut last = line;
@@ -357,7 +358,7 @@ pub(super) fn without_blanks(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_whitespace()).collect()
 }
 
-/// Returns the names that several of these tests share.
+/// Returns each name that at least two of these tests have.
 pub(super) fn repeated_names(units: &[TestUnit]) -> BTreeSet<&str> {
     let mut seen = BTreeSet::new();
     units.iter().map(|unit| unit.name.as_str()).filter(|name| !seen.insert(*name)).collect()

@@ -10,11 +10,11 @@ use super::tokens::CodeToken;
 #[derive(Debug, Default)]
 pub(super) struct UsedNames {
     pub endings: &'static [&'static str],
-    /// Names that the test that uses them does not bind.
+    /// Names that a test uses but does not bind.
     pub free_names: BTreeSet<String>,
-    /// Paths from a name, such as `cart.total`.
+    /// Accesses to a field of a name, such as `cart.total`.
     pub chains: BTreeSet<String>,
-    /// Names of tested code, as far as can be determined.
+    /// Names of product code that the tests use, as far as can be determined.
     pub tested: BTreeSet<String>,
 }
 
@@ -22,7 +22,7 @@ impl UsedNames {
     pub(super) fn new(side: &BindingSide<'_>) -> Self {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
-        // Parameters that `parametrize` sets are values of the test's own table, not fixtures.
+        // Parameters that `parametrize` sets are not fixtures. Their values come from the test's own table.
         let tables = (0..side.tokens.len()).filter(|at| side.matches_tokens_at(*at, "parametrize ("));
         let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string_content));
         let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();

@@ -1,4 +1,5 @@
-//! Parses versions of files by their language, and determines which files and which parts of them are tests.
+//! Analyses versions of files by their language, and determines which files, and which parts of a file, are
+//! tests.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -45,8 +46,8 @@ pub fn can_affect_tests(path: &RepoPath) -> bool {
     is_test_file(path) || loaded::is_loaded_by_runner(&name) || loaded::is_vendored(&name)
 }
 
-/// Returns true for a test file. The function checks the folders and the form of the name. It never matches a
-/// part of a word.
+/// Returns true for a test file. The function checks the folders and the name. A lower-case word that ends
+/// with `test`, such as `contest`, does not match.
 pub fn is_test_file(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     let mut parts = path.rsplit('/');
@@ -67,15 +68,16 @@ pub fn is_test_file(path: &RepoPath) -> bool {
 }
 
 impl LanguageRules {
-    /// Returns true if the name has the form of a test file, in any folder.
+    /// Returns true if the name has a prefix or suffix of the language's test files. The folder is not
+    /// checked.
     pub(super) fn is_named_test(&self, name: &str) -> bool {
         self.prefixes.iter().any(|prefix| name.starts_with(prefix))
             || self.suffixes.iter().any(|suffix| has_name_suffix(name, suffix))
     }
 }
 
-/// Returns true if the suffix is the whole name, or does not continue a lower-case word. `contest.py`, for
-/// example, is not a test.
+/// Returns true if the name ends with this suffix. A suffix that begins with a lower-case letter must be the
+/// whole name, so `contest.py` is not a test.
 fn has_name_suffix(name: &str, suffix: &str) -> bool {
     let Some(rest) = name.strip_suffix(suffix) else { return false };
     rest.is_empty() || !suffix.starts_with(|first: char| first.is_ascii_lowercase())
@@ -127,7 +129,7 @@ impl ChangedFileVersion {
         self.scanned_file.iter().flat_map(|read| read.units.iter().map(move |unit| (read, unit)))
     }
 
-    /// Returns the ranges that are in no test.
+    /// Returns the ranges of the file that are outside its tests.
     pub(super) fn ranges_outside_tests(&self) -> Vec<Range<usize>> {
         let Some(read) = &self.scanned_file else { return Vec::new() };
         let (mut ranges, mut at) = (Vec::new(), 0);
@@ -207,7 +209,7 @@ impl ChangedFileVersion {
     }
 }
 
-/// Returns true if a top-level line assigns to something defined elsewhere, such as `shop.total = fake`.
+/// Returns true if a line assigns to a dotted name, such as `shop.total = fake`.
 fn is_rebinding(line: &str) -> bool {
     let Some((target, rest)) = line.split_once('=') else { return false };
     let target = target.trim_end();

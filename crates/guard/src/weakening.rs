@@ -1,5 +1,5 @@
-//! Ways in which a fix weakens the tests, with messages for the fixer. The subjects of findings determine
-//! where a fix may do so.
+//! Kinds of weakenings of tests and checks, with messages for the fixer. The subjects of findings determine
+//! which protected parts a fix may change.
 
 use truing_diff::RepoPath;
 
@@ -50,7 +50,7 @@ pub enum WeakeningKind {
     TestDetection,
     /// Code contains paths of test files.
     TestFileAccess,
-    /// Values are equal to everything, or to more than before.
+    /// An equality always holds, or holds for more values than before.
     UniversalEquality,
     /// Code outside tests uses a test library.
     TestLibraryUse,
@@ -64,7 +64,7 @@ pub enum WeakeningKind {
     AutomaticExecution,
     /// Code contains a value that is equal to no value, such as NaN.
     IncomparableValue,
-    /// Code makes a decision by a value of the tests.
+    /// Code makes a decision that depends on a value that the tests use.
     TestValueDecision,
     /// Code has a case for an input of the fix's own tests and returns the result that these tests expect.
     SpecialCasedInput,
@@ -81,7 +81,7 @@ pub enum WeakeningKind {
 }
 
 impl WeakeningKind {
-    /// Returns true if honest fixes often have this kind of weakening. Such a weakening is only reported.
+    /// Returns true if honest fixes often contain this kind of weakening. Such a weakening is only reported.
     pub(super) fn is_report_only(self) -> bool {
         matches!(
             self,
@@ -141,7 +141,7 @@ impl WeakeningKind {
     }
 }
 
-/// One part of the tests or checks that a fix deletes or weakens.
+/// One way in which a fix deletes or weakens a test or a check.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Weakening {
     /// Path of the file before the fix, or its new path if it is a new file.
@@ -149,7 +149,8 @@ pub struct Weakening {
     pub kind: WeakeningKind,
     /// Name or line that is weakened, shortened to one line for display.
     pub quoted_text: String,
-    /// True if honest fixes do this, too. The weakening is then only reported, and the fix is not refused.
+    /// True if honest fixes often contain such a change. The weakening is then only reported, and the fix is
+    /// not refused.
     pub is_report_only: bool,
 }
 
@@ -187,7 +188,8 @@ impl FindingSubject {
         words.iter().any(|word| super::scan::occurrences(&self.text, word).next().is_some())
     }
 
-    /// Returns true if the finding's lines in `text` include this line, ignoring surrounding white space.
+    /// Returns true if this line is among the finding's lines in `file_text`, ignoring surrounding white
+    /// space.
     pub(super) fn has_line(&self, file_text: &str, line: &str) -> bool {
         let named = |(first, last): (u32, u32)| {
             let numbered = (1_u32..).zip(file_text.lines());

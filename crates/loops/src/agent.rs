@@ -1,9 +1,9 @@
 //! The model's part of a review, which is the same in every loop: the content of the prompt, the limits, and
 //! the checks of the model's report.
 //!
-//! The rules run on the change before the model does. The same code places the findings of rules and of the
-//! model. A finding of the model that repeats a rule's finding is dropped. Truing computes the verdict from
-//! findings and coverage; the model does not decide it.
+//! The rules run on the change before the model does. The same code determines the locations of the findings
+//! of rules and of the model. A finding of the model that repeats a rule's finding is dropped. Truing
+//! computes the verdict from findings and coverage; the model does not decide it.
 
 mod change_view;
 mod context_sources;
@@ -68,7 +68,7 @@ pub struct ModelAgent {
     pub runtime: AgentRuntime,
     /// Limits of turns, time and tokens of one run.
     pub limits: RunLimits,
-    /// Limits of the cost of a run.
+    /// Limits of a run's cost.
     pub budgets: BudgetLimits,
     /// The prompts of the model.
     pub prompts: PromptLibrary,
@@ -80,7 +80,7 @@ pub struct ModelAgent {
     pub servers: Vec<McpServer>,
     /// Truing's own tools for reviews at a forge.
     pub own_tools: Vec<ToolServerFactory>,
-    /// The cassette on which the model's calls are recorded, or from which they are played.
+    /// The cassette that records the model's calls, or from which recorded calls are replayed.
     pub cassette: CassetteMode,
 }
 
@@ -91,7 +91,7 @@ pub type ToolServerFactory = Box<dyn Fn(&str, &str, &str) -> Option<McpServer> +
 /// The model for a review that holds no slot.
 pub struct GatedModelAgent<'a> {
     pub agent: &'a ModelAgent,
-    /// Consulted before each turn.
+    /// The kill switch, consulted before each turn of the model.
     pub gate: Arc<dyn WriteGate>,
 }
 
@@ -126,7 +126,8 @@ pub struct ReviewTree<'a> {
     pub visible_paths: Option<&'a [RepoPath]>,
 }
 
-/// A review by a model in progress, with its part and the reports of its reviewers.
+/// Future of a model's review. Its result is the model's part of the review, with the reports of the
+/// reviewers.
 type ModelReviewFuture<'a> =
     Pin<Box<dyn Future<Output = Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError>> + Send + 'a>>;
 
@@ -158,7 +159,8 @@ pub fn run_model_review<'a>(
             }
             None => (None, Vec::new()),
         };
-        // A reviewer with an incomplete report may have missed findings.
+        // If the model's part is incomplete, the reviewers' reports are not used, because the reviewers may
+        // have missed findings.
         let reviewers =
             if part.as_ref().is_some_and(ModelReviewRun::is_complete) { reviewers } else { Vec::new() };
         rule_results.rechecked = recheck_findings(earlier, review_tree.tree, change, rule_results, reviewers);
@@ -233,7 +235,7 @@ pub struct ModelReviewRequest<'a> {
     pub change_description: ChangeDescription,
     /// The context from the repository and the operator.
     pub context: ReviewContext,
-    /// The form of the review.
+    /// Options of the review: a walkthrough, and specialists in parallel.
     pub options: ModelReviewOptions,
     /// The kill switch, consulted between turns.
     pub gate: Arc<dyn WriteGate>,
@@ -253,15 +255,15 @@ impl ModelReviewRequest<'_> {
         earlier: &EarlierReviews,
         reading: &mut ReadingOutcome,
     ) -> Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError> {
-        // A cassette records the answers for the change alone, without earlier reviews. With a cassette, the
-        // model therefore does not verify earlier findings.
+        // A cassette contains only a review of the change itself. With a cassette, the model therefore does
+        // not verify the findings of earlier reviews.
         let is_told = !self.agent.cassette.is_some();
         let owed = if is_told { earlier.findings_to_recheck() } else { Vec::new() };
         let is_nothing =
             change.diff.is_empty() && change.large_new_files.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
-            // The model does not review files that are excluded by design. An empty change has no earlier
-            // findings to verify.
+            // There is nothing to review: all files of the change are excluded by design, or the change is
+            // empty and has no earlier findings to verify.
             telemetry::record_model_end(&AgentRunEnd::Reported);
             return Ok((ModelReviewRun::nothing_to_review(), Vec::new()));
         }
@@ -358,7 +360,7 @@ impl ModelReviewRequest<'_> {
 }
 
 impl ModelAgent {
-    /// Returns the runtime of the conversation, in the form that outcomes use.
+    /// Returns the runtime of the conversation as the type that a review's outcome contains.
     pub fn review_runtime(&self) -> outcome::ReviewRuntime {
         match &self.runtime {
             AgentRuntime::Native => outcome::ReviewRuntime::Native,
@@ -424,7 +426,8 @@ fn add_findings(
     let mut added = 0;
     for raw in all {
         let raw = redact_finding(raw, text);
-        // A finding that a comment suppresses also counts as known.
+        // A finding that a suppression comment hides also counts as known, so a finding that repeats it is
+        // dropped.
         let mut known = reading.findings.iter().chain(&reading.suppressed);
         if known.any(|other| is_same_defect(&raw, &other.raw)) {
             continue;
@@ -440,8 +443,8 @@ fn add_findings(
     (found, dropped, all_lost)
 }
 
-/// Removes secrets from the text of a finding: secrets of its file, and any text in a form that the rules
-/// recognise as a secret. Later comparisons of the finding's lines also use the file's text without secrets.
+/// Removes from a finding's text the secrets of its file, and any other text that the rules recognise as a
+/// secret. Later comparisons of the finding's lines therefore also remove secrets from the file's text.
 pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
     let quoted = text(&raw.location.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));

@@ -1,5 +1,5 @@
-//! Registry of reviews without a slot, which are recorded only at their end. With the registry, a process
-//! that stops such a review can report the review's cost.
+//! Registry of reviews without a slot. Such a review is recorded only at its end. With the registry, a
+//! process that stops the review can report its cost.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,7 +47,7 @@ impl AttemptRegistry {
         self.register_attempt(ReviewAttempt { run, key, revision, started_at, runtime });
     }
 
-    /// Removes the requested review, because another process records it.
+    /// Removes reviews with an unknown commit, because another process records them.
     pub fn remove_delegated_review(&self) {
         self.lock_attempts().attempts.retain(|attempt| !attempt.is_head_unknown());
     }

@@ -91,8 +91,8 @@ impl BudgetLimits {
         BudgetCaps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
     }
 
-    /// Returns the budget level of a pull request that people can be asked to raise, with its initial limit.
-    /// None if people are not asked.
+    /// Returns the pull request's budget level that people can be asked to raise, with the initial limit of
+    /// this level. None if people are not asked.
     pub fn raisable_level(&self, key: &SlotKey, name: &str) -> Option<BudgetLevel> {
         self.caps(Some(name)).raisable_pull_level(key.as_str())
     }

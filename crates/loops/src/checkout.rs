@@ -156,10 +156,10 @@ pub struct CheckoutContext<'a> {
 pub struct PinnedReviewScope {
     /// The files and rules to review.
     pub scope: ReviewScope,
-    /// The commit from which the repository's own file was used; none if no commit has such a file.
+    /// The branch tip whose copy of the repository's own file is used; none if no tip has this file.
     pub configured: Option<ConfigBranchTip>,
-    /// The commit from which other settings are read. It is `configured` or, without such a commit, the first
-    /// tip that may configure. None if the repository has no such tip.
+    /// The branch tip from which other settings are read: `configured` or, if it is none, the first tip that
+    /// may configure reviews. None if the repository has no such tip.
     pub tip: Option<ConfigBranchTip>,
 }
 
@@ -285,7 +285,8 @@ impl CheckoutContext<'_> {
             let folder = self.git.create_private_folder()?;
             let mut paths = plan.required_paths(scope, self.reader).await?;
             paths.extend(earlier.recheck_paths());
-            // Models and linters may read every file, and outputs of linters may name any file.
+            // All files are exported if models or linters run, because models and linters may read every
+            // file, and a linter's output may name any file.
             let is_all = model_request.is_some() || self.toolbox.needs_tree(&scope.tools);
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
@@ -318,7 +319,7 @@ pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<Rev
     Ok(ReviewedChange::from_commit_diff(left, head, found))
 }
 
-/// Returns the changed files that would configure the review if they were on the configuring branch. With
+/// Returns the changed files that would configure reviews after a merge into the configuring branch. With
 /// `by_model`, these files include memory and skills, because both instruct a model.
 pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {

@@ -1,4 +1,5 @@
-//! Determines a local change: the two states to compare. The user may name one of them, or none.
+//! Determines the two states whose difference is a local change. The user may name the base, the head, or
+//! neither.
 
 use std::fmt;
 
@@ -12,8 +13,7 @@ use super::reading::ReviewedChange;
 pub struct ComparisonRequest<'a> {
     /// The repository of both states.
     pub repository: &'a LocalRepository,
-    /// The commit to compare with, as the user names it. If it is none, a base is selected: see
-    /// [`BaseOrigin`].
+    /// The user's name for the base commit. If it is none, a base is selected: see [`BaseOrigin`].
     pub base: Option<&'a str>,
     /// The state that is compared with the base.
     pub head: HeadSource<'a>,
@@ -26,7 +26,7 @@ pub enum HeadSource<'a> {
     WorkingTree,
     /// The state of a commit.
     Commit(&'a Sha),
-    /// The state that the next commit would have.
+    /// The content of the index, which the next commit would contain.
     Index(&'a IndexSnapshot),
     /// The result of applying this diff to the working tree. The working tree may already contain the
     /// changes.
@@ -40,10 +40,10 @@ pub enum BaseOrigin {
     NamedRevision(String),
     /// The merge base with this branch.
     MergeBase(String),
-    /// The parent of the last commit, because nothing differed from the merge base with this branch.
+    /// The parent of the last commit, because the head did not differ from its merge base with this branch.
     LastCommit(String),
-    /// The empty tree, because nothing differed from the merge base with this branch and the last commit has
-    /// no parent.
+    /// The empty tree, because the head did not differ from its merge base with this branch, and the last
+    /// commit has no parent.
     FirstCommit(String),
     /// The commit that is checked out.
     Head,
@@ -74,8 +74,8 @@ impl fmt::Display for BaseOrigin {
 
 impl ComparisonRequest<'_> {
     /// Returns the change from the named base. Without a name, the index and a given diff are compared with
-    /// the commit that is checked out. A commit or the working tree is compared with the merge base with the
-    /// default branch. If there is no difference, it is compared with the parent of the last commit.
+    /// the commit that is checked out. A commit or the working tree is compared with its merge base with the
+    /// default branch. If nothing differs from this merge base, the parent of the last commit is the base.
     ///
     /// # Errors
     /// [`GitError`]
@@ -98,7 +98,7 @@ impl ComparisonRequest<'_> {
     }
 
     /// Compares with the merge base of the head and the named base. If the name is git's id of the empty
-    /// tree, all content is the change. Scripts use this id for that purpose.
+    /// tree, all content of the head counts as added. Scripts use this id to review all content.
     async fn compare_named(
         &self,
         name: &str,
@@ -109,9 +109,9 @@ impl ComparisonRequest<'_> {
             return Ok((self.change_since(nothing).await?, BaseOrigin::EmptyTree));
         }
         let named = self.repository.resolve_commit(name).await?;
-        // Later commits of the named branch are not part of this change. Compared with the tip of that
-        // branch, lines that the branch deleted would look like added lines of the change. Without a common
-        // ancestor, the named commit itself is the base.
+        // Later commits of the named branch are not part of this change. If the tip of the named branch were
+        // the base, lines that this branch deleted would look like lines that the change added. Without a
+        // common ancestor, the named commit itself is the base.
         let ancestor = match head {
             Some(head) => self.repository.merge_base(&named, head).await?,
             None => None,

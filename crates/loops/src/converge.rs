@@ -64,7 +64,7 @@ pub struct ConvergeAgents {
     pub sandbox: SandboxLevel,
 }
 
-/// The tools that inspect a head besides models. The repository's own file can configure them.
+/// The tools, other than models, that inspect a head. The repository's own file can configure them.
 #[derive(Debug)]
 pub struct InspectionTools {
     /// Runs the repository's own checks; none if no checks are configured.
@@ -73,7 +73,7 @@ pub struct InspectionTools {
     pub programs: Vec<std::path::PathBuf>,
     /// The policy for fixers. It permits the commands of the gate and of the checks exactly as configured.
     pub policy: Arc<AgentPolicy>,
-    /// The files and rules that the gate's rules cover.
+    /// The rules of the gate, and the files that they cover.
     pub scope: ReviewScope,
     /// Linters, whose findings belong to the gate.
     pub toolbox: LinterSources,
@@ -104,10 +104,11 @@ pub trait BranchWorkspace: Sync {
     /// Returns the current head of the branch.
     ///
     /// # Errors
-    /// [`ActError::Ended`] if the run cannot continue on this branch. The run must then not write anything
+    /// [`ActError::CannotContinue`] if the run cannot continue on this branch. The run must then not write anything
     /// more.
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
-    /// Returns how long an object may remain invisible after a request to create it got no response.
+    /// Returns how long a created object may remain invisible if the request that created it received no
+    /// response.
     fn settle_time(&self) -> TimeSpan {
         TimeSpan(0)
     }
@@ -126,13 +127,13 @@ pub trait BranchWorkspace: Sync {
         record: &ConvergeRecord,
         candidate: &FixCandidate,
     ) -> Result<PublishOutcome, ActError>;
-    /// Returns how many times the reviewer that is called after each push was called; none if no reviewer is
-    /// called.
+    /// Returns how often the run has already called the reviewer that it calls after each push; none if there
+    /// is no such reviewer.
     async fn count_calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
-    /// Calls the reviewer after a push, unless the number of calls has increased since it was `_calls`.
-    /// Returns notices for people.
+    /// Calls the reviewer after a push, unless the number of calls is now higher than `_calls`. Returns
+    /// notices for people.
     async fn call_reviewer(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
@@ -142,13 +143,13 @@ pub trait BranchWorkspace: Sync {
 
 /// Requests by people to stop a run on a pull request before its next act.
 pub trait StopRequests: fmt::Debug + Sync {
-    /// Returns a text about the person who has requested a stop since the run was started or resumed. None if
-    /// no permitted person has requested a stop.
+    /// Returns a description of the person who requested a stop after the run was started or last resumed.
+    /// None if no permitted person has requested a stop.
     fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
-/// Number of cached diffs, each of at most `MAX_KEPT_DIFF` bytes. They are the change before and after a fix,
-/// the fix, and all fixes together.
+/// Number of cached diffs, each of at most `MAX_KEPT_DIFF` bytes. The cached diffs are the change before a
+/// fix, the change after the fix, the fix itself, and all fixes together.
 const KEPT_DIFFS: usize = 4;
 const MAX_KEPT_DIFF: usize = 1 << 20;
 
@@ -162,8 +163,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// can have this name.
 const AFTER_PUSH: &str = "after each push";
 
-/// Waits before the retries of an act to which a forge did not respond, in order. Each wait is at most
-/// `converge.poll`. If the last retry fails, the run ends and can be resumed.
+/// Waits before the first, second and third retry of an act to which a forge did not respond. Each wait is at
+/// most `converge.poll`. If the last retry fails, the run ends and can be resumed.
 const PUT_OFF: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), TimeSpan::seconds(15)];
 
 /// Result of pushing a fix to the branch.
@@ -182,7 +183,8 @@ pub enum PublishOutcome {
 pub enum ConvergeRunMode {
     /// Performs acts until the run ends or has to wait.
     WholeRun,
-    /// Performs acts until models would be called a second time. Other runs are then scheduled.
+    /// Performs acts until an act would call models for the second time. The call then ends, and other runs
+    /// can be scheduled.
     Step,
 }
 
@@ -199,14 +201,14 @@ pub trait RunObserver: Sync {
 /// The state in which a call leaves a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConvergeCallOutcome {
-    /// The run has ended, or other reviewers are next.
+    /// The run has ended, or other reviewers must review the head before the next audit.
     NoFurtherAct,
     /// The mode permits no further act in this call. The run continues with the next call.
     BeforeNextStep,
     /// The run cannot continue for this reason. Its earlier results remain valid.
     CannotContinue(ConvergeExit),
-    /// The run cannot continue before this time of the wall clock. The other fields are the reason and a
-    /// description of the event for which the run waits.
+    /// The run cannot continue before this time of the wall clock. The other fields are the reason for the
+    /// wait, and a description of the awaited event.
     WaitUntil(UnixMillis, WaitReason, String),
 }
 
@@ -233,7 +235,7 @@ pub struct ConvergeRunner<'a> {
     pub inspection_tools: &'a InspectionTools,
     /// The configuration of the converge loop.
     pub config: &'a ConvergeConfig,
-    /// Consulted before each act, and before each turn of a model.
+    /// The kill switch, consulted before each act and before each turn of a model.
     pub gate: &'a Arc<dyn WriteGate>,
     /// The repository's `owner/name`, if it has one. The budgets of the repository's teams are charged, too.
     pub repository: Option<&'a str>,
@@ -245,7 +247,8 @@ pub struct ConvergeRunner<'a> {
     exported_commit: Option<ExportedCommit>,
     /// Cached results of the rules for changes.
     cached_readings: Vec<((Sha, Sha), ReadingOutcome)>,
-    /// Results of the checks on the newest head; the report is none if no check could be run.
+    /// The newest inspected head, with the results of the checks on this head. The report is none if no check
+    /// could be run.
     baseline: Option<(Sha, Option<VerificationReport>)>,
     /// Cost of model calls in this act.
     model_cost: StepCost<()>,
@@ -319,7 +322,7 @@ impl ConvergeRunner<'_> {
                     return Ok(ConvergeCallOutcome::CannotContinue(stop.exit()));
                 }
                 Err(ActError::Store(error)) => return Err(error),
-                // A repeated act detects the writes that it has already made.
+                // The act is repeated later. It then detects the writes that it has already made.
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
                     self.record_step_cost(act.step(), began);
@@ -355,7 +358,8 @@ impl ConvergeRunner<'_> {
         Ok(ConvergeCallOutcome::NoFurtherAct)
     }
 
-    /// Returns the state of the run if the error is temporary and the same act is next after a wait.
+    /// Returns a wait as the outcome of the call if the error is temporary. After the wait, the run repeats
+    /// the same act.
     fn waiting_progress(&mut self, error: &ActError) -> Option<ConvergeCallOutcome> {
         if let ActError::Wait { until, reason, message } = error {
             return Some(ConvergeCallOutcome::WaitUntil(*until, *reason, message.clone()));
@@ -389,9 +393,8 @@ impl ConvergeRunner<'_> {
         self.record.ended_at = SystemClock.now();
     }
 
-    /// Adds the cost that the ledger has for the run but that no act has reported. An act that was
-    /// interrupted, in this process or in a process that exited, reports no cost. The cost is added to this
-    /// step.
+    /// Adds to this step the run's cost that is in the ledger but that no act has reported. An interrupted
+    /// act reports no cost, even if another process performed the act.
     ///
     /// # Errors
     /// [`StoreError`]: the ledger cannot be read.
@@ -408,14 +411,14 @@ impl ConvergeRunner<'_> {
         Ok(())
     }
 
-    /// Adds the unreported cost of an interrupted act after its calls are settled.
+    /// Waits until the calls of an interrupted act are settled, then adds the act's unreported cost.
     ///
     /// # Errors
     /// As [`Self::add_ledger_cost`].
     #[truing_core::boxed_future]
     pub async fn add_interrupted_cost(&mut self) -> Result<(), StoreError> {
-        // If calls are not settled within this time, they expire later and count in full. No act reports
-        // their cost.
+        // Calls that are not settled within this time expire later, and their full reserved cost is charged.
+        // No act reports this cost.
         let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
         self.add_ledger_cost(self.record.detail.state.next_action.step()).await
     }
@@ -456,8 +459,8 @@ impl ConvergeRunner<'_> {
         self.record_step_cost(ConvergeStep::Audit, began);
     }
 
-    /// Completes [`Self::audit_once`], even if it was stopped. Afterwards, the record contains the whole cost
-    /// of the audit.
+    /// Completes the record after [`Self::audit_once`], even if the audit was stopped. Afterwards, the record
+    /// contains the whole cost of the audit.
     ///
     /// # Errors
     /// As [`Self::add_ledger_cost`].
@@ -475,8 +478,8 @@ impl ConvergeRunner<'_> {
 
     async fn run_action(&mut self, action: &ConvergeAction) -> Result<ConvergeEvent, ActError> {
         let head = self.workspace.head(&self.record).await?;
-        // Only these acts follow a new head. The other acts, such as the answers after a push, belong to the
-        // earlier findings.
+        // Only these acts may continue with a new head. The other acts, such as replies after a push, belong
+        // to the findings on the earlier head.
         let follows = match action {
             ConvergeAction::Gate
             | ConvergeAction::Mend { .. }
@@ -491,7 +494,8 @@ impl ConvergeRunner<'_> {
             return self.handle_push(head).await;
         }
         match action {
-            // If nothing may be pushed, the gate is skipped, because the audit is useful even without fixes.
+            // If nothing may be pushed, the gate's findings cannot be fixed. The gate is skipped, because the
+            // audit is useful even without fixes.
             ConvergeAction::Gate if self.workspace.read_only_reason().is_some() => {
                 Ok(ConvergeEvent::Gated(None))
             }
@@ -517,9 +521,9 @@ impl ConvergeRunner<'_> {
             }
             ConvergeAction::Fix { problems } => self.fix_findings(problems).await,
             ConvergeAction::Check => {
-                // Calls are counted before the check and saved with its result, because the check costs
-                // money. If the process exits after the push, the run can later determine if the reviewer was
-                // called.
+                // Calls are counted first: if counting fails, no money is spent on the check. The count is
+                // saved with the check's result. If the process exits after the push, the run can later
+                // determine if the reviewer was called.
                 let calls = self.workspace.count_calls().await?;
                 let event = self.check_fix().await?;
                 if let Some(calls) = calls {
@@ -564,8 +568,8 @@ impl ConvergeRunner<'_> {
         }
     }
 
-    /// Handles another person's push. The base is determined again, because commits of the base branch are
-    /// not part of the change.
+    /// Handles another person's push. The base is determined again, because the push may add commits of the
+    /// base branch, which are not part of the change.
     async fn handle_push(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
         let tree = self.compare_head(&head).await?;
         Ok(ConvergeEvent::HeadChanged { head, tree })
@@ -596,7 +600,8 @@ impl ConvergeRunner<'_> {
         Ok(found)
     }
 
-    /// Returns the gate's blocking findings in the change up to this commit; none if the gate is clean.
+    /// Returns the text of the gate's blocking findings in the change up to this commit; none if there are no
+    /// such findings.
     async fn run_gate_check(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
         let change = self.load_change(&base, head).await?;
@@ -612,8 +617,8 @@ impl ConvergeRunner<'_> {
         Ok(gated.ensure_checked()?.fixer_text())
     }
 
-    /// Returns the scope that determines which set-ups may be used. As for checks, set-ups made by a model's
-    /// code are separate.
+    /// Returns the scope that limits which dependency set-ups the gate may use. Like the scope of the checks,
+    /// it separates set-ups that a model's code made.
     fn setup_trust(&self) -> Trust {
         let own = format!("converge {}", self.record.key);
         Trust::new(format!("{own} fix")).with_trusted(own)
@@ -624,8 +629,8 @@ impl ConvergeRunner<'_> {
         Ok(ReviewedChange::from_commit_diff(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
-    /// Returns the findings of rules and linters in a change up to this commit. Auditors later read the same
-    /// exported files.
+    /// Returns the findings of rules and linters in a change up to this commit. Auditors later read the files
+    /// that this function exports.
     async fn read_change(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
         if let Some(reading) = self.cached_reading(&change.base, head) {
             return Ok(reading.clone());

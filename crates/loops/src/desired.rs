@@ -19,7 +19,7 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 /// Returns the desired comments: first the summary, then the findings, worst first.
 ///
 /// At most `max_inline` open findings get a comment of their own; the summary lists the others.
-/// `current_head` is the pull request's head, if it has moved since.
+/// `current_head` is the pull request's current head if it differs from `head`, and otherwise none.
 pub fn desired_comments(
     findings: &[Finding],
     head: &Sha,
@@ -28,7 +28,7 @@ pub fn desired_comments(
     dismissals: &[Dismissal],
     max_inline: usize,
 ) -> Vec<DesiredComment> {
-    // The walkthrough of an older head is omitted, because readers would take it for that of the current
+    // The walkthrough of an older head is omitted, because readers would think that it describes the current
     // head.
     let walkthrough = if current_head.is_none() { record.detail.walkthrough() } else { &[] };
     let mut rows = vec![DesiredComment::for_summary(summary_text(
@@ -51,14 +51,15 @@ pub fn desired_comments(
     rows
 }
 
-/// Returns the comments on a finding that are to be deleted.
+/// Returns which comments on a finding must be deleted; none if no comment must be deleted.
 fn retraction_scope(finding: &Finding, dismissals: &[Dismissal]) -> Option<RetractionScope> {
     let mut active_dismissals =
         dismissals.iter().filter(|dismissal| !dismissal.withdrawn && !finding.is_open());
     active_dismissals.find(|dismissal| dismissal.covers(finding))?.retraction
 }
 
-/// Renders the summary's text. `walkthrough` holds the walkthrough's lines; a status has no walkthrough.
+/// Renders the summary's text. `walkthrough` contains the lines of the walkthrough. It is empty for the text
+/// of a status.
 pub fn summary_text(
     findings: &[Finding],
     head: &Sha,
@@ -117,17 +118,16 @@ fn finding_comment(finding: &Finding, kind: AnchorKind) -> DesiredComment {
     }
 }
 
-/// True if a comment on the finding at the head would be on exactly the lines that the finding's suggestion
-/// replaces.
+/// True if the finding's comment is on exactly the lines of the head that the finding's suggestion replaces.
 fn is_replaceable(finding: &Finding) -> bool {
     finding.anchor == AnchorKind::Inline
         && finding.comment_location == finding.raw.location
         && finding.comment_location.side == DiffSide::New
 }
 
-/// Returns the head's status. Success: the review is complete without blocking findings, or there was nothing
-/// to review. Failure: there are blocking findings. Pending, with the reason: all other cases. A check run
-/// can also be neutral; it is neutral if there was nothing to review, or if the status is pending. Blocking
+/// Returns the head's status. The status is success if the review is complete without blocking findings, or
+/// if there was nothing to review. It is failure if there are blocking findings, and otherwise pending with
+/// the reason. A check run is neutral if there was nothing to review, or if the status is pending. Blocking
 /// findings of a partial review make both the status and the check run fail (ADR 0020). `summary` is the text
 /// of the pull request's summary, without its walkthrough.
 pub fn desired_status(
@@ -157,8 +157,8 @@ pub fn desired_status(
     DesiredStatus { sha: head.clone(), state, description: text::status_description(outcome, &open), check }
 }
 
-/// Returns the status of a head that could not be reviewed. It is never red, because the failure is Truing's
-/// own.
+/// Returns the status of a head that could not be reviewed. The status is pending and never a failure,
+/// because Truing itself failed and not the change.
 pub fn unavailable_status(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
     pending_status(head, format!("review temporarily unavailable: {class}"), summary)
 }
@@ -180,7 +180,7 @@ fn build_annotation(finding: &Finding) -> CheckAnnotation {
     }
 }
 
-/// True if a finding of this severity keeps the status from being green.
+/// True if a finding of this severity makes the status fail.
 fn is_blocking(severity: Severity) -> bool {
     match severity {
         Severity::P0 | Severity::P1 => true,

@@ -1,6 +1,6 @@
-//! Earlier reviews of the same change: their open findings, and the fate of these findings at this head. The
-//! prompt shows the findings to a model, which must give a verdict on each of its own findings.
-//! [`truing_core::recheck`] decides the fate, with or without a model.
+//! Earlier reviews of the same change: their open findings, and the status of these findings at this head.
+//! The prompt shows the open findings to a model, which must give a verdict on each of its own findings.
+//! [`truing_core::recheck`] determines the status, with or without a model.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,8 @@ use truing_reader::redact::QuotedSecrets;
 use super::desired::sort_worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 
-/// Maximum number of open findings in a model's prompt. The model need not judge the others, which stay open.
+/// Maximum number of open findings in a model's prompt. The model gives no verdict on further findings, which
+/// stay open.
 pub const MAX_OWED: usize = 100;
 /// Maximum number of bytes that the open findings may take in the prompt.
 const MAX_OPEN_BYTES: usize = 48 << 10;
@@ -40,12 +41,12 @@ pub struct EarlierReviews {
     pub known_findings: Vec<Finding>,
     /// The commit that was reviewed last, if there was one.
     pub head: Option<Sha>,
-    /// A text for the model about the commits and lines since the last review.
+    /// A text for the model about the commits and lines that were added since the last review.
     pub later_changes: String,
     /// The names that files had at the last review.
     pub renames: FileRenames,
-    /// The findings that were seen only on another line of work. They count only if their lines are
-    /// unchanged.
+    /// The findings that were seen only on another line of work. Such a finding counts only if its lines
+    /// exist unchanged at the head.
     pub other_branch_findings: BTreeSet<FindingId>,
 }
 
@@ -62,8 +63,9 @@ impl EarlierReviews {
         self.head.is_some() || recheck::unanswered_findings(&self.known_findings).next().is_some()
     }
 
-    /// Returns the files that are inspected again, even if the change no longer contains them. They are the
-    /// files with a model's finding or an open finding of a line of work, and the files that showed a fix.
+    /// Returns the files that are inspected again, even if the change no longer contains them. These are the
+    /// files of a model's findings, the files of open findings of a line of work, and the files that showed
+    /// the fix of such a finding.
     pub fn recheck_paths(&self) -> Vec<RepoPath> {
         let is_of_line = |finding: &Finding| finding.is_open() && !finding.seen_on.is_empty();
         let is_looked_at =
@@ -77,8 +79,8 @@ impl EarlierReviews {
         paths.into_iter().filter(RepoPath::is_safe_to_write).collect()
     }
 
-    /// Returns the findings that count at the head. Closed findings of a model that apply again are reopened
-    /// ([`recheck::reopen`]).
+    /// Returns these reviews with only the findings that count at the head. A closed finding of a model is
+    /// reopened if it applies again ([`recheck::reopen`]).
     pub(super) fn follow_to_head(
         &self,
         tree: &Path,
@@ -121,7 +123,7 @@ impl EarlierReviews {
     }
 }
 
-/// Formats one finding: its id, its description, its current place, and its former lines.
+/// Formats one finding: its id, its description, its current location, and its lines when it was last seen.
 fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String {
     let raw = &finding.raw;
     let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_LINE_CHARS);
@@ -149,8 +151,8 @@ fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String 
     )
 }
 
-/// Decides the fate of findings of earlier reviews, after the rules have read the files below `tree` and all
-/// reviewers have completed their reports.
+/// Determines the status of findings of earlier reviews. The rules must have read the files below `tree`, and
+/// all reviewers must have completed their reports.
 pub(super) fn recheck_findings(
     earlier: &EarlierReviews,
     tree: &Path,
@@ -163,8 +165,8 @@ pub(super) fn recheck_findings(
     let mut found = std::mem::take(&mut reading.findings);
     let rechecked = {
         let head = head_view(&files, &changed, change, reading);
-        // A finding's lines are stored without secrets, so secrets are also removed from the lines that a
-        // verdict quotes before the comparison.
+        // A finding's lines are stored without secrets. Before the comparison, secrets are therefore also
+        // removed from the lines that a verdict quotes.
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
             let finding = earlier.known_findings.iter().find(|finding| finding.id == verdict.finding);
             let went = finding.map(|finding| recheck::locate_at_head(finding, &head));
@@ -197,7 +199,7 @@ fn head_view<'a>(
     change: &ReviewedChange,
     reading: &'a ReadingOutcome,
 ) -> HeadView<'a, impl Fn(&RepoPath) -> Option<String> + 'a> {
-    // A damaged diff was rejected before.
+    // The diff is valid here, because a damaged diff has already been rejected.
     let mut added = reading::relevant_lines_by_file(change).unwrap_or_default();
     let deleted = parse(&change.diff).files.into_iter().filter(|file| file.status == FileStatus::Deleted);
     let mut deleted: BTreeSet<RepoPath> = deleted.map(|file| file.path).collect();
@@ -205,7 +207,8 @@ fn head_view<'a>(
     for gap in gaps {
         added.entry(gap.path.clone()).or_default();
     }
-    // A type change appears as two sections of the diff with the same path.
+    // A change of a file's type appears as a deletion and an addition with the same path. The file then still
+    // exists.
     deleted.retain(|path| !added.contains_key(path));
     HeadView::new(
         |path: &RepoPath| files.redacted_text(path),
@@ -236,7 +239,8 @@ impl RedactedFiles {
     fn redact_text(&self, path: &RepoPath, review_text: &str) -> String {
         let Some(text) = self.raw_text(path) else { return review_text.to_owned() };
         let quoted = QuotedSecrets::from_text(&text);
-        // A model quotes lines with masked secrets, while stored lines keep the first characters of secrets.
+        // A model quotes lines with fully masked secrets, but stored lines contain the first characters of
+        // secrets. A quoted line is therefore converted to its stored text.
         let (masked, hidden) = (mask_secrets(&text), quoted.hide_secrets(&text));
         let line = |review_text: &str| {
             let at = masked

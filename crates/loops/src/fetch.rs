@@ -1,5 +1,5 @@
-//! Fetches the commits of a pull request from the target repository, and the head from a fork if only the
-//! fork has it.
+//! Fetches the commits of a pull request from the target repository. If only a fork has the head, the head is
+//! fetched from the fork.
 
 use std::slice;
 
@@ -14,8 +14,8 @@ use truing_git::{GitError, Mirror};
 /// mirror.
 ///
 /// # Errors
-/// [`GitError::ForkUnreadable`] if the head is in a fork that the login may not read or that is gone; else as
-/// [`Mirror::fetch`].
+/// [`GitError::ForkUnreadable`] if the head's fork no longer exists or the login may not read it; otherwise
+/// the errors of [`Mirror::fetch`].
 #[truing_core::boxed_future]
 pub async fn fetch_commits(
     server: &AnyForgeServer,

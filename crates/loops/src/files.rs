@@ -1,5 +1,6 @@
 //! Reads changed files from a folder where untrusted commands have run, and writes the files into a clone
-//! where no such command has run. No symbolic link is followed, because the commands may have created some.
+//! where no such command has run. Symbolic links are not followed, because the commands may have created
+//! them.
 
 use std::ffi::OsStr;
 use std::io;
@@ -13,7 +14,7 @@ use truing_git::PathStatus;
 
 /// Maximum number of paths that an error names.
 const MAX_NAMED_PATHS: usize = 10;
-/// The reason why an existing file cannot be read.
+/// The reason why a changed file cannot be read.
 const UNREADABLE_FILE_REASON: &str = "it is gone, or longer than 5 MiB";
 
 /// A changed file with its new content, or without content if the file is deleted.
@@ -50,7 +51,8 @@ pub(crate) async fn read_changes(
             PathStatus::Deleted => Ok(FileContentChange { path, content: None }),
             PathStatus::Added | PathStatus::Modified => match tree.read(&path) {
                 Ok(content) => Ok(FileContentChange { path, content: Some(content) }),
-                // The file exists, so the error does not mean that its earlier content is missing.
+                // No earlier content is expected here, so this error means that the file was removed or is
+                // too long.
                 Err(ReplaceError::ContentChanged) => Err(RejectedFile {
                     path,
                     reason: ReplaceError::Io(io::Error::other(UNREADABLE_FILE_REASON)),
@@ -63,7 +65,7 @@ pub(crate) async fn read_changes(
     .await
 }
 
-/// Makes the changes in a clone that no command has run in.
+/// Makes the changes in a clone in which no untrusted command has run.
 pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) -> Result<(), RejectedFile> {
     let changes = changes.to_vec();
     run_blocking(folder, move |folder| {
@@ -87,7 +89,7 @@ pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) 
     .await
 }
 
-/// Lists the first of these paths, and the number of further ones.
+/// Lists the first of these paths, and the number of further paths.
 pub(crate) fn summarise_paths(paths: &[&RepoPath]) -> String {
     let named =
         paths.iter().take(MAX_NAMED_PATHS).map(|path| path.to_string()).collect::<Vec<_>>().join(", ");

@@ -2,11 +2,11 @@
 //! and builds the patches. [`truing_agent::tree`] changes the files, and [`undo`] keeps the data that reverts
 //! the changes.
 //!
-//! A suggestion is valid only for the bytes that it was made for. The files with suggestions are therefore
-//! read again, and the rules and the suggesting linters run on these bytes again. Only suggestions that are
-//! found again are applied. A model's suggestion is verified again for its lines. A file is replaced only
-//! while it still holds the bytes that were read. A person decides on the proposals of a model
-//! ([`propose_fixes`]).
+//! A suggestion is valid only for the bytes of the file for which it was made. The files with suggestions are
+//! therefore read again, and the rules and the suggesting linters run on these bytes again. Only suggestions
+//! that are found again are applied. A model's suggestion is verified again against its lines. A file is
+//! replaced only if it still contains the bytes that were read. A model's proposal is applied only if a
+//! person accepts it ([`propose_fixes`]).
 
 pub mod lock;
 pub mod undo;
@@ -32,9 +32,9 @@ use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply_line_edits, is_pars
 use super::reading::ReadingError;
 use super::tools::{ConfiguredLinters, ReviewLinters};
 
-/// The reason why a linter's suggestion is not applied, since the linter cannot run again.
+/// The reason why a linter's suggestion is not applied if the linter cannot run again.
 const NO_RERUN_REASON: &str = "a linter's fix needs `--tools`, and is applied only in the working tree";
-/// The reason why the result of a suggestion cannot be checked as a valid file.
+/// The reason why a suggestion is not applied if Truing cannot check the syntax of the changed file.
 const UNPROVEN: &str = "Truing cannot prove the fix without a grammar for this file";
 
 /// The fixes that can be applied, and those that cannot.
@@ -79,16 +79,16 @@ pub struct AppliedFixes {
     pub applied_flags: Vec<bool>,
     /// Number of changes that were not begun.
     pub not_begun: usize,
-    /// Attributes that files lost besides the fixed lines.
+    /// File attributes, such as the owner, that files lost when they were replaced.
     pub lost_attributes: Vec<(RepoPath, LostAttribute)>,
 }
 
 /// One fix that a model proposes, planned separately from the other fixes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposedFix {
-    /// The finding that it fixes.
+    /// The finding that the proposal fixes.
     pub finding: Finding,
-    /// The change that fixes it.
+    /// The plan of the change that fixes the finding.
     pub plan: FixPlan,
 }
 
@@ -115,8 +115,8 @@ pub fn is_proposed(finding: &Finding) -> bool {
     finding.raw.source == FindingSource::Agent && finding.raw.suggestion.is_some()
 }
 
-/// Returns the fixes that a model proposes for open findings, each planned separately, and the fixes that
-/// cannot be made. `tree` is as for [`plan_fixes`].
+/// Returns the fixes that a model proposes for open findings, each with a separate plan. Also returns the
+/// fixes that cannot be made. `tree` is as for [`plan_fixes`].
 ///
 /// # Errors
 /// [`FixError`]
@@ -214,7 +214,7 @@ pub fn plan_fixes<'a>(
     })
 }
 
-/// Runs the rules on the copies and returns the findings on the lines of the given findings.
+/// Runs the rules on the copies, and returns only findings on the lines of the given findings.
 async fn rerun_rules(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
@@ -232,8 +232,8 @@ async fn rerun_rules(
     Ok(reader.read(&request).await.map_err(ReadingError::from)?.findings)
 }
 
-/// Returns the model's proposals that are verified for the copies, provided that their lines are unchanged
-/// since the proposal.
+/// Returns the model's proposals that pass verification on the copies. Proposals whose lines have changed
+/// since the review are omitted.
 async fn recheck_suggestions(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
@@ -279,7 +279,7 @@ fn changed_files(
         let mut lines: Vec<(u32, u32)> =
             findings.map(|raw| (raw.location.start_line, raw.location.end_line)).collect();
         lines.sort_unstable();
-        // Ranges ascend and do not overlap.
+        // Overlapping ranges are merged. The resulting ranges ascend and do not overlap.
         lines.dedup_by(|next, kept| {
             let joins = next.0 <= kept.1;
             if joins {

@@ -20,7 +20,7 @@ pub(crate) async fn unused_patterns(
     list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
 ) -> Vec<String> {
     let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
-    // The files are listed only if a pattern matches no changed file.
+    // Listing the files is necessary only if a pattern matches no changed file.
     if scope.unused_ignore_patterns(changed.clone()).is_empty() {
         return Vec::new();
     }
@@ -37,7 +37,7 @@ pub fn unused_pattern_warnings(patterns: &[String]) -> impl Iterator<Item = Stri
     })
 }
 
-/// Returns the likely meaning of a pattern, as a clause that continues the warning; empty if there is none.
+/// Returns a clause for the warning with the likely intent of the pattern; empty if no intent is recognised.
 fn likely_meaning(pattern: &str) -> String {
     let plain = pattern.trim_start_matches("./").trim_end_matches('/');
     if pattern.starts_with('!') {

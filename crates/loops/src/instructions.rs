@@ -8,8 +8,8 @@ use truing_diff::{FileStatus, parse_files};
 use crate::agent::ReviewContext;
 use crate::reading::{ReviewScope, ReviewedChange};
 
-/// Returns the paths of the changed files, as far as the change can be read. A renamed file has both of its
-/// paths.
+/// Returns the paths of the changed files, as far as the change can be parsed. For a renamed file, both the
+/// old and the new path are returned.
 pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
     let mut paths = Vec::new();
     for file in parse_files(&change.diff).map_while(Result::ok) {

@@ -1,23 +1,25 @@
 //! The loops (review, converge, sync) and the parts that they share. Each loop is a list of steps, and every
 //! step is a function of its own.
 //!
-//! [`review`] is the served review of a pull request, [`pull`] a review that publishes nothing, and [`local`]
-//! the review of a local repository. All of these reviews turn a change into findings with ids by the same
-//! steps ([`reading`]). Local reviews begin in [`compare`], which finds the base of the change. Reviews of
-//! pull requests begin with the commits: [`fetch`] fetches the commits and [`checkout`] reads them.
+//! [`review`] is the server's review of a pull request, [`pull`] is a review that publishes nothing, and
+//! [`local`] is the review of a local repository. All of these reviews use the same steps ([`reading`]) to
+//! turn a change into findings with ids. Local reviews begin in [`compare`], which determines the base of the
+//! change. Reviews of pull requests begin with the commits: [`fetch`] fetches the commits and [`checkout`]
+//! reads them.
 //!
-//! [`agent`] is the part of each review that a model does. [`memory`] keeps the findings of reviews without a
-//! slot, and [`attempts`] lists the reviews that have not ended. [`desired`] decides what the pull request
-//! should show, in the texts of [`text`], and [`review_writes`] reports what was written. [`ignores`] warns
-//! about patterns that match nothing. [`fix`] applies the suggestions of a local review. [`converge`] fixes a
-//! branch until an audit finds nothing. [`sync`] follows an upstream package. [`verify`] runs a repository's
-//! own checks on two states of the repository. [`run_gate`] is consulted before each write.
+//! [`agent`] performs the model's part of each review. [`memory`] keeps the findings of reviews without a
+//! slot, and [`attempts`] lists the reviews that have not ended. [`desired`] determines the comments and the
+//! status that the pull request should show, with the texts of [`text`]. [`review_writes`] reports the
+//! writes. [`ignores`] warns about patterns that match nothing. [`fix`] applies the suggestions of a local
+//! review. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an upstream package.
+//! [`verify`] runs a repository's own checks on two states of the repository. [`run_gate`] is consulted
+//! before each write.
 //!
 //! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes)
-//! and [`slots`] (steps of slots on a store). They also share [`stopped`] (the reasons why a lease's step
-//! stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
+//! and [`slots`] (commands that change slots in a store). They also share [`stopped`] (the reasons why a
+//! lease's step stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
 
-// The futures of a review are nested deeper than the compiler's default limit.
+// The nested future types of a review exceed the compiler's default recursion limit.
 #![recursion_limit = "256"]
 
 pub mod agent;
@@ -57,7 +59,7 @@ pub mod verify;
 
 pub use truing_reader::redact::{redact_line, redact_secrets};
 
-/// Returns the programs that produce outcomes and their versions, for records.
+/// Returns the names and versions of the programs that produce outcomes, for records.
 pub fn program_versions() -> std::collections::BTreeMap<String, String> {
     [("truing".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into()
 }

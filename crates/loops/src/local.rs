@@ -44,8 +44,7 @@ const MAX_URL_BYTES: usize = 1024;
 pub struct LocalReviewRequest<'a> {
     /// The repository under review.
     pub repository: &'a LocalRepository,
-    /// The commit to compare with, as the user names it. None: the base is chosen as [`BaseOrigin`]
-    /// describes.
+    /// The user's name for the base commit. If it is none, the base is chosen as [`BaseOrigin`] describes.
     pub base: Option<&'a str>,
     /// The source of the reviewed state.
     pub head: HeadSource<'a>,
@@ -57,11 +56,11 @@ pub struct LocalReviewRequest<'a> {
     pub reader: &'a dyn RepositoryReader,
     /// Linters whose findings are part of the review.
     pub toolbox: &'a LinterSources,
-    /// The model that reviews besides the rules; none if the rules review alone.
+    /// The model that reviews in addition to the rules; none if only the rules review.
     pub model: Option<GatedModelAgent<'a>>,
-    /// Registry that lists the review while it may ask a model.
+    /// Registry that contains the review while the review may call a model.
     pub attempts: &'a AttemptRegistry,
-    /// Opens the records as soon as there is something to record.
+    /// Opens the records when the first result has to be recorded.
     pub records: RecordOpener,
     pub clock: &'a dyn Clock,
 }
@@ -99,7 +98,7 @@ pub struct LocalReviewOutcome {
     pub reviewed: HeadKind,
     /// The origin of the base.
     pub base_origin: BaseOrigin,
-    /// The findings, grouped by their fate.
+    /// The findings, grouped by status.
     pub findings: FindingsByStatus,
     /// The reason why nothing was recorded, though it should have been.
     pub unrecorded: Option<String>,
@@ -156,7 +155,8 @@ impl LocalReviewRequest<'_> {
         checked_out: Option<&Sha>,
         started_at: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
-        // An uncommitted state has no id, so the run is recorded under the commit that is checked out.
+        // An uncommitted state has no commit id, so the run is recorded under the id of the checked-out
+        // commit.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
         telemetry::record_head(filed.as_str());
         let name = self.line_of_work(checked_out).await?;
@@ -168,7 +168,7 @@ impl LocalReviewRequest<'_> {
         let line = match name {
             Some(name) => {
                 let commits = match change.head.as_ref().or(checked_out) {
-                    // The base of the change may be a tree.
+                    // If the base of the change is a tree instead of a commit, no commits can be listed.
                     Some(head) => self.repository.commits_since(&change.base, head).await.unwrap_or_default(),
                     None => Vec::new(),
                 };
@@ -176,8 +176,8 @@ impl LocalReviewRequest<'_> {
             }
             None => None,
         };
-        // A known finding of a rule that was not found again is never marked as fixed here: it may be on
-        // another branch, or outside of the compared files.
+        // A rule's known finding that was not found again is never marked as fixed here. The finding may be
+        // on another branch or outside the compared files.
         let memory = FindingStorage {
             records: self.records.clone(),
             service_key: None,
@@ -289,8 +289,9 @@ impl LocalReviewRequest<'_> {
         }
     }
 
-    /// Returns the line of work whose findings are remembered. It is a branch with its working tree, the
-    /// staged state of that branch, or a commit that is no branch's tip. A given diff has none.
+    /// Returns the name of the line of work whose findings are remembered. A line of work is a branch with
+    /// its working tree, the staged state of a branch, or a commit that is no branch's tip. A given diff
+    /// belongs to no line of work.
     async fn line_of_work(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
         let here = async || -> Result<String, GitError> {
             Ok(match (self.repository.current_branch().await?, checked_out) {
@@ -350,8 +351,8 @@ impl LocalReviewRequest<'_> {
         }
         let mut paths = plan.required_paths(self.scope, self.reader).await?;
         paths.extend(earlier.recheck_paths());
-        // All files are required, because models and linters may read every file, and linter output may name
-        // any file.
+        // If a model or linter runs, all files are exported, because both may read every file and a linter's
+        // output may name any file.
         let is_all = model_request.is_some() || self.toolbox.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
@@ -406,8 +407,8 @@ impl LocalReviewRequest<'_> {
     }
 }
 
-/// Lets rules read files whose content is that of the index ([`ReviewedChange::unseen`]). The folders that
-/// linters and models read do not contain these files.
+/// Runs the rules on the files that are reviewed with their content in the index
+/// ([`ReviewedChange::unseen`]). Linters and models do not see this content.
 ///
 /// # Errors
 /// [`LocalReviewError`]
@@ -432,8 +433,8 @@ pub fn read_index<'a>(
 }
 
 /// Returns the key that identifies a repository in records. The key is the URL that the repository was cloned
-/// from, which all clones and worktrees of one person share. Without a usable URL, it is the folder of the
-/// first working tree.
+/// from, which all clones and worktrees of one person share. Without a usable URL, the key is the folder of
+/// the repository's main working tree.
 pub fn repository_key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
@@ -448,15 +449,14 @@ pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("{}@{}", repository_key(repository), encode_name(branch.as_bytes())))
 }
 
-/// Returns the branch of a line of work. The name has the same form as from
-/// [`converge::local::checked_out_branch`].
+/// Returns the branch of a line of work, as [`converge::local::checked_out_branch`] names it.
 fn branch_of_line(line: &str) -> &str {
     let line = line.strip_prefix("index of ").unwrap_or(line);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }
 
-/// Returns the results of earlier reviews of a line of work. An earlier review may have been of a state that
-/// is no commit, so the new lines cannot be determined line by line.
+/// Returns the results of earlier reviews of a line of work. An earlier review may have covered an
+/// uncommitted state, so the lines that were added since that review cannot be determined.
 fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
     let of_a_model = known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
@@ -466,7 +466,8 @@ fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
     EarlierReviews { known_findings, head, later_changes: landed.to_owned(), ..EarlierReviews::default() }
 }
 
-/// True if a remote's URL names the same repository from every folder, which `../upstream` does not.
+/// True if a remote's URL is absolute. A relative URL such as `../upstream` names a different repository in
+/// each folder.
 fn is_absolute(url: &str) -> bool {
     url.starts_with('/') || url.contains(':')
 }

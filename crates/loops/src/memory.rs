@@ -23,8 +23,8 @@ use truing_core::recheck::RecheckSummary;
 use super::desired::sort_worst_first;
 use super::text::count_by_severity;
 
-/// Maximum number of times that recording starts again because another review of the same repository began in
-/// between.
+/// Maximum number of restarts of a recording. A recording restarts if another review of the same repository
+/// began during it.
 const MAX_TRIES: u32 = 32;
 /// Maximum pause before the first restart. The maximum doubles before each further restart, up to
 /// [`MAX_DOUBLINGS`] times.
@@ -32,22 +32,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Maximum number of times that the maximum pause doubles.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// Maximum number of remembered open findings that this review did not find again, because they are on other
-/// branches, for example. Findings that people dismissed or declined are always remembered.
+/// Maximum number of remembered open findings that this review did not find again, for example because they
+/// are on other branches. Findings that people dismissed or declined are always remembered.
 const MAX_UNMET: usize = 2000;
 
 /// Maximum number of lines of work on which one finding is remembered; the latest are kept.
 const MAX_LINES: usize = 20;
 
-/// The findings of a review, the names that files had, and the fate of earlier findings.
+/// The findings of a review, the former names of files, and the results of rechecking earlier findings.
 pub type ReviewFindings<'a> = (&'a [PlacedFinding], &'a FileRenames, &'a RecheckSummary);
 
 /// Records that cannot be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnopenedRecords {
-    /// The reason in words for people.
+    /// The reason, for people.
     pub reason: String,
-    /// True if the place of the records is not empty, so that it may hold findings.
+    /// True if the records' location is not empty and may therefore contain findings.
     pub may_hold_findings: bool,
 }
 
@@ -58,23 +58,23 @@ pub struct PriorFindings {
     pub findings: Vec<Finding>,
     /// The revision that the findings belong to.
     pub revision: Option<PullRevision>,
-    /// Findings that were seen only on another line of work, but at a commit of this line. This line may have
-    /// had another name then.
+    /// Findings that were recorded only for another line of work, but at a commit of this line. This line may
+    /// have had another name at that time.
     pub other_branch_findings: BTreeSet<FindingId>,
     /// The reason why earlier findings are unknown, if there may be some.
     pub unknown_reason: Option<String>,
 }
 
-/// A line of work of a local repository. Only its findings count.
+/// A line of work of a local repository, such as a branch. A review of this line uses only its findings.
 #[derive(Clone, Debug)]
 pub struct BranchCommits {
     /// The name of the line of work in the findings' records.
     pub name: String,
-    /// The commits that the line of work has and its base does not have.
+    /// The commits of the line of work that its base does not contain.
     pub commits: BTreeSet<Sha>,
 }
 
-/// The findings after a review, grouped by their fate; each list begins with the worst finding.
+/// The findings after a review, grouped by status. Each list begins with the worst finding.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FindingsByStatus {
     /// Findings that are open.
@@ -117,16 +117,16 @@ impl FindingsByStatus {
     }
 }
 
-/// Opens the records when there is something to record for the first time. Returns None if nothing is to be
-/// recorded. The call may block.
+/// Opens the records when the first result has to be recorded. Returns None if recording is disabled. The
+/// call may block.
 pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, UnopenedRecords> + Send + Sync>;
 
-/// The place and the way in which findings are remembered.
+/// The records and keys with which findings are stored between reviews.
 pub struct FindingStorage<'a> {
-    /// Opens the records when there is something to record for the first time.
+    /// Opens the records when the first result has to be recorded.
     pub records: RecordOpener,
-    /// The key of the findings that the service recorded for the same pull request. If there are any, they
-    /// take precedence.
+    /// The key of the findings that the service recorded for the same pull request. These findings, if there
+    /// are any, take precedence over the findings of unpublished reviews.
     pub service_key: Option<&'a SlotKey>,
     /// The commit at which a rule's known finding counts as fixed if it was not found again. None if the
     /// finding may be on another branch or in another file.
@@ -139,7 +139,7 @@ pub struct FindingStorage<'a> {
     pub clock: &'a dyn Clock,
 }
 
-/// Returns a pause that differs by run. Reviews that fence each other off then restart at different moments,
+/// Returns a pause whose length depends on the run. Competing reviews therefore restart at different moments,
 /// and one of them ends before the next begins.
 fn retry_pause(run: &RunId, tries: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
@@ -149,7 +149,7 @@ fn retry_pause(run: &RunId, tries: u32) -> Duration {
 }
 
 impl FindingStorage<'_> {
-    /// Opens the records without blocking the task.
+    /// Opens the records on a thread for blocking calls.
     async fn open_records(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, UnopenedRecords>, JoinError> {
         let open = Arc::clone(&self.records);
         tokio::task::spawn_blocking(move || open()).await
@@ -193,9 +193,9 @@ impl FindingStorage<'_> {
         PriorFindings { findings, revision: before, other_branch_findings: elsewhere, unknown_reason: None }
     }
 
-    /// Assigns the ids of the known findings to the findings found again, new ids to the others, and records
-    /// them under the commit `filing_commit`. Returns the findings grouped by fate. If recording failed, it
-    /// also returns the reason.
+    /// Assigns the known ids to findings that were found again, and new ids to the other findings. Records
+    /// all of them under the commit `filing_commit`. Returns the findings grouped by status and, if recording
+    /// failed, the reason.
     pub fn record_findings<'a>(
         &'a self,
         review_findings: ReviewFindings<'a>,
@@ -210,8 +210,8 @@ impl FindingStorage<'_> {
         })
     }
 
-    /// Matches the findings with the known ones, and records them. A recording that another review fenced off
-    /// is repeated.
+    /// Matches the findings with the known ones, and records them. If another review of the repository began
+    /// during the recording, the recording is repeated.
     async fn record_with_retries(
         &self,
         review_findings: ReviewFindings<'_>,
@@ -237,7 +237,8 @@ impl FindingStorage<'_> {
     }
 
     /// Begins the run, matches the findings and records them, in one attempt. If another review of the same
-    /// repository begins in between, the attempt fails, and the next one starts from that review's records.
+    /// repository begins during the attempt, the attempt fails. The next attempt starts from the records of
+    /// that other review.
     async fn record_once(
         &self,
         store: &dyn RunStore,
@@ -263,7 +264,8 @@ impl FindingStorage<'_> {
     }
 
     /// Applies people's verdicts to the known findings. Verdicts for the branch take precedence over verdicts
-    /// for all branches, which older versions recorded. Returns all verdicts.
+    /// for all branches. Only older versions of Truing recorded verdicts for all branches. Returns all
+    /// verdicts.
     async fn apply_dismissals(
         &self,
         store: &dyn RunStore,
@@ -297,7 +299,7 @@ impl FindingStorage<'_> {
     }
 
     /// Assigns ids to the findings, by comparison with the known and dismissed findings. Returns the findings
-    /// grouped by fate, and all findings to record.
+    /// grouped by status, and all findings to record.
     fn recognise(
         &self,
         known_findings: &[Finding],
@@ -347,7 +349,7 @@ impl FindingStorage<'_> {
             for finding in identified.missing_findings.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
                 mark_seen(finding, &line.name, filing_commit, &status);
-                // On another line of work the finding may still exist.
+                // A finding that is still open on another line of work stays open.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
                 }
@@ -364,8 +366,8 @@ impl FindingStorage<'_> {
     }
 }
 
-/// Marks as fixed the open findings of rules and tools on a line of work that were searched for and not found
-/// again.
+/// Marks a line's open findings of rules and tools as fixed if this review searched for them and did not find
+/// them again.
 fn mark_fixed_on_line(
     unmet: &mut [Finding],
     line: &BranchCommits,
@@ -405,8 +407,8 @@ fn is_model_finding(finding: &Finding) -> bool {
     }
 }
 
-/// Returns a finding with its status on a line of work. None if it was never seen on that line or at one of
-/// that line's commits.
+/// Returns a finding with its status on a line of work. None if the finding was never seen on this line or at
+/// one of its commits.
 fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> {
     let its = finding.seen_on.iter().find(|on| on.line == line.name);
     let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
@@ -443,8 +445,8 @@ fn mark_seen(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingSt
     finding.seen_on.drain(..beyond);
 }
 
-/// Drops the open findings that have not been found again for the longest time. Each review records the found
-/// findings before the others, so the findings to drop are at the end.
+/// Drops the open findings that have not been found again for the longest time. Each review records the
+/// findings that it found before the other findings, so the findings to drop are at the end.
 fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
     let mut left = MAX_UNMET;
     unmet.retain(|finding| match finding.status {

@@ -1,12 +1,13 @@
-//! Lays out the head that results from a given diff and a working tree, in a separate folder.
+//! Writes the head that results from a given diff and a working tree to a separate folder.
 //!
-//! The version of the files that the diff was made from is unknown. A file can be read if the working tree
-//! has its content from before or after the diff; the diff's hunks yield the other version. If the working
-//! tree has any other content, the diff does not apply. The diff contains new files completely.
+//! It is unknown if the working tree already contains the changes of the diff. A file can be read if the
+//! working tree has its content from before or after the diff. The diff's hunks yield the other version. If
+//! the working tree has any other content, the diff does not apply. The diff contains new files completely.
 //!
 //! Git may check out files with CRLF (`core.autocrlf`, or the attribute `eol`), but its diffs show the stored
-//! content. A file with CRLF is therefore also tried with LF. The paths are untrusted: symbolic links are not
-//! followed, and files outside of the working tree and git's own files are not opened.
+//! content. If a file with CRLF does not match the diff, the file's text with LF is tried. The paths are
+//! untrusted: symbolic links are not followed, and files outside of the working tree and git's own files are
+//! not opened.
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,11 +26,12 @@ use super::local::LocalReviewError;
 pub struct DiffSourceFolders<'a> {
     /// The top folder of the working tree.
     pub root: &'a Path,
-    /// Folder with the index's version of the files that git does not read from the working tree.
+    /// Folder with the files that git does not read from the working tree. The files have their content in
+    /// the index.
     pub index: &'a Path,
 }
 
-/// Both folders of a source, opened.
+/// The two folders of a source, after they were opened.
 struct OpenedDiffFolders {
     root: FileTree,
     index: FileTree,
@@ -42,7 +44,7 @@ impl OpenedDiffFolders {
 }
 
 /// Writes the files `paths` below `dest`, with the diff of `files` applied to `source`. Returns the files
-/// that could not be produced, with the reasons. A path outside of the diff is copied, if it exists.
+/// that could not be written, with the reasons. A file that the diff does not change is copied.
 ///
 /// # Errors
 /// [`LocalReviewError::Reading`] if the working tree cannot be opened, [`LocalReviewError::Git`] if `dest`
@@ -84,9 +86,9 @@ pub fn write_patched_files<'a>(
     })
 }
 
-/// Returns a file as the diff leaves it. `changes` are the diff's sections of the file. Only a type change
-/// has several sections for one version; otherwise they belong to several commits, so their lines do not fit
-/// one version.
+/// Returns the content of a file after the diff. `changes` are the diff's sections of the file. A change of
+/// the file's type has two sections. Other repeated sections belong to several commits, so their lines do not
+/// match a single version of the file.
 fn apply_changes(changes: &[&FileDiff<'_>], tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => apply_section(file, tree),
@@ -97,7 +99,7 @@ fn apply_changes(changes: &[&FileDiff<'_>], tree: &OpenedDiffFolders) -> Result<
     }
 }
 
-/// Returns a file as one section of the diff leaves it.
+/// Returns the content of a file after one section of the diff.
 fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8>, SkipReason> {
     if file.is_binary {
         // The diff does not contain the file's content.
@@ -127,8 +129,8 @@ fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8
     }
 }
 
-/// Applies `parse` to a text. If that fails and the text's lines end with CRLF, `parse` is applied to the
-/// text with LF.
+/// Applies `parse` to a text. If `parse` returns none, applies it to the text with LF instead of CRLF at line
+/// ends.
 fn apply_or_retry_with_lf<T>(text: &[u8], parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     parse(text).or_else(|| {
         let lines = text.split_inclusive(|byte| *byte == b'\n');

@@ -1,6 +1,6 @@
-//! The review of a pull request without publishing. It follows the steps of the service's review from the
-//! commits to the findings, without a slot and without comments. The findings and the outcome are recorded in
-//! the user's own records.
+//! The review of a pull request without publishing. It performs the same steps as the service's review, from
+//! the commits to the findings, but without a slot and without comments. The findings and the outcome are
+//! recorded in the user's own records.
 
 use opentelemetry::trace::FutureExt as _;
 use truing_core::id::{PrId, RunId, SlotKey};
@@ -26,19 +26,20 @@ pub struct PullRequestReview<'a> {
     pub id: &'a PrId,
     /// The forge's current description of the pull request.
     pub pull: &'a PullRequest,
-    /// The place of the pull request's commits, and the parties that read them.
+    /// The location of the pull request's commits, and the components that read them.
     pub checkout: CheckoutContext<'a>,
-    /// The model that reviews besides the rules; none if the rules review alone.
+    /// The model that reviews in addition to the rules; none if only the rules review.
     pub model: Option<GatedModelAgent<'a>>,
-    /// Registry that lists the review while it may ask a model.
+    /// Registry that contains the review while the review may call a model.
     pub attempts: &'a AttemptRegistry,
-    /// Opens the records when there is something to record for the first time.
+    /// Opens the records when the first result has to be recorded.
     pub records: RecordOpener,
     pub clock: &'a dyn Clock,
 }
 
 impl PullRequestReview<'_> {
-    /// Reviews the changes of the pull request. Also returns the configuration with its origin.
+    /// Reviews the changes of the pull request. Also returns the configuration and the branch tip that
+    /// provided it.
     ///
     /// # Errors
     /// [`CheckoutError`]
@@ -122,7 +123,8 @@ impl PullRequestReview<'_> {
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
-        // Commits that the base branch received later are not part of this change.
+        // If the base branch has later commits, the merge base is the base of the change, because these
+        // commits are not part of the change.
         let against = match change.base == revision.base {
             true => BaseOrigin::NamedRevision(revision.base.short_sha().to_owned()),
             false => BaseOrigin::MergeBase(revision.base.short_sha().to_owned()),
@@ -156,8 +158,8 @@ impl PullRequestReview<'_> {
     }
 }
 
-/// Returns the key that identifies unpublished reviews in records. It differs from the service's own key,
-/// because an unpublished review must never block a review by the service.
+/// Returns the key that identifies unpublished reviews in records. The key differs from the service's key for
+/// the pull request, because an unpublished review must never block a review by the service.
 pub fn unpublished_review_key(url: &str) -> SlotKey {
     SlotKey::new(format!("local/{}", encode_name(url.as_bytes())))
 }

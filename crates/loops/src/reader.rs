@@ -3,10 +3,11 @@
 //! Each run starts its own children (`truing reader`, the same program). A child gets no environment and no
 //! open file except its standard streams. A child confines itself to the tree that it is started for, and
 //! reports the sandbox level that it reached. A child whose level is below the accepted level receives no
-//! request. A child that fails before it is ready causes a [`ReaderError::Failed`], which affects only that
-//! run. If a child fails on a file, only the review of that file is affected (`files`).
+//! request. A child that fails before it is ready causes a [`ReaderError::Failed`], which affects only the
+//! run that started the child. If a child fails on a file, only the review of that file is affected
+//! (`files`).
 //!
-//! A model's tools have a child of their own, which runs as long as the tools are used (`tools`).
+//! A model's tools use a separate child, which runs as long as the model uses the tools (`tools`).
 
 mod bounds;
 mod child;
@@ -41,10 +42,10 @@ use self::child::{ChildError, ReaderProgram, failure_text, to_printable_line};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
-/// Time limit for a child to get ready, or to answer a single request.
+/// Time limit until a child is ready, or until it has answered a single request.
 const TIME: Duration = READING_TIME;
 
-/// The path of the running program, which stays valid even when its file is replaced or removed.
+/// The path of the running program. This path stays valid even if the program's file is replaced or removed.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Returns the embedded packs and the packs of `folder`, if one is given.
@@ -69,7 +70,7 @@ pub struct ChildProcessReader {
 }
 
 impl ChildProcessReader {
-    /// Creates a reader whose children are this very program.
+    /// Creates a reader whose children run the current program.
     ///
     /// # Errors
     /// Fails if the system cannot return the program's path.
@@ -78,14 +79,14 @@ impl ChildProcessReader {
         Ok(Self::new(if stable.exists() { stable.to_owned() } else { std::env::current_exe()? }))
     }
 
-    /// Creates a reader whose children are `program`, which is started as `truing reader`.
+    /// Creates a reader whose children run `program` with the command line of `truing reader`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program = ReaderProgram { path: program.into(), min_sandbox: SandboxLevel::OF_READERS };
         Self { program, rules: None, time: TIME, budget: READING_TIME }
     }
 
-    /// Accepts children with weaker confinement, if the operator accepts that level for sandboxes. The
-    /// required level never exceeds the level that a reader can reach.
+    /// Accepts children with a weaker sandbox, down to the level that the operator accepts. The required
+    /// level never exceeds the level that a reader can reach.
     #[must_use]
     pub fn with_weakest_sandbox(mut self, weakest: SandboxLevel) -> Self {
         self.program.min_sandbox = weakest.min(SandboxLevel::OF_READERS);
@@ -119,7 +120,7 @@ impl ChildProcessReader {
     /// Reads the content of a release's archive in a child that can open only the archive's folder.
     ///
     /// # Errors
-    /// [`SourcesError`]; any failure of the child is [`SourcesError::Failed`].
+    /// [`SourcesError`]; any failure of the child is [`SourcesError::ReaderFailed`].
     #[truing_core::boxed_future]
     pub async fn sources(&self, request: &ReleaseSourcesRequest) -> Result<ReleaseSources, SourcesError> {
         match self.query_child(&SourcesQuery::Release(request.clone())).await? {
@@ -302,8 +303,8 @@ impl RepositoryReader for ChildProcessReader {
         }
     }
 
-    /// This method uses no child, because it only matches paths with patterns of the packs and opens no file
-    /// of the repository.
+    /// This method starts no child, because it only matches paths with patterns of the packs and does not
+    /// open files of the repository.
     async fn companion_paths(
         &self,
         packs: &[String],

@@ -1,4 +1,5 @@
-//! Turns a change into findings: selects the files to read, runs the reader, and places each finding.
+//! Turns a change into findings: selects the files to read, runs the reader, and determines where a comment
+//! on each finding is possible.
 
 mod sections;
 
@@ -35,7 +36,7 @@ use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 pub(super) use sections::{diff_sections, old_path, place_finding};
 
-/// Maximum number of problems in an output that the reason for a failure names.
+/// Maximum number of problems in a tool's output that are named as the reason for its failure.
 const MAX_TOLD: usize = 3;
 /// The range of all lines of a file.
 const ALL_LINES: (u32, u32) = (1, u32::MAX);
@@ -51,9 +52,10 @@ pub struct ReviewedChange {
     pub diff: Vec<u8>,
     /// Files of the change whose lines the diff does not show, with the reasons.
     pub left_out: Vec<UnreviewedFile>,
-    /// New files among `left_out` that are complete in the reader's tree.
+    /// New files among `left_out` whose complete content is in the reader's tree.
     pub large_new_files: Vec<RepoPath>,
-    /// Changed files whose content is that of the index, regardless of the working tree.
+    /// Changed files that are reviewed with their content in the index, even if the working tree has other
+    /// content.
     pub unseen: Vec<RepoPath>,
 }
 
@@ -71,7 +73,7 @@ impl ReviewedChange {
         }
     }
 
-    /// Returns the text files whose lines are too large for the diff, and which are not complete in the
+    /// Returns the text files that are too large for the diff, and whose complete content is not in the
     /// reader's tree.
     fn undiffed_paths(&self) -> BTreeSet<&RepoPath> {
         let large: BTreeSet<&RepoPath> = self.large_new_files.iter().collect();
@@ -99,15 +101,15 @@ pub struct ReviewScope {
     pub tiers: Arc<TierRules>,
     /// Instructions for a model that reviews, by path.
     pub instructions: Arc<PathInstructions>,
-    /// Key that signs lines which snippets omit, for the records.
+    /// Key for the digests of lines that snippets omit. The records contain these digests.
     pub lines_key: LinesKey,
 }
 
 impl ReviewScope {
-    /// Takes the scope from the configuration.
+    /// Creates the scope from the configuration.
     ///
     /// # Errors
-    /// A pattern that is no glob.
+    /// Fails if a pattern is not a glob.
     pub fn from_config(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
         let (rules, tools) = (&config.rules, ConfiguredLinters::from_config(config));
         let walkthrough = config.review.walkthrough;
@@ -155,17 +157,17 @@ impl ReviewScope {
 /// The result of reading a change.
 #[derive(Clone, Debug, Default)]
 pub struct ReadingOutcome {
-    /// Findings, each with the place where a comment on it is possible.
+    /// Findings, each with the location where a comment on it is possible.
     pub findings: Vec<PlacedFinding>,
     /// The files that were reviewed and those that were not.
     pub coverage: ReviewCoverage,
     /// The names that files had at the base.
     pub renames: FileRenames,
-    /// The fate of a model's findings of earlier reviews.
+    /// The results of rechecking the findings of earlier reviews.
     pub rechecked: RecheckSummary,
     /// Findings of rules that a comment suppresses.
     pub suppressed: Vec<PlacedFinding>,
-    /// Comments on added lines that suppress nothing.
+    /// Suppression comments on added lines that suppress no finding.
     pub suppressions: Vec<UnusedSuppression>,
     pub tools: Vec<ToolRunResult>,
 }
@@ -176,7 +178,7 @@ impl ReadingOutcome {
         self.findings.iter().chain(&self.suppressed).cloned().collect()
     }
 
-    /// Adds the findings of rules on files of another tree.
+    /// Adds the results of the rules on files of another tree.
     pub fn add(&mut self, other: Self) {
         self.findings.extend(other.findings);
         self.suppressed.extend(other.suppressed);
@@ -250,7 +252,7 @@ pub fn plan_reading<'a>(
     let files = parse_change(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
     let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
-    // A file that the configuration ignores does not count as missing.
+    // A file that the configuration ignores is recorded as ignored, so it does not count as missing.
     for gap in coverage.not_reviewed.iter_mut().filter(|gap| !is_wanted(&gap.path)) {
         gap.reason = SkipReason::Ignored;
     }
@@ -258,7 +260,7 @@ pub fn plan_reading<'a>(
     let undiffed = change.undiffed_paths();
     for file in &files {
         match skip_reason(file, scope) {
-            // The diff treats the file as binary, and `not_reviewed` already lists the file.
+            // The diff shows no lines of this file, and `not_reviewed` already lists it.
             None if undiffed.contains(&file.path) => {}
             Some(reason) => coverage.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
@@ -273,8 +275,8 @@ pub fn plan_reading<'a>(
         old_path: None,
         added_lines: vec![ALL_LINES],
     }));
-    // A type change has two sections with the same path; the head's version is read and reported once. The
-    // same applies if several commits in a given diff changed a file.
+    // A change of a file's type has two sections with the same path. The head's version of this file must be
+    // read and reported only once. The same applies if several commits in a given diff changed a file.
     to_read.sort_by(|a, b| a.path.cmp(&b.path));
     to_read.dedup_by(|a, b| a.path == b.path);
     let is_read = |path: &RepoPath| to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
@@ -315,7 +317,7 @@ impl<'a> ReadingPlan<'a> {
         &self.files
     }
 
-    /// Moves the files with these paths from the files to read into a separate plan, for another tree.
+    /// Moves the files with these paths to a separate plan, because they are read in another tree.
     pub fn split_off(&mut self, paths: &[RepoPath]) -> Self {
         let (to_read, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.to_read).into_iter().partition(|file| paths.contains(&file.path));
@@ -350,15 +352,15 @@ impl<'a> ReadingPlan<'a> {
         Ok(paths)
     }
 
-    /// Lets rules judge the size of new files that are too large to be written below `tree`. `too_large`
-    /// contains their paths with the sizes in bytes. This covers only files that git treats as binary; each
-    /// of them is replaced by a sparse file of the same size. On a file system without sparse files the size
-    /// is not judged.
+    /// Enables the rules to check the size of new files that are too large to be written below `tree`.
+    /// `too_large` contains their paths with the sizes in bytes. Each file that git treats as binary is
+    /// replaced by a sparse file of the same size. Without sparse files in the file system, the size is not
+    /// checked.
     pub fn add_oversized_files(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
         for (path, bytes) in too_large.iter().filter(|(path, _)| path.is_safe_to_write()) {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
-            // Text files get no placeholder, because the rules would report its lines. For a type change, the
-            // last section describes the current file.
+            // Text files are not replaced by a sparse file, because the rules would report the lines of the
+            // sparse file. After a change of a file's type, the last section describes the current file.
             let listed = self.files.iter().rfind(|file| file.path == *path);
             let is_binary = is_wanted && listed.is_some_and(|file| file.is_binary);
             let file = tree.join(as_path(path));
@@ -371,8 +373,8 @@ impl<'a> ReadingPlan<'a> {
         }
     }
 
-    /// Records files that are missing from the reader's tree after all, with the reason. Files that were not
-    /// to be reviewed are not recorded.
+    /// Records the files that should be read but are missing from the reader's tree, with the reasons. Other
+    /// missing files are not recorded.
     pub fn add_unreviewed_files(&mut self, mut missing: Vec<UnreviewedFile>) {
         missing.retain(|gap| !self.placeholder_files.contains(&gap.path));
         let missed =
@@ -383,8 +385,8 @@ impl<'a> ReadingPlan<'a> {
         self.coverage.not_reviewed.extend(missing);
     }
 
-    /// Runs the reader on the files below `tree`, with the linters at the same time. The linters' output is
-    /// then read, and the findings are placed.
+    /// Runs the reader on the files below `tree`, with the linters at the same time. Then reads the linters'
+    /// output, and determines where a comment on each finding is possible.
     ///
     /// # Errors
     /// [`ReadingError::Reader`]
@@ -499,7 +501,8 @@ impl<'a> ReadingPlan<'a> {
                 tools: looked,
                 ..RecheckSummary::default()
             };
-            // The reader that runs the rules does not know the rule ids of tools.
+            // The reader that runs the rules does not know the rule ids of tools. It may report a suppression
+            // of such a rule as unknown.
             let is_of_a_tool = |rule: &str| {
                 rule.split_once('/').is_some_and(|(name, _)| tools.iter().any(|tool| tool.name == name))
             };
@@ -527,8 +530,8 @@ impl<'a> ReadingPlan<'a> {
     }
 }
 
-/// Adds a run for each tool of an output. A tool whose findings are incomplete has failed. Returns true if
-/// all findings are known.
+/// Adds an output to the run results of its tools. A tool whose findings are incomplete counts as failed.
+/// Returns true if all findings are known.
 fn add_runs(
     runs: &mut Vec<ToolRunResult>,
     tool_findings: &ToolFindings,
@@ -541,8 +544,8 @@ fn add_runs(
         (first, 0) => Some(first.join("; ")),
         (first, more) => Some(format!("{}; and {}", first.join("; "), format_count(more, "more problem"))),
     };
-    // The reason for a failure from the program that ran the tool takes precedence over the problems in the
-    // output.
+    // If the program that ran the tool reports a failure, its reason takes precedence over the problems in
+    // the tool's output.
     let is_empty = tool_findings.findings.is_empty()
         && tool_findings.outside_count == 0
         && tool_findings.suppressed == 0;
@@ -556,7 +559,7 @@ fn add_runs(
     let of = |name: &String| tool_findings.findings.iter().filter(|raw| counts(raw, name)).count();
     for (at, name) in names.iter().enumerate() {
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
-        // An output has one count for all of its tools together, so the first tool receives it.
+        // The output has only one total count for all of its tools, so this count is added to the first tool.
         let elsewhere = if at == 0 { tool_findings.outside_count } else { 0 };
         let run = match runs.iter_mut().find(|run| run.name == *name) {
             Some(run) => run,
@@ -575,7 +578,7 @@ fn add_runs(
 }
 
 /// Returns the lines of a changed file on which findings count. Git reports no lines of a file that it treats
-/// as binary, such as a file in UTF-16. All lines of a new file of this kind count.
+/// as binary, such as a file in UTF-16. In a new file of this kind, findings on all lines count.
 fn relevant_lines(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     if file.is_binary { vec![ALL_LINES] } else { added_ranges(file) }
 }

@@ -43,8 +43,8 @@ pub(crate) use left::choose_tier;
 
 /// Counts the runs that have ended, and the money and time that they used.
 pub trait RunCounter: Sync {
-    /// Counts a run that has ended. `loop_name` and `outcome` are the loop's own names for itself and for the
-    /// outcome.
+    /// Counts a run that has ended. `loop_name` is the name of the loop, such as `review`. `outcome` is the
+    /// loop's name for the outcome of the run.
     fn count_run(&self, loop_name: &str, outcome: &str);
 
     /// Counts a computed review, with the work of its model if a model took part.
@@ -58,11 +58,11 @@ pub struct LeasedReview<'a> {
     /// Access to the pull request on its forge.
     pub forge: &'a dyn ForgePull,
     pub clock: &'a dyn Clock,
-    /// The place of the pull request's commits, and the parties that read them.
+    /// The location of the pull request's commits, and the components that read them.
     pub checkout: CheckoutContext<'a>,
-    /// The model that reviews besides the rules; none if the rules review alone.
+    /// The model that reviews in addition to the rules; none if only the rules review.
     pub agent: Option<&'a ModelAgent>,
-    /// Limits of the slot machine.
+    /// Limits of the slot's state machine.
     pub limits: &'a SlotLimits,
     /// Maximum number of comments on lines and files.
     pub max_inline: usize,
@@ -81,8 +81,8 @@ pub struct LeasedReview<'a> {
     pub run_counter: &'a dyn RunCounter,
 }
 
-/// The head that an event named. Only the head that the forge shows is reviewed. If the two heads differ, the
-/// forge may not yet show the state that its event announced.
+/// The head that an event named. Only the head that the forge shows is reviewed. If the forge shows another
+/// head than the event named, the forge may not yet show the newest state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AnnouncedHead {
     /// Commit that the event named.
@@ -94,7 +94,7 @@ pub struct AnnouncedHead {
 /// The result of computing a review.
 enum ReviewComputation {
     Completed(Box<ReviewRecord>),
-    /// The head's tier disables its review.
+    /// The tier of the pull request disables the review of this head.
     Disabled(TierChoice),
 }
 
@@ -118,11 +118,12 @@ impl LeasedReview<'_> {
         let mut begun = self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         // Supplied outputs of tools require a new review, because no earlier run has read them.
         let is_given = !self.checkout.toolbox.supplied_outputs.is_empty();
-        // A review that waited for budget asks the model as soon as budget is available.
+        // A review that waited for budget is repeated, because the model can review when budget is available.
         let is_reviewed = begun.reviewed.as_ref() == Some(&pull.revision);
         let waits =
             begun.last_review.as_ref().is_some_and(|last| last.detail.outcome.next_attempt_at.is_some());
-        // The findings of an intermediate head do not apply to this head, so this head is read again.
+        // The pull request returned to this reviewed head after another head was computed. The findings of
+        // the other head do not apply, so this head is read again.
         let is_mixed = begun.returns_to_reviewed && begun.last_computed != begun.reviewed;
         let is_known = is_reviewed && !self.is_requested && !is_given && !waits && !is_mixed;
         let is_done = begun.computed.is_none() && is_known;
@@ -179,9 +180,9 @@ impl LeasedReview<'_> {
         Ok(if unmoved { self.idle_outcome(&pull.revision.head, waits_until) } else { StepOutcome::DueAgain })
     }
 
-    /// Publishes the last computed result with the dismissals since then, and removes the comments that were
-    /// retracted. Nothing is reviewed, no model is asked, and no new comment is posted. The run id is that of
-    /// the run that computed the result.
+    /// Publishes the last computed result with all later dismissals, and removes the retracted comments.
+    /// Nothing is reviewed, no model is asked, and no new comment is posted. The published run id is the id
+    /// of the run that computed the result.
     ///
     /// # Errors
     /// [`StepStopReason`]
@@ -215,7 +216,8 @@ impl LeasedReview<'_> {
             return rest;
         };
         let settled = heard.arrived_at + self.forge.visibility_delay();
-        // A request that was already served is not served again because of another announced head.
+        // This run has already served a person's request. An event that announced another head does not cause
+        // a second review for this request.
         if self.is_requested || self.clock.now() >= settled {
             rest
         } else {
@@ -234,8 +236,8 @@ impl LeasedReview<'_> {
         looked.map_err(|error| StepStopReason::from_remote_error(error.into(), self.clock.now(), TimeSpan(0)))
     }
 
-    /// Returns the time at which the next review may be computed, if the current storm of events has already
-    /// had its first review.
+    /// Returns the time at which the next review may be computed. None if a review may be computed now.
+    /// During a storm of events, only one review is computed before the storm ends.
     async fn storm_end_if_forbidden(&self) -> Result<Option<UnixMillis>, StepStopReason> {
         let now = self.store.now().await?;
         let slots = self.store.load_slots(std::slice::from_ref(&self.run.key)).await?;
@@ -356,7 +358,8 @@ impl LeasedReview<'_> {
             findings: FindingTally::from_findings(&known_findings, &findings),
             ..increment
         });
-        // If the forge is unreachable now, nothing is lost: it is asked again before the run ends.
+        // An unreachable forge is ignored here, because the run requests the pull request again before it
+        // ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
         let computed = self.desired_review(&revision.head, now.as_ref(), findings, &record, dismissals);
@@ -368,8 +371,9 @@ impl LeasedReview<'_> {
         Ok(ReviewComputation::Completed(Box::new(record)))
     }
 
-    /// Returns the converge run that audited exactly this change and found nothing, if no model needs to
-    /// review it again. Returns None if the review was requested, or if a model's finding is still open.
+    /// Returns the converge run that audited exactly this change and found nothing. After such a run, no
+    /// model needs to review the change again. Returns None if the review was requested, or if a model's
+    /// finding is still open.
     async fn clean_converge_run(
         &self,
         head: &Sha,
@@ -438,7 +442,8 @@ impl LeasedReview<'_> {
         let mut findings = self.store.findings(&self.run.key).await?;
         let changed = dismissal::apply_dismissals(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
-        // After a dismissal, the counts of the earlier comparison are outdated.
+        // After a dismissal, the finding counts of the earlier comparison are outdated, so the comparison is
+        // not shown.
         let since = record.detail.increment.filter(|_| !changed);
         let detail = ReviewDetail {
             open_finding_counts: text::count_by_severity(&open),
@@ -479,8 +484,8 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Returns the target state for the records: findings, the comments that show them, and the head's
-    /// status. `current_head` is the pull request's head, if it has moved since.
+    /// Returns the target state for the records: findings, their comments, and the head's status.
+    /// `current_head` is the pull request's current head if it differs from the reviewed head.
     fn desired_review(
         &self,
         head: &Sha,

@@ -48,7 +48,7 @@ pub enum ReviewWrite {
 pub struct CodeComment {
     /// Id of the finding that the comment shows.
     pub item: String,
-    /// The lines, or the file.
+    /// The lines or the file on which the comment is posted.
     #[serde(flatten)]
     pub location: CodeLocation,
 }

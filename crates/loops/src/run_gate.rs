@@ -1,4 +1,4 @@
-//! The gate of every loop, and the cache of the kill switches in each process. A table in
+//! The write gate of every loop, and the cache of the kill switches' state in each process. A table in
 //! docs/reference/faults.md lists the gate's answers.
 
 use std::fmt;
@@ -12,12 +12,12 @@ use truing_core::port::{Clock, HaltReason, RecordStore, WriteGate};
 use truing_core::slot::SlotState;
 use truing_core::switch::{HaltMode, KillSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 
-/// Time for which the store's last answer remains valid for all decisions except writes.
+/// Time for which the store's last answer remains valid. Writes always require a new answer.
 pub const REMEMBERED: Duration = Duration::from_secs(30);
-/// Time limit of one read.
+/// Time limit for one read of the kill switches or of a lease.
 const READ_TIME: Duration = Duration::from_secs(5);
 
-/// The kill switches of a store, read before each decision.
+/// Reads the kill switches from a store before each decision, and caches the last answer.
 pub struct SwitchReader {
     store: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
@@ -28,15 +28,15 @@ pub struct SwitchReader {
 struct SwitchCache {
     /// The last answer, and its time.
     last_answer: Option<(KillSwitches, Instant)>,
-    /// The time of the first read that has failed since the last answer.
+    /// The time of the first failed read after the last answer.
     failing: Option<UnixMillis>,
 }
 
 /// The kill switches and the age of their state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SwitchSnapshot {
-    /// The effective switches. If the last answer is too old, the global switch counts as on, in mode
-    /// `finish`.
+    /// The effective switches. If the last answer is too old and the global switch was off, this switch
+    /// counts as on in mode `finish`.
     pub switches: KillSwitches,
     /// The age of the switches' state.
     pub freshness: SwitchFreshness,
@@ -49,7 +49,7 @@ pub enum SwitchFreshness {
     Current,
     /// The store does not answer now, but it answered within [`REMEMBERED`].
     Cached,
-    /// The store has not answered for longer than that, or has never answered.
+    /// The store has not answered within that time, or has never answered.
     Unknown,
 }
 
@@ -113,7 +113,7 @@ fn cached_reading(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMil
     SwitchSnapshot { switches, freshness: SwitchFreshness::Unknown }
 }
 
-/// The gate of one run, of one caller, or of one retraction.
+/// The write gate of one run, of one caller of a tool, or of one command that removes comments.
 #[derive(Clone, Debug)]
 pub struct RunGate {
     switches: Arc<SwitchReader>,
@@ -140,14 +140,14 @@ impl fmt::Debug for WriteLease {
     }
 }
 
-/// The kind of authority with which a caller passes the gate.
+/// The kind of work that the gate controls. It determines which kill switches stop the work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum WriteAuthority {
-    /// A run. It may continue, unless a switch stops running runs.
+    /// A run. It may continue unless a switch stops active runs.
     Run,
     /// A caller of a tool. Each of its writes begins new work, so any switch stops the caller.
     Caller,
-    /// An operator who removes comments; this must be possible while a switch is on.
+    /// An operator's command that removes comments. It must work even while a switch is on.
     Retraction,
 }
 
@@ -157,12 +157,12 @@ impl RunGate {
         Self { switches: Arc::clone(switches), repository, authority: WriteAuthority::Run, lease: None }
     }
 
-    /// Creates the gate of a caller. Each write of a caller begins new work.
+    /// Creates the gate of a caller of a tool. Each write of a caller begins new work.
     pub fn for_caller(switches: &Arc<SwitchReader>, repository: RepositoryRef) -> Self {
         Self { authority: WriteAuthority::Caller, ..Self::for_run(switches, repository) }
     }
 
-    /// Converts the gate to that of an operator's command which removes comments.
+    /// Converts the gate to the gate of an operator's command that removes comments.
     #[must_use]
     pub fn for_retraction(self) -> Self {
         Self { authority: WriteAuthority::Retraction, ..self }
@@ -175,7 +175,8 @@ impl RunGate {
         Self { lease: Some(lease), ..self }
     }
 
-    /// Rejects the actions that the known switches stop. A write requires a current answer of the store.
+    /// Rejects the actions that the switches in `reading` stop. A write requires a current answer of the
+    /// store.
     fn check_switches(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
         match (reading.freshness, is_write) {
             (SwitchFreshness::Current, _) | (SwitchFreshness::Cached, false) => {}

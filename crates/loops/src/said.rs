@@ -8,9 +8,9 @@ use truing_reader::redact::{redact_credentials, redact_secrets};
 
 /// Maximum number of characters of a command's last output in an error.
 const MAX_LAST_WORDS: usize = 500;
-/// Maximum number of bytes that are searched for an error.
+/// Maximum number of bytes of an output that are searched for an error.
 const MAX_LOOKED_AT: usize = 64 << 10;
-/// The character that fills the lines of headings.
+/// The character with which programs fill the lines of headings.
 const RULE: char = '━';
 /// Maximum number of output lines in an error.
 const MAX_LINES: usize = 3;
@@ -32,7 +32,7 @@ pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
     let from_error = texts.iter().find_map(|text| {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_source_excerpt(line)).collect();
         let first = lines.iter().position(|line| mentions_error(line))?;
-        // Some programs name the file in the heading before the error.
+        // Some programs name the file in a heading directly above the error.
         let start = first.saturating_sub(1);
         let heading = lines.get(start).filter(|line| line.ends_with(RULE)).copied();
         let mut causes: Vec<&str> = heading.into_iter().collect();
@@ -60,7 +60,7 @@ fn is_source_excerpt(line: &str) -> bool {
     of_source.starts_with(['|', '│']) || !line.contains(char::is_alphanumeric)
 }
 
-/// Returns the beginning of a text without its colours.
+/// Returns the beginning of a text, in which an error is searched, without its colours.
 fn strip_colours(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_LOOKED_AT.min(text.len()));
     anstream::adapter::strip_str(text.get(..end).unwrap_or_default()).to_string()
@@ -73,8 +73,9 @@ fn clean_output(text: &str) -> String {
     redact_secrets(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
 }
 
-/// Removes, in all forms, the values that this process was given (such as credentials) from a finding, since
-/// a linter may have reported them. The process that parses a linter's output does not know these values.
+/// Removes the secret values of this process, such as credentials, from a finding. A linter may have reported
+/// these values in plain or encoded form. The process that parses a linter's output does not know these
+/// values.
 pub(crate) fn redact_given_values(raw: RawFinding) -> RawFinding {
     let is_free = |text: &str| redact_credentials(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));

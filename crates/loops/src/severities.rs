@@ -1,4 +1,4 @@
-//! The severities that are configured for the findings of rules, by path.
+//! The configured severities for findings of rules, by path.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use truing_config::value::compile_globs;
 use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
-/// The configured severities of rules that differ from the severity of the rule's pack or tool.
+/// The configured severities by rule. They replace the severities that the rules' packs or tools define.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSeverities(BTreeMap<String, Vec<PathSeverity>>);
 
@@ -23,7 +23,7 @@ impl RuleSeverities {
     /// Compiles the configured patterns.
     ///
     /// # Errors
-    /// A pattern that is no glob.
+    /// Fails if a pattern is not a glob.
     pub fn new(configured: &BTreeMap<String, Vec<RuleSeverity>>) -> Result<Self, globset::Error> {
         let compile = |entry: &RuleSeverity| {
             let paths = if entry.paths.is_empty() { None } else { Some(compile_globs(&entry.paths)?) };
@@ -35,7 +35,8 @@ impl RuleSeverities {
         all.collect::<Result<_, globset::Error>>().map(Self)
     }
 
-    /// Returns the severity for findings of a rule in a file, which is that of the first matching entry.
+    /// Returns the severity of the first entry that matches the file, for findings of this rule; none if no
+    /// entry matches.
     pub fn severity_for(&self, rule: &str, path: &Path) -> Option<Severity> {
         let of_path = |entry: &&PathSeverity| entry.paths.as_ref().is_none_or(|paths| paths.is_match(path));
         self.0.get(rule)?.iter().find(of_path).map(|entry| entry.severity)

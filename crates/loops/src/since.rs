@@ -1,6 +1,7 @@
-//! Compares the head with the head of the last review whose findings are recorded, in the mirror. The result
-//! is used for the summary, for the recognition of findings in renamed files, and for findings that left the
-//! change. It is optional: unknown parts are omitted, and never cause a review to fail.
+//! Compares two commits in the mirror: the current head, and the head of the last review with recorded
+//! findings. The result is used for the summary, for the recognition of findings in renamed files, and for
+//! findings that left the change. The comparison is optional: unknown parts are omitted, and a failed
+//! comparison never causes a review to fail.
 
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
@@ -26,8 +27,7 @@ const MAX_PATH_CHARS: usize = 300;
 /// The comparison of the last reviewed head with the current head.
 #[derive(Debug)]
 pub struct HeadComparison {
-    /// The commits and lines of the current head that the last reviewed head did not have. None if both heads
-    /// are the same.
+    /// The commits and lines that were added after the last reviewed head. None if both heads are the same.
     pub increment: Option<ReviewIncrement>,
     /// Git's diff from the last reviewed head to the current head.
     diff: Vec<u8>,
@@ -36,7 +36,7 @@ pub struct HeadComparison {
 }
 
 impl HeadComparison {
-    /// Marks the findings that left the change without being fixed.
+    /// Marks the findings whose lines are no longer part of the change, but that were not fixed.
     pub fn mark_out_of_scope(
         &self,
         gone_findings: &mut [Finding],
@@ -52,7 +52,8 @@ impl HeadComparison {
     }
 }
 
-/// Describes for a model the commits and lines since the last review, as far as `since` contains them.
+/// Describes for a model the commits and lines that were added since the last review. Without a comparison,
+/// the text treats the whole change as new.
 pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = comparison else {
         return "Unknown: the last reviewed commit no longer exists. Treat the whole change as new."
@@ -120,8 +121,8 @@ pub fn earlier_reviews(
     }
 }
 
-/// Compares the head with the revision whose findings are known. None if there is no such revision, or if it
-/// no longer exists.
+/// Compares the head with the revision whose findings are known. None if there is no such revision, or if its
+/// commits no longer exist.
 #[truing_core::boxed_future]
 pub async fn compare_with_previous(
     mirror: &Mirror,
@@ -148,7 +149,8 @@ async fn compare_commits(
     head: &Sha,
     before: &PullRevision,
 ) -> Result<Option<HeadComparison>, GitError> {
-    // A newly created mirror contains only the requested commits, so the previous ones may be missing.
+    // A newly created mirror contains only the requested commits, so the commits of the previous review may
+    // be missing.
     if !(mirror.has_commit(&before.head).await? && mirror.has_commit(&before.base).await?) {
         return Ok(None);
     }

@@ -1,10 +1,12 @@
-//! Carries out steps of slots on a store: load, decide, commit, and retry if the row has changed.
+//! Applies commands to slots in a store: load the slot, decide, commit, and retry if another process has
+//! changed the row.
 
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{HistoryEvent, RecordStore, RunStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, SlotTransition};
 
-/// Maximum number of times that a step is decided again because another process committed first.
+/// Maximum number of attempts of a step. An attempt fails if another process committed a change of the slot
+/// first.
 const MAX_TRIES: u32 = 16;
 
 /// The reason why a step was not taken.
@@ -18,7 +20,8 @@ pub enum StepError {
     Store(#[from] StoreError),
 }
 
-/// Takes one step of one slot. The step is durable when the function returns. Returns the slot as stored.
+/// Applies one command to a slot. The change is stored when the function returns. Returns the decision with
+/// the stored slot.
 ///
 /// # Errors
 /// [`StepError`]
@@ -32,8 +35,8 @@ pub async fn apply_slot_command(
     apply_slot_commands(store, key, command, &[], limits).await
 }
 
-/// Takes these steps of one slot in one commit. No other process acts between the steps, and if one step is
-/// refused, no step is taken. Returns the last decision.
+/// Applies these commands to a slot in one commit. No other process acts between the commands. If one command
+/// is refused, none of the commands is applied. Returns the last decision.
 ///
 /// # Errors
 /// [`StepError`]
@@ -67,8 +70,8 @@ pub async fn apply_slot_commands(
     Err(StoreError::Unavailable(format!("{key}: could not commit the slot: it keeps changing")).into())
 }
 
-/// Ends the leases whose holders no longer exist. The slots become due immediately, and this does not count
-/// as an attempt. The caller must ensure that no other process serves from this store.
+/// Ends the leases whose holders no longer exist. The slots become due immediately, and the ended leases do
+/// not count as attempts. The caller must ensure that no other server uses this store.
 ///
 /// # Errors
 /// [`StoreError`]
@@ -84,7 +87,7 @@ pub async fn end_orphaned_leases(store: &dyn RecordStore, limits: &SlotLimits) -
     Ok(())
 }
 
-/// Records the decision for `truing why`. The step stays valid even if the note cannot be stored.
+/// Records the decision for `truing why`. The decision stays valid even if its note cannot be stored.
 async fn record_decision(
     store: &dyn RunStore,
     key: &SlotKey,

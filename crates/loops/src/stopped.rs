@@ -1,5 +1,5 @@
 //! The reason why a step under a lease stopped before its end: one enum for every loop. The lease driver
-//! converts it to the slot's command.
+//! converts the reason to a command for the slot.
 
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
 use truing_core::port::{ForgeError, GateHalt, HaltReason, StoreError};
@@ -22,18 +22,18 @@ pub enum StepStopReason {
     /// Another run now holds the slot, so nothing more may be written.
     #[error("the lease is lost")]
     LeaseLost,
-    /// The records contain a greater token for this key: either the slot store has lost a token, or a newer
-    /// run has started.
+    /// The records contain a newer token for this key. Either the slot store has lost a token, or a newer run
+    /// has started.
     #[error("the records contain a newer run (token {0:?})")]
     Fenced(FencingToken),
-    /// The process exits, or a person requests the interruption. The records stay, and this does not count as
-    /// a failure.
+    /// The process exits, or a person has requested the interruption. The records stay, and the interruption
+    /// does not count as a failure.
     #[error("interrupted")]
     Interrupted,
     /// The forge does not find the pull request under its name; the repository may have been renamed.
     #[error("{message}")]
     NotFound { message: String },
-    /// The head moved while its review was being published, so it must be checked again.
+    /// The head moved while its review was being published, so the new head must be reviewed.
     #[error("the head has moved on")]
     HeadChanged,
     /// The kill switch was turned on, and stops active runs. The records stay, and nothing more is done.
@@ -59,8 +59,8 @@ pub enum StepStopReason {
 }
 
 impl StepStopReason {
-    /// Converts a failure of the forge or git. `visibility_delay` is the time for which a write may stay
-    /// invisible, if the forge made it despite the error.
+    /// Converts a failure of the forge or git. A write may have taken effect despite the error. It then
+    /// becomes visible within `visibility_delay`.
     pub fn from_remote_error(error: RemoteError, now: UnixMillis, visibility_delay: TimeSpan) -> Self {
         let error = match error {
             RemoteError::Git(error) => return error.into(),

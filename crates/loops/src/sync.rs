@@ -1,12 +1,12 @@
 //! The sync loop: determines the changes that a new release of an upstream package requires in the project
 //! that follows it, and makes them.
 //!
-//! The decision and its evidence are in this module. They use the pin (`pinned`), the content of releases
-//! (`history`) and their comparison (`comparison`, `patch`). A whole run ([`run`]) makes the change
-//! (`recipe`), or lets a model port the code ([`port`], `bump`). The loop submits the change to the forge
-//! (`pulls`, `drafts`). If a decision is unclear, it asks people (`question`), with the texts of `words`.
-//! Each write is an effect (`effects`). A model may judge releases that no person has pinned (`classify`).
-//! `material` builds the text about releases that the model reads.
+//! The decision and its evidence are in this module. The decision uses the project's pins (`pinned`), the
+//! content of releases (`history`) and the comparison of releases (`comparison`, `patch`). A whole run
+//! ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`). The loop submits
+//! the change to the forge (`pulls`, `drafts`). If a decision is unclear, the loop asks people (`question`),
+//! with the texts of `words`. Each write is an effect (`effects`). A model may judge releases that no person
+//! has pinned (`classify`). `material` builds the text about releases that the model reads.
 
 mod bump;
 mod change;
@@ -71,16 +71,16 @@ pub struct DecisionRequest<'a> {
     pub project: &'a Path,
     /// The project's pins of the upstream package.
     pub manifest: &'a PinManifest,
-    /// The release that the project was made for. None for the newest release in the range that the project
-    /// admits.
+    /// The release for which the project was made. None selects the newest release in the range that the
+    /// project admits.
     pub from: Option<PackageVersion>,
-    /// The release to follow. None for the release that the job's target selects.
+    /// The release to follow. None selects the release that the job's target determines.
     pub to: Option<PackageVersion>,
     /// Current time: releases that are too young are skipped.
     pub now: Timestamp,
 }
 
-/// A decision with the releases and ranges that it is about.
+/// A decision about a release, with the compared releases and the ranges.
 #[derive(Clone, Debug)]
 pub struct ReleaseDecision {
     /// The release that the project was made for.
@@ -93,7 +93,7 @@ pub struct ReleaseDecision {
     pub spec_after: Option<VersionRange>,
     /// The decision and its reason.
     pub decision: SyncDecision,
-    /// The result of asking a model, if one was asked.
+    /// The result of a model's classification, if a model was called.
     pub classification: Option<ReleaseClassification>,
 }
 
@@ -117,13 +117,14 @@ impl ReleaseDecision {
 pub struct DecisionDetails {
     /// The decision on the release.
     pub decision: ReleaseDecision,
-    /// The newest earlier release that requires only a wider range, if this one requires more.
+    /// The newest earlier release that requires only a wider range, if the release to follow requires more
+    /// than a wider range.
     pub relax_up_to: Option<PackageVersion>,
     /// The changed definitions, if they were requested.
     pub patches: Vec<DefinitionPatch>,
 }
 
-/// Decides on the release. Nothing is changed, except that downloaded archives are kept. If `has_patches` is
+/// Decides on the release. Downloaded archives are stored, but nothing else is changed. If `has_patches` is
 /// true, the result includes the changed lines.
 ///
 /// # Errors
@@ -153,8 +154,8 @@ pub fn decide_release<'a>(
     })
 }
 
-/// The release to follow and the release that the project was made for, as far as they are known without
-/// reading a release.
+/// The release to follow, and the release for which the project was made. Both are determined without reading
+/// the content of a release.
 #[derive(Debug)]
 pub struct AvailableReleases {
     releases: Vec<PackageRelease>,
@@ -193,8 +194,8 @@ pub async fn find_releases(
         return Err(SyncDecisionError::NoProject(project.to_path_buf()));
     }
     let spec = match declared_range(job, project) {
-        // The package is only a dependency of another package, so no range is declared. That is no error if
-        // the caller names the starting release.
+        // The project declares no range, because the package is only a dependency of another package. If the
+        // caller names the starting release, a range is not required.
         Err(SyncDecisionError::Constraint(RequirementError::NotExactlyOne { count: 0, .. }))
             if from.is_some() =>
         {
@@ -244,8 +245,8 @@ pub async fn find_releases(
     Ok(AvailableReleases { releases, newest, spec, from, to })
 }
 
-/// Returns the newest release, before the release to follow, that requires only a wider range. None if the
-/// release to follow itself requires no more than a wider range.
+/// Returns the newest release before the release to follow that requires only a wider range. None if the
+/// release to follow itself requires at most a wider range.
 async fn newest_safe_release(
     request: &DecisionRequest<'_>,
     available: &AvailableReleases,
@@ -282,7 +283,7 @@ pub fn decide_on_release<'a>(
     })
 }
 
-/// Returns the remark that the range already includes later releases that no person has checked.
+/// Returns the remark that the range also includes later releases, which are not checked.
 fn open_range_reason(to: &PackageVersion) -> String {
     format!(", and so are all later releases, which are not checked: let the range end after {to}")
 }
@@ -306,7 +307,8 @@ fn declared_range(job: &JobConfig, project: &Path) -> Result<Option<VersionRange
     Ok(Some(constraint::read_range(&requirement_place(job, &path))?))
 }
 
-/// True if a release may be followed without an explicit choice.
+/// True if a release may be followed without being named explicitly: it is neither withdrawn nor a
+/// pre-release.
 fn is_stable(release: &&PackageRelease) -> bool {
     !release.is_yanked && !release.version.is_prerelease()
 }
@@ -334,7 +336,8 @@ fn newest_release<'a>(
     stable.find(is_old).ok_or_else(nothing)
 }
 
-/// Returns the package's files and their counterparts in the project, for the files that the job pairs.
+/// Returns pairs of a package's file and its counterpart in the project, according to the job's `mirror`
+/// setting.
 fn file_counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (theirs, ours) in &job.mirror {

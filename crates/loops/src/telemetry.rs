@@ -1,10 +1,11 @@
-//! The traces of runs, in the form of OpenTelemetry that Langfuse reads. A review, a converge run and a run
-//! of a sync job have one trace each, named after the run. A root span represents the run, or one step of the
-//! run. Below the root span is a span for each call of a model or a tool, and for each write to a forge.
+//! The traces of runs, as OpenTelemetry spans with the attributes that Langfuse reads. A review, a converge
+//! run and a run of a sync job have one trace each, named after the run. A root span represents the run, or
+//! one step of the run. Below the root span is a span for each call of a model or a tool, and for each write
+//! to a forge.
 //!
-//! The current span is the ambient [`opentelemetry::Context`]. Below a root ([`start_review_trace`],
-//! [`ConvergeSpan`], [`start_sync_trace`]), other spans begin automatically; without a root, no spans are
-//! created. If an export fails, the failure is logged and has no other effect.
+//! The current span is the ambient [`opentelemetry::Context`]. Below a root span ([`start_review_trace`],
+//! [`ConvergeSpan`], [`start_sync_trace`]), the traced functions create other spans. Without a root span,
+//! they create none. If an export fails, the failure is logged and has no other effect.
 
 mod export;
 mod model;

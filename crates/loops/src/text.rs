@@ -25,13 +25,13 @@ pub use self::left::{
 };
 pub use self::remarks::collect_remarks;
 
-/// Maximum number of findings and files listed in a summary; the rest is counted.
+/// Maximum number of findings, and of files, that a summary lists. Further ones are only counted.
 const MAX_LISTED: usize = 50;
 /// Maximum number of characters of a model's name.
 const MAX_MODEL_CHARS: usize = 80;
 /// Maximum number of characters of a tool's name.
 const MAX_TOOL_CHARS: usize = 40;
-/// Maximum number of listed comments that suppress nothing; the rest is counted.
+/// Maximum number of unused suppression comments that are listed. Further ones are only counted.
 const MAX_IDLE: usize = 5;
 /// Maximum number of commits named in a summary.
 const MAX_COMMITS: usize = 10;
@@ -50,15 +50,15 @@ pub struct SummaryContent<'a> {
     pub outcome: &'a ReviewOutcome,
     /// The commit that was reviewed.
     pub head: &'a Sha,
-    /// The pull request's head, if it has moved since the review.
+    /// The pull request's current head, if it differs from the reviewed head.
     pub moved_head: Option<&'a Sha>,
     /// The commit that the head was compared with.
     pub base: &'a Sha,
-    /// The increment since the previous review.
+    /// The difference from the previous review.
     pub increment: Option<&'a ReviewIncrement>,
-    /// Files of the change that configure reviews. They are ignored for this review.
+    /// Files of the change that configure reviews. Their changed content is not used for this review.
     pub configuring: &'a [RepoPath],
-    /// Comments of the change that suppress nothing.
+    /// Suppression comments of the change that suppress no finding.
     pub suppressions: &'a [UnusedSuppression],
     /// Remarks on the model's context and on linters that did not run.
     pub remarks: &'a [String],
@@ -75,7 +75,7 @@ pub struct SummaryContent<'a> {
     pub retracted: &'a [&'a Finding],
     /// The files that were reviewed and those that were not.
     pub coverage: &'a ReviewCoverage,
-    /// A model's summary of the change, with the places that a person should read first.
+    /// A model's walkthrough of the change, with the lines that a person should read first.
     pub walkthrough: &'a [WalkthroughLine],
     /// The reviewers and the cost, as [`reviewer_line`] returns them.
     pub reviewers: &'a str,
@@ -229,7 +229,8 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
     text + &render_reviewers(reviewers)
 }
 
-/// Adds the changes since the previous review: the fate of findings, and the commits and lines.
+/// Adds the changes since the previous review: the number of findings by new status, the commits, and the new
+/// lines.
 fn append_increment(text: &mut String, increment: &ReviewIncrement) {
     let ReviewIncrement { last_reviewed_head: since, history, lines, findings } = increment;
     let FindingTally { new, reopened, fixed, suppressed, still_open: still } = findings;
@@ -303,7 +304,7 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
     }
 }
 
-/// Lists comments that suppress nothing although their authors intended to suppress a finding.
+/// Lists suppression comments that suppress no finding, although their authors intended this.
 fn append_idle_suppressions(text: &mut String, suppressions: &[UnusedSuppression]) {
     for (index, UnusedSuppression { path, line, rule, problem }) in
         suppressions.iter().take(MAX_IDLE).enumerate()
@@ -355,8 +356,8 @@ pub fn render_headline(outcome: &ReviewOutcome, open_findings: &[&Finding]) -> S
     }
 }
 
-/// Renders the summary of a pull request that could not be reviewed. It contains the class of the reason, but
-/// no details.
+/// Renders the summary of a pull request that could not be reviewed. The summary contains the class of the
+/// failure, but no details.
 pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     format!(
         "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing \
@@ -365,8 +366,8 @@ pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     )
 }
 
-/// Renders an inline comment or a comment on a file. The finding's status is at the beginning, because a text
-/// that is cut must still show the status.
+/// Renders an inline comment or a comment on a file. The finding's status is at the beginning, because a
+/// truncated text must still show the status.
 pub fn render_comment(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text =
@@ -428,7 +429,7 @@ pub fn status_description(outcome: &ReviewOutcome, open_findings: &[&Finding]) -
     }
 }
 
-/// Counts the findings of each severity, worst first, without zeros.
+/// Counts the findings of each severity, worst first. Severities without findings are omitted.
 pub fn count_by_severity(open_findings: &[&Finding]) -> Vec<(Severity, u32)> {
     let count = |severity| open_findings.iter().filter(|finding| finding.raw.severity == severity).count();
     Severity::ALL

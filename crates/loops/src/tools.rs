@@ -1,11 +1,11 @@
-//! Runs linters on the files of a review: installed linters that the repository uses, and linters that are
-//! configured.
+//! Runs linters on the files of a review: installed linters that the repository uses, and linters that the
+//! configuration defines.
 //!
-//! Each linter runs in the sandbox without a network, on files that are read-only to it. It receives only the
-//! changed files if the linter supports that. The reader's process parses the output in the same way as an
-//! output for `--from` (docs/adr/0090).
+//! Each linter runs in the sandbox without a network, on files that are read-only to it. If the linter
+//! supports a list of files, it receives only the changed files. The reader's process parses the output in
+//! the same way as an output for `--from` (docs/adr/0090).
 
-// long: the public part of linters; how they run is in the modules below.
+// long: the public interface for linters; the modules below run the linters.
 
 mod alone;
 mod base;
@@ -70,13 +70,13 @@ use signs::{used_tools, used_tools_in_subfolders};
 const MAX_TOOLS: usize = 50;
 /// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
-/// The name under which reports say that the repository's hooks are unknown.
+/// The tool name in reports that the repository's hooks could not be read.
 const HOOKS: &str = "pre-commit";
 /// The reason why the findings of a linter may already exist at the base.
 const PROGRAM_REPLACED_REASON: &str =
     "its program was replaced during the review: findings of the base may be among those reported";
 
-/// The reason not to run a linter that the repository's own file configures.
+/// The reason why a linter that the repository's own file configures is not run.
 const REPOSITORY_CONFIG_REASON: &str =
     "the repository's own file configures it, and the operator's `verify.from_repository` is false";
 
@@ -92,14 +92,14 @@ pub struct ConfiguredLinters {
 }
 
 impl ConfiguredLinters {
-    /// Takes the linters from a configuration.
+    /// Creates the selection of linters from a configuration.
     pub fn from_config(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
         let refused = config.denied_repository_keys().iter().filter_map(name).collect();
         Self { tools: config.review.tools, configured: config.linters.clone(), refused_linters: refused }
     }
 
-    /// True if any linter is to run.
+    /// True if the configuration permits linters to run.
     pub fn has_linters(&self) -> bool {
         match self.tools {
             ToolSelection::Off => false,
@@ -123,7 +123,7 @@ impl LinterSources {
         self.has_any_linters(configured_linters) || !self.supplied_outputs.is_empty()
     }
 
-    /// True if there are linters to run.
+    /// True if linters can run, and the configuration permits them to run.
     pub fn has_any_linters(&self, configured_linters: &ConfiguredLinters) -> bool {
         self.running.is_some() && configured_linters.has_linters()
     }
@@ -138,7 +138,7 @@ pub struct ReviewLinters<'a> {
     pub project: Option<&'a Path>,
     /// Has the meaning of [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
-    /// The base commit. Linters that found something also run on the base.
+    /// The base commit. Linters that reported findings on the head also run on the base.
     pub base: BaseCommit<'a>,
 }
 
@@ -194,8 +194,8 @@ impl<'a> ReviewLinters<'a> {
 
     /// Removes the linter findings that already existed at the base, and returns their fingerprints.
     /// `changes` contains the sections of the diff. `head` contains the head's folder and the programs that
-    /// ran on the head. If a linter fails on the base, or if its program was replaced in between, none of its
-    /// findings counts as old.
+    /// ran on the head. If a linter fails on the base, or if its program was replaced between the two runs,
+    /// none of its findings counts as old.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -282,7 +282,7 @@ pub struct LinterResults {
     /// The configuration files that were read from the base, by the name of the linter.
     pub(crate) base_files: BaseFilesByLinter,
     /// Folders in which the linters ran. Before findings are cached, the files in these folders are compared
-    /// with their states before the run.
+    /// with the states that were determined before the run.
     pub(crate) folders: Vec<PrivateFolder>,
 }
 
@@ -304,8 +304,8 @@ fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
     }
 }
 
-/// Selects the wanted linters whose use the files of a folder show. Also returns the reason why hooks are
-/// unknown, if they are.
+/// Selects the linters to run: the linters that the files of a folder show to be in use, and the configured
+/// linters. Also returns the reason if hooks could not be read.
 async fn find_linters(
     tree: &Path,
     files: LinterFiles<'_>,
@@ -326,8 +326,8 @@ struct ReadyLinter<'a> {
     tool: &'a SelectedLinter,
     files: Vec<&'a str>,
     run_method: LinterRunMethod<'a>,
-    /// The folder that the linter inspects if the base's configuration applies. None if it inspects the
-    /// head's folder.
+    /// The folder that the linter inspects if the base's configuration files replace those of the head. None
+    /// if the linter inspects the head's folder.
     base_folder: Option<BaseConfigFolder<'a>>,
 }
 
@@ -336,8 +336,8 @@ impl LinterRunner {
     /// these names.
     ///
     /// # Errors
-    /// [`ReaderError`], if the tools that the repository uses cannot be determined. A failure of a tool is no
-    /// error, because the tool's output reports it.
+    /// [`ReaderError`], if the tools that the repository uses cannot be determined. A failure of a tool is
+    /// not an error, because the tool's output contains the failure.
     pub fn run_linters<'f>(
         &'f self,
         files: LinterFiles<'f>,
@@ -399,10 +399,10 @@ impl LinterRunner {
                     {
                         looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     }
-                    // The files that the tool inspects do not prove that the repository uses the tool, so
-                    // nothing is reported.
+                    // Only files that the tool inspects suggest that the repository uses the tool. This does
+                    // not prove its use, so nothing is reported.
                     Err(_) if tool.is_guessed => {}
-                    // The tool is already reported as skipped; one report covers all folders.
+                    // The tool is already reported as skipped. One report per tool covers all of its folders.
                     Err(_) if looked.skipped_linters.iter().any(|run| run.name == tool_name(&tool.name)) => {}
                     Err(reason) => looked.skipped_linters.push(skipped_run(&tool_name(&tool.name), &reason)),
                 }
@@ -473,7 +473,7 @@ impl LinterRunner {
         })
     }
 
-    /// Returns the way to run a tool, or the reason why it is not run.
+    /// Returns the method for running a tool, or the reason why the tool is not run.
     fn run_method<'a>(
         &self,
         tool: &SelectedLinter,
@@ -503,7 +503,7 @@ impl LinterRunner {
             ));
         }
         if self.is_foreign_code && tool.needs_setup() {
-            // The change would supply the tool's program or a part of it.
+            // True if the change contains files in a folder with the tool's program.
             let is_brought = |path: &&str| {
                 tool.install_places.iter().any(|place| first_component(place) == first_component(path))
             };
@@ -541,9 +541,10 @@ impl LinterRunner {
         })
     }
 
-    /// True if the linter finds the project's dependencies only if it is installed in the same place.
+    /// True if the linter must be installed together with the project's dependencies, because it cannot find
+    /// them otherwise.
     fn needs_project_installation(&self, tool: &SelectedLinter) -> bool {
-        // Tools for Go and Rust find dependencies regardless of the place of their program.
+        // Tools for Go and Rust find dependencies regardless of the location of the tool's program.
         let is_beside = tool.install_places.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
     }
@@ -561,7 +562,7 @@ impl LinterRunner {
             |folder: &Path| tool.install_places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
         let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
         places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
-        // A linter in any other place would not find the project's dependencies.
+        // A linter that is installed elsewhere would not find the project's dependencies.
         if self.needs_project_installation(tool) && !places.iter().any(|place| place.exists()) {
             return None;
         }
@@ -587,21 +588,23 @@ impl LinterRunner {
         named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
     }
 
-    /// Runs a tool on the files for which no findings are cached, when one of the parallel slots is free. If
-    /// there are more files than fit into one command line, the tool runs several times.
+    /// Waits for a free slot, then runs a tool on the files for which no findings are cached. If one command
+    /// line is too short for all files, the tool runs several times.
     async fn run(
         &self,
         linter: ReadyLinter<'_>,
         files: LinterFiles<'_>,
         slots: &Semaphore,
     ) -> LinterRunOutcome {
-        // No caller closes the semaphore.
+        // An error is ignored here: it would mean that the semaphore is closed, but no code closes the
+        // semaphore.
         let _place = slots.acquire().await;
         let ReadyLinter { tool, files: mut names, run_method, base_folder } = linter;
         let files =
             LinterFiles { tree: base_folder.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
-        // Files from the base are excluded, because their lines are not those of the head.
+        // Configuration files that were copied from the base are excluded, because their lines may differ
+        // from the lines at the head.
         names.retain(|name| base_folder.as_ref().is_none_or(|base_folder| !base_folder.is_from_base(name)));
         let without = if is_copy { tool.permission_rules() } else { BTreeSet::new() };
         let recipe = self.cache_context(tool, &run_method, files).await;
@@ -637,7 +640,7 @@ impl LinterRunner {
             ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &run_method {
                 LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(SANDBOX_TREE_PATH),
-                // The sandbox requires the path of the folder without symbolic links.
+                // The tool runs in this folder, and the sandbox requires its path without symbolic links.
                 LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
                 LinterRunMethod::SetUp(..) => PathBuf::from(SANDBOX_TREE_PATH),
             };

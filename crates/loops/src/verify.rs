@@ -1,5 +1,5 @@
-//! Runs a repository's own checks on one of its states. The state is checked out to a private folder, set up,
-//! checked, and compared with the previous state.
+//! Runs a repository's own checks on one of its states. The state is checked out to a private folder, its
+//! set-up runs, and then its checks run. The results are compared with those of the base, if a base is given.
 
 use futures_util::future::BoxFuture;
 use std::ffi::OsStr;
@@ -34,11 +34,11 @@ pub struct VerifyOutcome {
     pub base: Option<VerifiedTree>,
     /// Result of the checks on the requested state.
     pub head: VerifiedTree,
-    /// The verdict on each check of that state; `None` if the checks could not be run.
+    /// The verdict on each check of the requested state; `None` if the checks could not be run.
     pub verdicts: Option<Vec<CheckVerdict>>,
 }
 
-/// The reason why there is no result.
+/// The reason why the checks have no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryVerifyError {
     /// Git failed or could not be run.
@@ -67,8 +67,8 @@ pub async fn verify_repository(
     let root = repository.root();
     let folder = git.create_private_folder()?;
     let mirror = git.open_mirror(&path_in(&folder, "mirror.git"), &Remote::from_local_path(root)?).await?;
-    // The user runs their own commands on their own files. A cached set-up is therefore safe for every state
-    // of the repository.
+    // The user runs their own commands on their own files, so all states of the repository may safely share
+    // cached set-ups.
     let scope = CacheScope::new(format!("local {}", root.display()));
 
     let base = match base {
@@ -98,7 +98,7 @@ pub async fn verify_repository(
 pub enum RepositoryState<'a> {
     /// The state of a commit.
     Commit(&'a Sha),
-    /// The state that the next commit would have.
+    /// The state of the index, as the next commit would have it.
     Index(&'a IndexSnapshot),
     /// The state of the working tree.
     WorkingTree,
@@ -173,7 +173,7 @@ fn path_in(folder: &PrivateFolder, name: &str) -> PathBuf {
     folder.path().join(name)
 }
 
-/// Checks out a commit with a separate `.git` folder, because many builds and tests use git.
+/// Checks out a commit with its own `.git` folder, because many builds and tests use git.
 async fn check_out_with_git(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
     create_folder(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
@@ -181,16 +181,16 @@ async fn check_out_with_git(mirror: &Mirror, commit: &Sha, tree: &Path) -> Resul
     Ok(())
 }
 
-/// Replaces a commit's files by the files of the working tree. Copies changed and new files, but no files
-/// that git ignores.
+/// Replaces the files of a checked-out commit by those of the working tree, including new files. Files that
+/// git ignores are not copied.
 async fn apply_working_tree(repository: &LocalRepository, tree: &Path) -> Result<(), RepositoryVerifyError> {
     let new = repository.untracked_files().await?;
     let new = new.iter().map(|path| PathBuf::from(OsStr::from_bytes(path.as_bytes())));
     apply_folder_changes(repository.root(), new.collect(), tree)
 }
 
-/// Replaces a commit's files by the files of the folder `root`, and adds the files `new`. The paths in `new`
-/// are relative to `root`.
+/// Replaces the files in `tree` by those with the same paths in `root`, and adds the files in `new`. The
+/// paths in `new` are relative to `root`.
 fn apply_folder_changes(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
     for below in list_files(tree) {
         let (from, to) = (root.join(&below), tree.join(&below));

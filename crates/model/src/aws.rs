@@ -29,9 +29,9 @@ use crate::wire::ProviderErrorDetail;
 const SERVICE: &str = "aws-external-anthropic";
 /// AWS's name for Amazon Bedrock in signatures.
 const BEDROCK: &str = "bedrock";
-/// The header that names the workspace, required in every call.
+/// The header with the workspace's id, which every call to the Messages API on AWS requires.
 const WORKSPACE: &str = "anthropic-workspace-id";
-/// Name of the credentials provider in the AWS library's messages.
+/// The name by which the AWS library's messages identify the source of the credentials.
 const CREDENTIALS_PROVIDER_NAME: &str = "truing";
 
 /// An AWS service that offers models.
@@ -95,8 +95,8 @@ impl AwsLogin {
         }
     }
 
-    /// Returns other credentials if this refusal reports the used credentials as expired or unknown; `None`
-    /// if there are no others.
+    /// Returns other credentials if this refusal reports the used ones as expired or unknown. Returns `None`
+    /// for other refusals, or if there are no other credentials.
     ///
     /// # Errors
     /// [`AwsKeyError`] if other credentials may become available later.
@@ -108,8 +108,8 @@ impl AwsLogin {
         match &self.keys {
             KeySource::Chain(chain) if is_expired(refusal) => {
                 match chain.instead_of(used_keys, &SystemTime::now).await {
-                    // `None` makes the caller report the refusal of the used credentials, which is more
-                    // informative than this failure.
+                    // After `None`, the caller reports why the service refused the used credentials. This is
+                    // more informative than the failure to fetch other credentials.
                     Err(fault) if !fault.is_transient => Ok(None),
                     other => other,
                 }
@@ -137,8 +137,8 @@ impl AwsLogin {
         }
     }
 
-    /// Adds the authorization to the headers of a `POST`. The signature covers the body and all headers that
-    /// are present, so the caller must not change them afterwards. Each retry needs a new signature.
+    /// Signs a `POST` request and adds the signature to its headers. The signature covers the body and all
+    /// present headers, so the caller must not change these afterwards. Each retry needs a new signature.
     pub(crate) fn authorize_headers(
         &self,
         keys: &AwsKeys,

@@ -1,9 +1,10 @@
 //! Cassettes: recordings of a model's responses as readable lines of JSON, played back without a key or a
 //! network.
 //!
-//! A response is found by run, agent and position in the conversation, and is returned only for exactly the
-//! same request. Any other request is an error (drift), which shows the difference between the two requests.
-//! A line contains only the new part of a request; the earlier lines contain the rest.
+//! A response is found by run, agent and the position of the request among the agent's requests. It is
+//! returned only if the request equals the recorded one. Any other request is an error (drift), which shows
+//! the difference between the two requests. A line contains only what has changed since the agent's previous
+//! request; the earlier lines contain the rest.
 
 mod entry;
 mod hide;
@@ -43,8 +44,8 @@ impl CassetteMode {
         matches!(self, Self::Play(_))
     }
 
-    /// Returns one agent's model: unchanged, recorded, or played from a cassette. `run` must describe the
-    /// task, in exactly the same words at recording and at playback.
+    /// Returns a model for one agent: the given model, the given model with a recording, or a playback from
+    /// the cassette. `run` must describe the task, in exactly the same words at recording and at playback.
     pub fn wrap_model<'a>(
         &self,
         model: Box<dyn LanguageModel + 'a>,

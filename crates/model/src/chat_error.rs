@@ -1,5 +1,5 @@
-//! Errors of Chat Completions, in a response or in a stream. Servers differ in the form and in the names of
-//! these errors.
+//! Errors of Chat Completions, in a response or in a stream. Servers differ in the JSON structure and in the
+//! names of these errors.
 
 use serde_json::Value;
 

@@ -15,14 +15,14 @@ use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgre
 use crate::text::{error_chain, parse_date};
 use crate::wire::{self, ProviderCall, ProviderErrorDetail, WireFormat};
 
-/// Maximum number of bytes read of a refusal's body.
+/// Maximum number of bytes of a refusal's body that are read.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
-/// Maximum number of characters that are shown of a provider's message.
+/// Maximum number of characters of a provider's message that are shown.
 const MAX_WORDS: usize = 500;
 /// Maximum number of characters of a message about unavailable credentials.
 const MAX_FAULT: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
-/// How long an idle connection is kept. This is shorter than on servers, so that no request uses a connection
+/// How long an idle connection is kept. Servers keep idle connections longer, so no request uses a connection
 /// that the server is about to close.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -35,7 +35,7 @@ pub struct ProviderTimeouts {
     pub begin: Duration,
     /// Wait before the second attempt. The wait doubles before each further attempt.
     pub retry_delay: Duration,
-    /// Timeout of a connection.
+    /// Timeout for opening a connection.
     pub connect: Duration,
     /// Longest time between two chunks of a response.
     pub piece: Duration,
@@ -46,9 +46,9 @@ pub struct ProviderTimeouts {
 }
 
 impl ProviderTimeouts {
-    /// Returns the timeouts for servers of Chat Completions. Without a graphics card, such a server may
-    /// process a long prompt for minutes before it sends the first word. Some models also send nothing while
-    /// they think.
+    /// Returns the timeouts for servers of Chat Completions. A server without a graphics card may process a
+    /// long prompt for minutes before it sends the first word. Some models also send nothing while they
+    /// think.
     pub fn for_chat() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
@@ -69,7 +69,7 @@ impl Default for ProviderTimeouts {
             retry_delay: retry::FIRST_WAIT,
             connect: Duration::from_secs(10),
             piece: Duration::from_secs(60),
-            // While a model thinks with hidden output, the provider sends only pings.
+            // While a model thinks and its output is hidden, the provider sends only pings.
             progress: Duration::from_secs(180),
             total: Duration::from_secs(15 * 60),
         }
@@ -121,8 +121,7 @@ impl ProviderClient {
             .pool_idle_timeout(IDLE)
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.total.saturating_add(timeouts.begin));
-        // The proxy that the environment sets is only for the internet; a server on this machine is called
-        // directly.
+        // The environment's proxy is only for other machines, so a server on this machine is called directly.
         if provider.is_on_this_machine() {
             http = http.no_proxy();
         }
@@ -196,7 +195,7 @@ impl ProviderClient {
             .with_request_id(self.refusal_failure(response.status(), response.headers(), &body), &request_id))
     }
 
-    /// Waits for credentials, until the deadline by which a response must begin.
+    /// Waits for credentials, at most until `begin`, the deadline by which a response must begin.
     async fn wait_for_keys<T>(
         &self,
         fetch: impl Future<Output = Result<T, FailedAttempt>> + Send,
@@ -309,7 +308,7 @@ pub(crate) async fn read_answer(
     begin: Instant,
     mut note: impl FnMut(UsageMeter) + Send,
 ) -> Result<CompleteAnswer, FailedAttempt> {
-    // The first bytes of the response, which are shown if it is not a stream.
+    // The first bytes of the response. If the response is not a stream, they may contain an error message.
     let mut head = Vec::new();
     let mut fold = AnswerAccumulator::new(wire.stream_format());
     let end = Instant::now() + patience.total;
@@ -352,8 +351,8 @@ fn stall_failure(is_end: bool, has_begun: bool) -> FailedAttempt {
     FailedAttempt { cause, message: what.to_owned() }
 }
 
-/// Classifies the failure of a stream. `head` is the beginning of the response, used if the response is not a
-/// stream.
+/// Classifies the failure of a stream. `head` is the beginning of the response. If the response is not a
+/// stream, `head` is parsed as an error.
 fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttempt {
     let what = error.to_string();
     // Some servers send an error response with a success status.
@@ -379,7 +378,7 @@ fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttem
     FailedAttempt { cause, message: what }
 }
 
-/// Reads the beginning of a short body, until the deadline.
+/// Reads the beginning of a response's body, until the size limit or the deadline.
 async fn read_body_start(response: &mut Response, deadline: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Ok(Some(piece))) = timeout_at(deadline, response.chunk()).await {
@@ -402,8 +401,8 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// Returns the wait that a refusal requests in milliseconds, in seconds or as a date. A date is compared with
-/// the provider's own clock.
+/// Returns the wait that a refusal requests, which may be in milliseconds, in seconds or a date. The wait
+/// until a date is counted from the provider's own time in the same response.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(millis) = header_text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
         return Some(Duration::from_millis(millis));

@@ -38,8 +38,8 @@ use crate::provider::{ModelProvider, ProviderError};
 /// A model for one run. The run's budget, its allowed models and its kill switch limit the calls.
 #[async_trait]
 pub trait LanguageModel: Send + Sync {
-    /// Requests one complete response. If the remaining money pays for fewer tokens than the request's
-    /// `max_tokens`, this limit is reduced to that number.
+    /// Requests one complete response. If the remaining money does not pay for the request's `max_tokens`,
+    /// the limit is reduced to the number of tokens that it pays for.
     ///
     /// Dropping the future cancels the call: its connection is closed, and its reservation is settled with an
     /// estimated cost.
@@ -48,13 +48,13 @@ pub trait LanguageModel: Send + Sync {
     /// [`ModelError`]
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError>;
 
-    /// Returns the total cost of all calls so far, as recorded in the ledger. It includes calls that were
-    /// interrupted, refused or cancelled after they had begun. Waits until no call is in progress.
+    /// Returns the total cost of all calls so far, as recorded in the ledger. The cost includes calls that
+    /// were interrupted, refused or cancelled after they had begun. Waits until no call is in progress.
     async fn cost(&self) -> MicroUsd;
 }
 
 /// The access to one provider: its connections, its circuit breaker, the ledger. All runs of a process share
-/// it. Processes with shared state also share the circuit breaker.
+/// this access. Processes with shared state also share the circuit breaker.
 #[derive(Clone)]
 pub struct ModelGateway {
     shared: Arc<GatewayState>,
@@ -72,8 +72,8 @@ struct FallbackProvider {
 }
 
 impl ModelGateway {
-    /// Returns a gateway to this provider. No request is sent. If `common` is given, it stores the state of
-    /// the provider's circuit breaker.
+    /// Returns a gateway to this provider. No request is sent. If `common` is given, the state of the
+    /// provider's circuit breaker is stored there, for all processes.
     ///
     /// # Errors
     /// [`ProviderError::Client`] if TLS cannot be set up.
@@ -93,22 +93,23 @@ impl ModelGateway {
         Ok(Self { shared: Arc::new(shared), fallback: None })
     }
 
-    /// Adds a fallback. While the provider is unavailable, requests go to the fallback and to this model of
-    /// it. Both providers use the same budget; the fallback's own fallback is not used.
+    /// Adds a fallback. While the provider is unavailable, requests go to the fallback's gateway, for the
+    /// model `model`. Both providers use the same budget. A fallback of the fallback's gateway is not used.
     #[must_use]
     pub fn with_fallback(self, name: impl Into<String>, gateway: Self, model: impl Into<String>) -> Self {
         let fallback = FallbackProvider { name: name.into(), gateway, model: model.into() };
         Self { fallback: Some(Arc::new(fallback)), ..self }
     }
 
-    /// Returns the number of retries in all sessions since the gateway was created.
+    /// Returns the number of retries in all sessions since the gateway was created, including retries at the
+    /// fallback.
     pub fn retry_count(&self) -> u64 {
         let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retry_count());
         self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
-    /// Returns one run's access to its allowed models. The run's budget pays for its calls, and its kill
-    /// switch stops them.
+    /// Returns one run's access to its allowed models. The run's budget pays for the calls, and the run's
+    /// kill switch stops them.
     pub fn open_session(
         &self,
         budget: RunBudget,
@@ -119,7 +120,8 @@ impl ModelGateway {
     }
 
     /// Waits until all running calls have ended and all reservations are settled, including those of
-    /// cancelled calls. If the process exits earlier, the remaining reservations expire and count in full.
+    /// cancelled calls. If the process exits earlier, the remaining reservations expire, and the ledger
+    /// counts their full amounts.
     #[truing_core::boxed_future]
     pub async fn wait_until_idle(&self) {
         self.shared.settling.wait_until_zero().await;

@@ -20,7 +20,7 @@ pub struct ModelRequest {
     /// Tools that the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolDefinition>,
-    /// Whether the model may or must call a tool, and which one; `None` for the provider's default.
+    /// The rule whether the model may or must call a tool, and which tool; `None` for the provider's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
     /// Configuration of thinking; `None` for the provider's default.
@@ -39,7 +39,7 @@ pub struct ToolDefinition {
     pub description: String,
     /// JSON Schema of its input.
     pub input_schema: Value,
-    /// Marks the end of a prompt prefix to cache. Only the last tool has this mark.
+    /// Marks the end of a part of the prompt that the provider caches. Only the last tool has this mark.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cache_control: Option<Value>,
 }
@@ -57,7 +57,7 @@ pub struct ModelMessage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRole {
-    /// The run, which has the role of the user.
+    /// Truing's run, which sends its messages in the role of the user.
     User,
     /// The model.
     Assistant,
@@ -76,14 +76,14 @@ pub enum MessageBlock {
 }
 
 /// The kinds of blocks that the runtime makes or handles. A block with additional fields becomes
-/// `MessageBlock::Other`, because these kinds would lose the additional fields.
+/// `MessageBlock::Other`, because `KnownBlock` would lose these fields.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum KnownBlock {
     /// A block with plain text.
     Text {
         text: String,
-        /// Marks the end of a prefix to cache.
+        /// Marks the end of a part of the prompt that the provider caches.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         cache_control: Option<Value>,
     },
@@ -93,7 +93,7 @@ pub enum KnownBlock {
         id: String,
         /// Name of the tool.
         name: String,
-        /// Input of any form.
+        /// The tool's input, as any JSON value.
         input: Value,
     },
     /// The result of a call.
@@ -105,7 +105,7 @@ pub enum KnownBlock {
         /// True if the call failed.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         is_error: bool,
-        /// Marks the end of a prefix to cache.
+        /// Marks the end of a part of the prompt that the provider caches.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         cache_control: Option<Value>,
     },

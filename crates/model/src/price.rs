@@ -1,4 +1,5 @@
-//! Prices of models: a table by id, with tiers, in integers ([`ModelPrices`]).
+//! Prices of models: a table by model id ([`ModelPrices`]). Each price may have tiers by prompt length, and
+//! all amounts are integers.
 //!
 //! The gateway refuses to call a model that has no entry in the table. Every sum is rounded up, because the
 //! ledger must never record less than the provider bills.
@@ -23,7 +24,7 @@ pub struct ModelPrices {
 /// The price of one model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ModelPrice {
-    /// Rates for prompts below the first tier; the tiers follow in ascending order.
+    /// Rates for prompts that do not exceed the first tier's length.
     base_rates: TokenRates,
     tiers: Vec<PriceTier>,
 }
@@ -31,13 +32,13 @@ pub struct ModelPrice {
 /// The rates of a request whose prompt exceeds a length. They apply to the whole request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct PriceTier {
-    /// Prompt length in tokens, including tokens that were read from or written to caches. Longer prompts
-    /// have these rates.
+    /// The tier's rates apply to prompts with more tokens than this. Tokens that were read from or written to
+    /// caches count, too.
     min_tokens: u64,
     rates: TokenRates,
 }
 
-/// Rates of a token, by its kind.
+/// The price of one token, by the kind of token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenRates {
     /// Prompt tokens that are neither read from nor written to a cache.
@@ -112,7 +113,7 @@ impl ModelPrices {
         self.by_model.insert(model.into(), price);
     }
 
-    /// Adds all prices of `other`, which replace existing ones.
+    /// Adds all prices of `other`. They replace existing prices of the same models.
     pub fn extend(&mut self, other: Self) {
         self.by_model.extend(other.by_model);
     }
@@ -151,8 +152,8 @@ impl ModelPrice {
         self
     }
 
-    /// Returns the tiers. Each has the number of tokens that the prompt must exceed (0 for prompts of any
-    /// length), and the rates.
+    /// Returns the tiers, each with its rates and the number of tokens that a prompt must exceed. The base
+    /// rates are the first tier, with the number 0.
     pub fn tiers(&self) -> impl Iterator<Item = (u64, &TokenRates)> {
         std::iter::once((0, &self.base_rates))
             .chain(self.tiers.iter().map(|tier| (tier.min_tokens, &tier.rates)))
@@ -174,8 +175,8 @@ impl ModelPrice {
     }
 
     /// Returns the highest cost of a call with at most `input` tokens in the prompt and `output` in the
-    /// response. Each prompt token is priced at the most expensive rate, and the tier with the highest total
-    /// is used.
+    /// response. Each prompt token costs the tier's highest rate for prompt tokens, and the tier with the
+    /// highest total is used.
     pub fn max_cost(&self, input: u64, output: u64) -> MicroUsd {
         self.reachable_tiers(input)
             .map(|(tokens, rates)| sum_costs(&[(tokens, rates.dearest_input()), (output, rates.output)]))
@@ -200,8 +201,8 @@ impl ModelPrice {
         self.tiers.iter().rfind(|tier| prompt > tier.min_tokens).map_or(&self.base_rates, |tier| &tier.rates)
     }
 
-    /// Returns each tier that a prompt of at most `input` tokens can reach, with the maximum length of such a
-    /// prompt in the tier.
+    /// Returns the rates of each tier that a prompt of at most `input` tokens can reach. Each comes with the
+    /// maximum length of such a prompt in that tier.
     fn reachable_tiers(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
         let ends = self.tiers.iter().map(|tier| tier.min_tokens).chain([u64::MAX]);
         self.tiers()
@@ -212,7 +213,8 @@ impl ModelPrice {
 }
 
 impl TokenRates {
-    /// Returns the highest rate of a prompt token: uncached, read from a cache, or written to one.
+    /// Returns the highest rate for a prompt token, which may be uncached, read from a cache, or written to a
+    /// cache.
     fn dearest_input(&self) -> TokenRate {
         self.input.max(self.cache_read).max(self.cache_write_5m).max(self.cache_write_1h)
     }

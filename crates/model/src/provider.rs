@@ -46,7 +46,7 @@ impl ProviderCredentials {
 /// The credentials of one attempt.
 #[derive(Clone, Debug)]
 pub(crate) enum AttemptKeys {
-    /// The provider's own credentials, which need nothing else.
+    /// No credentials beyond the provider's fixed header, which is the same for every attempt.
     StaticCredentials,
     /// AWS credentials that sign the request.
     #[cfg(feature = "aws")]
@@ -68,12 +68,13 @@ pub enum ProviderError {
     /// The address is not a valid URL.
     #[error("base_url is not a web address: {0}")]
     InvalidUrl(String),
-    /// The connection to the address would not protect the key.
+    /// The address does not use TLS, and is not on this machine, so the key would be sent unprotected.
     #[error(
         "base_url must begin with https:// (http:// is for this machine alone: localhost, 127.0.0.1, [::1])"
     )]
     Unprotected,
-    /// The address has an unsupported part, or a part that may be secret and would be shown.
+    /// The address has a user, password, query or fragment. These parts are not supported, and could disclose
+    /// a secret in messages.
     #[error("base_url must have no user, password, query or fragment")]
     UnsupportedPart,
     /// The key contains characters that are invalid in a header.
@@ -112,7 +113,8 @@ impl ModelProvider {
             ProviderCredentials::Bearer(token) => {
                 Some((AUTHORIZATION, secret_header(&format!("Bearer {}", token.expose()))?))
             }
-            // The authorization headers differ for each request, because they contain a signature.
+            // AWS requires new authorization headers for each request, because they contain a signature of
+            // the request.
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => None,
             ProviderCredentials::Unauthenticated => None,
@@ -131,7 +133,8 @@ impl ModelProvider {
         &self.wire
     }
 
-    /// Returns the URL for the path of a call (`/v1/messages`). The path may end in a query.
+    /// Returns the URL of a call: the provider's address with the call's path, such as `/v1/messages`. The
+    /// path may end in a query.
     pub(crate) fn url(&self, call: &str) -> Url {
         let (path, query) = call.split_once('?').map_or((call, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
@@ -143,7 +146,7 @@ impl ModelProvider {
     /// Returns the current credentials.
     ///
     /// # Errors
-    /// [`FailedAttempt`] if there are no keys.
+    /// [`FailedAttempt`] if there are no credentials.
     pub(crate) async fn fetch_keys(&self) -> Result<AttemptKeys, FailedAttempt> {
         match &self.login {
             #[cfg(feature = "aws")]
@@ -184,7 +187,7 @@ impl ModelProvider {
         }
     }
 
-    /// Describes the error of this machine's clock if that error is the reason why a signature was refused.
+    /// Describes how far this machine's clock is wrong, if that is why a signature was refused.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn clock_skew_hint(
         &self,
@@ -205,7 +208,8 @@ impl ModelProvider {
         }
     }
 
-    /// Adds the authorization to the headers of a call. The caller must not change the call afterwards.
+    /// Adds the authorization to the headers of a call. The caller must not change the call afterwards,
+    /// because a signature may cover it.
     ///
     /// # Errors
     /// Returns a message if the request cannot be signed.
@@ -250,7 +254,7 @@ impl ModelProvider {
         self.base.host_str().is_some_and(is_loopback)
     }
 
-    /// Removes the provider's secrets from a text of external origin.
+    /// Removes the provider's secrets from a text of another program or service.
     pub(crate) fn redact_secrets(&self, text: &str) -> String {
         self.login.secrets().iter().fold(text.to_owned(), |text, secret| secret.redact_from(&text))
     }
@@ -267,7 +271,7 @@ impl fmt::Debug for ModelProvider {
     }
 }
 
-/// Returns the failure of an attempt that has no credentials to sign its request.
+/// Returns the failed attempt for a request that cannot be signed, because there are no credentials.
 #[cfg(feature = "aws")]
 fn key_failure(fault: crate::aws::AwsKeyError) -> FailedAttempt {
     FailedAttempt {

@@ -1,13 +1,12 @@
 //! The decision after a failed attempt (retry, open the circuit, refuse), and the wait before a retry.
 //! [`decide_retry`] is the retry table, which maps failures to decisions. All functions are pure.
 //!
-//! A repeated request generates a second response, which is billed again: providers support no idempotency
-//! keys.
+//! Providers support no idempotency keys, so a retry may generate a second response, which is billed again.
 
 use std::time::Duration;
 
-/// The longest requested wait that counts as a rate limit, because the windows of rate limits are one minute.
-/// A longer wait counts as a spending cap.
+/// The longest wait that a provider may request for an ordinary rate limit, whose window is one minute. A
+/// request to wait longer counts as a spending cap.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Wait before the second attempt. The wait doubles before each further attempt, up to [`MAX_DOUBLINGS`]
 /// times.
@@ -21,7 +20,7 @@ pub enum FailureCause {
     /// No connection to the provider, or to the service that returns its credentials, could be opened. The
     /// request was not sent.
     Unsent,
-    /// There are no credentials that could sign the request, so it was not sent.
+    /// There are no credentials to sign the request, so the request was not sent.
     NoKeys,
     /// The connection was closed, or a timeout passed, before a response began.
     NoResponse,
@@ -33,14 +32,14 @@ pub enum FailureCause {
     Event(ProviderErrorKind),
     /// The response exceeded its total time limit.
     TotalTimeout,
-    /// The response is not valid in the provider's API.
+    /// The response does not conform to the provider's API.
     InvalidResponse,
 }
 
 /// An attempt that failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FailedAttempt {
-    /// Cause of the failure, as classified for the table.
+    /// Cause of the failure, from which the retry table derives the decision.
     pub(crate) cause: FailureCause,
     /// Message about the failure, for people.
     pub(crate) message: String,
@@ -58,7 +57,7 @@ pub struct ErrorResponse {
     pub retry: Option<bool>,
 }
 
-/// The kinds of errors that lead to different decisions.
+/// The kinds of errors that the retry table distinguishes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProviderErrorKind {
     /// A temporary failure: `overloaded_error`, `api_error`, `timeout_error`.
@@ -73,7 +72,7 @@ pub enum ProviderErrorKind {
     TooLong,
     /// An invalid request: `invalid_request_error`, `not_found_error`.
     Request,
-    /// Another type or none. The decision depends only on the status.
+    /// Another error type, or no type. The decision then depends only on the HTTP status.
     Other,
 }
 
@@ -84,7 +83,7 @@ pub enum RetryDecision {
     Retry(Option<Duration>),
     /// Do not retry, because the provider is unavailable for at least this time.
     Unavailable(Option<Duration>),
-    /// A spending cap is reached. Open the circuit: for this time, or for the default time if `None`.
+    /// A spending cap is reached. Open the circuit breaker for this time; if `None`, for the default time.
     SpendCap(Option<Duration>),
     /// The key is invalid or lacks a permission.
     Key,
@@ -92,7 +91,7 @@ pub enum RetryDecision {
     Request,
     /// The request is too long.
     TooLong,
-    /// The response is not valid in the Messages API.
+    /// The response does not conform to the provider's API.
     InvalidResponse,
 }
 
@@ -128,14 +127,14 @@ fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
             decide_transient(response, true)
         }
         (400..=499, _) => decide_transient(response, false),
-        // A success status without a response, or a redirect. Redirects are not followed, because the new
-        // address would receive the key.
+        // A success status other than 200, or a redirect. Redirects are not followed, because the new address
+        // would receive the key.
         (_, _) => RetryDecision::InvalidResponse,
     }
 }
 
-/// Decides on a refusal that may be temporary. The provider's header determines this; without a header,
-/// `usually` does.
+/// Decides on a refusal that may be temporary. The provider's header `x-should-retry` states if it is
+/// temporary. Without that header, `usually` decides.
 fn decide_transient(response: &ErrorResponse, usually: bool) -> RetryDecision {
     let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (response.retry.unwrap_or(usually), usually) {
@@ -156,7 +155,7 @@ pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
         "permission_error" => ProviderErrorKind::Key,
         "request_too_large" => ProviderErrorKind::TooLong,
         "invalid_request_error" if words.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
-        // This is the only billing error that has no type of its own.
+        // This is the only billing error whose type does not identify it as a billing error.
         "invalid_request_error" if words.starts_with("Your credit balance is too low") => {
             ProviderErrorKind::Spend
         }
@@ -170,9 +169,9 @@ fn speaks_of_money(name: &str) -> bool {
     ["billing", "spend", "budget", "credit", "insufficient_quota"].iter().any(|word| name.contains(word))
 }
 
-/// Returns the wait after the `tries`-th failed attempt (from 1). The wait doubles after each attempt. It is
-/// reduced by up to a quarter, depending on `seed`, to spread the retries of many runs. The result is at
-/// least the wait that the provider requests.
+/// Returns the wait after the `tries`-th failed attempt (from 1). The wait doubles after each attempt. The
+/// wait is then shortened by up to a quarter, depending on `seed`, so that many runs do not retry at the same
+/// time. The result is at least the wait that the provider requests.
 pub fn retry_delay(
     initial_delay: Duration,
     tries: u32,

@@ -1,5 +1,5 @@
-//! Builds a message from the bytes of a streamed response. The result does not depend on how the stream is
-//! divided into chunks. The size of the message is limited for every input.
+//! Builds a message from the bytes of a streamed response. The message does not depend on how the stream is
+//! divided into chunks, and its size is limited for every input.
 
 mod chat;
 mod event;
@@ -20,16 +20,16 @@ pub use self::source::StreamFormat;
 pub use self::sse::MAX_EVENT_BYTES;
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, StopReason};
 
-/// Maximum number of bytes of content in one response. This is far more than 128,000 tokens have.
+/// Maximum number of bytes of content in one response. The content of 128,000 tokens is far smaller.
 pub const MAX_CONTENT_BYTES: usize = 16 * 1024 * 1024;
 /// Maximum number of bytes of one stream, including framing and pings.
 pub const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum number of blocks of one response.
 pub const MAX_BLOCKS: usize = 1024;
-/// Maximum number of characters that are shown of a provider's message.
+/// Maximum number of characters of a provider's message that are shown.
 const MAX_WORDS: usize = 300;
-/// The field that contains a tool's input if the input is not a JSON object. The API accepts the wrapped
-/// input in later requests.
+/// The field in which a tool's input is wrapped if the model's input is not a JSON object. The API accepts
+/// the wrapped input in later requests.
 pub const INVALID_JSON: &str = "INVALID_JSON";
 
 /// The reason why a stream is not a valid response.
@@ -55,7 +55,7 @@ pub enum StreamError {
     /// The body is not a stream of events.
     #[error("the answer is not a stream of events")]
     NotAStream,
-    /// An event is not valid in the provider's API.
+    /// An event does not conform to the provider's API.
     #[error("an event of the answer is not as expected: {0}")]
     BadEvent(String),
     /// Two events contradict each other.
@@ -69,10 +69,10 @@ pub enum StreamError {
     TooLarge(&'static str),
 }
 
-/// The progress of a stream.
+/// The progress that the latest bytes of a stream made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StreamProgress {
-    /// Only pings arrived since the last check.
+    /// The bytes completed no part of the message: at most pings or unknown events.
     Idle,
     /// A part of the message arrived.
     Advanced,
@@ -92,10 +92,11 @@ pub struct CompleteAnswer {
     pub model: String,
 }
 
-/// The part of a stream's cost that is known so far.
+/// The usage of a response that is known so far, from which its cost is computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UsageMeter {
-    /// Usage that the provider has reported so far. It includes the whole prompt from the first report.
+    /// Usage that the provider has reported so far. Each report, including the first one, counts the whole
+    /// prompt.
     pub usage: Option<TokenUsage>,
     /// Bytes of content received.
     pub content_bytes: u64,
@@ -103,7 +104,7 @@ pub struct UsageMeter {
     pub is_final: bool,
 }
 
-/// The state of a response while it is built from its chunks.
+/// Builds a response from the chunks of its stream.
 #[derive(Debug)]
 pub struct AnswerAccumulator {
     decoder: EventDecoder,
@@ -135,7 +136,7 @@ impl Default for AnswerAccumulator {
 }
 
 impl AnswerAccumulator {
-    /// Returns an empty state for a response in this format.
+    /// Creates an accumulator without content, for a response in this format.
     pub fn new(format: StreamFormat) -> Self {
         Self {
             decoder: EventDecoder::new(format),
@@ -154,7 +155,7 @@ impl AnswerAccumulator {
     /// Adds more bytes.
     ///
     /// # Errors
-    /// [`StreamError`]. The caller must then not add more bytes.
+    /// [`StreamError`]. After an error, the caller must not add more bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<StreamProgress, StreamError> {
         self.first_byte =
             self.first_byte.or_else(|| bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
@@ -182,7 +183,7 @@ impl AnswerAccumulator {
         self.events > 0
     }
 
-    /// Returns the known part of the cost.
+    /// Returns the usage that is known so far.
     pub fn meter(&self) -> UsageMeter {
         UsageMeter {
             usage: self.usage.known_usage(),
@@ -194,7 +195,7 @@ impl AnswerAccumulator {
     /// Ends the stream and returns the response.
     ///
     /// # Errors
-    /// [`StreamError`] if it is not a valid response.
+    /// [`StreamError`] if the stream is not a complete and valid response.
     pub fn finish(mut self) -> Result<CompleteAnswer, StreamError> {
         for event in self.decoder.close() {
             self.apply_event(event)?;
@@ -268,7 +269,8 @@ impl AnswerAccumulator {
                     message: line::clean_line(&error.message, MAX_WORDS),
                 });
             }
-            // The API's versioning policy allows new kinds of events, but none that contain content.
+            // Unknown events are ignored. The API's versioning policy allows new kinds of events, but no new
+            // kind contains content.
             StreamEvent::Ping | StreamEvent::Other => return Ok(false),
             StreamEvent::Hidden { bytes } => self.add_content_bytes(bytes)?,
         }
@@ -358,7 +360,7 @@ impl PartialBlock {
 }
 
 /// Returns a tool's input. If the model's text is not a JSON object, the text is wrapped in an object that
-/// the API accepts. The object also reports the error to the caller.
+/// the API accepts. The object's field `INVALID_JSON` shows the caller that the input is invalid.
 fn parse_tool_input(text: String) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());

@@ -1,6 +1,6 @@
 //! The wire format of a provider ([`WireFormat`]): the path, headers and body of a call, the format of its
-//! response, and the parsing of a refusal. Other modules implement the logic that is the same for all
-//! providers: money, retries, limits, the order of events.
+//! response, and the parsing of a refusal. The logic that is the same for all providers is in other modules:
+//! costs, retries, limits and the order of events.
 
 #[cfg(feature = "aws")]
 pub mod bedrock;
@@ -34,7 +34,7 @@ pub enum WireFormat {
     Chat(ChatWire),
 }
 
-/// One call before the provider's authorization is added.
+/// One call to a provider, without the provider's authorization headers.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderCall {
     /// Path that is appended to the provider's address.
@@ -43,7 +43,7 @@ pub(crate) struct ProviderCall {
     pub(crate) body: Bytes,
 }
 
-/// The reasons why a request cannot be encoded in this format.
+/// The reasons why a request cannot be encoded in a wire format.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestEncodeError {
     /// The request cannot be serialized.
@@ -147,20 +147,20 @@ impl WireFormat {
         prices.find_price(self.price_table_id(model))
     }
 
-    /// Returns the id of a model in the price table.
+    /// Returns the id by which the price table lists a model.
     pub fn price_table_id<'a>(&'a self, model: &'a str) -> &'a str {
         match self {
             Self::Messages => model,
-            // Bedrock's prices differ by region, and from other providers' prices. The price is therefore
-            // found only by Bedrock's own model id.
+            // Bedrock's prices differ by region, and from the prices of other providers. A price is therefore
+            // looked up by Bedrock's own model id.
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.model_id(model).unwrap_or(model),
             Self::Chat(_) => model,
         }
     }
 
-    /// Returns true if the provider sends events both while the model writes and while it thinks. Servers of
-    /// Chat Completions send nothing while they think.
+    /// Returns true if the provider sends events the whole time while the model generates tokens, also while
+    /// it thinks. Servers of Chat Completions may send nothing while the model thinks.
     pub(crate) fn streams_progress(&self) -> bool {
         match self {
             Self::Messages => true,
@@ -176,11 +176,12 @@ impl WireFormat {
         match self {
             // The API may select another model by its own rules, and reports the model that answered.
             Self::Messages => true,
-            // Bedrock has one price for a model in each region, and the response does not name the region.
+            // Bedrock's price of a model depends on the region, and the model name in the response does not
+            // contain the region.
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => false,
-            // A server reports the exact model name for an alias, or no name. The price table may not contain
-            // the exact name.
+            // If the request names an alias, a server reports the exact model name or none. The price table
+            // may contain only the alias.
             Self::Chat(_) => false,
         }
     }

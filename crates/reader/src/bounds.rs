@@ -1,16 +1,17 @@
-//! Bounds of the findings that a reader reports for a request. Both sides of the reader protocol enforce
-//! them.
+//! Limits for the findings that a reader reports for a request. Both sides of the reader protocol enforce
+//! these limits.
 
 use truing_core::finding::{DiffSide, RawFinding};
 
-/// Maximum number of findings of one response. The most severe ones are kept.
+/// Maximum number of findings of one response. If there are more, the most severe findings are kept.
 pub const MAX_FINDINGS: usize = 5_000;
-/// Maximum total text of all findings of one response, in bytes. The most severe findings are kept.
+/// Maximum total size of the texts of all findings of one response, in bytes. The most severe findings are
+/// kept.
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
-/// Maximum number of suppression comments without effect in one response, and maximum number of suppressed
+/// Maximum number of unused suppression comments in one response. The same maximum applies to its suppressed
 /// findings.
 pub const MAX_SUPPRESSIONS: usize = 500;
-/// Maximum total text of the suppressed findings of one response, in bytes.
+/// Maximum total size of the texts of the suppressed findings of one response, in bytes.
 pub const MAX_SUPPRESSED_BYTES: usize = 1 << 20;
 /// Maximum length of the reason in a suppression comment, in bytes.
 pub const MAX_REASON_BYTES: usize = 1 << 10;
@@ -31,7 +32,7 @@ pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
 /// Maximum number of findings of one response that are stored for later runs. If there are more, no finding
 /// is stored.
 pub(crate) const MAX_KEPT: usize = 20_000;
-/// Maximum total text of the findings that are stored for later runs, in bytes.
+/// Maximum total size of the texts of the findings that are stored for later runs, in bytes.
 pub(crate) const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// Returns the number of bytes of a finding's texts.
@@ -41,8 +42,8 @@ pub(crate) fn count_text_bytes(finding: &RawFinding) -> usize {
     place.path.as_bytes().len() + rule.len() + title.len() + body.len() + snippet.len() + replacement
 }
 
-/// Checks that a finding's lines and texts have the form that the rest of the program relies on. The rule's
-/// name is not checked.
+/// Checks that a finding's lines and texts are within the limits that the rest of the program relies on. It
+/// is not checked if the finding's rule exists.
 ///
 /// # Errors
 ///
@@ -64,7 +65,7 @@ pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     ensure(replacement <= MAX_SUGGESTION_BYTES, "a finding's suggestion")
 }
 
-/// Returns true if the text consists of the hexadecimal digits of a digest.
+/// Returns true if the text consists only of hexadecimal digits and is not too long for a digest.
 fn is_digest(text: &str) -> bool {
     text.len() <= MAX_DIGEST_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,4 +1,4 @@
-//! Decodes the bytes of a file as text, as UTF-16 text or as binary.
+//! Detects if a file is text, UTF-16 text or binary, and converts UTF-16 text to UTF-8.
 
 /// Byte order mark that some editors write before UTF-8 text. The mark is not part of the first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -97,7 +97,8 @@ fn decode_lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
 }
 
 /// Returns the text if all bytes are well-formed UTF-16 without control characters and at least half of the
-/// characters are ASCII. Binary data never meets all these conditions; text with findings usually does.
+/// characters are ASCII. Binary data practically never meets all these conditions, while text in which rules
+/// find something usually does.
 fn decode_without_bom(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     if !odd.is_empty() {

@@ -1,5 +1,5 @@
-//! Applies rules to one file: finds matches, keeps the matches that touch added lines, and selects the text
-//! that a finding shows.
+//! Applies rules to one file: finds matches, keeps those that touch added lines, and selects the code that
+//! each finding shows.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -37,7 +37,7 @@ pub(crate) const MAX_FINDINGS: usize = 100;
 pub(crate) struct RuleSet<'packs> {
     rules: Vec<&'packs PackRule>,
     text: TextRules<'packs>,
-    /// One scan for each language that has rules.
+    /// One scan for each language that has syntax rules.
     syntax: Vec<SyntaxScan<'packs>>,
     flows: Vec<(usize, &'packs FlowCheck)>,
     companions: Vec<(&'packs PackRule, &'packs CompanionCheck)>,
@@ -55,8 +55,8 @@ pub(crate) struct FileFindings {
     pub(crate) incomplete: Option<SkipReason>,
     /// Findings that a comment suppresses, the most severe first.
     pub(crate) suppressed: Vec<SuppressedFinding>,
-    /// Suppression comments on added lines that suppress nothing. A rule that is not part of this run counts
-    /// as unknown.
+    /// Suppression comments on added lines that suppress nothing. A comment for a rule that is not part of
+    /// this run is reported as a comment for an unknown rule.
     pub(crate) suppressions: Vec<UnusedSuppression>,
 }
 
@@ -79,8 +79,8 @@ impl RuleMatch<'_> {
         lints.any(|lint| parsed_file.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
     }
 
-    /// Returns true if the match is a kind of code that the rule does not cover, or if the name refers to
-    /// something else at that place.
+    /// Returns true if the matched code is not of the kind that the rule covers, or if the matched name
+    /// refers to something else there.
     fn is_other_code(
         &self,
         parsed_file: &ParsedFile<'_>,
@@ -99,7 +99,7 @@ impl RuleMatch<'_> {
     }
 
     /// Returns true if the rule's counterpart pattern occurs in the file or in a changed sibling file.
-    /// Returns false for files that a running system uses.
+    /// Returns false for files that, by their path, are used in a running system.
     fn has_counterpart(
         &self,
         file: &ChangedFile,
@@ -163,8 +163,8 @@ impl<'packs> RuleSet<'packs> {
         let (bytes, form) = (content.bytes(), content.kind());
         let mut hits = self.text.find_matches(&file.path, bytes, form)?;
         let mut incomplete = None;
-        // Third-party code, such as a bundled program, may be too complex to parse. The text rules are then
-        // enough.
+        // Third-party code, such as a bundled program, may be too complex to parse. For such a file, the text
+        // rules are enough, so it does not count as incomplete.
         let is_foreign = RepositoryPart::from_path(&file.path) == Some(RepositoryPart::Foreign);
         match form {
             ContentKind::Text => {
@@ -182,8 +182,8 @@ impl<'packs> RuleSet<'packs> {
                     }
                 }
             }
-            // Syntax rules are not applied to UTF-16 text: no compiler accepts such code, and a fix would
-            // have another encoding than the file.
+            // Syntax rules are not applied to UTF-16 text: no compiler accepts such code, and the encoding of
+            // a fix would differ from that of the file.
             ContentKind::Utf16 => {}
             ContentKind::Binary => incomplete = Some(SkipReason::Binary),
         }
@@ -202,7 +202,7 @@ impl<'packs> RuleSet<'packs> {
             (RepositoryPart::from_text(&file.path, bytes), ParsedFile::new(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
-        // The tests of a secret scanner contain invented secrets.
+        // The tests of a secret scanner contain invented secrets, which are not reported.
         let is_tested = || {
             matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_secret_scanner()
         };
@@ -252,8 +252,8 @@ impl<'packs> RuleSet<'packs> {
             }
             None => true,
         });
-        // If some rules did not run, suppression comments for these rules would wrongly be reported as
-        // unused.
+        // If some rules could not run, unused suppressions are not reported, because comments for these rules
+        // would wrongly count as unused.
         let suppressions = if is_mentioned && incomplete.is_none() {
             let is_changed_line = |first, last| overlaps_any(&file.added_lines, first, last);
             let has_finding = |name: &str| self.rules.iter().any(|rule| rule.name == name);
@@ -282,15 +282,16 @@ impl<'packs> RuleSet<'packs> {
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
         let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
-        // A fix contains byte offsets of the decoded text. These are the same as the file's offsets only if
-        // the file is UTF-8.
+        // A fix contains byte offsets of the decoded text, which equal the offsets in the file only if the
+        // file is UTF-8.
         let mut prover = SourceLanguage::from_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
             .map(|(language, text)| FixValidator::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
         for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
             let shown = lines.line_range(first).start..lines.line_range(last).end;
-            // A suggestion never contains a secret.
+            // A fix on lines that contain a secret is dropped, because a suggestion must never contain a
+            // secret.
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlaps(&shown));
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.prove_fix(first, last, fix));
@@ -420,7 +421,7 @@ impl<'packs> RuleSet<'packs> {
                 hit(rule, line);
             }
         }
-        // A limit of the number of lines does not apply to a file that is not text.
+        // Size rules that limit the number of lines apply only to text files.
         let count = is_text.then(|| lines.line_count());
         if is_new_file(&file.added_lines, count) && file.old_path.is_none() {
             for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
@@ -474,7 +475,7 @@ fn build_finding(
     }
 }
 
-/// Replaces the control characters of a snippet. A secret in a binary file may be surrounded by arbitrary
+/// Replaces the control characters of a snippet, because the snippet of a binary file may contain arbitrary
 /// bytes.
 fn replace_control_chars(snippet: &str) -> String {
     snippet.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")

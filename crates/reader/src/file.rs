@@ -23,7 +23,7 @@ pub const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
 pub enum FileOpenError {
     /// The path is a symbolic link.
     Link,
-    /// The path is not a regular file, or leads outside the tree or through a link.
+    /// The path does not refer to a regular file, leads outside the tree, or leads through a link.
     NotRegular,
     /// The operating system refuses access: the file does not exist, or the process may not read it.
     OsError(Errno),
@@ -47,8 +47,8 @@ impl From<FileOpenError> for SkipReason {
     }
 }
 
-/// Folder with the files of the head commit. The operator chooses the folder's path, which may contain links.
-/// Paths below the folder must not contain links.
+/// A folder of files to be read, usually those of the head commit. The operator chooses the folder's path,
+/// which may contain links. Paths below the folder must not contain links.
 #[derive(Debug)]
 pub struct FileTree {
     root: OwnedFd,
@@ -82,8 +82,8 @@ impl FileTree {
     /// # Errors
     ///
     /// [`SkipReason::Symlink`] for a symbolic link. [`SkipReason::TooLarge`] for a file that is too large, or
-    /// [`SkipReason::Binary`] if such a file is also binary. [`SkipReason::Unreadable`] for anything else
-    /// that is not a regular file, and for a path that leads through a link.
+    /// [`SkipReason::Binary`] if such a file is also binary. [`SkipReason::Unreadable`] in all other cases,
+    /// such as a folder, a missing file, or a path through a link.
     pub fn read_bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
         let (folder, name) = self.open_folder(path)?;
         read_bounded(open_regular(&folder, name)?)
@@ -114,7 +114,7 @@ impl FileTree {
     /// # Errors
     ///
     /// [`FileOpenError::NotRegular`] if the path leads outside the tree or through a link;
-    /// [`FileOpenError::Refused`] if the folder does not exist.
+    /// [`FileOpenError::OsError`] if the folder does not exist.
     pub fn open_folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), FileOpenError> {
         if !path.stays_within_folder() {
             return Err(FileOpenError::NotRegular);

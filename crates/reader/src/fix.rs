@@ -1,4 +1,4 @@
-//! Fixes that are not yet validated, and edits that are not yet applied.
+//! Types for fixes that are not yet validated, and for edits that are not yet applied to a file.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ pub(crate) struct ByteReplacement {
 }
 
 impl ByteReplacement {
-    /// Returns the same replacement for the smallest range of whole tokens that changes. A word or an
-    /// operator is never split, so two fixes that change different letters of one name still conflict.
+    /// Returns an equivalent replacement whose range contains only the tokens that change. A word or an
+    /// operator is never split, so two fixes that change different letters of the same name still conflict.
     /// Returns `None` if the range is not in the text.
     pub(crate) fn narrow_to_change(&self, text: &str) -> Option<Self> {
         let (old, new) = (text.get(self.range.clone())?, self.replacement.as_str());
@@ -32,9 +32,9 @@ impl ByteReplacement {
         Some(Self { range, replacement: new.get(start..new.len() - behind)?.to_owned() })
     }
 
-    /// Returns true if this fix cannot be combined with `next`, which must not begin before this fix. Fixes
-    /// conflict if they overlap, if one inserts text where the other begins or ends, or if their texts would
-    /// form one token.
+    /// Returns true if this fix cannot be combined with `next`, which must not begin before this fix. Two
+    /// fixes conflict if they overlap, if one inserts or deletes text directly at the other, or if their
+    /// adjacent texts would form one token.
     pub(crate) fn conflicts_with(&self, next: &Self) -> bool {
         if self.range.end != next.range.start {
             return self.range.end > next.range.start;
@@ -90,8 +90,8 @@ pub struct LineEdit {
     pub first_line: u32,
     /// The last line that is replaced.
     pub last_line: u32,
-    /// Text that replaces the lines, without the last line end. If the text is empty, the lines are deleted,
-    /// including their line ends.
+    /// Text that replaces the lines, without a line end after its last line. If the text is empty, the lines
+    /// are deleted, including their line ends.
     pub replacement: String,
 }
 

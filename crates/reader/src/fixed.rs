@@ -41,7 +41,8 @@ pub enum FixRefusal {
     NoGrammar,
     /// The file is not UTF-8.
     NotUtf8,
-    /// The file takes too long to parse, or too many edits conflict.
+    /// The file takes too long to parse, or the limit for parsing the file with different sets of edits is
+    /// reached.
     TooLarge,
 }
 
@@ -53,12 +54,13 @@ struct EditCandidate<'a> {
     edit: &'a LineEdit,
     /// Byte range of the edit's lines.
     lines: Range<usize>,
-    /// Change within the edit's lines.
+    /// The change that the edit makes within its lines, without the unchanged text.
     fix: ByteReplacement,
 }
 
 impl EditCandidate<'_> {
-    /// Returns the reason why this edit cannot be combined with an edit of earlier text in the file.
+    /// Returns the reason why this edit cannot be combined with `before`, an edit whose change begins earlier
+    /// in the file.
     fn conflict_with(&self, before: &Self) -> Option<FixRefusal> {
         let is_apart =
             before.edit.last_line < self.edit.first_line || self.edit.last_line < before.edit.first_line;
@@ -71,8 +73,8 @@ impl EditCandidate<'_> {
 
 /// Applies all compatible suggestions to the file for which they were made. If two suggestions overlap, only
 /// the one that begins first is applied. Edits that would change the syntax tree around their lines are not
-/// applied. No edit is applied to a file that is not UTF-8 or whose language has no grammar, because such
-/// files get no suggestions.
+/// applied. No edit is applied if the file is not UTF-8 or its language has no grammar: such files get no
+/// suggestions.
 pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits {
     let none = |refusal| AppliedEdits { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
@@ -114,8 +116,8 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
         }
     }
     let fixed = proven(&chosen).unwrap_or_else(|_| {
-        // Each edit was validated separately. Together, the edits may be invalid: for example, they may leave
-        // an empty block.
+        // Each edit is valid by itself, but together the edits may be invalid; for example, they may leave an
+        // empty block. The edits are therefore added one by one.
         let (mut best, mut tries) = (text.to_owned(), MAX_PARSED_BYTES / text.len().max(1));
         chosen.clear();
         for next in &candidates {
@@ -162,8 +164,8 @@ fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<E
     candidates
 }
 
-/// Merges sorted, compatible edits into one change per group of overlapping lines. The validation of a group
-/// then covers all its edits. Returns `None` if a range is not in the text.
+/// Merges sorted, compatible edits into one change per group of overlapping lines. The validation then checks
+/// each group as one change. Returns `None` if a range is not in the text.
 fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
     let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
@@ -197,9 +199,9 @@ fn merge_fixes(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> O
 }
 
 impl LineIndex<'_> {
-    /// Returns the byte replacements of edits in ascending order that do not overlap. Deleted lines are
-    /// removed with their line ends. If the file's last lines are deleted and the last one has no line end,
-    /// the preceding line ends are removed instead. The file then still has no line end at its end.
+    /// Returns the byte replacements of edits. The edits must be in ascending order. A deleted line is
+    /// removed with its line end. If the file's last line has no line end and is deleted, the line end before
+    /// it is removed instead. The new file then also ends without a line end.
     pub(crate) fn edit_replacements(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
         let count = self.line_count();
         let is_ended = self.line_range(count.saturating_add(1)).start > self.line_range(count).end;
@@ -213,8 +215,8 @@ impl LineIndex<'_> {
         edits.iter().map(|edit| self.edit_replacement(edit, with_end_before(edit))).collect()
     }
 
-    /// Returns the byte replacement of an edit. The replacement gets the kind of line ends of the lines that
-    /// it replaces.
+    /// Returns the byte replacement of an edit. The replacement uses CRLF if the replaced lines end with
+    /// CRLF.
     fn edit_replacement(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
         let range = self.line_range(edit.first_line).start..self.line_range(edit.last_line).end;
         if edit.replacement.is_empty() {

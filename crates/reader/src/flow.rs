@@ -1,12 +1,12 @@
 //! Flow rules, which follow values through a Python file: the import that a name refers to, the result of a
-//! call, and the code that enters, awaits or drops this result. The rules are not a type checker. A value
-//! that the file does not determine is unknown and causes no finding, except for the names that a rule's page
-//! lists as trusted.
+//! call, and the code that enters, awaits or drops this result. The rules are not a type checker: if the file
+//! does not determine a value, the value is unknown and causes no finding. The only exceptions are the names
+//! that a rule's page lists as trusted.
 //!
 //! `model` resolves names to bindings, and `value` resolves expressions. `guess` resolves calls by trusted
-//! names, `things` and `streams` contain facts about libraries, and `types` parses the types of callbacks.
-//! `uses` follows contexts, and `imports` finds the imports that a finding depends on. The other modules
-//! implement the rules.
+//! names, `things` and `streams` contain facts about libraries, and `callback_types` parses the types of
+//! callbacks. `uses` follows contexts, and `imports` finds the imports that a finding depends on. The other
+//! modules implement the rules.
 
 mod awaits;
 mod believe;
@@ -54,7 +54,7 @@ impl FlowCheck {
     }
 }
 
-/// The kinds of values that are followed.
+/// The kinds of values that flow rules follow. Each rule follows one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FlowKind {
@@ -119,7 +119,7 @@ pub(crate) fn find_matches(
         }
         if model.is_exhausted() { Err(ComplexityError::OverLimit) } else { Ok(all) }
     };
-    // As with syntax rules, a panic in a flow rule affects only the result for one file.
+    // As for syntax rules, a panic in a flow rule causes a failure only for the file that is being checked.
     catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Panicked))
 }
 

@@ -9,9 +9,10 @@ use crate::pack::PackRule;
 pub(crate) struct RuleMatch<'packs> {
     pub(crate) rule: &'packs PackRule,
     pub(crate) matched: Range<usize>,
-    /// Offset that must be in code, and not in a string or a comment.
+    /// Offset that must be in code. The match is dropped if the offset is in a string or a comment.
     pub(crate) code: Option<usize>,
-    /// Dotted name that is called at that offset, if the rule checks the import that the name refers to.
+    /// Dotted name that is called at the offset `code`. Set if the rule checks which import the name refers
+    /// to.
     pub(crate) name: Option<String>,
     /// Range of the match that must not be shown, because it is a secret.
     pub(crate) secret: Option<Range<usize>>,

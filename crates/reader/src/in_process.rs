@@ -1,5 +1,5 @@
 //! Implements the `RepositoryReader` port in the calling process. The reader opens the changed files on a few
-//! threads and reports findings. `RequestReader`, which reads one file after another, is used both in the
+//! threads and reports findings. `RequestReader` reads single files of a request. It is used both in the
 //! calling process and in a reader process.
 
 use std::cmp::Reverse;
@@ -34,17 +34,18 @@ use crate::syntax::{MAX_TIME, ParserPool};
 use crate::tool_findings::tool_findings;
 use crate::used_tools::find_used_tools;
 
-/// Maximum number of reader threads. More threads would only wait for the disk and for memory.
+/// Maximum number of reader threads. More threads would not be faster, because the disk and the memory limit
+/// the speed.
 const MAX_THREADS: usize = 8;
-/// Number of files for which one more thread is started.
+/// Number of files per reader thread.
 const FILES_PER_THREAD: usize = 8;
 
-/// Maximum number of companion paths of changed files that are searched for. A hostile change could cause
-/// many such paths in deep folders.
+/// Maximum number of returned companion paths of changed files. A hostile change could cause very many of
+/// these paths, by files in deep folders.
 const MAX_COMPANIONS: usize = 10_000;
 
-/// Reader in the calling process. Cloning the reader is cheap; each pattern is compiled at most once for all
-/// clones.
+/// A reader that runs in the calling process. Cloning the reader is cheap; each pattern is compiled at most
+/// once for all clones.
 #[derive(Clone, Debug)]
 pub struct InProcessReader {
     packs: Arc<RulePacks>,
@@ -82,8 +83,8 @@ impl InProcessReader {
         self.packs.pack_names()
     }
 
-    /// Returns the paths of [`RepositoryReader::companion_paths`]. At most 10,000 paths are returned; more
-    /// paths, of later files, are left out.
+    /// Returns the paths of [`RepositoryReader::companion_paths`]. At most 10,000 paths are returned; further
+    /// paths are left out.
     ///
     /// # Errors
     ///
@@ -95,8 +96,8 @@ impl InProcessReader {
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let rules = self.packs.select_rules(packs)?;
         let mut paths = BTreeSet::new();
-        // The manifests show whether the project is a secret scanner. Secrets in the tests of a scanner are
-        // not reported.
+        // The manifests show whether the project is a secret scanner, because secrets in a scanner's tests
+        // are not reported.
         let has_tests = files.iter().any(|file| {
             matches!(
                 RepositoryPart::from_path(&file.path),
@@ -153,7 +154,7 @@ impl InProcessReader {
     }
 }
 
-/// Reads the files of one request, one after another.
+/// Reads single files of one request.
 pub(crate) struct RequestReader<'a> {
     packs: &'a RulePacks,
     rules: RuleSet<'a>,
@@ -179,7 +180,8 @@ impl<'a> RequestReader<'a> {
     }
 
     /// Returns the report on one file. The report lists the file once, as reviewed or as skipped. `time`
-    /// limits the total time of parsing the file. If the limit is zero, syntax rules are not applied.
+    /// limits the total time of parsing the file. If the limit is zero, no rules that need a syntax tree are
+    /// applied.
     pub(crate) fn read_file(
         &self,
         file: &ChangedFile,
@@ -195,7 +197,7 @@ impl<'a> RequestReader<'a> {
                 report.findings = examined.findings;
                 report.suppressed = examined.suppressed;
                 report.suppressions = examined.suppressions;
-                // If findings may be missing, the file must not count as reviewed.
+                // If `incomplete` is set, findings may be missing, so the file must not count as reviewed.
                 examined.incomplete
             }
             Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
@@ -211,7 +213,8 @@ impl<'a> RequestReader<'a> {
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == UnusedSuppressionReason::UnknownRule) {
-            // A rule that is disabled, or in a pack that this run does not use, still counts as a known rule.
+            // A suppression comment is not reported for a rule that exists but does not run: the rule is
+            // disabled, or its pack is not used.
             let listed = self.packs.list_rules()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.name == name);
             report
@@ -242,8 +245,8 @@ struct FileQueue<'a> {
     next_index: AtomicUsize,
 }
 
-/// Returns the files of a request. With several threads, the largest files are first, because the other
-/// threads would be idle during a large file at the end.
+/// Returns the files of a request. With several threads, the largest files come first. If a large file came
+/// last, all other threads would be idle while it is read.
 fn files_largest_first<'a>(
     request: &'a ReadRequest,
     tree: &FileTree,

@@ -1,4 +1,4 @@
-//! Parses all bytes of a repository. This crate contains no credentials and opens no connections.
+//! Parses the files of repositories. This crate contains no credentials and opens no connections.
 //!
 //! Rules are data: a *pack* is a folder of `packs/`, and a rule is one file in it (see [`pack`] for its
 //! fields). [`InProcessReader`] implements the [`RepositoryReader`](truing_core::port::RepositoryReader) port

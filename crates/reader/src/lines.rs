@@ -22,7 +22,7 @@ impl<'text> LineIndex<'text> {
         self.text
     }
 
-    /// Returns the number of lines. A line end at the end of the text does not begin another line.
+    /// Returns the number of lines. A line end at the end of the text does not start a further, empty line.
     pub(crate) fn line_count(&self) -> u32 {
         let ended = self.starts.last().is_some_and(|start| *start == self.text.len());
         u32::try_from(self.starts.len() - usize::from(ended)).unwrap_or(u32::MAX)
@@ -48,13 +48,13 @@ impl<'text> LineIndex<'text> {
         start..end
     }
 
-    /// Returns true if the indentation of `line` shows that it belongs to the block that the line `opens`
-    /// begins.
+    /// Returns true if `line` belongs to the block that begins at the line `opens`. All lines between them
+    /// must be indented deeper than `opens`.
     pub(crate) fn is_in_indented_block(&self, line: u32, opens: u32) -> bool {
         let indent = |number: u32| {
             let bytes = self.bytes(self.line_range(number));
             let at = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
-            // A line that begins with a closing bracket belongs to the head of the block.
+            // A line that begins with `)` is skipped, because it still belongs to the head of the block.
             (bytes.get(at) != Some(&b')')).then_some(at)
         };
         let Some(outer) = indent(opens) else { return false };

@@ -1,5 +1,5 @@
-//! Finds comments that disable rules of linters. If such a comment disables a linter's equivalent of one of
-//! our rules, our rule reports nothing there.
+//! Finds comments that disable rules of linters. Some of Truing's rules have an equivalent rule in a linter.
+//! Where a comment disables the linter's rule, Truing's rule reports nothing either.
 
 use std::cell::OnceCell;
 use std::sync::LazyLock;
@@ -14,7 +14,8 @@ static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$",
     )
 });
-/// A comment for ESLint or oxlint that applies to all lines until the next such comment.
+/// A block comment for ESLint or oxlint that disables or enables rules for all lines after it, until a later
+/// comment changes this.
 static SCRIPT_BLOCK: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
 /// A comment for Biome that applies to the next line, and the rule name in the comment.
@@ -50,7 +51,8 @@ pub(crate) struct LinterComments<'a> {
     files: OnceCell<Vec<Option<&'a [u8]>>>,
 }
 
-/// A comment for ESLint that applies to all lines until the next such comment.
+/// A comment that disables or enables ESLint rules for all lines after it, until a later comment changes
+/// this.
 struct CommentBlock<'a> {
     end: usize,
     disables: bool,
@@ -84,7 +86,8 @@ impl<'a> LinterComments<'a> {
         })
     }
 
-    /// Returns true if the last comment before the offset that applies to the rule disables it.
+    /// Returns true if a block comment disables the rule at this offset. The last comment before the offset
+    /// that names the rule or all rules decides.
     fn is_in_disabled_block(&self, offset: usize, rule: &str) -> bool {
         let blocks = self.blocks.get_or_init(|| {
             let block = |comment: Captures<'a>| {
@@ -119,8 +122,8 @@ fn is_disabled_by_eslint(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
     })
 }
 
-/// Returns true if an ESLint comment names this rule. A comment without a rule name applies to all rules. The
-/// comment may contain a reason after `--`.
+/// Returns true if an ESLint comment names this rule. Also returns true for a comment without rule names,
+/// which applies to all rules. The comment may contain a reason after `--`.
 fn names_rule_or_all(names: &[u8], rule: &str) -> bool {
     let names = String::from_utf8_lossy(names);
     let names = names.split("--").next().unwrap_or_default();
@@ -132,13 +135,13 @@ fn names_rule_or_all(names: &[u8], rule: &str) -> bool {
 fn is_disabled_by_biome(before: &[u8], rule: &str) -> bool {
     BIOME.captures_iter(before).any(|comment| {
         let named = comment.get(1).map(|named| String::from_utf8_lossy(named.as_bytes())).unwrap_or_default();
-        // A comment that names only a group (`lint`, `lint/suspicious`) applies to all rules of the group.
+        // If a comment names only a group (`lint`, `lint/suspicious`), it applies to all rules of the group.
         named.split('/').nth(2).is_none_or(|name| name == rule)
     })
 }
 
-/// Returns true if the codes apply to a rule of Ruff. A code in the comment applies to all rules whose code
-/// begins with it. A comment without codes applies to every rule.
+/// Returns true if the codes apply to a rule of Ruff. A code in a comment (`E5`) applies to all rules whose
+/// code begins with that code. A comment without codes applies to every rule.
 fn codes_cover_rule(codes: Option<&[u8]>, rule: &str) -> bool {
     let Some(codes) = codes else { return true };
     let codes = String::from_utf8_lossy(codes).to_ascii_uppercase();

@@ -1,9 +1,9 @@
-//! Finds secrets that have no distinctive format: a value beside a word such as `password`, a credential in a
-//! URL, a JSON Web Token.
+//! Finds secrets that the secret rules do not recognise by their format: a value after a name such as
+//! `password`, a credential in a URL, a JSON Web Token.
 //!
-//! No rule reports such secrets, because there would be too many false findings. They are only removed from
-//! text that is shown to others. Code remains readable: a name, a call, a placeholder or an ordinary word
-//! does not count as a value (`password = form["password"]`).
+//! No rule reports such secrets, because there would be too many false findings. Such secrets are only
+//! removed from text that is shown to others. Code remains readable, because a name, a call, a placeholder or
+//! an ordinary word does not count as a secret (`password = form["password"]`).
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,16 +17,17 @@ const MIN_CHOSEN: usize = 6;
 /// Maximum number of characters of a value. A longer text counts as data, not as a secret.
 const MAX_VALUE: usize = 512;
 
-/// Names of secret values. Names with other words after them (`token_type`, `password_field`) are names of
-/// metadata and do not match.
+/// Names that stand for secret values. A name with a further word after it (`token_type`, `password_field`)
+/// stands for metadata, and does not match.
 const NAME: &str = concat!(
     r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key"#,
     r#"|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)"#,
     r#"(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#
 );
-/// Names of secret values that a person chooses.
+/// Names that stand for secrets that people choose.
 const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
-/// Text between a name and its value, in an assignment, a field or a comparison. The text may contain a type.
+/// Pattern for the text between a name and its value in an assignment, a field or a comparison. This text may
+/// contain a type annotation.
 const NAME_VALUE_SEPARATOR: &str =
     r#"["'\x60]?\]?[ \t]*(?::[ \t]*[A-Za-z_][A-Za-z0-9_.\[\]|&<>?, ]{0,40}=|===?|!==?|=>|:=|[:=])[ \t]*"#;
 
@@ -43,8 +44,8 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
             of(&format!(r"(?i-u){name}{NAME_VALUE_SEPARATOR}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
         })
     };
-    // In environment variables and URLs, there is no blank around `=`, and the value ends at the end of a
-    // word.
+    // Form of environment variables and URLs: there is no space around `=`, and the value ends before a
+    // space, a quote or `&`.
     let attached = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
         let value = format!(r#"(?P<value>[^\s"'\x60(){{}}\[\]<>,;&$]{{{least},{MAX_VALUE}}})"#);
         of(&format!(r#"(?im-u){name}={value}(?:[\s&"'\x60]|$)"#), is_value)
@@ -81,7 +82,8 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
 
 struct LiteralPattern {
     pattern: Regex,
-    /// Function that returns true if the matched text is a value, and not code or a placeholder.
+    /// Function that returns true if the matched text is a secret value, and false if it is code or a
+    /// placeholder.
     is_value: fn(&str) -> bool,
 }
 
@@ -106,15 +108,16 @@ fn is_quoted_secret(text: &str) -> bool {
         && !is_path_or_address(text)
 }
 
-/// Returns true if a text without quotes is a secret value. In code, most such texts are names, so the
-/// conditions are stricter.
+/// Returns true if a text without quotes is a secret value. In code, most texts without quotes are names, so
+/// the conditions are stricter than for quoted texts.
 fn is_unquoted_secret(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() > 1
         && !text.contains(['.', ':'])
         && is_quoted_secret(text)
 }
 
-/// Returns true for a value that a person chose. Such values look like words with added digits or signs.
+/// Returns true for a value that a person chose. Values that people choose are often words with added digits
+/// or signs, so words are not excluded here.
 fn is_human_chosen_secret(text: &str) -> bool {
     has_mixed_characters(text)
         && !has_code_reference(text)
@@ -138,7 +141,7 @@ fn has_code_reference(text: &str) -> bool {
         || text.starts_with("0x")
 }
 
-/// Returns true for a word that marks a placeholder.
+/// Returns true if the text contains a word that marks a placeholder, or consists of one repeated character.
 fn is_placeholder(text: &str) -> bool {
     const WORDS: [&str; 17] = [
         "example",
@@ -165,7 +168,7 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// Returns true if the text consists of words joined by signs, each with at most a two-digit number at its
-/// end. Names in programs have this form (`utf8_decoder`).
+/// end. Names in programs look like this (`utf8_decoder`).
 fn looks_like_name(text: &str) -> bool {
     let is_word = |part: &str| {
         let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
@@ -174,7 +177,7 @@ fn looks_like_name(text: &str) -> bool {
     text.split(|sign: char| !sign.is_ascii_alphanumeric()).all(is_word)
 }
 
-/// Returns true for a path or a URL. A separate pattern finds credentials in URLs.
+/// Returns true for a path or a URL. Credentials in URLs have a separate pattern.
 fn is_path_or_address(text: &str) -> bool {
     text.contains("://")
         || text.starts_with(['/', '.', '~', '@', '#'])
@@ -209,8 +212,8 @@ mod tests {
             .collect()
     }
 
-    /// Joins the two parts of a test secret. The parts are separate because this file must not contain a
-    /// secret itself.
+    /// Joins the two parts of a test secret. In this file, each test secret is split by `·`, so that the file
+    /// contains no secret.
     fn join_parts(text: &str) -> String {
         text.replace('·', "")
     }

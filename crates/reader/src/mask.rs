@@ -1,9 +1,9 @@
-//! Masks secrets in text for a model. `[secret cut]` replaces each secret that a rule recognises by its
-//! format, and each credential of this process.
+//! Masks secrets in text for a model. The text `[secret cut]` replaces each secret that a rule recognises by
+//! its format, and each credential that this process uses.
 //!
-//! The number of lines does not change, because findings cite line numbers of the file. A whole text is
-//! masked before its lines are numbered or divided into pages, because a single line of a private key cannot
-//! be recognised. The operator can disable the masks ([`set_secrets_shown`]).
+//! Masking does not change the number of lines, because findings cite line numbers of the file. A text is
+//! masked as a whole, before its lines are numbered or divided into pages, because a single line of a private
+//! key cannot be recognised. The operator can disable the masks ([`set_secrets_shown`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -42,9 +42,9 @@ pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the ranges of secrets. The rules search the text, and copies of the text in which blanks replace
-/// escapes such as `\n`. The lines of private keys are added. For findings, the copies are not searched,
-/// because a false finding costs more than a needless mask.
+/// Returns the ranges of secrets. The rules search the text, and also copies of the text in which spaces
+/// replace escapes such as `\n`, or underscores. The lines of private keys are added. Rules that report
+/// findings do not search such copies, because a false finding costs more than a needless mask.
 fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
     let mut places = find_secrets(text)?.0;
     for measure in [escape_length as fn(&[u8]) -> usize, escape_or_underscore_length] {
@@ -62,8 +62,9 @@ fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
     Ok(SecretRanges::new(places))
 }
 
-/// Returns a copy of the text in which blanks replace escapes. `measure` returns the length of the escape at
-/// the beginning of its argument, or 0. Offsets in the copy are the same as in the text.
+/// Returns a copy of the text in which spaces replace escapes, or the text itself if it has none. `measure`
+/// returns the length of the escape at the beginning of its argument, or 0. Offsets in the copy are the same
+/// as in the text.
 fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -75,20 +76,20 @@ fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
         }
         at += length.max(1);
     }
-    // Blanks replace only ASCII characters, so the copy remains valid UTF-8.
+    // Spaces replace only ASCII characters, so the copy remains valid UTF-8.
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// Maximum number of bytes between `&` and `;` of a character reference.
 const MAX_ENTITY_BYTES: usize = 8;
-/// Maximum number of underscores of a word that are tried as the separator between a name and a token, as in
-/// `old_ghp_…`.
+/// Maximum number of underscores in a word that are tried as the separator between a name and a token:
+/// `old_ghp_…` is a name joined to a token.
 const MAX_JOINTS: usize = 6;
 /// Minimum number of bytes of a word that may be a name joined to a token.
 const MIN_JOINED_BYTES: usize = 24;
 
-/// Returns a copy of the text in which a blank replaces the `nth` underscore of each long word with a digit.
-/// Offsets in the copy are the same as in the text.
+/// Returns a copy of the text. In each long word that contains a digit, a space replaces the `nth`
+/// underscore. Offsets in the copy are the same as in the text.
 fn blank_underscore(text: &str, nth: usize) -> Cow<'_, str> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -106,10 +107,11 @@ fn blank_underscore(text: &str, nth: usize) -> Cow<'_, str> {
     reading.and_then(|reading| String::from_utf8(reading).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Returns the length of the escape at the beginning, or 0 if there is none. Escapes are `\n` and similar
-/// ones with several backslashes, `\u0022`, `\x22`, `%3D`, `&quot;`, `&#34;`, and terminal sequences.
+/// Returns the length of the escape at the beginning of `rest`, or 0 if there is none. Escapes are `\n` and
+/// similar ones, also with several backslashes, `\u0022`, `\x22`, `%3D`, `&quot;`, `&#34;`, and terminal
+/// sequences.
 fn escape_length(rest: &[u8]) -> usize {
-    // Escapes in real texts have at most this many backslashes.
+    // At most eight backslashes are counted, because escapes in real texts do not have more.
     let backslashes = rest.iter().take(8).take_while(|byte| **byte == b'\\').count();
     match rest {
         [b'\\', ..] if rest.get(backslashes).is_some_and(|letter| b"nrtbf0".contains(letter)) => {
@@ -139,21 +141,22 @@ fn starts_with_hex(bytes: &[u8], count: usize) -> bool {
     bytes.get(..count).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Returns the length of an escape, or of a `_` that joins a name and a secret.
+/// Returns the length of the escape at the beginning of `rest`, or 1 for a `_`, which may join a name and a
+/// secret.
 fn escape_or_underscore_length(rest: &[u8]) -> usize {
     if rest.first() == Some(&b'_') { 1 } else { escape_length(rest) }
 }
 
 /// Maximum number of bytes of a private key, including the separators between its lines.
 const MAX_KEY_BYTES: usize = 16 << 10;
-/// Maximum number of bytes of the marker at the end of a private key.
+/// Maximum number of bytes of the line that ends a private key (`END … PRIVATE KEY`).
 const MAX_END_BYTES: usize = 60;
-/// Minimum length of a run of base64 characters that counts as a line of a key. Shorter runs are names. The
-/// lines of a key have 64 or 70 characters.
+/// Minimum length of a run of base64 characters that counts as a line of a key. Shorter runs are probably
+/// names, because the lines of a key have 64 or 70 characters.
 const MIN_KEY_RUN: usize = 32;
 
-/// Returns the runs of base64 characters between the beginning and the end of each private key. The separator
-/// between the lines of a key may be any text.
+/// Returns the ranges of base64 characters between the first and the last line of each private key. Any text
+/// may separate the lines of a key.
 fn find_key_lines(text: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let mut searched = 0;
@@ -198,7 +201,7 @@ fn is_key_line(run: &[u8]) -> bool {
     has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
-/// Returns a file's content with secrets masked for a model. If the content has a mask, U+FFFD replaces all
+/// Returns a file's content with secrets masked for a model. If anything is masked, U+FFFD also replaces all
 /// bytes that are not UTF-8.
 pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     match mask_secrets(&String::from_utf8_lossy(bytes)) {
@@ -207,8 +210,9 @@ pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Returns a command's output with secrets masked for a model. The output is also searched without the first
-/// character of each line of a diff, because this character would prevent the recognition of a key.
+/// Returns a command's output with secrets masked for a model. The output is searched a second time without a
+/// leading `+`, `-` or space in each line: in a diff, this character would prevent the recognition of a
+/// private key.
 pub fn mask_command_output(text: &str) -> String {
     let raw: Vec<&str> = text.split('\n').collect();
     let bare: Vec<&str> = raw.iter().map(|line| line.strip_prefix(['+', '-', ' ']).unwrap_or(line)).collect();
@@ -222,24 +226,25 @@ pub fn mask_command_output(text: &str) -> String {
         }
         let mark = raw.strip_suffix(bare).unwrap_or_default();
         let shown = format!("{mark}{inner}");
-        // If the two searches found different parts of the line, the whole line is masked.
+        // If the two searches masked different parts of the line, the whole line is masked.
         *line = if *line == *raw || *line == shown { shown } else { format!("{mark}{MASK}") };
     }
     lines.join("\n")
 }
 
-/// Masks lines in place. `searched` contains the same lines in another, unmasked form. A line with a secret
-/// in this form is replaced by the masked form. The search needs the unmasked form, because a mask in one
-/// line would prevent the recognition of a key of several lines.
+/// Masks lines in place. `searched` contains the same lines without any mask, possibly in another form; a
+/// secret is searched for in these lines. A line in which a secret is found is replaced by its masked line in
+/// `searched`. Lines that already contain masks are not searched, because a mask in one line prevents the
+/// recognition of a key of several lines.
 pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, searched: &[&str]) {
     let whole = searched.join("\n");
     let Cow::Owned(masked) = mask_secrets(&whole) else { return };
     let mut masked = masked.split('\n');
     for (line, before) in lines.into_iter().zip(searched) {
-        // If the text cannot be searched, the result has only one line.
+        // If the search fails, `masked` has only one line, and the other lines become empty.
         let shown = masked.next().unwrap_or_default();
         if shown != *before {
-            // If the two searches found different parts of the line, the whole line is masked.
+            // If the two searches masked different parts of the line, the whole line is masked.
             let is_other = line.contains(MASK) && line != shown;
             *line = if is_other { MASK.to_owned() } else { shown.to_owned() };
         }

@@ -1,7 +1,7 @@
 //! Parses the output of linters and test programs into diagnostics.
 //!
 //! An [`OutputFormat`] identifies a format. [`read_output`] converts any bytes to a [`DiagnosticReport`].
-//! This function does not panic, uses bounded memory, and reports the parts of the output that it skips. The
+//! [`read_output`] does not panic, uses bounded memory, and reports which parts of the output it skips. The
 //! output is untrusted: texts are cleaned (`text`), paths outside the tree are rejected (`path`), and places
 //! are checked against the file itself (`resolve`).
 

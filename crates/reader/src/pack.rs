@@ -27,8 +27,8 @@
 //! * `keywords`: the rule is tried on files that contain one of these, in any ASCII case
 //! * `pattern`: a regular expression over the bytes of the whole file. `^` and `$` match at the start and end
 //!   of each line; character classes are ASCII. A group named `secret` is the secret part of the match;
-//!   without this group, the whole match is the secret. A group named `code` must be in code: in a file of a
-//!   built-in language, a match in a string or a comment is ignored
+//!   without this group, the whole match is the secret. The match of a group named `code` must be in code: in
+//!   a file of a built-in language, a match in a string or a comment is ignored
 //! * `second_pattern`: a second regular expression with the same groups. Its matches also count, even within
 //!   a match of `pattern`. Matches of both expressions on the same lines are one finding
 //! * `node`: text only: a kind of syntax node. In a file of a built-in language, a node of this kind must
@@ -40,8 +40,9 @@
 //! * `both_ends`: if `true`, the first and the last line of a match must both be added; otherwise one added
 //!   line is enough
 //! * `counterpart`: secrets only: a regular expression that identifies test values. A secret is not reported
-//!   if its file, or a changed file in the same folder, contains a match. The secret is reported nevertheless
-//!   if a word of the path is evidence of use (`deploy`, `prod`, `etc` and the like)
+//!   if its file, or a changed file in the same folder, contains a match. The secret is still reported if a
+//!   word of the path (`deploy`, `prod`, `etc` and the like) suggests that the file is used in a running
+//!   system
 //! * `entropy`: secrets only: the minimum Shannon entropy of the secret, in bits per byte
 //! * `allow`: regular expressions; a secret (or the match of a text rule) that matches one is ignored
 //! * `fix`: text only, `{ pattern = '…', replacement = '…' }`: the first match of `pattern` on the lines of
@@ -87,8 +88,9 @@
 //!   or `(function, …)`, one for each overridden method or function. If an added line of code (not a comment,
 //!   not a docstring) is in an override with an entry, this entry must have an added line that
 //!   `companion_added` matches. `added`, if present, applies in addition
-//! * `pieces`: methods, as `Class.method`. An added `async def` that overrides one of these methods also
-//!   requires a companion. The bases of its class determine the methods that it overrides
+//! * `pieces`: methods, as `Class.method`. An added `def` or `async def` that overrides one of these methods
+//!   also requires a companion. The names of its class and of the class's bases determine which methods it
+//!   overrides
 //! * `named`: if `true` (default `false`), a changed companion must also contain the name of each function
 //!   whose added head requires the companion, followed by `,` or `:`
 //! * `valid`, `invalid`: changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = {
@@ -118,8 +120,8 @@
 //! * `labels`, `url`: accepted, not shown
 //! * `metadata.truing`: Truing's own fields, below; other metadata is ignored
 //!
-//! * `severity`, `category`, `parts`, `enabled`, `linters`, `measured`: as in TOML. By default, the severity
-//!   is the one of the top-level `severity`, the category is `J`, and the rule is enabled
+//! * `severity`, `category`, `parts`, `enabled`, `linters`, `measured`: as in TOML. By default, the top-level
+//!   `severity` determines the severity, the category is `J`, and the rule is enabled
 //! * `valid`, `invalid`, `example_path`: as for text. By default, there are no examples, and the path is
 //!   `file` with the language's ending
 //! * `also`: further languages that the same rule applies to: `[tsx, javascript]`
@@ -181,7 +183,7 @@ use rule::{RuleExample, RuleExamples};
 /// Rule files built into the binary: path under `packs/`, and text.
 const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// Size of the largest rule file, in bytes. The size is limited because compiling a pattern is recursive.
+/// Maximum size of a rule file in bytes. The limit bounds the depth of recursion when a pattern is compiled.
 const MAX_RULE_BYTES: usize = 16 * 1024;
 
 /// All known packs. A pack built into the binary is parsed when it is first used.
@@ -237,7 +239,7 @@ impl RulePacks {
     ///
     /// # Errors
     ///
-    /// The folder or a file cannot be read, or a rule in it is invalid.
+    /// The folder or one of its files cannot be read, or a rule in the folder is invalid.
     pub fn with_folder(folder: &Path) -> Result<Self, ReaderError> {
         let mut packs = Self::load_embedded()?;
         for (file, text) in folder::read_packs(folder)? {
@@ -275,7 +277,7 @@ impl RulePacks {
         Ok(packs)
     }
 
-    /// Adds a file to the pack in its path.
+    /// Adds a file to the pack that the file's path names.
     fn add(&mut self, file: Cow<'static, str>, text: Cow<'static, str>) -> Result<(), PackError> {
         let Some((pack, _)) = file.split_once("/rules/").filter(|(pack, _)| is_valid_name(pack)) else {
             return Err(PackError::Name { file: file.into_owned() });
@@ -340,8 +342,8 @@ impl RulePacks {
         Ok(self.select_rules(pack_names)?.into_iter().map(ListedRule::from_rule).collect())
     }
 
-    /// Renders a pack's page for people, in Markdown. `judged` maps a rule's id to people's judgement of its
-    /// findings in histories.
+    /// Renders a pack's page for people, in Markdown. `judgements` maps a rule's id to people's judgement of
+    /// the rule's findings in the histories of public repositories.
     ///
     /// # Errors
     ///
@@ -355,8 +357,8 @@ impl RulePacks {
         Ok(page::render_page(name, self.pack_rules(name)?, judgements))
     }
 
-    /// Checks that these packs exist. No rule is parsed. The rules of a folder were parsed when the folder
-    /// was read, and the embedded rules are tested.
+    /// Checks that these packs exist. The rules need not be parsed here: rules of a folder were parsed when
+    /// the folder was read, and tests check the embedded rules.
     ///
     /// # Errors
     ///
@@ -422,12 +424,12 @@ impl<'packs> ListedRule<'packs> {
     }
 }
 
-/// Rule with the file that it is from.
+/// Rule, and the file that contains the rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleSource<'packs> {
     /// Public description of the rule.
     pub rule: ListedRule<'packs>,
-    /// Path `{pack}/rules/{rule}.toml` or `.yml`, from the folder of packs.
+    /// Path `{pack}/rules/{rule}.toml` or `.yml`, relative to the folder that contains the packs.
     pub file: &'packs str,
     /// Whole text of the file.
     pub text: &'packs str,
@@ -435,12 +437,13 @@ pub struct RuleSource<'packs> {
     pub valid_example_count: usize,
     /// Number of examples in which the rule must find something.
     pub invalid_example_count: usize,
-    /// Code in which the rule must find nothing, if an example is one file of text.
+    /// Code of the first example in which the rule must find nothing; `None` if that example is not one short
+    /// file of text.
     pub valid_code: Option<&'packs str>,
-    /// Code in which the rule must find something, if an example is one file of text. For a rule with a fix,
-    /// this is an example that the fix changes.
+    /// Code of an example in which the rule must find something; `None` if that example is not one short file
+    /// of text. For a rule with a fix, the fix changes this example.
     pub invalid_code: Option<&'packs str>,
-    /// The bad code after the rule's fix.
+    /// Text of `invalid_code` after the rule's fix is applied.
     pub fixed_code: Option<&'packs str>,
     /// True if the rule proposes a replacement.
     pub has_fix: bool,

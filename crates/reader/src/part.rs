@@ -18,7 +18,7 @@ pub(crate) enum RepositoryPart {
     Fixture,
     /// Documentation, which is text for people.
     Document,
-    /// Programs that show a use of the product.
+    /// Example programs that use the product.
     Example,
     /// Code of third parties that is kept in the repository, and generated code.
     Foreign,
@@ -42,8 +42,8 @@ pub(crate) enum OffLiteral {
     Off,
 }
 
-/// Words in names, in lower case, that identify a part at any position: `test-ca/`,
-/// `okhttp-testing-support/`, `UserTests.java`, `http_test.go`.
+/// Words that identify a part of the repository at any position in a name of the path: `test-ca/`,
+/// `okhttp-testing-support/`, `UserTests.java`, `http_test.go`. Case is ignored.
 const WORDS: &[(RepositoryPart, &[&str])] = &[
     (
         RepositoryPart::Test,
@@ -127,7 +127,7 @@ const NO_TESTS: &[&str] = &[
     "tightest",
 ];
 
-/// Names of folders that identify a part only as a whole name.
+/// Names that identify a part of the repository only if they are the whole name of a folder.
 const FOLDERS: &[(RepositoryPart, &[&str])] = &[
     (RepositoryPart::Test, &["spec", "specs", "cypress", "golden", "cassettes"]),
     (RepositoryPart::Document, &["doc", "docs", "documentation", "website"]),
@@ -139,7 +139,7 @@ const FOREIGN_FOLDERS: &[&str] = &[".yarn/releases", ".yarn/plugins", ".yarn/sdk
 /// Files that Yarn generates.
 const FOREIGN_FILES: &[&str] = &[".pnp.cjs", ".pnp.loader.mjs"];
 
-/// Parts of file names before the ending, as in `a.spec.ts`.
+/// Words that identify a test if they are directly before the ending of a file name, as in `a.spec.ts`.
 const INFIXES: &[&str] = &["spec", "cy"];
 
 /// Endings of files with text for people.
@@ -187,9 +187,9 @@ impl RepositoryPart {
     }
 }
 
-/// Endings of script files, which import the code that they test.
+/// Endings of script files. A script that is a test imports the code that it tests.
 const SCRIPTS: &[&str] = &["js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts"];
-/// Parts of script names before the ending that identify tests.
+/// Words that identify a script as a test if they are directly before the ending of its name.
 const TESTS: &[&str] = &["spec", "test", "cy", "e2e"];
 
 /// Pattern of an import or an export of a module.
@@ -200,8 +200,9 @@ static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl RepositoryPart {
-    /// Returns the part that a file with this text belongs to; `None` is the product. A script that is among
-    /// tests but has no imports is not a test; it is input for a formatter or a parser.
+    /// Returns the part that a file with this text belongs to; `None` is the product. A script among tests
+    /// counts as test data if it has no imports and its name does not mark it as a test. Such a script is
+    /// input for a formatter or a parser.
     pub(crate) fn from_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
         let part = Self::from_path(path);
         let path = String::from_utf8_lossy(path.as_bytes());
@@ -238,7 +239,7 @@ const IN_USE: &[&str] = &[
     "terraform",
 ];
 
-/// Returns true if the path is that of a file used in a running system.
+/// Returns true if a word of the path suggests that the file is used in a running system.
 pub(crate) fn is_runtime_path(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     path_words(&path).iter().any(|word| IN_USE.contains(&word.as_str()))

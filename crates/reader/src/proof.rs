@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 8 * 1024;
 /// hundred findings in a file of up to 320 KiB.
 pub(crate) const MAX_PARSED_BYTES: usize = 32 * 1024 * 1024;
 
-/// File whose fixes are to be validated.
+/// Validator for the fixes of one file.
 pub(crate) struct FixValidator<'a> {
     language: &'static SourceLanguage,
     lines: &'a LineIndex<'a>,
@@ -43,8 +43,8 @@ impl<'a> FixValidator<'a> {
         Self { language, lines, text, parsers, tree: None, remaining_bytes: MAX_PARSED_BYTES }
     }
 
-    /// Returns the lines `first..=last` after the fix, if the fix is validated. If only blanks remain, the
-    /// lines are deleted, and the replacement is empty.
+    /// Returns the text that replaces the finding's lines when the fix is applied. Returns `None` if the fix
+    /// does not pass the checks. If only blanks remain, the lines are deleted, and the replacement is empty.
     pub(crate) fn prove_fix(
         &mut self,
         first_line: u32,

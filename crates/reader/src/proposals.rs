@@ -1,6 +1,6 @@
 //! Validates replacements that a model proposes. The checks are the same as for fixes of rules
-//! ([`FixValidator`]). Exactly the given lines change, the file gets no additional syntax errors, and the
-//! tree around the lines is unchanged.
+//! ([`FixValidator`]). A valid replacement changes only the given lines, adds no syntax errors to the file,
+//! and leaves the tree around the lines unchanged.
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@
 //! which file is being read, and kills a reader that uses too much time or memory for one file. A reader
 //! processes one file at a time.
 //!
-//! A reader that is started for tools receives a [`ToolsRequest`] and sends an [`TreeOpenReply`]. The reader
+//! A reader that is started for tools receives a [`ToolsRequest`] and sends a [`TreeOpenReply`]. The reader
 //! then responds to each [`TreeToolCall`] with a [`NumberedReply`] of the same number, until the input
 //! closes.
 //!
@@ -46,15 +46,16 @@ pub const PROTOCOL: u32 = 13;
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
 /// Longest request in bytes: about 100,000 files, or 900,000 separate ranges of added lines.
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
-/// Longest request for a single response, in bytes. Such a request may include the whole output of a tool.
+/// Maximum length in bytes of a request to a reader that responds only once. Such a request may include the
+/// whole output of a tool.
 pub const MAX_ASKED_BYTES: usize = 160 << 20;
-/// Longest response in bytes. The response for one file within the other bounds fits, even if every byte of
-/// its text is escaped.
+/// Longest response in bytes. A response about one file always fits if it respects the other bounds, even if
+/// JSON escapes every byte of its text.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// Longest tool call in bytes.
 pub const MAX_CALL_BYTES: usize = 64 << 10;
-/// Longest line with the result of opening a tree, in bytes.
+/// Maximum length in bytes of the line that reports the result of opening a tree.
 pub const MAX_OPENED_BYTES: usize = 64 << 10;
 /// Longest line with a reply, in bytes. A reply of the maximum length fits even if every byte of its text is
 /// escaped.
@@ -87,11 +88,11 @@ pub type FileReply = Result<ReadReport, ReaderError>;
 pub struct ToolsRequest {
     /// Folder with the head's files. Links in this folder are not followed.
     pub tree: PathBuf,
-    /// Files that may be read in a working tree: those that git does not ignore. A working tree contains more
-    /// files than a commit. `None` permits all files.
+    /// Files that may be read in a working tree: the files that git does not ignore. Without this list, the
+    /// tools could also read ignored files. `None` permits all files.
     #[serde(rename = "only")]
     pub readable_files: Option<Vec<RepoPath>>,
-    /// Changed files, which are never left out.
+    /// Changed files, which may be read even if `only` does not contain them.
     pub always: Vec<RepoPath>,
 }
 
@@ -138,7 +139,7 @@ pub enum ProtocolError {
         /// Error of the JSON serializer.
         source: serde_json::Error,
     },
-    /// The message is not of the expected form.
+    /// The message is not valid JSON for the expected kind of message.
     #[error("{message_kind} cannot be understood: {source}")]
     Malformed {
         /// Kind of message that was expected.
@@ -265,19 +266,19 @@ fn check_length(label: &'static str, bytes: usize, max_bytes: usize) -> Result<(
     }
 }
 
-/// Report whose form has been validated.
+/// Report that has been validated against its request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckedReport {
-    /// Report in order, with each requested file once.
+    /// The valid part of the report. Its findings are sorted, and each requested file occurs exactly once.
     pub report: ReadReport,
     /// Number of findings that were malformed or beyond the bounds. A file with such a finding does not count
     /// as reviewed.
     pub dropped_count: usize,
 }
 
-/// Keeps the parts of a report that are valid for the request. A file with removed parts never counts as
-/// reviewed. A file that the report does not mention, or that has a malformed finding, is unreadable. A file
-/// whose findings exceed the bounds is too large.
+/// Keeps the parts of a report that are valid for the request. A file never counts as reviewed if one of its
+/// findings was removed. A file that the report does not mention, or that has a malformed finding, is
+/// unreadable. A file whose findings exceed the bounds is too large.
 ///
 /// # Errors
 ///
@@ -386,8 +387,7 @@ pub fn check_reply(expected_number: u64, replied: NumberedReply) -> Result<ToolR
     Ok(reply)
 }
 
-/// Returns the response about sources, if the response fits the query and has the form that the rest of the
-/// program relies on.
+/// Returns the response about sources, if the response fits the query and its values are valid.
 ///
 /// # Errors
 ///
@@ -397,7 +397,8 @@ pub fn check_sources(query: &SourcesQuery, answer: SourcesAnswer) -> Result<Sour
     Ok(answer)
 }
 
-/// Returns true if lines, lengths and names have the form that the rest of the program relies on.
+/// Returns true if a finding is valid: its rule is in one of these packs, and its lines and lengths are
+/// within the bounds.
 fn is_well_formed(finding: &RawFinding, packs: &[String]) -> bool {
     is_rule_of_packs(&finding.rule, packs) && check_finding(finding).is_ok()
 }

@@ -25,7 +25,8 @@ use crate::snippet::{OMISSION_MARK, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// Pack whose rules recognise the forms of secrets.
 const PACK: &str = "core";
-/// Minimum length of a line of a secret that is treated as a secret by itself, in bytes.
+/// Minimum length in bytes of one line of a secret with several lines. Shorter lines are not hidden on their
+/// own.
 const MIN_VALUE_BYTES: usize = 8;
 /// Placeholder for a text that cannot be searched.
 pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
@@ -38,7 +39,7 @@ static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
     TextRules::new(&secrets).ok()
 });
 
-/// Credentials of this process when the last text was searched.
+/// Credentials of this process, with their encoded forms, as of the last search.
 static LAST_REGISTERED_SECRETS: RwLock<Option<Arc<RegisteredSecrets>>> = RwLock::new(None);
 
 struct RegisteredSecrets {
@@ -86,8 +87,8 @@ impl QuotedSecrets {
         Self(values)
     }
 
-    /// Returns a text without these secrets, and without any text in the form of a secret. The number of
-    /// lines does not change.
+    /// Returns a text without these secrets, and without other text that has the form of a secret. The number
+    /// of lines does not change.
     pub fn hide_secrets(&self, text: &str) -> String {
         let text = self.0.iter().fold(text.to_owned(), |text, value| {
             if text.contains(value.as_str()) {
@@ -156,7 +157,8 @@ pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
     Ok(SecretRanges::new(ranges))
 }
 
-/// Returns the ranges in which this process's credentials occur, either as separate words or in another form.
+/// Returns the ranges of a text that contain credentials of this process, either literally or in an encoded
+/// form. If there are too many forms to search for, returns the whole text.
 fn credential_ranges(text: &str) -> Vec<Range<usize>> {
     let given = RegisteredSecrets::current();
     if given.values.is_empty() {
@@ -165,13 +167,13 @@ fn credential_ranges(text: &str) -> Vec<Range<usize>> {
     let Some(forms) = &given.forms else { return std::iter::once(0..text.len()).collect() };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
-        // A long value need not be a separate word. It does not occur in a longer word by chance, and a
-        // control sequence before it may end with a letter.
+        // A long value also counts if it is not a separate word, because it does not occur in a longer word
+        // by chance. For example, the end of a control sequence may be a letter directly before the value.
         all.filter(|range| value.len() >= MIN_PART || is_separate_word(text, range)).collect::<Vec<_>>()
     };
     let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find_ranges(text)).collect();
-    // Values that were found literally are removed first, because they would also be found in each
-    // alternative reading.
+    // Values that were found literally are removed first. Otherwise each alternative reading would also
+    // contain them, and the whole text would count as a secret.
     let rest = redact_ranges(text, SecretRanges::new(ranges.clone()));
     let holds = |reading: &String| {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
@@ -196,9 +198,8 @@ pub fn redact_credentials(text: &str) -> String {
     redact_ranges(text, SecretRanges::new(credential_ranges(text)))
 }
 
-/// Returns true if a text contains a secret of any kind. This is a secret of a known form, a credential of
-/// this process, or a value next to a word such as `password`. Returns true for a text that cannot be
-/// searched.
+/// Returns true if a text contains a secret of a known form, a credential of this process, or a value next to
+/// a word such as `password`. Returns true for a text that cannot be searched.
 pub fn contains_secret(text: &str) -> bool {
     !literal::find_secret_values(text.as_bytes()).is_empty()
         || find_secrets(text).map_or(true, |secrets| !secrets.0.is_empty())

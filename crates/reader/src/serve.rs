@@ -84,16 +84,17 @@ pub fn serve_tools_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
 }
 
 fn die_with_parent() -> io::Result<()> {
-    // The signal also kills a stopped process, which would not detect that its input is closed. The kernel
-    // sends the signal when the thread that started this process exits. With an asynchronous runtime, this
-    // happens when the runtime shuts down.
+    // SIGKILL at the parent's exit also ends a stopped process, which would not detect that its input is
+    // closed. The kernel sends the signal when the thread that started this process exits. With an
+    // asynchronous runtime, this happens when the runtime shuts down.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
     Ok(())
 }
 
 fn kill_own_process() {
-    // This process needs no orderly shutdown, and the thread that is reading a file would not reach one.
+    // This process needs no orderly shutdown. A shutdown would also have to wait for the thread that is
+    // reading a file.
     let _ = kill_process(getpid(), Signal::KILL);
 }
 
@@ -180,7 +181,8 @@ fn serve_tools(
     Ok(())
 }
 
-/// Lines that another thread reads. This thread detects the end of the input while a line is being processed.
+/// Lines of the input, which a separate thread reads. The separate thread detects the end of the input even
+/// while a line is being processed.
 struct InputLines {
     lines: mpsc::Receiver<Vec<u8>>,
     is_waiting: Arc<AtomicBool>,
@@ -220,8 +222,8 @@ impl InputLines {
     }
 }
 
-/// Reads the next line, including the line end. Of a line that is too long, reads only enough to detect the
-/// excess. The result is empty at the end of the input.
+/// Reads the next line, including the line end. If the line is longer than `max_bytes`, reads only one byte
+/// more than this limit. The result is empty at the end of the input.
 fn read_line(input: &mut impl io::BufRead, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     input.take(max_bytes as u64 + 1).read_until(b'\n', &mut line)?;

@@ -1,5 +1,5 @@
-//! Renders the lines that are shown with a finding. They are bounded in length and contain no secret of the
-//! file.
+//! Renders the lines that are shown with a finding. The lines are limited in length, and contain only the
+//! first characters of the file's secrets.
 
 use std::ops::Range;
 
@@ -48,9 +48,9 @@ impl SecretRanges {
     }
 }
 
-/// Returns the lines `first..=last` as text, without line ends. `focus` is the offset of the match, which is
-/// shown even in the middle of a very long line. A secret is shown as its first four characters and `…`.
-/// Lines that are entirely within a secret are left out.
+/// Returns the lines of a range as text, without the last line end. `focus` is the offset of the match, which
+/// is shown even in the middle of a very long line. A secret is shown as its first four characters and `…`. A
+/// line that continues a secret from the line above, and is entirely within that secret, is left out.
 pub(crate) fn render_snippet(
     lines: &LineIndex<'_>,
     first_line: u32,

@@ -2,10 +2,10 @@
 //! definitions in these files, and computes two digests of each definition (`digest`). The first digest is of
 //! the definition's bytes, as Python's own tools print them. The second digest is of the definition's syntax
 //! tree; comments, docstrings and layout do not change this digest. In Python, definitions are found by
-//! module (`python`). In Rust and JavaScript, they are found by file (`items`, `rust`, `script`). Every file
-//! is also a definition by itself. The remaining code of mirrored files is reported in pieces (`outside`).
-//! The report also contains the requirements of the release (`requirements`), and files that Python may run
-//! in place of the compared files (`shadow`).
+//! module (`python`). In Rust and JavaScript, definitions are found by file (`items`, `rust`, `script`).
+//! Every whole file also counts as a definition. The remaining code of mirrored files is reported in pieces
+//! (`outside`). The report also contains the requirements of the release (`requirements`), and files that
+//! Python may run in place of the compared files (`shadow`).
 //!
 //! For a project, the module reads the project's own table of such digests (`pins`) and the project's
 //! overrides (`project`). `asked` defines the queries to a reader process.
@@ -143,7 +143,7 @@ enum SymbolTarget<'a> {
     Module(&'a str),
     /// Item of a file.
     Item(LanguageFamily, &'a str, &'a str),
-    /// Whole file with any content.
+    /// Whole file in any format.
     File(&'a str),
 }
 
@@ -181,7 +181,8 @@ pub fn read_pins(path: &Path) -> Result<HashPins, SourcesError> {
         .map_err(wrong)
 }
 
-/// Reads a source's bytes. Of a source that is too long to be parsed, reads one byte more than the limit.
+/// Reads the bytes of a source. If the source is too long to be parsed, reads only one byte more than the
+/// limit.
 fn read_source_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();

@@ -27,7 +27,7 @@ static SUPPRESSION_ATTEMPT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(meant).expect("the pattern of comments that mean to suppress")
 });
 
-/// Maximum length of a rule name in a comment that is reported, in bytes.
+/// Maximum length in bytes of a rule's name that is reported. Longer names are reported as `…`.
 const MAX_NAME: usize = 80;
 /// Maximum number of comments of one file that are reported.
 const MAX_IDLE: usize = 100;
@@ -43,7 +43,7 @@ pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
         && (memmem::find(bytes, OPENING.as_bytes()).is_some() || SUPPRESSION_ATTEMPT_PATTERN.is_match(bytes))
 }
 
-/// Returns the line and the reason of the comment that suppresses a finding of `rule` on line `first`.
+/// Returns the line and the reason of the comment that suppresses a finding of `rule` on line `first_line`.
 /// Returns `None` if no comment suppresses such a finding.
 pub(crate) fn find_suppression(lines: &LineIndex<'_>, first_line: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, requires_alone: bool| {
@@ -58,8 +58,8 @@ pub(crate) fn find_suppression(lines: &LineIndex<'_>, first_line: u32, rule: &st
     named(first_line, false).or_else(|| named(first_line.saturating_sub(1), true))
 }
 
-/// Returns a comment's reason in the form for reports: one line, without secrets of the file, and without the
-/// end of the comment.
+/// Returns a comment's reason for reports: on one line, without secrets of the file, and without the
+/// characters that end the comment.
 pub(crate) fn clean_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     let text = String::from_utf8_lossy(lines.text());
     let reason = clean_line(&QuotedSecrets::from_text(&text).hide_secrets(reason), MAX_REASON_CHARS);
@@ -86,15 +86,15 @@ pub(crate) fn strip_suppression_comment(snippet: &str) -> String {
 pub(crate) struct SuppressionFileFacts<C, F, S> {
     /// Function that returns true for lines of the change.
     pub(crate) is_changed_line: C,
-    /// Function that returns true if this rule may find something in the file. A rule that does not exist
-    /// counts as unknown.
+    /// Function that returns true if this rule may have findings in the file. A rule for which the function
+    /// returns false is reported as unknown.
     pub(crate) has_finding: F,
     /// Function that returns true for a byte in a string, in which a comment is quoted and has no effect.
     pub(crate) is_shown: S,
 }
 
-/// Returns the comments on lines of the change that suppress nothing. `used` contains the comments that
-/// suppressed a finding.
+/// Returns the comments on lines of the change that suppress nothing. `used_suppressions` contains the
+/// comments that suppressed a finding.
 pub(crate) fn find_idle_suppressions<
     C: Fn(u32, u32) -> bool,
     F: Fn(&str) -> bool,
@@ -121,7 +121,7 @@ pub(crate) fn find_idle_suppressions<
                 let problem = if !comment.has_reason {
                     UnusedSuppressionReason::NoReason
                 } else if is_tool_rule(rule) {
-                    // Neither the tool's findings are known at this point, nor whether the tool runs.
+                    // At this point, neither the tool's findings nor whether the tool runs is known.
                     continue;
                 } else if !has_finding(rule) {
                     UnusedSuppressionReason::UnknownRule
@@ -156,8 +156,8 @@ fn is_tool_rule(rule: &str) -> bool {
     rule.split_once('/').is_some_and(|(tool, _)| known::find_tool(tool).is_some())
 }
 
-/// Returns a rule's name in the form for reports. A text that does not look like a rule's name is replaced,
-/// and a secret in the name is cut, because the brackets may contain any text.
+/// Returns a rule's name for reports. The brackets of a comment may contain any text. Therefore, a text that
+/// does not look like a rule's name is replaced, and a secret in the name is cut.
 fn redact_name(name: &str) -> String {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '/');
     if name.len() <= MAX_NAME && name.chars().all(is_letter) {
@@ -205,8 +205,8 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
     line.match_indices(OPENING).filter_map(comment).collect()
 }
 
-/// Returns the part of a line before a comment that begins with a word. Such words are `REM` and `@REM` in
-/// batch files, and `dnl` in m4.
+/// If a text ends with a word that opens a comment, returns the text before this word. Such words are `REM`
+/// and `@REM` in batch files, and `dnl` in m4.
 fn strip_comment_word(before: &str) -> Option<&str> {
     let before = before.trim_end();
     let at = before.rfind(|letter: char| !letter.is_alphanumeric()).map_or(0, |at| at + 1);

@@ -2,8 +2,9 @@
 //!
 //! The output is parsed to diagnostics ([`output`](crate::output)), and each diagnostic is placed in its file
 //! at the head. A diagnostic that touches an added line becomes a finding; the other diagnostics are only
-//! counted. Equal diagnostics for the same lines in one output become one finding. A caller may store placed
-//! findings. For a later change of the same file, the stored findings are counted and validated again.
+//! counted. Equal diagnostics for the same lines in one output become one finding. A caller may store the
+//! findings of a file. If a later change contains the same file, the stored findings are filtered and
+//! validated for that change, and the tool does not run again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +35,8 @@ const MAX_SUGGESTIONS: usize = 100;
 /// Longest name of a tool, in bytes.
 const MAX_TOOL_BYTES: usize = 120;
 
-/// Parses an output and places its diagnostics. If the request contains findings of an earlier run, uses
-/// these instead.
+/// Returns the findings of a request: from the tool's output, or from the stored findings of an earlier run
+/// if the request contains them.
 ///
 /// # Errors
 ///
@@ -146,8 +147,8 @@ fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     format != OutputFormat::Sarif && !known::find_tool(tool).is_some_and(is_mixed)
 }
 
-/// Returns a changed file whose findings count, with its content. Returns `None` for an unreadable file,
-/// because the scan by rules reports it already.
+/// Returns a changed file with its content. Returns `None` if the findings of the file do not count, because
+/// the file is unchanged, left out or unreadable. The scan by rules already reports unreadable files.
 fn load_counted_file<'a>(
     request: &'a ToolRequest,
     tree: &FileTree,
@@ -158,7 +159,8 @@ fn load_counted_file<'a>(
     Some((file, tree.read_bytes(path).ok()?))
 }
 
-/// Adds the findings of a file that count. A finding keeps its suggestion only if the suggestion is valid.
+/// Adds the findings of a file. Suppressed findings and findings outside of the change are only counted. A
+/// finding keeps its suggestion only if the suggestion is valid.
 fn add_findings(
     collected: &mut ToolFindings,
     request: &ToolRequest,
@@ -228,8 +230,8 @@ fn prove_suggestion(
     }
 }
 
-/// Removes the text at the finding's place from a finding of a secret scanner. The text is a secret that the
-/// rules of Truing may not recognise.
+/// Hides the reported text in a finding of a secret scanner. The text is a secret that the rules of Truing
+/// may not recognise.
 fn redact_secret_text(raw: RawFinding, secret_text: Option<&[u8]>) -> RawFinding {
     let Some(secret_text) = secret_text.and_then(|secret_text| std::str::from_utf8(secret_text).ok()) else {
         return RawFinding { snippet: OMISSION_MARK.to_owned(), code: CodeDigests::default(), ..raw };
@@ -286,7 +288,7 @@ fn limit_findings(collected: &mut ToolFindings) {
     collected.problems.truncate(MAX_PROBLEMS);
 }
 
-/// Checks that the response fits the request and has the form that the rest of the program expects.
+/// Checks that the response answers the request and contains only valid values.
 ///
 /// # Errors
 ///

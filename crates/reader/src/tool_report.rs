@@ -27,9 +27,10 @@ use crate::output::{
 pub(crate) const MAX_PROBLEMS: usize = 20;
 /// Longest text of a problem, in characters.
 pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
-/// Largest number of files in a tree where a file is searched for by the end of its path.
+/// Maximum number of files in a tree. In a larger tree, files are not searched for by the ends of their
+/// paths.
 const MAX_FILES: usize = 200_000;
-/// Largest number of results without a file that a message names.
+/// Maximum number of examples in a message about results that name no file of the tree.
 const MAX_NAMES: usize = 3;
 
 /// Parsed output of a tool.
@@ -41,7 +42,7 @@ pub(crate) struct ToolReport {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Names of the tools that produced the output, as findings use them.
     pub(crate) tools: BTreeSet<String>,
-    /// Reasons for which some findings may be missing.
+    /// Reasons why some findings may be missing.
     pub(crate) problems: Vec<String>,
     /// Reason why earlier findings stay open, as the response reports it.
     pub(crate) keeps_open: Option<String>,
@@ -61,7 +62,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
         let named = output.format.as_deref().unwrap_or("not recognised");
         ReaderError::Failed(format!("the format of {} is unknown ({named})", output.tool))
     })?;
-    // Only JUnit names files without their folders.
+    // The list of files is needed only for JUnit, which may name a file without its folder.
     let files = if format == OutputFormat::Junit { files_below(&request.tree) } else { Vec::new() };
     let unusual = unusual_names(request.files.iter().map(|file| &file.path));
     let input = OutputContext { files: &files, unusual: &unusual, ..output_context(output) };
@@ -194,7 +195,8 @@ fn collect_problems(
     let is_foreign = output.foreign.is_some();
     let is_unplaced = |problem: &&ReportProblem| match problem.kind {
         ProblemKind::NoFile => true,
-        // A tool that Truing runs itself may also report on libraries outside the tree.
+        // A tool that Truing runs itself may also report on libraries outside the tree, which is not a
+        // problem.
         ProblemKind::OutsideTree => is_foreign,
         ProblemKind::Unreadable
         | ProblemKind::NoLine

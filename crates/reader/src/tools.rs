@@ -88,7 +88,8 @@ pub struct ToolReply {
 }
 
 impl ToolReply {
-    /// Creates the reply to an invalid call, with the correct form.
+    /// Creates the reply to an invalid call. The message describes the error and the correct form of the
+    /// call.
     pub fn error(message: &str) -> Self {
         Self { text: truncate_note(message), is_error: true }
     }

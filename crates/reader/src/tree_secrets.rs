@@ -32,11 +32,11 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 /// The beginning of every RSA key in base64. Public keys contain parts of it.
 const KEY_HEADER: &[u8] = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
 
-/// All parts of ten bytes of the secrets in a folder.
+/// All ten-byte parts of the secrets in a folder.
 #[derive(Debug, Default)]
 pub struct TreeSecrets {
     parts: HashSet<[u8; PART_BYTES]>,
-    /// Size and time of each file that was searched.
+    /// Size and modification time of each file that was searched.
     searched: HashMap<PathBuf, (u64, Option<SystemTime>)>,
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
         let own_scripts = own_scripts.into_iter().filter(|_| !is_much);
         let scripts = own_scripts.map(str::to_owned).collect();
         let HookUsage { args, left_out } = usage;
-        // If an option is given twice, the last value applies. The hook's options are last.
+        // If an option is given twice, the last value applies. The hook's options are last, so they take
+        // precedence.
         let args = hooks::filter_args(
             &tool.keeps,
             &[tool.options(&path, &read), tool.table_options(&read), args].concat(),

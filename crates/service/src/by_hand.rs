@@ -1,6 +1,6 @@
-//! Leases a slot for a command of a person. A server may use the same store at the same time. Command and
-//! server lease the same slot with the same fencing tokens, so they never work on one pull request at the
-//! same time.
+//! Leases a slot for a command that a person runs. A server may use the same store at the same time. The
+//! command and the server lease the same slot, with fencing tokens from the same sequence. They therefore
+//! never work on one pull request at the same time.
 
 use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
@@ -10,7 +10,7 @@ use truing_loops::slots::{StepError, apply_slot_command, apply_slot_commands};
 
 use super::lease::{Lease, lease_of};
 
-/// The reasons for which a slot cannot be leased.
+/// The reasons why a slot cannot be leased.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another process or person holds the lease. The lease ends at this time unless its holder renews it.
@@ -48,8 +48,8 @@ pub async fn lease_slot(
     lease_record(store, key, loop_kind, limits).await
 }
 
-/// Leases the slot as [`lease_slot`] does, but ignores the kill switches. The lease is only for changes of
-/// records.
+/// Leases the slot as [`lease_slot`] does, but ignores the kill switches. The caller may use this lease only
+/// to change records.
 ///
 /// # Errors
 /// The errors of [`lease_slot`].
@@ -70,7 +70,8 @@ pub async fn lease_record(
     }
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
-        // A lease needs the previous version of its slot for fencing, and a new slot has no version yet.
+        // The request is stored first, because a lease needs the previous version of its slot for fencing,
+        // and a new slot has no version yet.
         apply_slot_command(store, key, SlotCommand::Request(loop_kind), limits).await?;
         apply_slot_command(store, key, SlotCommand::Lease, limits).await
     } else {

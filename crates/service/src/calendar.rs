@@ -34,9 +34,9 @@ const MAX_RETRY_DELAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The jobs of a server that have a cron pattern.
 #[derive(Debug)]
 pub struct JobCalendar<'a> {
-    /// Each job with the parts that a run needs, and its pattern.
+    /// For each job, the context of its runs and its cron pattern.
     jobs: Vec<(JobRun<'a>, Cron)>,
-    /// Time at which the server began.
+    /// Time at which the server started.
     started_at: UnixMillis,
     /// For each job that could not begin: the time until which the job waits, and the length of the wait in
     /// milliseconds.
@@ -115,7 +115,8 @@ impl<'a> JobCalendar<'a> {
                         record.detail.exit_reason
                     );
                 }
-                // A command is running this job, a kill switch is on, or the server stops.
+                // This is not a failure of the job: a command is running the job, a kill switch is on, or the
+                // server stops.
                 Err(
                     RunFailure::NotLeased(
                         LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff,
@@ -147,8 +148,8 @@ impl<'a> JobCalendar<'a> {
     }
 }
 
-/// Returns true if a run of the job was requested or left unfinished, or if the job's pattern has had a time
-/// since its last run.
+/// Returns true if a run of the job was requested or left unfinished, or if a time of the job's cron pattern
+/// has passed since its last run.
 fn is_due(
     slot: Option<&Slot>,
     last_run: Option<&SyncRecord>,
@@ -167,7 +168,7 @@ fn is_due(
     next_run_time(cron, since).is_some_and(|next| next <= now)
 }
 
-/// Returns the first time of a pattern after the given one, in UTC.
+/// Returns the first time of a cron pattern after the given time, in UTC.
 pub fn next_run_time(cron: &Cron, after: UnixMillis) -> Option<UnixMillis> {
     let after = Timestamp::from_millisecond(after.0).ok()?.to_zoned(TimeZone::UTC);
     let next = cron.find_next_occurrence(&after, false).ok()?;

@@ -30,10 +30,10 @@
 //! their ids. One transaction carries out the command and marks it as served. A command that cannot be served
 //! now is retried later.
 //!
-//! Truing does not react to a comment whose command it carries out, for three reasons. A reaction would be a
-//! write without a run, and so without a fencing token. A reaction would use one of the few calls per minute
-//! that may create comments. Not every forge has reactions. The effect of a command is visible in the summary
-//! and the threads.
+//! Truing adds no reaction (an emoji) to a comment whose command it carries out, for three reasons. A
+//! reaction would be a write without a run, and so without a fencing token. A reaction would use one of the
+//! few calls per minute that may create comments. Not every forge has reactions. The effect of a command is
+//! visible in the summary and the threads.
 //!
 //! Only `/help` gets an answer: once for each person and pull request, and not while the kill switch is on
 //! (`help`). The answer is an effect without a fencing token, like the effects of the tools for agents.
@@ -74,23 +74,24 @@ const MAX_TRIES: u32 = 16;
 const COMMENT_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
 /// Age at which Truing gives up a comment whose command could not be checked at the forge.
 const COMMENT_GIVE_UP_AGE: TimeSpan = TimeSpan::minutes(24 * 60);
-/// Age at which a comment no longer acts as a command. A webhook about an older comment must be a repetition.
+/// Age at which a comment no longer acts as a command. A webhook about an older comment must be a repeated
+/// delivery.
 const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
-/// Time for which the records of served comments are kept. Older comments cannot act again, because every
-/// forge's clock puts them beyond `TOO_OLD`.
+/// Time for which the records of served comments are kept. Comments without a record cannot act again,
+/// because they exceed the maximum age of a command even if the forge's clock differs.
 pub(super) const REMEMBERED: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
 /// The first wait after a failure; each further failure doubles it.
 const FIRST_WAIT: TimeSpan = TimeSpan::seconds(15);
-/// Characters of a label's name that messages show.
+/// Maximum number of characters of a label's name that messages show.
 const MAX_LABEL_CHARS: usize = 60;
 /// The longest wait after repeated failures.
 const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 
 /// Records the commands that a webhook reported, one for each pull request in `pulls`. `name` is the present
-/// name of their repository. The commands are durable when this function returns.
+/// name of the repository of these pull requests. The commands are durable when this function returns.
 ///
 /// # Errors
-/// [`StoreError`]. After an error, the commands may not be served.
+/// [`StoreError`]. After an error, it is not certain that the commands will be served.
 #[truing_core::boxed_future]
 pub async fn store_requests(
     store: &dyn RecordStore,
@@ -115,7 +116,7 @@ pub async fn store_requests(
     store.store_requests(&requests, &of, None).await
 }
 
-/// Serves commands for as long as it is polled.
+/// Serves commands until this future is dropped.
 #[truing_core::boxed_future]
 pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     let (mut commands, mut failing) = (CommandProcessor::default(), false);
@@ -134,7 +135,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
     }
 }
 
-/// The reasons for which a comment was not served.
+/// The reasons why a comment was not served.
 #[derive(Debug, thiserror::Error)]
 enum CommentServeError {
     #[error("a comment is not visible yet")]
@@ -387,7 +388,8 @@ async fn execute_command(
     };
     let who = format!("{login}@{}", user_request.pr.forge);
     let mut allowed = None;
-    // The name is stored first: a worker cannot use a slot whose repository it cannot find.
+    // The repository's name is stored before the slot is changed, because a worker needs the name to work on
+    // the slot.
     let repository = name.split('#').next().unwrap_or_default().to_owned();
     store
         .store_descriptions(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })])
@@ -470,8 +472,8 @@ async fn record_declined_command(
     let what = format!("`{}` by {author} was not run: {reason}", command.as_str());
     let event =
         HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, description: what };
-    // The command is marked first. A failure after that only loses a line of the history; in the opposite
-    // order, a retry would repeat the line.
+    // The command is marked as served first. A failure after that only loses a line of the history. In the
+    // opposite order, a retry would repeat the line.
     ignore_request(store, user_request, &format!("{}: {reason}", command.as_str())).await?;
     store.append_history(&[event]).await
 }

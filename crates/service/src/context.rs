@@ -38,8 +38,8 @@ pub trait ForgeClients: Send + Sync {
         producer: CommentProducer,
     ) -> Option<Box<dyn ForgePull>>;
 
-    /// Returns the servers of the configured forges, for calls that are not about one pull request, by the
-    /// `NAME` of `[forge.NAME]`.
+    /// Returns the servers of the configured forges, by the `NAME` of `[forge.NAME]`. The servers are for
+    /// calls that are not about one pull request.
     fn servers(&self) -> &BTreeMap<String, AnyForgeServer>;
 }
 

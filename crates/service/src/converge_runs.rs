@@ -53,7 +53,8 @@ pub struct ConvergeSetup {
     pub agents: ConvergeAgents,
     /// The operator's configuration, and the branches that may add to it.
     pub rules: OperatorRules,
-    /// Makes the tools that inspect a head. The configuration includes the repository's own file.
+    /// Makes the tools that inspect a head, from a configuration that includes the repository's own
+    /// configuration file.
     pub inspection_factory: Box<InspectionToolsFactory>,
 }
 
@@ -224,8 +225,8 @@ impl ConvergeRunContext<'_> {
         Ok(ConvergeCheckout { mirror, head_repository, pull_details, base, inspection_tools })
     }
 
-    /// Returns the record to continue: the record of an interrupted run, or of a stuck run if nothing has
-    /// changed since. Otherwise returns a new record.
+    /// Returns the record that the run continues: of an audit of this head, of an interrupted run, or of a
+    /// stuck run if nothing has changed since. Without such a record, returns a new record.
     async fn resume_or_new_record(
         &self,
         client: &RepositoryClient,
@@ -256,8 +257,8 @@ impl ConvergeRunContext<'_> {
         if let Some(mut record) = last_record.clone().filter(ConvergeRecord::is_unfinished) {
             record.resume(limits.clone(), inspection_tools);
             record.detail.state.resume_from_audit(limits);
-            // The run itself handles a different head later. The same head on a different base is a different
-            // change, which is handled here.
+            // If the head has changed, the run itself handles the new head later. If only the base has
+            // changed, the change is a different one as well, which is handled here.
             if record.detail.base != *base && record.detail.state.head == head {
                 record.detail.base = base.clone();
                 // The event does not restart a run that has ended.

@@ -23,7 +23,7 @@ use truing_loops::telemetry;
 use super::lease::Lease;
 use super::notify;
 
-/// The part of a lease that each loop implements.
+/// The step that is done under a lease. Each loop implements its own step.
 #[async_trait]
 pub(crate) trait LeasedStep: Sync {
     /// The result of a completed step, for the caller that drives the lease.
@@ -46,7 +46,7 @@ pub(crate) trait LeasedStep: Sync {
 /// The slot's state after a completed step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NextSlotState {
-    /// The step decides the outcome. Its instants are by the wall clock.
+    /// The step has determined the outcome. The times in the outcome are by the wall clock.
     Outcome(StepOutcome),
     /// The run is unfinished. Its [`LeaseSuccessor`] determines whether a server continues the run.
     Unfinished,
@@ -158,8 +158,9 @@ impl LeaseDriver<'_> {
         step_result: Result<NextSlotState, &StepStopReason>,
     ) -> Result<(), StepError> {
         if let Err(StepStopReason::Fenced(last)) = step_result {
-            // If this process still holds the lease, the slot store has lost a token. The version is raised,
-            // because the next token has to be greater than the last one.
+            // The records contain the newer token `last`. If this process still holds the lease, the slot
+            // store has lost that token. The slot version is raised to that token, so the next token is
+            // greater.
             self.store.raise_version(SlotVersion(last.0)).await?;
         }
         let lead = clock_lead(&**self.store, self.clock).await?;

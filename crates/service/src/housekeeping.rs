@@ -14,7 +14,7 @@ use super::sole::DutyLeaseExpiry;
 
 /// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// Interval at which a process without the lease on the duties checks whether it holds the lease now.
+/// Interval at which a process without the duty lease checks whether it has got this lease.
 const LOOK: Duration = Duration::from_secs(1);
 /// Pause between two batches, in which other writers can write.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,10 +1,10 @@
 //! Receives webhooks. Verifies the signature of each webhook over its raw body, finds the webhook's slot, and
 //! marks that slot. No other content of a webhook is trusted.
 //!
-//! Some webhooks are refused before the body is read. These are webhooks from a source above its rate limit
-//! or for a forge that is not configured. Webhooks with a malformed signature, a wrong content type or a too
-//! large announced length are refused as well. All other checks are made while the body arrives (`body`). The
-//! acknowledgement waits until the mark is durable ([`marks`](super::marks)).
+//! Some webhooks are refused before the body is read: webhooks from a source above its rate limit, and
+//! webhooks for a forge that is not configured. Webhooks with a malformed signature, a wrong content type or
+//! a too large announced length are also refused before the body is read. All other checks are made while the
+//! body arrives (`body`). The acknowledgement waits until the mark is durable ([`marks`](super::marks)).
 
 mod body;
 mod bounds;
@@ -54,8 +54,8 @@ use super::marks::{MarkError, MarkQueue};
 
 /// Default limit of deliveries per second from one source.
 pub const RATE_LIMIT: u32 = 5000;
-/// If the scheduler's last read of the slots is older than this, or than five polls if that is longer, the
-/// scheduler counts as stopped.
+/// The scheduler counts as stopped if its last read of the slots is older than this time. If five polls take
+/// longer than this time, the time of five polls applies.
 const STALE: Duration = Duration::from_secs(30);
 /// Timeout of a test write for `/readyz`.
 const READY_TIME: Duration = Duration::from_secs(5);
@@ -115,8 +115,8 @@ pub struct IngressRoutes {
     pub metrics: Router,
 }
 
-/// Makes the routes of the service. If `apart` is true, `/metrics` gets a router of its own. Starts the
-/// marking task, which ends together with the routes.
+/// Makes the routes of the service. If `separate_metrics` is true, `/metrics` gets a separate router. Starts
+/// the marking task, which ends together with the routes.
 pub fn routes(
     context: Arc<ServiceContext>,
     settings: IngressSettings,
@@ -259,8 +259,8 @@ impl IngressState {
         }
     }
 
-    /// Records a comment that looks like a command. It is served later, because the forge waits only ten
-    /// seconds for the response.
+    /// Records a comment that looks like a command. The command is served later, because the forge waits only
+    /// ten seconds for the response.
     async fn accept_comment(
         &self,
         comment: WebhookComment,
@@ -370,7 +370,7 @@ fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
     visible_ascii(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
 }
 
-/// Keeps the visible ASCII characters, at most `most` of them.
+/// Keeps the visible ASCII characters, at most `max_chars` of them.
 fn visible_ascii(text: &str, max_chars: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(max_chars).collect()
 }
@@ -388,9 +388,9 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
     json_response(StatusCode::OK, json!({"status": "ok"}))
 }
 
-/// Responds with 200 if the store can be written, otherwise with 503. A service that drains no longer
-/// listens. With `?verbose`, the response also contains the state of the forges, as this process's sweep
-/// found it, and of the kill switch.
+/// Responds with 200 if the store can be written, otherwise with 503. A service that drains accepts no
+/// connections, and therefore does not respond. With `?verbose`, the response also contains the state of the
+/// forges, as this process's sweep found it, and of the kill switch.
 async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
     // The existence of the database file is checked at each request. A test write is made at most once a
     // second.

@@ -1,5 +1,5 @@
-//! Runs one sync job that follows a package, on the store that a server may be serving. The run leases the
-//! job's slot, keeps the lease alive, and frees the slot at its end.
+//! Runs one sync job that follows a package. A server may use the same store at the same time. The run leases
+//! the job's slot, keeps the lease alive, and frees the slot at its end.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -94,8 +94,8 @@ impl JobRun<'_> {
         })
     }
 
-    /// Does one run under its lease. Returns the record of the run, or the reason why there is none, and the
-    /// time at which the slot is due again.
+    /// Does one run under its lease. Returns the record of the run, or the reason why there is no record.
+    /// Also returns the time at which the slot is due again.
     async fn run_under_lease(
         &self,
         store: &Arc<dyn RecordStore>,
@@ -253,7 +253,7 @@ struct LeasedJob<'a> {
 
 #[async_trait]
 impl LeasedStep for LeasedJob<'_> {
-    /// The record, or the reason why there is none.
+    /// The record of the run, or the reason why there is no record.
     type Ended = Result<SyncRecord, RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {

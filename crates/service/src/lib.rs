@@ -55,7 +55,7 @@ use self::scheduler::Scheduler;
 
 /// Time that a stopping service gives its workers to finish. The whole stop may take 60 s.
 const DRAIN: Duration = Duration::from_secs(40);
-/// Time that unfinished workers have after that to give back their leases.
+/// Time that unfinished workers have to give back their leases, after the time to finish is over.
 const LEASE_RETURN_TIME: Duration = Duration::from_secs(5);
 /// Timeout for ending the remaining leases in the store. Leases that are not ended in this time are ended at
 /// the next start.

@@ -19,14 +19,15 @@ const QUEUE: usize = 1024;
 /// Largest number of marks in one transaction. The limit keeps the first mark from waiting for too many
 /// others.
 const BATCH: usize = 256;
-/// Shortest interval between batches while several marks arrive in one batch. One transaction takes as long
-/// as many marks, and the delay is imperceptible. A single mark does not wait. Timers tick in milliseconds
-/// and round up, so the delay may be twice as long.
+/// Minimum time from the beginning of a batch with several marks to the beginning of the next batch. The
+/// delay lets more marks share one transaction, whose fixed time is as long as the time for many marks. After
+/// a batch with a single mark, there is no delay. Timers round up to whole milliseconds, so the delay may be
+/// twice as long.
 const GATHER: Duration = Duration::from_millis(1);
 /// Timeout of one mark. GitHub waits only 10 s for the response to a delivery.
 const PATIENCE: Duration = Duration::from_secs(9);
 
-/// The reasons for which a slot was not marked.
+/// The reasons why a slot was not marked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MarkError {
     /// The kill switch of the server or of the repository is on.

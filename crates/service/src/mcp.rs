@@ -57,7 +57,7 @@ struct SharedForge {
     /// The store, which holds the record of effects.
     store: Arc<dyn RecordStore>,
     switches: Arc<SwitchReader>,
-    /// Lock with which this process writes only one comment at a time.
+    /// Lock that lets this process write only one comment at a time.
     writing: Mutex<()>,
     /// The repository and branch of the folder in which the server was started, if the folder is a clone from
     /// this forge.
@@ -82,7 +82,7 @@ pub struct ForgeToolsParts {
     pub git: Git,
     /// Folder of the mirrors.
     pub mirrors: PathBuf,
-    /// The store of the kill switch and of the record of effects.
+    /// The store, which contains the kill switch and the record of effects.
     pub store: Arc<dyn RecordStore>,
     /// The clone in which the server was started.
     pub local_clone: Option<LocalClone>,

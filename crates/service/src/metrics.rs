@@ -188,7 +188,7 @@ impl ServiceMetrics {
         let _ = self.0.store.set(store.clone());
     }
 
-    /// Counts the duration of a run's lease, for any end.
+    /// Records the duration of a run's lease, regardless of how the run ended.
     pub fn observe_run_duration(&self, took: Duration) {
         self.0.run_seconds.observe(took.as_secs_f64());
     }

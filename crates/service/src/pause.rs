@@ -1,4 +1,4 @@
-//! Waits by the wall clock, even if the clock is set back during a wait.
+//! Measures waits by the wall clock. A clock that is set back during a wait does not prolong the wait.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 

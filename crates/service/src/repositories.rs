@@ -11,8 +11,8 @@ pub struct RepositoryFilter {
     /// Patterns for repository names, by the `NAME` of `[forge.NAME]`. For a forge without an entry, all
     /// repositories are admitted.
     forges: BTreeMap<String, GlobSet>,
-    /// True if pull requests that were open before the first contact are not reviewed until they change or a
-    /// review is requested.
+    /// True if pull requests that were already open when the server first saw their repository are not
+    /// reviewed until they change or a review is requested.
     leaves_existing: bool,
 }
 
@@ -24,14 +24,14 @@ impl RepositoryFilter {
         Self { forges, leaves_existing: false }
     }
 
-    /// Makes the filter skip pull requests that were open before the first contact.
+    /// Makes the filter skip pull requests that were already open when the server first saw their repository.
     #[must_use]
     pub fn leaving_existing(self) -> Self {
         Self { leaves_existing: true, ..self }
     }
 
-    /// Returns true if pull requests that were open before the first contact are skipped until they change or
-    /// a review is requested.
+    /// Returns true if pull requests that were already open when the server first saw their repository are
+    /// skipped until they change or a review is requested.
     pub fn skips_existing_pulls(&self) -> bool {
         self.leaves_existing
     }

@@ -1,16 +1,17 @@
 //! The roles of a process in a deployment.
 
-/// The parts of the work that one process does. On SQLite only one process may serve. Work outside of its
-/// role is therefore not done.
+/// The part of the server's work that one process does. On SQLite, only one process may serve, so no process
+/// does the work outside its role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessRole {
     /// Does all of the work.
     All,
-    /// Receives webhooks; leases nothing and does not sweep.
+    /// Receives webhooks; leases no slots and does not sweep.
     Ingress,
-    /// Leases, reviews and sweeps; receives no webhooks.
+    /// Leases slots, reviews and sweeps; receives no webhooks.
     Worker,
-    /// Sweeps, serves comments, sends notices and deletes old rows; receives no webhooks and leases nothing.
+    /// Sweeps, runs commands from comments, sends notices and deletes old rows; receives no webhooks and
+    /// leases no slots.
     Sweep,
 }
 

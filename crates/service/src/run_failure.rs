@@ -1,4 +1,4 @@
-//! Defines the reasons why a run that a person or the calendar requested has no record.
+//! Defines the errors after which a run has no record. The run was requested by a person or by the calendar.
 
 use truing_core::id::{RunId, TimeSpan};
 use truing_core::port::{Clock as _, ForgeError, StoreError};
@@ -14,7 +14,7 @@ use super::by_hand::LeaseError;
 /// The class of failures of a converge run, in logs and `truing why`.
 pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
 
-/// The reason why the parts of a run cannot be created from the configuration.
+/// The reason why a run cannot be set up from the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetupError {
     /// True if the configuration is wrong; false if something is missing on the machine.
@@ -27,8 +27,9 @@ pub struct SetupError {
     pub hints: Vec<String>,
 }
 
-/// The reason why a run has no record. The value contains the original error. The command line converts the
-/// error to a message, hints and an exit code. A worker converts the error to a [`StepStopReason`].
+/// The error after which a run has no record. The value contains the original error. The command line
+/// converts the error to a message, hints and an exit code. A worker converts the error to a
+/// [`StepStopReason`].
 #[derive(Debug, thiserror::Error)]
 pub enum RunFailure {
     /// The slot could not be leased.
@@ -37,7 +38,7 @@ pub enum RunFailure {
     /// The run with this id holds the slot.
     #[error("already running: {0}")]
     AlreadyRunning(RunId),
-    /// The step stopped under its lease: the lease was lost, or it was interrupted.
+    /// The step stopped during its lease: the lease was lost, or the step was interrupted.
     #[error(transparent)]
     StepStopped(StepStopReason),
     /// Reading or writing the store failed.
@@ -46,7 +47,7 @@ pub enum RunFailure {
     /// The forge refused a call, or did not answer.
     #[error(transparent)]
     Forge(#[from] ForgeError),
-    /// The repository cannot be fetched from or pushed to.
+    /// A fetch from the repository or a push to it failed.
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// A git command failed.
@@ -61,11 +62,12 @@ pub enum RunFailure {
 }
 
 impl RunFailure {
-    /// Returns the result of a step that reports its own failures. If the store refused a write because
-    /// another holder has taken over the slot, returns an error that stops the step.
+    /// Returns the result unchanged, unless the store refused a write because another holder has taken over
+    /// the slot. In that case, returns an error that stops the step.
     ///
     /// # Errors
-    /// [`StepStopReason::Fenced`] if the store refused a write in this way.
+    /// [`StepStopReason::Fenced`] if the store refused a write because another holder has taken over the
+    /// slot.
     pub(super) fn split_fenced<T>(result: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
         match result {
             Err(Self::Store(StoreError::Fenced { greatest_token: last, .. })) => {
@@ -75,8 +77,8 @@ impl RunFailure {
         }
     }
 
-    /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the longest time after which the
-    /// forge shows a write.
+    /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the longest time that the forge
+    /// takes to show a write.
     pub(super) fn into_stop_reason(self, settle: TimeSpan) -> StepStopReason {
         match self {
             Self::StepStopped(stopped) => stopped,

@@ -20,8 +20,8 @@ use super::wake::BREATH;
 /// Number of slots that are read at a time. The oldest slot of each repository is read before the second
 /// oldest slot of any repository.
 const BATCH: usize = 256;
-/// Factor by which the number of slots to read grows if places stay free although more slots are due. Places
-/// stay free if the limits of owners exclude the slots that were read.
+/// Factor by which the number of slots to read grows if more leases are allowed and more slots are due. This
+/// happens if the lease limits of owners exclude slots that were read.
 const WIDER: usize = 4;
 /// Largest number of slots that are read. Further slots are newer, and are leased when older slots are done.
 const MAX_BATCH: usize = 16_384;
@@ -41,13 +41,13 @@ impl Scheduler {
         Self { lease_limits, active_leases: ActiveLeases::default(), looked_until: UnixMillis(i64::MIN) }
     }
 
-    /// Frees the place of a lease whose worker has ended.
+    /// Removes an active lease whose worker has ended, so that another lease can be granted.
     pub fn release_place(&mut self, lease: FencingToken) {
         self.active_leases.remove_lease(lease);
     }
 
-    /// Returns the time until the due slots should be read again, at most `poll`. The slots should be read
-    /// when a slot becomes due that was not due at the last read.
+    /// Returns the time until the due slots should be read again, at most `poll`. They should be read again
+    /// when the next slot becomes due that was not due at the last read.
     #[truing_core::boxed_future]
     pub async fn time_until_next(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
@@ -64,8 +64,8 @@ impl Scheduler {
         }
     }
 
-    /// Reads the due slots once, and grants leases for the free places. Grants no leases while the kill
-    /// switch is on, and no leases in repositories whose own switch is on. The slots stay due.
+    /// Reads the due slots once, and grants leases up to the limits. Grants no leases while the kill switch
+    /// is on, and no leases in repositories whose own switch is on. Slots without a lease stay due.
     ///
     /// # Errors
     /// [`StoreError`]. Changes that were committed before the error stay committed.
@@ -79,8 +79,8 @@ impl Scheduler {
         } else {
             self.lease_limits
         };
-        // The batch is larger by the number of slots that are known to be held back, so that other held slots
-        // are recorded, too.
+        // The batch is larger by the number of slots that are already recorded as held back, so that it also
+        // contains held slots that are not recorded yet.
         let is_on = switches.engaged_switches().next().is_some();
         let batch = if is_on { BATCH + context.held_slots.count() } else { BATCH };
         let workers = store.refresh_workers(self.lease_limits.total > 0).await?;
@@ -101,7 +101,7 @@ impl Scheduler {
                 SlotState::Idle => SlotCommand::Tidy,
                 SlotState::Held { .. } => continue,
             };
-            // If the slot is not due after all, it is read again later.
+            // If the slot's state does not permit the command, the slot is skipped now and read again later.
             let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
             if let Some(SlotHistoryEntry::Parked(attempts)) = decision.note {
                 notify::queue_parked_notice(store, &slot.key, attempts, now).await;
@@ -118,7 +118,8 @@ impl Scheduler {
             committed.extend(store.commit_slots(&changes(&others)).await?.iter().map(Result::is_ok));
         }
         if !granted.is_empty() {
-            // The switch may have been turned on since it was read.
+            // The kill switch may have been turned on since its state was read, so `grant_leases` checks the
+            // switch.
             committed.extend(store.grant_leases(&changes(&granted)).await?.iter().map(Result::is_ok));
         }
         self.looked_until = now;
@@ -183,8 +184,8 @@ impl Scheduler {
             } else {
                 waiting
             };
-            // The first pass chooses only slots for which this process is preferred. If places stay free, the
-            // second pass also chooses slots that other processes have not leased in time.
+            // The first pass chooses only slots for which this process is preferred. If more leases are
+            // allowed, the second pass also chooses slots that other processes have not leased in time.
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |candidate: &LeaseCandidate| match only_own {
                     true => workers.is_preferred_worker(&candidate.key),
@@ -208,7 +209,8 @@ impl Scheduler {
             let seen_all = due.len() < batch;
             if chosen.len() == free || seen_all || batch >= MAX_BATCH {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
-                // The first due slot is the oldest, because slots of equal rank are sorted by age.
+                // The first due slot is the oldest, because due slots are sorted by rank, and slots of equal
+                // rank by age.
                 let oldest = due.first().and_then(Slot::wake_time);
                 return Ok(LeaseSelection { due, leased, oldest });
             }
@@ -243,7 +245,11 @@ struct LeaseCandidate {
 
 impl LeaseCandidate {
     fn due_slot(&self) -> DueSlot<'_> {
-        DueSlot { repository: self.key.repository_prefix(), owner: self.owner.as_deref(), due_at: self.due_at }
+        DueSlot {
+            repository: self.key.repository_prefix(),
+            owner: self.owner.as_deref(),
+            due_at: self.due_at,
+        }
     }
 }
 

@@ -60,7 +60,7 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &DutyLeaseExpiry) {
             }
         }
         Ok(false) => sole.set(None),
-        // After an error, this process still holds the lease until its time is over.
+        // After an error, this process still holds the lease until the lease expires.
         Err(error) => tracing::warn!(%error, "could not renew the lease of the sweep"),
     }
 }

@@ -22,8 +22,8 @@ pub struct ServerStatus {
     /// The number of repositories whose own kill switch is on.
     #[serde(default)]
     pub kill_switch_repositories: usize,
-    /// True if pull requests that were open before the first contact are skipped until they change or a
-    /// review is requested.
+    /// True if pull requests that were already open when the server first saw their repository are skipped
+    /// until they change or a review is requested.
     pub leaves_existing: bool,
     /// The configured forges.
     pub forges: Vec<ForgeStatus>,
@@ -44,7 +44,7 @@ pub struct ForgeStatus {
     pub open_pull_requests: usize,
 }
 
-/// The reasons why there is no status.
+/// The reasons why the status cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The server cannot use its store.
@@ -58,7 +58,7 @@ pub enum StatusError {
 /// Asks the server at this address for its status, with a timeout.
 ///
 /// # Errors
-/// [`StatusError`] if there is no status.
+/// [`StatusError`] if the status cannot be fetched.
 #[truing_core::boxed_future]
 pub async fn fetch_status(address: SocketAddr, timeout: Duration) -> Result<ServerStatus, StatusError> {
     let failed = |error: reqwest::Error| StatusError::NoServer(address, error.without_url());

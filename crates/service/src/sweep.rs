@@ -1,10 +1,11 @@
-//! The sweep lists the open pull requests of repositories at the forges: every repository that was ever seen,
-//! and every repository that a forge lists for the token. The sweep marks the changes and commands that no
-//! webhook reported. Webhooks may be lost, refused, or sent while the server is down.
+//! The sweep lists the open pull requests of every repository that was ever seen, and of every repository
+//! that a forge lists for the token. The sweep marks the changes and commands that no webhook reported.
+//! Webhooks may be lost, refused, or sent while the server is down.
 //!
 //! The sweep works in rounds. A round sweeps one repository of each forge at a time, within a share of the
-//! rate limit. If the share is too small for a round in its period, the round takes longer. [`SweepResults`]
-//! contains the actual period of each repository. A sweep that finds nothing new writes nothing.
+//! rate limit. If the share is too small to finish a round within the configured interval, the round takes
+//! longer. [`SweepResults`] contains the actual time between the last two sweeps of each repository. A sweep
+//! that finds nothing new writes nothing.
 
 pub mod preview;
 mod share;
@@ -288,7 +289,8 @@ impl ForgeSweepRound {
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
-                // The failed call was not about a single repository, so the call counts as several failures.
+                // The failed call was not about a single repository, so this single failure is enough to
+                // count the forge as down.
                 self.failures = self.failures.max(FAILURES_UNTIL_DOWN - 1);
                 self.record_failure(forge, &error, &context.sweep_results, now);
                 return Ok(());
@@ -323,7 +325,7 @@ impl ForgeSweepRound {
         // For repositories that no longer exist, the time of the last lookup is kept.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.missing_checked_at.is_some());
         context.sweep_results.start_round(forge, &queued);
-        // The time of a requested sweep is by the store's clock, which may be slightly ahead of the wall
+        // The time of a sweep request is a time of the store's clock, which may be slightly ahead of the wall
         // clock.
         self.started_at = Some(cursor.max(now));
         self.period = Some(WallClockWait::new(now, every));

@@ -75,7 +75,7 @@ impl ServiceContext {
         self.store.append_history(&held).await
     }
 
-    /// Records that a run in progress was stopped.
+    /// Records that a kill switch stopped a run in progress.
     pub(super) async fn record_halt(&self, run: &RunReference) -> Result<(), StoreError> {
         // The switch may have been turned off since the stop. In that case the audit log shows the reason for
         // the stop.

@@ -7,12 +7,12 @@ use truing_core::port::RecordStore;
 
 use super::role::ProcessRole;
 
-/// Shortest wait before the scheduler reads the slots because a slot becomes due or was marked. The wait
-/// limits how often a burst of events can wake the scheduler.
+/// The scheduler waits at least this long before it reads the slots again, even if a slot becomes due or was
+/// marked. The wait limits how often a burst of events can wake the scheduler.
 pub(super) const BREATH: Duration = Duration::from_millis(25);
 
-/// Wakes the scheduler when a slot was marked that may be due before the scheduler's next regular read of the
-/// slots.
+/// Wakes the scheduler when a slot was marked, because the slot may be due before the scheduler's next
+/// regular read.
 #[derive(Debug, Default)]
 pub struct SchedulerWaker(Notify);
 

@@ -39,7 +39,7 @@ use super::lease::Lease;
 pub const STEP_TIME: Duration = Duration::from_mins(20);
 /// The longest time to update the pull request of a review that has failed for the last time.
 const GIVE_UP_TIME: Duration = Duration::from_mins(2);
-/// The longest time to settle calls to a model that were aborted with their run.
+/// Timeout of the wait until model calls that were aborted with their run are settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// The settle delay of a call that only reads. The delay is zero because no write has to become visible.
 const NOTHING_MADE: TimeSpan = TimeSpan(0);
@@ -115,7 +115,7 @@ pub async fn retract_comments(
     run_pull_step(context, &lease, &run).await
 }
 
-/// A worker's part of a lease.
+/// The step that a worker does under a lease.
 struct WorkerStep<'a> {
     context: &'a ServiceContext,
     lease: &'a Lease,
@@ -237,8 +237,8 @@ fn count_run_end(
     context.metrics.run_cost(loop_kind, cost, denied);
 }
 
-/// Does one step on a pull request, by the name of its repository. If the name now belongs to another
-/// repository or to none, the repository is found by its id.
+/// Does one step on a pull request, whose repository is identified by its recorded name. If the name now
+/// belongs to another repository or to none, the repository is looked up by its id.
 async fn run_pull_step(
     context: &ServiceContext,
     lease: &Lease,
@@ -376,8 +376,9 @@ async fn review_at(
     let remote = remote
         .map_err(|error| StepStopReason::from_remote_error(error, context.clock.now(), NOTHING_MADE))?;
     let lead = drive::clock_lead(&*context.store, &*context.clock).await?;
-    let announced_head =
-        head.zip(lease.last_event_at).map(|(head, at)| AnnouncedHead { head, arrived_at: at + TimeSpan(-lead.0) });
+    let announced_head = head
+        .zip(lease.last_event_at)
+        .map(|(head, at)| AnnouncedHead { head, arrived_at: at + TimeSpan(-lead.0) });
     let served = LeasedReview {
         store: &*context.store,
         forge: &*forge,

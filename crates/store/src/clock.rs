@@ -1,6 +1,5 @@
 //! The store's clock, which follows the wall clock. If the wall clock is set back by at most a minute, the
-//! store's clock does not advance until the wall clock has caught up. In that case the store's clock never
-//! runs backwards.
+//! store's clock does not run backwards. Instead, it stops until the wall clock has caught up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

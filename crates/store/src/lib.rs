@@ -1,7 +1,8 @@
 //! The storage of a service: [`Store`] implements the ports for slots, records and operations. [`ServeLock`]
 //! prevents a second process from serving from the same SQLite file, and [`CommandLock`] lets commands
-//! announce their work to the server. This crate makes no decisions: it stores each slot exactly as the core
-//! created it. A comparison of fencing tokens decides whether a run may write.
+//! announce their work to the server. This crate stores each slot exactly as the core created it, and makes
+//! no decisions about slots. It only compares fencing tokens, to refuse writes of a run that a newer run has
+//! replaced.
 
 mod clock;
 mod due;

@@ -1,5 +1,5 @@
-//! Locks of a database: one lock for the serving process, and one lock for commands that lease slots at the
-//! same time. The kernel releases a lock when its holder exits for any reason.
+//! Locks of a database: an exclusive lock for the serving process, and a shared lock for commands that lease
+//! slots. The kernel releases a lock when its holder exits for any reason.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -72,8 +72,8 @@ pub enum ServeLockError {
 }
 
 /// A shared lock of a command that leases slots of one database. Several commands may hold the lock at the
-/// same time. The lock ends when this value is dropped or the process exits. A server that starts after that
-/// concludes that the leases have no holder.
+/// same time. The lock ends when this value is dropped or the process exits. A server that starts after the
+/// end of all such locks concludes that the leases in the file have no holder.
 #[derive(Debug)]
 pub struct CommandLock {
     _file: File,
@@ -116,8 +116,8 @@ pub(crate) enum ServeLockState {
     FileReplaced(ServeLockHolder),
 }
 
-/// Reads the state of a file's locks. The function opens and closes the file, so no part of this process may
-/// have the file open.
+/// Reads the state of a file's locks. The function opens and closes the file, which releases all of this
+/// process's locks on it. So no other part of this process may have the file open.
 pub(crate) fn lock_state(database: &Path) -> ServeLockState {
     let read_state = || {
         let of_file = File::open(database).is_ok_and(|file| is_locked(&file));
@@ -147,8 +147,8 @@ fn is_locked(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// Takes an exclusive lock. Retries a few times. A process that only reads the state holds the lock for a
-/// moment. A forked process also holds the lock until it executes another program.
+/// Takes an exclusive lock. Retries a few times, because some processes hold the lock only for a moment. A
+/// process that reads the state does so, and a forked process until it executes another program.
 fn lock_exclusively(file: &File) -> Result<(), TryLockError> {
     for _ in 1..TRIES {
         match file.try_lock() {

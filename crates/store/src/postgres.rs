@@ -41,7 +41,7 @@ const MOST_DOUBLINGS: u32 = 6;
 /// A database with a pool of sessions.
 pub(crate) struct PostgresDatabase {
     pool: Pool,
-    /// Host and name for messages, without a password.
+    /// Host and database name for messages, without a password.
     name: Arc<str>,
     watch: Arc<StoreMonitor>,
 }
@@ -97,7 +97,7 @@ impl PostgresDatabase {
         }
     }
 
-    /// Returns host and database for messages, without a password.
+    /// Returns host and database name for messages, without a password.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -134,8 +134,8 @@ impl PostgresDatabase {
                 return Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name)));
             };
             match done {
-                // The server has closed the session while it was idle. No work was begun, so the work can be
-                // done in another session.
+                // The server has closed the session while the session was idle. No work was begun, so the
+                // work can be done in another session.
                 Err(fault) if fault::is_session_lost(&fault) && sessions < SESSIONS => {
                     (work, sessions) = (given_back, sessions + 1);
                 }
@@ -211,8 +211,8 @@ fn is_local_host(host: &Host) -> bool {
     }
 }
 
-/// Replaces the TLS modes in the address that the client does not support. The client always verifies both
-/// the certificate and the name of the host.
+/// Replaces a TLS mode that the client does not support by `sslmode=require`. This is as strict, because the
+/// client always verifies both the certificate and the name of the host.
 fn normalize_ssl_mode(url: &str) -> String {
     let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
     let options = query.split('&').map(|option| match option {

@@ -43,8 +43,8 @@ impl Store {
         Ok((Self::open(to, clock)?, form))
     }
 
-    /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but leaves the schema as it is. If that
-    /// is an older one ([`SchemaVersions::is_outdated`]), its tables must not be read.
+    /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but does not migrate the schema. If the
+    /// schema is outdated ([`SchemaVersions::is_outdated`]), the caller must not read the tables.
     ///
     /// # Errors
     /// The errors of [`Store::connect`].

@@ -4,22 +4,22 @@
 
 use crate::fault::StoreFault;
 
-/// A transaction as the tables use it.
+/// A transaction, independent of the engine, as the code of the tables uses it.
 pub(crate) type SqlTransaction = dyn SqlEngine;
 
 /// An engine that executes statements.
 pub(crate) trait SqlEngine {
-    /// Returns the engine's form of SQL.
+    /// Returns the engine's dialect of SQL.
     fn dialect(&self) -> SqlDialect;
 
     /// Executes a statement; returns the number of rows that it changed.
     fn execute_sql(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault>;
 
-    /// Returns the rows of a statement, at most `limit` of them.
+    /// Returns the rows of a statement, but at most `limit` rows.
     fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault>;
 
-    /// Inserts rows into a table as fast as the engine can. Each row has a value for each field, in order;
-    /// numbers that the engine would generate are kept.
+    /// Inserts rows into a table as fast as the engine can. Each row has a value for each field, in order.
+    /// The given values are inserted even into columns for which the engine could generate numbers.
     fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault>;
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn column_names(fields: &[TableColumn]) -> String {
     fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Lists placeholders of a statement from a number on: `?3, ?4`.
+/// Lists `count` placeholders for a statement, numbered from `first`: `?3, ?4`.
 pub(crate) fn placeholders(first: usize, count: usize) -> String {
     (first..first + count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
 }
@@ -52,11 +52,11 @@ pub(crate) fn placeholders(first: usize, count: usize) -> String {
 /// The purpose for which a store is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum StoreOpenPurpose {
-    /// Normal use. A store with an unfinished copy of another one is refused.
+    /// Normal use. A store that contains an unfinished copy of another store is refused.
     Use,
-    /// Filling with everything of another store.
+    /// All data of another store is copied into this store.
     Transfer,
-    /// Inspection: the schema is not changed.
+    /// The store is only inspected, and its schema is not changed.
     ReadOnly,
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum TransactionMode {
     SerialWrite,
 }
 
-/// A form of SQL.
+/// A dialect of SQL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SqlDialect {
     /// The SQL of SQLite.
@@ -83,7 +83,7 @@ pub(crate) enum SqlDialect {
 }
 
 impl SqlDialect {
-    /// Returns the text for this form of SQL.
+    /// Returns the text for this dialect.
     pub(crate) fn choose<'a>(self, sqlite: &'a str, postgres: &'a str) -> &'a str {
         match self {
             Self::Sqlite => sqlite,
@@ -127,7 +127,7 @@ impl SqlRow {
     }
 }
 
-/// A type that columns can be read as.
+/// A type to which the value of a column can be converted.
 pub(crate) trait FromSqlValue: Sized {
     /// Converts the value to this type, or returns it unchanged as an error.
     fn read(value: SqlValue) -> Result<Self, SqlValue>;
@@ -187,8 +187,8 @@ macro_rules! numbers {
         }
 
         impl From<$number> for SqlValue {
-            // A number above the largest number that both engines can store becomes that largest number. This
-            // program uses no number that large.
+            // A number above `i64::MAX`, the largest number that both engines can store, is replaced by
+            // `i64::MAX`. This program uses no number that large.
             fn from(number: $number) -> Self {
                 Self::Integer(i64::try_from(number).unwrap_or(i64::MAX))
             }
@@ -301,7 +301,7 @@ impl SqlStatement<'_> {
         self.connection.execute_sql(self.sql, &values.into_values())
     }
 
-    /// Returns its rows, each converted by `parse_row`.
+    /// Returns the statement's rows, each converted by `parse_row`.
     pub(crate) fn query<T>(
         self,
         values: impl SqlParameters,

@@ -49,7 +49,7 @@ impl Store {
         Self::open_as(StoreOpenPurpose::Use, path, clock)
     }
 
-    /// Opens a file that [`Store::copy_to`] is to fill, or has filled in part.
+    /// Opens a file as the target of [`Store::copy_to`]. The file may contain an unfinished copy.
     ///
     /// # Errors
     /// The errors of [`Store::open`].
@@ -81,7 +81,7 @@ impl Store {
         Self::connect_as(StoreOpenPurpose::Use, slots, records, clock).await
     }
 
-    /// Connects to servers that [`Store::copy_to`] is to fill, or has filled in part.
+    /// Connects to servers as the target of [`Store::copy_to`]. The servers may contain an unfinished copy.
     ///
     /// # Errors
     /// The errors of [`Store::connect`].
@@ -124,18 +124,18 @@ impl Store {
         SqliteFile::prepare(path)
     }
 
-    /// Returns the store as the ports that loops use.
+    /// Returns the store as the port for records that loops use.
     pub fn as_record_store(&self) -> Arc<dyn RecordStore> {
         Arc::new(self.clone())
     }
 
-    /// Returns the small states that all processes of a deployment share; none for a file, which one process
-    /// serves.
+    /// Returns the store of small states that all processes of a deployment share; none for a file, because
+    /// only one process serves a file.
     pub fn shared_state(&self) -> Option<Arc<dyn SharedStateStore>> {
         Some(Arc::clone(self.valkey_server()?) as Arc<dyn SharedStateStore>)
     }
 
-    /// Returns the server of slots; none if they are in the tables of the file.
+    /// Returns the server that keeps the slots; none if the slots are in the tables of a file.
     pub(crate) fn valkey_server(&self) -> Option<&Arc<ValkeyServer>> {
         match &self.0.engine {
             StoreEngine::Sqlite(_) => None,
@@ -143,7 +143,7 @@ impl Store {
         }
     }
 
-    /// Returns an error if the opened file is no longer at its path, so that writes would be lost.
+    /// Returns an error if the opened file is no longer at its path, because writes would then be lost.
     pub(crate) fn check_file_in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => file.database_file().check_in_place(),
@@ -167,7 +167,7 @@ impl Store {
         self.database_file().map(|opened| opened.path())
     }
 
-    /// Returns the file, identified as it was when it was opened; none for a store on servers.
+    /// Returns the path and identity of the opened file; none for a store on servers.
     pub(crate) fn database_file(&self) -> Option<&Arc<DatabaseFile>> {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => Some(file.database_file()),
@@ -186,8 +186,8 @@ impl Store {
         self.run(TransactionMode::Write, work).await
     }
 
-    /// Runs `work` in a transaction that conflicts with no other transaction. No decision may depend on the
-    /// written rows, such as lines of history.
+    /// Runs `work` in a transaction that conflicts with no other transaction. Only rows on which no decision
+    /// depends may be written, such as lines of history.
     pub(crate) async fn append<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -233,7 +233,7 @@ impl Store {
 }
 
 /// Makes a boxed future in a stack frame of its own. In an unoptimized build, large futures would otherwise
-/// take stack space from every caller, even from callers that use a file.
+/// take stack space from every caller, even if the store is a file.
 #[inline(never)]
 pub(crate) fn box_future<'a, F: Future + Send + 'a>(
     make: impl FnOnce() -> F,

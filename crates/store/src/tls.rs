@@ -1,5 +1,5 @@
-//! Messages for users about errors of TLS. Connections to both servers use the same library. The fields of
-//! its errors contain more detail than the error texts.
+//! Messages for users about errors of TLS. Connections to PostgreSQL and to Valkey use the same TLS library.
+//! The fields of its errors contain more detail than its error texts.
 
 use std::error::Error;
 use std::io;

@@ -1,9 +1,10 @@
-//! Transfers a store: copies everything of one store to another one, on any engines, and compares two stores.
+//! Transfers a store: copies all data of one store to another store, between any engines, and compares two
+//! stores.
 //!
-//! Both engines have the same tables, so a table is copied by its columns alone (`transfer/list.rs`), in the
-//! order of its key and a page at a time. A row in the target records the progress (`transfer/progress.rs`).
-//! While this row exists, the target is not opened for normal use. At the end, both stores are read
-//! completely and compared. Only then is the row deleted.
+//! Both engines have the same tables, so a list of columns is enough to copy a table (`transfer/list.rs`).
+//! Its rows are copied in the order of the key, a page at a time. A row in the target records the progress
+//! (`transfer/progress.rs`). While this row exists, the target is not opened for normal use. At the end, both
+//! stores are read completely and compared. Only then is the row deleted.
 
 mod compare;
 mod compared;
@@ -30,13 +31,14 @@ impl Store {
     /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or
     /// [`Store::connect_for_transfer`]. The target must be new, or contain a part of this store. In the
     /// second case, the copy continues after that part. If the target already contains the whole store,
-    /// nothing is copied. No process may serve either store or lease from it; locks enforce this for files.
-    /// This store does not change, except that a kill switch that was set by hand at Valkey is recorded. The
-    /// callback runs after each page. Returns the final comparison of each table, which has no differences.
+    /// nothing is copied. During the copy, no process may serve either store or lease its slots; locks
+    /// enforce this for files. This store does not change, except that a kill switch that was set by hand at
+    /// Valkey is recorded. The callback runs after each page. Returns the final comparison of each table,
+    /// which has no differences.
     ///
     /// # Errors
-    /// [`TransferError`]. After an error, a changed target is not opened for normal use. The same call
-    /// continues the copy.
+    /// [`TransferError`]. After an error, a target that was already changed is not opened for normal use. The
+    /// same call then continues the copy.
     pub async fn copy_to(
         &self,
         to: &Self,
@@ -61,7 +63,7 @@ impl Store {
     /// process may write to either store during the comparison.
     ///
     /// # Errors
-    /// [`TransferError`] if one of them cannot be read. A difference is no error.
+    /// [`TransferError`] if one of the stores cannot be read. A difference is no error.
     #[truing_core::boxed_future]
     pub async fn compare(&self, other: &Self) -> Result<Vec<TableComparison>, TransferError> {
         box_future(|| copy::check_schema(self)).await?;

@@ -1,7 +1,7 @@
-//! Valkey, or Redis: the slots of a deployment of many processes. A slot is a hash; one script swaps slots by
-//! their versions and keeps the indexes beside them (due times, all names, names by state). The core makes
-//! the decisions. The service recovers from lost data, because the records refuse tokens that are too small,
-//! and the sweep marks open pull requests.
+//! Valkey, or Redis: keeps the slots of a deployment of many processes. A slot is a hash. One script swaps
+//! slots by their versions, and updates the indexes (due times, all names, names by state). The core decides
+//! how a slot changes. The service recovers from lost data: the records refuse tokens that are too small, and
+//! the sweep marks open pull requests.
 
 mod clock;
 mod fault;
@@ -40,27 +40,27 @@ const BATCH: usize = 256;
 /// Seconds for which an obeyed request is remembered.
 const OBEYED_SECONDS: u32 = 24 * 60 * 60;
 
-/// The key that people set by hand to stop everything.
+/// The key that people set by hand to turn on the kill switch.
 const SWITCH: &str = "bot:killswitch:enabled";
 
 // The names of all keys. The tag in braces keeps them on one node.
 /// The last number that was issued.
 const COUNTER: &str = "truing:{truing}:counter";
-/// The index of slots that wake, by time.
+/// The index of slots with a wake time, ordered by that time.
 const DUE: &str = "truing:{truing}:due";
 /// The index of all slots, by name.
 const SLOT_INDEX: &str = "truing:{truing}:slots";
-/// The set of existing states. With a state appended, this is the key of the set of the slots in that state.
+/// The set of states that slots have. With a state appended, the key of the set of slots in that state.
 const STATES: &str = "truing:{truing}:state";
-/// A copy of the value that we last set for [`SWITCH`].
+/// A copy of the value that Truing last set for [`SWITCH`]. If both differ, a person has set [`SWITCH`].
 const OWN_SWITCH: &str = "truing:{truing}:switch";
 /// Prefix of the name of an obeyed request.
 const OBEYED: &str = "truing:{truing}:obeyed";
-/// The channel that reports that a slot waits.
+/// The channel on which a process reports that a slot waits.
 const CHANGE_CHANNEL: &str = "truing:{truing}:changed";
 /// The process that holds the lease on single-process duties.
 const SOLE: &str = "truing:{truing}:sole";
-/// The processes that lease.
+/// The processes that lease slots.
 const WORKERS: &str = "truing:{truing}:workers";
 /// Prefix of the name of a state that all processes share.
 const COMMON: &str = "truing:{truing}:common";
@@ -76,7 +76,7 @@ fn slot_row_key(key: &SlotKey) -> String {
     format!("review:slot:{{truing}}:{}", path.replace('/', ":"))
 }
 
-/// The server, or the primary of several.
+/// The configured server, or the primary that the Sentinels name.
 pub(crate) struct ValkeyServer {
     route: PrimaryRoute,
     scripts: ValkeyScripts,
@@ -87,21 +87,21 @@ pub(crate) struct ValkeyServer {
     monitor: Arc<StoreMonitor>,
     /// The greatest number that this process has received from the counter.
     greatest_version: AtomicU64,
-    /// This process among its peers.
+    /// The name and the listener of this process among the processes that share the slots.
     peers: ProcessPeers,
 }
 
 /// The kill switch, in two keys.
 pub(crate) struct SwitchKeys {
-    /// The key that people may set by hand.
+    /// The value of the key that people may set by hand.
     current_value: Option<String>,
-    /// Our copy of the value that we last set.
+    /// The value of the key with Truing's copy: the value that Truing last set.
     own_copy: Option<String>,
 }
 
 impl SwitchKeys {
-    /// Returns the state that a person has set by hand. Every value except `false` means on, because a user
-    /// who sets an unknown value does not intend to allow everything.
+    /// Returns the state that a person has set by hand; none if no person has set the switch. Every value
+    /// except `false` means on, because a user who sets an unknown value does not intend to allow everything.
     pub(crate) fn manual_state(&self) -> Option<bool> {
         self.current_value
             .as_deref()
@@ -167,14 +167,14 @@ impl ValkeyServer {
         script.invoke_async(&mut primary).await.map_err(|error| self.store_error(&error))
     }
 
-    /// Asks the server for its instant.
+    /// Asks the server for its present time.
     pub(crate) async fn now(&self) -> Result<UnixMillis, StoreError> {
         let (seconds, micros): (i64, i64) = self.query_primary(&redis::cmd("TIME")).await?;
         self.clock.adopt_server_time(UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
         Ok(self.clock.now())
     }
 
-    /// Returns the due slots. The oldest slot of every repository comes before the second slot of any
+    /// Returns the due slots. The oldest slot of every repository comes before the second oldest slot of any
     /// repository.
     pub(crate) async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let (mut slots, mut seen) = (Vec::new(), 0);
@@ -214,7 +214,7 @@ impl ValkeyServer {
         Ok(slots)
     }
 
-    /// Returns the first time, not before `from`, at which a slot wakes.
+    /// Returns the earliest wake time of a slot that is not before `from`.
     pub(crate) async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let next: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
@@ -259,7 +259,7 @@ impl ValkeyServer {
     }
 
     async fn keys_with_prefix(&self, prefix: &str) -> Result<Vec<SlotKey>, StoreError> {
-        // No name contains the greatest byte.
+        // The end of the range is the prefix with the greatest byte, which no name contains.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
         let names: Vec<String> =
             self.query_primary(redis::cmd("ZRANGE").arg((SLOT_INDEX, from, to, "BYLEX"))).await?;
@@ -302,22 +302,23 @@ impl ValkeyServer {
         Ok(swapped)
     }
 
-    /// Writes slots by their versions without regard to the kill switch.
+    /// Writes the slots whose rows have the expected versions, even if the kill switch is on.
     pub(crate) async fn swap_slots_unchecked(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         match self.swap_slots(changes, false, None).await? {
             SwapOutcome::PerSlot(each) => Ok(each),
-            // The call above requested neither the check of the switch nor an idempotency key.
+            // These results cannot occur, because the call requested neither a check of the switch nor an
+            // idempotency key.
             SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
                 Ok(vec![Err(VersionConflict); changes.len()])
             }
         }
     }
 
-    /// Writes leases by their versions, and returns the refusal of each that is not granted. The script
-    /// checks the global kill switch.
+    /// Writes the leases whose rows have the expected versions, and returns a refusal for each lease that is
+    /// not granted. The script checks the global kill switch.
     pub(crate) async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
@@ -375,13 +376,13 @@ impl ValkeyServer {
         self.query_primary::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
     }
 
-    /// Reads the present value of the kill switch, and the value that we last set.
+    /// Reads the present value of the kill switch, and the value that Truing last set.
     pub(crate) async fn switch_keys(&self) -> Result<SwitchKeys, StoreError> {
         let (set, own_copy) = self.query_primary(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
         Ok(SwitchKeys { current_value: set, own_copy })
     }
 
-    /// Sets the kill switch, with our copy.
+    /// Sets the kill switch, and Truing's copy of its value.
     pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
         self.query_primary(redis::cmd("MSET").arg((SWITCH, is_on.to_string(), OWN_SWITCH, is_on.to_string())))
             .await
@@ -399,7 +400,7 @@ impl ValkeyServer {
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
-    /// Counts the slots in each state, by its words.
+    /// Counts the slots in each state. A state is identified by its label (`state_label`).
     pub(crate) async fn state_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let mut states: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(STATES)).await?;
         states.sort();
@@ -420,7 +421,7 @@ impl ValkeyServer {
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
-    /// Returns the time since which the first waiting slot has been due.
+    /// Returns the wake time of the waiting slot that has been due for the longest time.
     pub(crate) async fn oldest_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let due: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
@@ -478,7 +479,7 @@ impl ValkeyServer {
         to_json(slot).map_err(|fault| StoreError::Unavailable(format!("{}: {fault}", self.name)))
     }
 
-    /// Reads the rows of these keys, each as a slot or its fault.
+    /// Reads the rows of these keys. Returns a slot for each readable row, and the fault of each other row.
     pub(crate) async fn read_rows(
         &self,
         keys: &[SlotKey],
@@ -504,7 +505,7 @@ impl ValkeyServer {
     }
 }
 
-/// Returns the words by which slots are counted.
+/// Returns the label of a state, by which slots are counted: its name and its reason.
 pub(crate) fn state_label(state: &SlotState) -> String {
     match state {
         SlotState::Idle => "idle/".to_owned(),
@@ -539,8 +540,8 @@ impl ValkeyServer {
         let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
         let found = sentinels.connect_primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        // The writes of the last second may be lost, including the numbers that were issued then. The counter
-        // is raised, so no number is issued twice.
+        // The new primary may have lost the writes of the last second, including updates of the counter. The
+        // counter is raised, so no number is issued twice.
         let given = self.greatest_version.load(Ordering::Relaxed);
         let raised = self.raise_counter_at(&mut primary, given).await;
         raised.map_err(|error| {

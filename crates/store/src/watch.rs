@@ -13,11 +13,11 @@ use crate::fault::StoreFault;
 pub struct WriteMetrics {
     /// Seconds from the beginning of a transaction until it is durable.
     pub commit: Histogram,
-    /// Transactions that failed as a whole, with every write in them.
+    /// Number of transactions that failed with every write in them.
     pub failures: IntCounter,
-    /// Attempts to change a slot that is kept on a server.
+    /// Number of attempts to change a slot that is kept on a server.
     pub swaps: IntCounter,
-    /// Such attempts that failed because another process had changed the slot first.
+    /// Number of attempts to change a slot that failed because another process had changed the slot first.
     pub conflicts: IntCounter,
 }
 
@@ -55,7 +55,8 @@ impl StoreMonitor {
         self.lock_unreadable().iter().map(SlotKey::new).collect()
     }
 
-    /// Counts the reported slots for which the condition holds; removes the others.
+    /// Keeps the reported slots for which the condition is true, and removes the others. Returns the number
+    /// of kept slots.
     pub(crate) fn retain_unreadable(&self, predicate: impl Fn(&str) -> bool) -> usize {
         let mut known = self.lock_unreadable();
         known.retain(|key| predicate(key));

@@ -1,5 +1,6 @@
-//! Defines the command line: the global flags, the list of commands, and how every command begins and ends.
-//! Each command has its own file below, with the command's name, its arguments and a `run` function.
+//! Defines the command line: the global flags, the list of commands, and the steps before and after every
+//! command. Each command has its own file in the folder `cli`, with the command's name, its arguments and a
+//! `run` function.
 //!
 //! To add a command, add a variant to `CliCommand` and its arm to `CliCommand::run`.
 
@@ -217,7 +218,7 @@ impl CliCommand {
     }
 }
 
-/// Returns the program as clap parses and shows it: every command lists only the output formats that it
+/// Returns the program's definition for clap, in which every command lists only the output formats that it
 /// supports.
 fn build_program() -> clap::Command {
     let all = TruingCli::command();
@@ -244,8 +245,8 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_words: &[
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
 }
 
-/// Returns the output formats of the command with these names. All commands of a group have the formats of
-/// the group.
+/// Returns the output formats of the command with these names, outermost first. If only the first names are
+/// listed below, their formats apply to all their subcommands.
 fn command_formats(words: &[&str]) -> &'static [CliFormat] {
     match words {
         ["review"] => CliFormat::OF_REVIEWS,
@@ -305,13 +306,14 @@ fn command_names(matches: &ArgMatches) -> Vec<&str> {
     words
 }
 
-/// Returns the argument values that may be paths the command works on: all but the operator's file.
+/// Returns all argument values except the operator's file, because each of them may be a path that the
+/// command works on.
 fn argument_paths(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut at = Some(matches);
     while let Some(matches) = at {
         let ids = matches.ids().map(clap::Id::as_str).filter(|id| *id != CONFIG);
-        // A group of arguments has no values of its own.
+        // The id of a group of arguments has no values.
         let values = ids.filter_map(|id| matches.try_get_raw(id).ok().flatten()).flatten();
         paths.extend(values.map(PathBuf::from));
         at = matches.subcommand().map(|(_, below)| below);
@@ -363,7 +365,7 @@ fn remove_hidden_suggestions(mut error: clap::Error) -> clap::Error {
     let is_hidden = |name: &String| all.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
     if let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand) {
         names.retain(|name| !is_hidden(name));
-        // Clap puts the most likely suggestion last.
+        // Clap lists the most likely suggestion last, so the order is reversed.
         names.reverse();
         if !names.is_empty() {
             error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
@@ -372,15 +374,15 @@ fn remove_hidden_suggestions(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Handles a call that runs no command: help, version or invalid arguments.
+/// Handles arguments for which clap runs no command: help, version or invalid arguments.
 fn handle_parse_error(error: &clap::Error, output: OutputPrinter) -> CommandExit {
     let help = || output.print_data(error.render().ansi());
     let kind = error.kind();
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
         help().map(|()| CommandExit::Success)
     } else if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Users type only the name of the program to get help. A script that passes no command by mistake
-        // must still fail.
+        // Without a command, the help is printed for users. The exit code reports an error, because a script
+        // that passes no command by mistake must fail.
         help().map(|()| CommandExit::Usage)
     } else {
         Err(invalid_arguments_error(error))

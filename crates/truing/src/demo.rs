@@ -2,10 +2,11 @@
 //! service, and users who push too often. The demonstration uses only this machine and costs no money.
 //!
 //! [`ReviewDemo`] opens one pull request, shows its review by rules and model, and follows it until its last
-//! thread is resolved. With `--storm`, the model drops a finding on a second pull request. The comments on a
-//! third pull request are followed through five pushes, and a linter's finding through three pushes. Then
-//! many pull requests receive a storm of pushes, in which webhooks are lost, repeated and out of order. The
-//! final state is counted. [`sync`] and [`converge`] demonstrate the other loops.
+//! thread is resolved. With `--storm`, the model no longer reports a finding on a second pull request. The
+//! comments on a third pull request are followed through five pushes, and a linter's finding on another one
+//! through three pushes. Then many pull requests receive a storm of pushes, in which webhooks are lost,
+//! repeated and out of order. The final state is counted. [`sync`] and [`converge`] demonstrate the other
+//! loops.
 
 // long: one demonstration, what it does and what it counts.
 
@@ -82,10 +83,10 @@ pub const INTENDED: &str = "/dismiss one order at a time";
 const MODEL_FINDING: &str = "One refunded order ends all refunds";
 /// Findings on the pull request that the demonstration follows through five pushes.
 pub const PLANTED: usize = 3;
-/// Pull requests in the storm, and (below) pushes to each.
+/// Pull requests in the storm. The next constant is the number of pushes to each.
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
-/// Network faults per hundred webhooks of the storm.
+/// Network faults during the storm: lost, repeated and delayed webhooks.
 const CHAOS: UnreliableNetwork =
     UnreliableNetwork { seed: 7, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
 /// Time after which the demonstration fails if the storm has not settled.
@@ -123,7 +124,7 @@ pub struct ReviewDemoReport {
     pub unreviewed_heads: usize,
     /// Pull request that was followed from its first finding to its last resolved thread.
     pub followed: FollowedPull,
-    /// Counts of the storm of pushes, with `--storm`.
+    /// Counts of the storm of pushes; none without `--storm`.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub storm: Option<StormCounts>,
     /// Requests to the model and their fictitious cost, for all pull requests together.
@@ -146,7 +147,7 @@ impl ReviewDemoReport {
 /// The first pull request, from its first review to its last resolved thread.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FollowedPull {
-    /// Changes after each push and the replies before it.
+    /// Changes of the comments from each review to the next, including the effects of replies.
     pub steps: Vec<CommentChanges>,
     /// Comments on code at the end.
     pub comments: usize,
@@ -171,10 +172,10 @@ impl FollowedPull {
 pub struct StormCounts {
     /// Webhooks that arrived, including repeated ones.
     pub deliveries: usize,
-    /// Storms of pushes per pull request. The number is one, unless a slow machine leaves a gap between
-    /// pushes that is longer than a storm's quiet time.
+    /// Maximum storms of pushes per pull request. On a slow machine, a gap between two pushes may exceed the
+    /// quiet time that ends a storm; otherwise the number is one.
     pub storms_each: usize,
-    /// Maximum reviews of one pull request; at most two per storm are promised.
+    /// Highest number of reviews of one pull request. The service guarantees at most two reviews per storm.
     pub most_reviews_of_one: usize,
     /// Counts of the comments on one pull request.
     pub lifecycle: LifecycleCounts,
@@ -210,7 +211,7 @@ pub struct ScenarioCounts {
 /// Counts of a pull request with [`PLANTED`] findings through five pushes, read from the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LifecycleCounts {
-    /// Changes after each push and the replies before it.
+    /// Changes of the comments from each review to the next, including the effects of replies.
     pub pushes: Vec<CommentChanges>,
     /// Comments on code at the end.
     pub comments: usize,
@@ -237,7 +238,7 @@ impl LinterCounts {
     }
 }
 
-/// Counts of a finding whose lines were edited and which the model no longer reports.
+/// Counts of a finding that the model no longer reports after the finding's lines were edited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct DroppedFindingCounts {
     /// Comments on the finding.
@@ -325,8 +326,9 @@ pub enum DemoError {
 const RUNTIME: [&str; 4] =
     ["RUNTIME_MODE", "TRUING_REVIEW__RUNTIME", "TRUING_REVIEW__CLAUDE", "TRUING_REVIEW__CLAUDE_VERSION"];
 
-/// Returns the part of the environment that a demonstration uses: `PATH`, and the variables of the `claude`
-/// program if `claude` runs the model's conversation. The demonstration makes all other settings itself.
+/// Returns the environment variables that a demonstration uses: `PATH` and, if the `claude` program runs the
+/// model's conversation, the variables that select this program. The demonstration sets all other values
+/// itself.
 ///
 /// # Errors
 /// Returns an error if the values of these variables are invalid.
@@ -446,7 +448,8 @@ impl ReviewDemo {
         (self.forge.pulls_url(), format!("http://{}", self.address))
     }
 
-    /// Returns the path of the operator's file for further commands; the file exists as long as this value.
+    /// Returns the path of the operator's file for further commands. The file is deleted when this value is
+    /// dropped.
     pub fn config_path(&self) -> std::path::PathBuf {
         self.folder.path().join(CONFIG)
     }
@@ -471,7 +474,7 @@ impl ReviewDemo {
         Ok(FirstReview { number, view, seconds: self.started_at.elapsed().as_secs_f64() })
     }
 
-    /// Renames a variable in the lines of the model's finding on another pull request. The model then no
+    /// Pushes a renamed variable in the lines of a model's finding on another pull request, so the model no
     /// longer reports the finding. Returns the counts of the finding.
     ///
     /// # Errors
@@ -653,7 +656,7 @@ impl ReviewDemo {
     }
 
     /// Runs the storm and waits until every pull request's last commit is reviewed. `report_round` is called
-    /// after each round of pushes. The counts are added to those of `report`.
+    /// after each round of pushes. Returns `report` with the counts of the storm added.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
@@ -676,14 +679,14 @@ impl ReviewDemo {
                     numbers.push(self.repo.open_pull(NewPull::from_branch(&branch)).await?);
                 }
             }
-            // No webhooks are lost in the last round, because the sweep would compensate for lost webhooks
-            // only later.
+            // No webhooks are lost in the last round. Otherwise, the last commits would only be reviewed
+            // after the next sweep.
             let lost_percent = if round + 1 == PUSHES { 0 } else { CHAOS.lost_percent };
             let seed = CHAOS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
             deliveries += self.deliver(UnreliableNetwork { seed, lost_percent, ..CHAOS }).await?;
-            // The time from the first webhook of the previous round to the last webhook of this round is an
-            // upper bound of any gap.
+            // The gap between two webhooks of a pull request is at most the time from the previous round's
+            // first webhook to this round's last one.
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
                 storms_each += 1;
             }
@@ -699,7 +702,8 @@ impl ReviewDemo {
         for number in &numbers {
             reviews.push(self.count_reviews(*number).await?);
         }
-        // The pull requests are read again when no slot is due, to detect duplicates that are posted later.
+        // The pull requests are read again when no slot is due, so duplicates that were posted late are
+        // counted, too.
         views.clear();
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
@@ -768,7 +772,7 @@ impl ReviewDemo {
         }
     }
 
-    /// Waits until no slot is due: every storm has ended and no work is left.
+    /// Waits until no slot is due, because every storm has ended and no work is left.
     async fn wait_until_idle(&self) -> Result<(), DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
@@ -859,8 +863,8 @@ fn is_inline_comment(view: &PullView, body: &str) -> bool {
     view.inline_comments().any(|comment| comment.body == body)
 }
 
-/// Returns the number of comments with a duplicate marker. Each marker identifies one subject on one pull
-/// request.
+/// Returns the number of comments whose marker already occurs in another comment. Each marker identifies one
+/// subject on one pull request.
 fn count_duplicates(view: &PullView) -> usize {
     let markers: Vec<&str> = own_comments(view).filter_map(|body| body.lines().last()).collect();
     markers.len() - markers.iter().collect::<BTreeSet<_>>().len()

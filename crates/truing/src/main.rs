@@ -10,7 +10,8 @@ fn main() -> ExitCode {
     // file bypasses every sandbox.
     close_fds::set_fds_cloexec(FIRST_NON_STANDARD_FD, &[]);
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    // The helper of a sandbox is this program under another name; it needs a process with one thread.
+    // A sandbox starts this program under another name as its helper. The helper must run before any thread
+    // is started.
     if let Some(code) = truing_agent::sandbox::run_if_helper(&arguments) {
         return code;
     }

@@ -1,4 +1,4 @@
-//! The only module that connects the parts: from a configuration to a store, clients and a service.
+//! Creates the store, the clients and the service from a configuration. No other module connects these parts.
 
 pub mod agent;
 pub(crate) mod conceal;
@@ -72,7 +72,7 @@ pub fn clear_temp_folder(database: &Path) -> Result<PathBuf, CliError> {
     Ok(folder)
 }
 
-/// Returns git with the programs of this environment.
+/// Returns git, which is searched in the `PATH` of this environment.
 ///
 /// # Errors
 /// Returns exit 3 if there is no usable git.
@@ -86,7 +86,8 @@ async fn open_git_in(environment: &Environment, temp: &Path) -> Result<Git, CliE
     Git::new(options).await.map_err(git_error)
 }
 
-/// Returns the options of git with the programs of this environment.
+/// Returns git's options from the environment: the search path, the user's ignore file, and the variables
+/// that configure git.
 fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
     if environment.get("PATH").is_some() {
@@ -94,7 +95,7 @@ fn git_options(environment: &Environment) -> GitOptions {
     }
     options.excludes_file =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
-    // A relative folder is resolved from the working folder, as the user's git does.
+    // Relative paths in these variables are resolved from the working folder, as in git itself.
     let here = environment.directory();
     let place = |name: &str| Some((name.to_owned(), here.join(environment.get(name)?).into_os_string()));
     let places = ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(place);
@@ -124,8 +125,8 @@ pub fn review_scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope,
     ReviewScope::from_config(config, lines_key).map_err(invalid_glob_error)
 }
 
-/// Returns the key for digests of lines in the records, and creates a missing key. The key is the marker key,
-/// which all processes of a service share.
+/// Returns the key with which digests of code lines in the records are computed. It is the marker key, which
+/// all processes of a service share; a missing key is created.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid key, and exit 3 for a key that cannot be read or created.
@@ -225,9 +226,9 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
     Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).with_weakest_sandbox(sandbox.level))
 }
 
-/// Returns the reader of a command on a local repository. The reader also uses child processes, so one file
-/// cannot exhaust the machine or stop the review of other files. The child processes are confined as far as
-/// this machine allows.
+/// Returns the reader of a command on a local repository. This reader also uses child processes, so a single
+/// file cannot exhaust the machine's memory or stop the review of other files. The child processes are
+/// confined as far as this machine allows.
 ///
 /// # Errors
 /// Returns the same errors as [`child_reader`].
@@ -280,10 +281,10 @@ pub fn mirrors_folder(folder: &Path) -> PathBuf {
     folder.join("mirrors")
 }
 
-/// Minimum similarity (0 to 1) of a name to a known one.
+/// Minimum similarity (0 to 1) at which a known name is suggested for an unknown name.
 const NEAR: f64 = 0.6;
 
-/// Returns the most similar known name, if one is similar enough.
+/// Returns the most similar known name, if its similarity is at least `NEAR`.
 pub fn nearest_name<'a>(name: &str, known_names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
     known_names.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
@@ -364,7 +365,7 @@ pub fn remote_error(error: RemoteError) -> CliError {
     }
 }
 
-/// Converts the error of a forge whose name in the configuration and kind are known.
+/// Converts the error of a forge to an error that names the forge's section and kind.
 pub fn forge_kind_error(forge: &str, kind: ForgeKind, error: RemoteError) -> CliError {
     let cli_error = match error {
         RemoteError::Forge(error) => forge_error_with_hint(&error, error.hint_at(kind)),

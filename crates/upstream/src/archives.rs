@@ -17,13 +17,13 @@ pub struct ArchiveFolder {
     folder: PathBuf,
 }
 
-/// The reasons for which an archive is not available.
+/// The reasons why an archive is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveFetchError {
     /// The index did not deliver the archive.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The index gives no digest, so the archive cannot be verified.
+    /// The index has no SHA-256 or SHA-512 digest of the archive, so the archive cannot be verified.
     #[error(
         "the index has no SHA-256 or SHA-512 digest for {0}, so the archive cannot be verified and is \
         not read"
@@ -57,7 +57,7 @@ impl ArchiveFolder {
         Self { folder }
     }
 
-    /// Returns the path of an archive's file, and downloads a missing file.
+    /// Returns the path of an archive's file. If the file is missing, downloads the archive first.
     ///
     /// # Errors
     /// [`ArchiveFetchError`]; an archive that is not verified is not kept.

@@ -1,6 +1,5 @@
-//! Reads the one requirement of a package in a project's own file, and rewrites the file with another range.
-//! The file's parser finds the position of the range; an edit changes only the bytes of the range that
-//! differ.
+//! Reads a project's requirement of a package from the project's own file, and returns the file's text with
+//! another range. A parser finds the position of the range; all bytes outside the range are unchanged.
 //!
 //! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), a
 //!   version alone;
@@ -29,7 +28,7 @@ use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 /// The largest file, in bytes.
 const MAX_FILE: u64 = 512 << 10;
 
-/// The reasons for which a project's requirement is not known.
+/// The reasons why a project's requirement is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum RequirementError {
     /// The file cannot be read.
@@ -58,7 +57,7 @@ pub enum RequirementError {
         /// Number of requirements that were found.
         count: usize,
     },
-    /// The requirement has no range of versions.
+    /// The version range of the requirement is missing or invalid.
     #[error("{path}: `{text}` is not a range of versions: {reason}")]
     Range {
         path: PathBuf,
@@ -90,7 +89,8 @@ pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String>
     found.filter(|_| has_whole_requirements(place)).map(|(found, _)| found.text)
 }
 
-/// Returns the other places in a TOML or JSON file that require the package, as keys with dots between them.
+/// Returns the lists and tables in a TOML or JSON file that require the package, each as its keys with dots
+/// between them.
 pub fn other_requirement_keys(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = read_file(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
@@ -148,7 +148,7 @@ pub fn file_text_with_range(
     edit_text(place, &read_file(place.file)?, range)
 }
 
-/// Replaces the range in a text, as [`rewrite_range`] does.
+/// Replaces the range in the text of a file, as [`file_text_with_range`] does.
 fn edit_text(
     place: &RequirementPlace<'_>,
     text: &str,
@@ -219,7 +219,8 @@ fn requirement_lines(text: &str, package: &str) -> Vec<RequirementText> {
     for line in text.split_inclusive('\n') {
         let (start, of) = (at + line.len() - line.trim_start().len(), line.trim_start());
         at += line.len();
-        // The requirement ends before a comment, an option of this line (`--hash=…`), or a line continuation.
+        // A requirement ends before a comment, an option on the same line (`--hash=…`), or a line
+        // continuation (`\`).
         let end = [" #", "\t#", " --", "\\"].into_iter().filter_map(|mark| of.find(mark)).min();
         let of = of.get(..end.unwrap_or(of.len())).unwrap_or_default().trim_end();
         let is_option = of.starts_with(['#', '-']);
@@ -243,7 +244,7 @@ fn wrong_range_error(place: &RequirementPlace<'_>, text: &str, reason: String) -
 pub(crate) fn read_file(path: &Path) -> Result<String, RequirementError> {
     let unread = |reason: String| RequirementError::Unreadable { path: path.to_owned(), reason };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
-    // Reading a pipe may never end.
+    // Only regular files are read, because reading a pipe may never end.
     if !found.is_file() {
         return Err(unread("it is not a regular file".to_owned()));
     }

@@ -1,5 +1,5 @@
-//! The file with the definitions of a package that a project pins: JSON or TOML, an object of definitions
-//! with their digests.
+//! The manifest: a JSON or TOML file that lists the definitions of a package that a project pins, each with
+//! its digests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,11 +16,11 @@ use truing_core::sync::{ManifestEntry, ManifestError, PinManifest};
 
 /// The largest manifest in JSON or Python, in bytes.
 pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
-/// The largest manifest in TOML, in bytes. The limit is lower because the parser uses up to 216 bytes of
-/// memory per byte.
+/// The largest manifest in TOML, in bytes. The limit is lower because the TOML parser uses up to 216 bytes of
+/// memory per byte of the file.
 pub(crate) const MAX_TOML_MANIFEST: u64 = 512 << 10;
 
-/// The reasons for which a manifest cannot be read or edited.
+/// The reasons why a manifest cannot be read or edited.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestFileError {
     /// The file cannot be read.
@@ -75,8 +75,8 @@ pub fn add_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, Mani
     edit_manifest(path, digests, DigestEdit::Add)
 }
 
-/// Returns the text of a manifest in which each of these definitions has only the given digest. This is for
-/// definitions whose earlier forms are no longer served.
+/// Returns the text of a manifest in which each of these definitions has only the given digest. This function
+/// is for changes after which the project no longer supports the releases with the earlier definitions.
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
@@ -111,7 +111,7 @@ fn edit_manifest(
         }
         .map_err(refused)?;
     }
-    // The result is parsed again, so that a faulty edit is never kept.
+    // The edited text is parsed again, so an invalid manifest is never returned.
     let written = parse_manifest(&text, is_toml(path));
     let written = written.map_err(|reason| ManifestFileError::Form { path: path.to_owned(), reason })?;
     PinManifest::new(written)
@@ -120,7 +120,7 @@ fn edit_manifest(
 }
 
 /// Returns the text of a project's own Python hash test with the digests added. The reader provides the rows
-/// of the test. Each digest is added next to the digest that its row accepts.
+/// of the test. Each new digest is added next to the digest that the row of its definition accepts.
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
@@ -129,8 +129,8 @@ pub fn add_digests_in_test(path: &Path, updates: &[DigestUpdate<'_>]) -> Result<
         .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 
-/// Returns the text of a project's own Python hash test, in which each digest replaces the digest that its
-/// row accepted. Other accepted digests stay.
+/// Returns the text of a project's own Python hash test with new digests. In the row of a definition, only
+/// the old digest is replaced; other accepted digests stay.
 ///
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
@@ -142,7 +142,8 @@ pub fn replace_digests_in_test(
         .map_err(|(symbol, reason)| ManifestFileError::Edit { path: path.to_owned(), symbol, reason })
 }
 
-/// Adds a digest at the end of a definition's list in JSON, or replaces the list's items by it.
+/// Adds a digest at the end of a definition's list in JSON, or replaces all items of the list with the
+/// digest.
 fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     let rows: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let row = rows.get(symbol).copied().ok_or("the manifest does not list the definition")?.get();
@@ -155,12 +156,12 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     if is_there && (edit == DigestEdit::Add || items.len() == 1) {
         return Ok(text.to_owned());
     }
-    // The list is a slice of the text itself, so its address gives its position.
+    // The list is a slice of the text, so its position is the difference of the two addresses.
     let start =
         (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or("its list is not in the file")?;
     let inner = list.strip_suffix(']').ok_or("it has no list")?;
     if edit == DigestEdit::Replace {
-        // The space around the items stays.
+        // The white space before the first item and after the last item is kept.
         let first = inner.find('"').unwrap_or(1);
         let last = inner.rfind('"').map_or(first, |last| last + 1);
         let (before, after) = (text.get(..start + first), text.get(start + last..));
@@ -169,7 +170,7 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
     let content = inner.trim_end();
     let end = start + content.len();
     let gap = match content.rfind('"').and_then(|_| content.rfind(['[', ','])) {
-        // The new item gets the same white space before it as the last one.
+        // The new item is preceded by the same white space as the last item.
         Some(at) => content.get(at + 1..).unwrap_or_default(),
         None => "",
     };

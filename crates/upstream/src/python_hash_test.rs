@@ -1,12 +1,12 @@
-//! Edits a Python hash test. It adds a digest beside the digest that a row already accepts, in the same
-//! notation, or replaces the accepted digest. The reader finds the rows; this module examines only the
+//! Edits a Python hash test. An edit adds a digest beside the digest that a row already accepts, or replaces
+//! the accepted digest, in the same notation. The reader finds the rows; this module examines only the
 //! literals of digests. If the meaning of the literals is ambiguous, nothing is changed.
 
 use std::collections::BTreeMap;
 
 use truing_core::sync::RAW_DIGITS;
 
-/// A digest to accept in addition to, or in place of, another.
+/// A new digest of a definition, to accept in addition to the old digest or instead of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DigestUpdate<'a> {
     /// The definition to which the digest belongs.
@@ -20,7 +20,8 @@ pub struct DigestUpdate<'a> {
 /// Returns the test's text with these digests added. All other bytes are unchanged.
 ///
 /// # Errors
-/// The definition and the reason, for an ambiguous row or a row without a set of digests.
+/// The definition and the reason, for an ambiguous row, or a row whose digest is not an item of a set or
+/// list.
 pub(crate) fn add_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut inserts: BTreeMap<usize, String> = BTreeMap::new();
     for (first, places) in find_digest_places(text, updates)? {
@@ -45,7 +46,8 @@ pub(crate) fn add_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<St
 /// Returns the test's text with these digests in place of the old digests. All other bytes are unchanged.
 ///
 /// # Errors
-/// The definition and the reason, for an ambiguous row or a row whose literal is more than a digest.
+/// The definition and the reason, for an ambiguous row, or a row whose digest is not an item of a set or
+/// list.
 pub(crate) fn replace_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<String, (String, String)> {
     let mut all: BTreeMap<usize, &DigestUpdate<'_>> = BTreeMap::new();
     for (first, places) in find_digest_places(text, updates)? {
@@ -67,10 +69,10 @@ pub(crate) fn replace_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Resul
     Ok(changed)
 }
 
-/// For each digest that rows accept, one of these rows and the digest's positions in the text.
+/// For each old digest, one of the updates that replace it, and the positions of the old digest in the text.
 type DigestPlaces<'a> = Vec<(&'a DigestUpdate<'a>, Vec<usize>)>;
 
-/// Finds the positions of the digests that rows accept.
+/// Finds the positions of the old digests in the text.
 fn find_digest_places<'a>(
     text: &str,
     updates: &'a [DigestUpdate<'a>],
@@ -94,7 +96,7 @@ fn find_digest_places<'a>(
     Ok(found)
 }
 
-/// Returns the position for the new digest beside the old one, and the text to insert.
+/// Returns the position at which to insert the new digest, and the text to insert.
 fn insertion_point(text: &str, offset: usize, old: &str, new: &str) -> Option<(usize, String)> {
     let before = text.get(..offset)?;
     let quote = before.chars().next_back().filter(|quote| matches!(quote, '\'' | '"'))?;
@@ -114,8 +116,8 @@ fn insertion_point(text: &str, offset: usize, old: &str, new: &str) -> Option<(u
     Some(if comma { (end + 1, format!("{insert},")) } else { (end, format!(",{insert}")) })
 }
 
-/// Returns true if an item of a set or a list follows. Only other digests, comments and the bracket may come
-/// before the item.
+/// Returns true if the text after `before` is an item of a set or list. Between the opening bracket and the
+/// item, only digests and comments may occur.
 fn is_set_item(before: &str) -> bool {
     for line in before.rsplit('\n') {
         let mut code = line.split('#').next().unwrap_or(line);

@@ -54,7 +54,7 @@ impl VersionRange {
         Self { text, matcher: VersionMatcher::Pypi(range) }
     }
 
-    /// Returns the range that contains only the version that a project has a copy of.
+    /// Returns the range that contains only the version whose copy is part of the project.
     pub fn from_vendored_version(version: PackageVersion) -> Self {
         Self { text: version.to_string(), matcher: VersionMatcher::Vendored(version) }
     }
@@ -70,8 +70,8 @@ impl VersionRange {
         }
     }
 
-    /// Returns true if the range excludes a version by name (`!=`). Such a version is not wanted, even if it
-    /// is the newest.
+    /// Returns true if the range excludes a version by name (`!=`). The project rejects such a version, even
+    /// if it is the newest.
     pub fn excludes_by_name(&self, version: &PackageVersion) -> bool {
         let (VersionMatcher::Pypi(range), PackageVersion::Pypi(version)) = (&self.matcher, version) else {
             return false;
@@ -84,9 +84,8 @@ impl VersionRange {
         release.next_patch().is_some_and(|next| self.contains(&next))
     }
 
-    /// Returns the range that contains a release in the given style. If the style has a lower bound, `floor`
-    /// is the lower bound, or the current one if `floor` is `None`. Returns `None` if the lower bound is
-    /// unknown.
+    /// Returns a range in the given style that contains the release. If the style has a lower bound, `floor`
+    /// is used, or the current lower bound if `floor` is `None`. Returns `None` if no lower bound is known.
     pub fn with_release(
         &self,
         style: RangeStyle,
@@ -116,7 +115,7 @@ impl VersionRange {
                     parse(format!(">={release},<{}", next.join(".")))
                 }
                 PackageVersion::Npm(_) => parse(format!("^{release}")),
-                // A requirement without an operator means a caret requirement, and is the usual form.
+                // In Cargo, a caret requirement is usually written without the operator.
                 PackageVersion::Crates(_) => parse(release.to_string()),
             },
             RangeStyle::ExclusiveUpperNextPatch => {
@@ -152,7 +151,7 @@ impl VersionRange {
         }
     }
 
-    /// Returns the new range in the form of the old range; `None` if the form of the old range cannot be
+    /// Returns the new range with the operators and the precision of the old range; `None` if these cannot be
     /// kept.
     fn with_same_form(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
         match (&self.matcher, release, floor) {
@@ -206,7 +205,8 @@ fn greatest_lower_bound(range: &VersionSpecifiers) -> Option<VersionSpecifier> {
     let bound = |one: &VersionSpecifier| match *one.operator() {
         Operator::GreaterThanEqual | Operator::GreaterThan => Some(one.clone()),
         Operator::Equal | Operator::ExactEqual | Operator::EqualStar | Operator::TildeEqual => {
-            // Local versions have no defined order for bounds.
+            // The local part of a version is removed, because bounds with local versions have no defined
+            // order.
             let version = one.version().clone().without_local();
             VersionSpecifier::from_version(Operator::GreaterThanEqual, version).ok()
         }

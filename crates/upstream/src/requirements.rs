@@ -22,22 +22,22 @@ use crate::constraint::{self, RequirementPlace, parse_document, pep508};
 
 /// The name under which the versions of Python itself are required.
 const PYTHON: &str = "Python";
-/// The longest requirement that is compared, in bytes. It is short because the tree of a marker can have
+/// The longest requirement that is compared, in bytes. The limit is low because the tree of a marker can have
 /// exponentially many branches.
 const MAX_TEXT: usize = 240;
-/// The maximum numbers of compared requirements: per name, and for all names with changed requirements
-/// together.
+/// The maximum number of compared requirements per name. The next constant is the maximum for all names with
+/// changed requirements together.
 const MAX_TEXTS: usize = 16;
 const MAX_CHANGED: usize = 200;
 /// The maximum number of digits of a number. Numbers are incremented, and must not overflow.
 const MAX_DIGITS: usize = 18;
-/// Prefixes of a package's name that its module may lack.
+/// Prefixes of package names that are often missing in the names of the packages' modules.
 const PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
-/// Suffixes of a package's name that its module may lack.
+/// Suffixes of package names that are often missing in the names of the packages' modules.
 const SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
 
-/// The facts about the project that follows a package that decide whether requirements of the package affect
-/// the project.
+/// Facts about a project that follows a package. They decide whether a changed requirement of the package
+/// affects the project.
 #[derive(Debug, Default)]
 pub struct DependentProject {
     /// The extras of the package that the project uses; `None` if they are unknown.
@@ -225,7 +225,7 @@ impl MarkedRequirement {
     }
 }
 
-/// The installations that are considered.
+/// The installations of the package for which requirements are compared.
 struct InstallScope<'a> {
     /// The extras that are installed; `None` for any extras.
     extras: Option<&'a [ExtraName]>,
@@ -234,7 +234,7 @@ struct InstallScope<'a> {
 }
 
 impl InstallScope<'_> {
-    /// Returns true if both markers hold in some installation.
+    /// Returns true if both markers are true in at least one installation.
     fn can_overlap(&self, one: &MarkerTree, other: &MarkerTree) -> bool {
         let mut both = one.clone();
         both.and(other.clone());
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(told(&[]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["other"]), Some(UnguardedReason::OfExtra));
         assert_eq!(told(&["crt"]), None);
-        // The extras in use are not known.
+        // If the project's extras are unknown, the change is assumed to affect the project.
         assert_eq!(unguarded_reason_for(&DependentProject::default(), "awscrt", &old, &new), None);
         // The change also affects installations without the extra.
         let also = ["awscrt==0.20.9;extra=='crt'", "awscrt>=0.20"];
@@ -334,7 +334,8 @@ mod tests {
         assert_eq!(python("", ">=3.9", ">=3.10"), None);
         assert_eq!(python("", ">=3.10", ">=3.9"), Some(UnguardedReason::Wider));
         assert_eq!(python(">=3.9", ">=3.9", ">=3.9,<4"), None);
-        // A version that the old range did not admit does not count as removed.
+        // The new range excludes Python 4, but the old range excluded it, too, so the change does not affect
+        // the project.
         assert_eq!(python(">=3.10", ">=3.9,<4", ">=3.10,<4"), Some(UnguardedReason::OfOtherPython));
     }
 
@@ -377,8 +378,8 @@ mod tests {
                 "{package}"
             );
         }
-        // The new range is split by a marker, and must be wider in each part. In the last case, the range is
-        // the same, and one extra is added.
+        // If the new range is split by a marker, each part must be at least as wide as the old range. In the
+        // last assertion, the range is unchanged, but an extra is added.
         let split = ["urllib3<1.27;python_version<'3.10'", "urllib3<2.1;python_version>='3.10'"];
         assert_eq!(
             unguarded_reason_for(&nobody, "urllib3", &["urllib3<1.27"], &split),

@@ -1,7 +1,7 @@
 //! Finds the index that this user's package managers use. If a machine can only reach a mirror, these
-//! settings already name the mirror, so it need not be configured twice. Only the documented variables and
-//! the user's own files are read. Files of a project are ignored: otherwise the author of a change could
-//! choose the source of the project's packages.
+//! settings already name the mirror, so the mirror need not be configured again for Truing. Only the
+//! documented variables and the user's own files are read. Files of a project are ignored: otherwise the
+//! author of a change could choose the source of the project's packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const MAX_FILE: u64 = 256 << 10;
 /// Variables that name an index of Python packages; the first that is set counts.
 const PYTHON: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
 const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
-/// Largest number of times that a source of crates may be replaced by another.
+/// Maximum length of a chain of sources of crates that replace each other.
 const MAX_REPLACED: usize = 10;
 
 /// An index from the user's configuration.
@@ -31,7 +31,7 @@ pub struct ConfiguredIndex {
     pub named_by: Option<String>,
 }
 
-/// The reasons for which the settings cannot be used.
+/// The reasons why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexConfigError {
     /// A settings file cannot be read.
@@ -44,7 +44,7 @@ pub enum IndexConfigError {
     /// The replacement of crates.io is not a sparse index.
     #[error("{path} replaces crates.io by `{source_name}`, which is not a sparse index of its own")]
     UnsupportedSource {
-        /// The file, or the variable.
+        /// The file or the variable that configures the replacement.
         path: String,
         /// Name of the replacement.
         source_name: String,
@@ -235,12 +235,12 @@ struct CargoRegistryConfig {
     index: Option<String>,
 }
 
-/// Returns a name in the form of Cargo's variables.
+/// Returns the name of a registry or source as Cargo's environment variables spell it.
 fn cargo_variable_name(name: &str) -> String {
     name.to_ascii_uppercase().replace(['-', '.'], "_")
 }
 
-/// Returns true if an address begins with this key and a path segment ends there.
+/// Returns true if an address begins with this key, and the key ends at the end of a path segment.
 fn has_url_prefix(address: &str, key: &str) -> bool {
     let key = key.trim_end_matches('/');
     address.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

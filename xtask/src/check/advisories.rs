@@ -16,7 +16,7 @@ use crate::workspace::{self, LockedPackage};
 const HOW: &str = "no advisory database (data outside the repository): \
     git clone https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
 
-/// Checks `Cargo.lock` against the database in `folder`, or the one in its usual place.
+/// Checks `Cargo.lock` against the database in `folder`, or in the default folder if `folder` is `None`.
 pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
     let Some(folder) = folder.map(Path::to_path_buf).or_else(default_folder) else {
         return Ok(CheckReport::NotRun(HOW.to_owned()));
@@ -46,7 +46,8 @@ struct Advisory {
     package: String,
     date: String,
     title: String,
-    /// The kind `unmaintained`, `unsound` or `notice`, which is a warning and no vulnerability.
+    /// Kind of an advisory that is only a warning: `unmaintained`, `unsound` or `notice`; none for a
+    /// vulnerability.
     informational: Option<String>,
     /// Versions that never had the problem or no longer have it.
     safe: Vec<VersionReq>,
@@ -54,7 +55,7 @@ struct Advisory {
 
 impl Advisory {
     /// True if a version is affected. A pre-release is only safe if a range names pre-releases of the same
-    /// version. Otherwise it counts as affected.
+    /// version. Otherwise, the pre-release counts as affected.
     fn affects(&self, version: &Version) -> bool {
         !self.safe.iter().any(|range| range.matches(version))
     }

@@ -75,11 +75,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// The crates of pure decisions, which may not use a clock, randomness, the environment, the file system or
-/// the network.
+/// The pure crates, which only compute decisions and may not use a clock, randomness, the environment, the
+/// file system or the network.
 const PURE: &[&str] = &["truing-core", "truing-diff", "truing-guard"];
 
-/// The crates that would give a pure crate such access, at any depth of the dependency graph.
+/// External crates that use a clock, randomness, the environment, the file system or the network. A pure
+/// crate must not depend on them, not even indirectly.
 const IMPURE: &[&str] = &[
     "async-std",
     "axum",
@@ -170,7 +171,7 @@ fn banned_packages(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<Strin
     problems
 }
 
-/// Returns the packages of `single` that are in the graph in more than one version.
+/// Returns those packages in `single` that occur in the graph in more than one version.
 fn duplicate_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     for name in single {

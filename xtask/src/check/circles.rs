@@ -136,15 +136,16 @@ fn strongly_connected_components(arrows: &FileArrows) -> Vec<Vec<String>> {
 
 struct CycleSearch<'a> {
     arrows: &'a FileArrows,
-    /// The order in which each file was first visited.
+    /// The visit number of each file: 0 for the first visited file, 1 for the second.
     visit_order: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,
     cycles: Vec<Vec<String>>,
 }
 
 impl<'a> CycleSearch<'a> {
-    /// Returns the earliest visited file on the stack that this file reaches. The recursion is at most as
-    /// deep as the number of a crate's files, some hundreds.
+    /// Visits a file and all files that it uses. Returns the smallest visit number of a file on the stack
+    /// that is reachable from this file. The recursion is at most as deep as a crate has files, a few
+    /// hundred.
     fn visit(&mut self, file: &'a str) -> usize {
         let index = self.visit_order.len();
         self.visit_order.insert(file, index);
@@ -173,7 +174,7 @@ impl<'a> CycleSearch<'a> {
 mod tests {
     use super::*;
 
-    /// Returns problems and warnings of a made-up crate.
+    /// Returns the problems and warnings for a fictitious crate with these files.
     fn find_cycle_problems(
         files: &[(&str, &str)],
         exceptions: &[(&str, usize)],
@@ -186,7 +187,7 @@ mod tests {
         }
     }
 
-    /// Returns each file with the ones that it uses.
+    /// Returns each file with the files that it uses.
     fn render_file_uses(files: &[(&str, &str)]) -> Vec<String> {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();

@@ -57,7 +57,7 @@ fn end_of_comment(chars: &[char], at: usize) -> Option<usize> {
     }
 }
 
-/// Returns the end of a string; `at` is the first character inside.
+/// Returns the end of a string; `at` is the position of the first character inside the quotes.
 fn end_of_string(chars: &[char], mut at: usize) -> usize {
     loop {
         match chars.get(at) {
@@ -72,14 +72,15 @@ fn end_of_string(chars: &[char], mut at: usize) -> usize {
 /// Returns the end of a character literal, or `None` if the quote opens a lifetime.
 fn end_of_character(chars: &[char], at: usize) -> Option<usize> {
     match (chars.get(at + 1)?, chars.get(at + 2)?) {
-        // The escaped character itself may be a quote, and the search therefore begins after it.
+        // The escaped character may itself be a quote, so the search for the closing quote begins after the
+        // escaped character.
         ('\\', _) => Some((at + 3..chars.len()).find(|&at| chars.get(at) == Some(&'\''))? + 1),
         (_, '\'') => Some(at + 3),
         _ => None,
     }
 }
 
-/// Returns the end of a raw string, or `None` if the `r` at `at` opens none.
+/// Returns the end of a raw string, or `None` if the `r` at `at` does not open a raw string.
 fn end_of_raw_string(chars: &[char], at: usize) -> Option<usize> {
     let hashes = chars.get(at + 1..)?.iter().take_while(|char| **char == '#').count();
     let open = at + 1 + hashes;

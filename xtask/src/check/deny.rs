@@ -1,5 +1,5 @@
-//! The parts of `deny.toml` that the checks read. The format is cargo-deny's, and that tool can therefore use
-//! the file as well.
+//! The parts of `deny.toml` that the checks read. The file has cargo-deny's format, so cargo-deny can use it,
+//! too.
 
 use std::path::Path;
 

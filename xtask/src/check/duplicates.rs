@@ -1,4 +1,5 @@
-//! Checks that every package is built in one version, or that deny.toml gives a reason for each further one.
+//! Checks that every package is built in one version, or that deny.toml gives a reason for each additional
+//! version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

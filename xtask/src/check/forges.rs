@@ -1,6 +1,6 @@
-//! Checks that only permitted files refer to one kind of forge. Above crate `forge`, code uses `Server` and
-//! `RepositoryClient`, which cover every kind (ADR 78). The types of one kind are permitted only where
-//! clients are created from a configuration.
+//! Checks that only the listed files refer to a specific kind of forge, such as GitHub. Above crate `forge`,
+//! code uses `Server` and `RepositoryClient`, which cover every kind (ADR 78). Only code that creates clients
+//! from a configuration may use the types of a specific kind.
 
 use std::path::Path;
 
@@ -72,7 +72,7 @@ fn named_forge_kinds(code: &str) -> Vec<String> {
 fn split_words(code: &str, is_name: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
     code.split(move |char| !is_name(char)).scan(0, |next, word| {
         let at = *next;
-        // The separator is the next character, which may have several bytes.
+        // The character after a word is a separator, which may have several bytes.
         let after = code.get(at + word.len()..).and_then(|rest| rest.chars().next());
         *next = at + word.len() + after.map_or(0, char::len_utf8);
         Some((at, word))

@@ -10,7 +10,8 @@ use super::report::CheckReport;
 use super::spdx;
 use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
-/// Checks the packages that are part of the build; those that only tests use are never distributed.
+/// Checks the packages that are part of the build. Packages that only tests use are not checked, because they
+/// are never distributed.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
     let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.licenses);

@@ -1,4 +1,4 @@
-//! Checks the length of source files, since readers lose their way in long ones.
+//! Checks the length of source files, because long files are hard to read.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const MAX_LINES: usize = 600;
 /// Prefix of the comment in which a longer file gives its reason.
 const REASON: &str = "// long: ";
 
-/// Number of first lines in which that comment must be.
+/// The comment with the reason must be within this number of lines from the beginning of the file.
 const TOP: usize = 30;
 
 /// Checks every tracked Rust file.

@@ -1,7 +1,8 @@
-//! Counts names and sentences that confuse new readers: their number may fall, and never rise.
+//! Counts names and sentences that confuse new readers. Their number may fall but must never rise.
 //!
-//! `names.toml` records the number of each fault. A larger number is a problem. A smaller one is a warning
-//! with the number to write, because two branches that both lower a number would conflict in that file.
+//! `names.toml` records the number of each fault. A larger number is a problem. A smaller number is only a
+//! warning, because two branches that both lower a number would conflict in `names.toml`. The warning
+//! contains the number to record.
 
 mod changes;
 mod faults;
@@ -20,7 +21,7 @@ use crate::workspace;
 /// The file that records the numbers, below the root.
 const RECORD: &str = "xtask/src/check/names.toml";
 
-/// Maximum number of places that a problem lists.
+/// Maximum number of faults that the message of a problem lists.
 const MAX_PLACES: usize = 20;
 
 /// Checks every tracked Rust file outside of tests, and every page of documentation.
@@ -62,8 +63,8 @@ fn compare_record(
     (problems, warnings)
 }
 
-/// Lists the places on changed lines, from the first comparison that has any, because the new fault is
-/// probably one of them. If there are none, lists the first of all places.
+/// Lists the faults on recently changed lines, because a new fault is probably among these. Uses the first
+/// comparison with such a fault. If no changed line has a fault, lists the first of all faults.
 fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
     let on_lines = |lines: &ChangedLines| -> Vec<&FaultPlace> {
         places.iter().filter(|place| lines.contains_line(&place.path, place.line)).copied().collect()

@@ -10,7 +10,8 @@ use super::report::CheckReport;
 const DOCUMENT: &str = "ARCHITECTURE.md";
 
 /// Checks every path between backquotes that begins with `crates/`, `docs/` or `xtask/`. Also checks paths
-/// that end in `.rs` and begin with a crate's name: `core/src/slot.rs`, or `core/slot.rs`.
+/// that end in `.rs` and begin with a crate's name. The folder `src` may be left out: `core/src/slot.rs`, or
+/// `core/slot.rs`.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let text = read_text(&root.join(DOCUMENT))?;
     let mut looked = 0;
@@ -41,7 +42,7 @@ fn quoted_paths(line: &str) -> impl Iterator<Item = &str> {
     quoted.filter(|text| text.contains('/') && !text.contains(char::is_whitespace))
 }
 
-/// Returns the possible locations of a path's file; `None` if the path is not checked.
+/// Returns the paths at which the file may be, relative to the root; `None` if the path is not checked.
 fn candidate_paths(root: &Path, path: &str) -> Option<Vec<String>> {
     if ["crates/", "docs/", "xtask/"].iter().any(|folder| path.starts_with(folder)) {
         return Some(vec![path.to_owned()]);

@@ -1,6 +1,6 @@
-//! Checks that each crate has one program of integration tests, so the tests are linked once, and that the
-//! program includes every file of its folder. A file that no `mod` names would never be compiled, and no
-//! error would report it.
+//! Checks that each crate has only one program of integration tests, so that only one program must be linked,
+//! and that this program includes every test file. Without this check, a file that no `mod` declares would
+//! never be compiled, and no error would report it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,13 +11,13 @@ use super::code;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// The folder of a crate's program, in its folder `tests`.
+/// The folder below `tests` that contains a crate's program.
 const PROGRAM: &str = "it";
 
 /// The subfolder of a program's folder that contains data and no source files.
 const DATA: &str = "data";
 
-/// Further programs of a crate, with the reasons.
+/// Files that are permitted as further programs, with the reasons.
 const EXCEPTIONS: &[(&str, &str)] =
     &[("crates/truing/tests/bombs.rs", "it measures the memory and time of its own process")];
 
@@ -33,7 +33,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary, problems, warnings: Vec::new() })
 }
 
-/// Returns crates whose documentation has examples that are not tested.
+/// Returns a problem for each crate whose documentation has examples that are not tested.
 fn untested_examples(files: &[TrackedFile]) -> Vec<String> {
     let is_untested =
         |file: &&TrackedFile| file.path.ends_with("/Cargo.toml") && file.text.contains("doctest = false");
@@ -58,7 +58,7 @@ fn untested_examples(files: &[TrackedFile]) -> Vec<String> {
 struct TestFile<'a> {
     /// Path relative to the root.
     path: &'a str,
-    /// Folder of the crate.
+    /// Name of the crate's folder.
     name: &'a str,
     /// Components of the path below `tests`.
     inside: Vec<&'a str>,
@@ -73,13 +73,13 @@ impl<'a> TestFile<'a> {
         is_source.then_some(Self { path: &file.path, name, inside, text: &file.text })
     }
 
-    /// True if cargo builds a program from this file.
+    /// Returns true if cargo builds a program of its own from this file.
     fn is_program(&self) -> bool {
         matches!(self.inside.as_slice(), [_] | [_, "main.rs"])
     }
 }
 
-/// Returns surplus programs, and files that no program includes.
+/// Returns a problem for each surplus program, and for each file that no program includes.
 fn find_surplus_programs(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) -> Vec<String> {
     let is_exception = |path: &str| exceptions.iter().any(|(exception, _)| *exception == path);
     let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
@@ -102,8 +102,8 @@ fn find_surplus_programs(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) ->
     problems
 }
 
-/// Adds a file and, recursively, the files of its modules. If `is_root` is true, the modules are in the same
-/// folder as the file; otherwise they are in a folder with its name.
+/// Adds a file and, recursively, the files of its modules. If `is_root` is true, the files of its modules are
+/// in the same folder; otherwise they are in a folder with the file's name.
 fn add_reachable_files(
     path: &str,
     is_root: bool,
@@ -144,7 +144,7 @@ fn join_path(folder: &str, path: &str) -> String {
     parts.join("/")
 }
 
-/// A module whose text is in a file of its own.
+/// The declaration of a module that is in another file.
 #[derive(Debug, PartialEq, Eq)]
 struct ModuleDeclaration<'a> {
     /// The modules of this file that enclose the declaration.
@@ -156,7 +156,7 @@ struct ModuleDeclaration<'a> {
 
 /// Returns every `mod name;` of a source.
 fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
-    // Both texts have the same number of characters, so positions in one text are valid in the other.
+    // `code_only` keeps the number of characters, so a position in one text is also valid in the other.
     let code = code::code_only(source);
     let places: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
     let original = |from: usize, to: usize| {
@@ -164,7 +164,7 @@ fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
         from.zip(to).and_then(|(from, to)| source.get(from..to)).unwrap_or_default()
     };
     let (mut found, mut open, mut path) = (Vec::new(), Vec::new(), None);
-    // The previous word, and the name if it follows `mod`.
+    // The previous word, and the name of the module if a module is being declared.
     let (mut last, mut named): (&str, Option<&str>) = ("", None);
     for (from, to) in word_ranges(&code) {
         let word = original(from, to);
@@ -194,7 +194,7 @@ fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
     found
 }
 
-/// Returns the ranges of names and signs, in characters.
+/// Returns the ranges of all names and punctuation characters in the code, as numbers of characters.
 fn word_ranges(code: &str) -> Vec<(usize, usize)> {
     let is_name = |char: char| char.is_alphanumeric() || char == '_' || char == '#';
     let mut words: Vec<(usize, usize)> = Vec::new();
@@ -210,7 +210,7 @@ fn word_ranges(code: &str) -> Vec<(usize, usize)> {
     words
 }
 
-/// Returns forbidden settings of tests in a crate's manifest.
+/// Returns a problem for each setting of tests in a crate's manifest that is forbidden.
 fn forbidden_settings(file: &TrackedFile) -> Vec<String> {
     let of_crate = file.path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml"));
     let Some(name) = of_crate.filter(|name| !name.contains('/')) else { return Vec::new() };
@@ -302,8 +302,8 @@ mod tests {
             assert_eq!(told.len(), 1, "{forgotten}: {told:?}");
             assert!(told[0].starts_with(&format!("crates/{forgotten}: no `mod`")), "{told:?}");
         }
-        // Without `main.rs`, no file counts as included. A file that is not included does not include other
-        // files.
+        // If `main.rs` is missing, no file is included by the program. This is also true of files that other
+        // files declare as modules.
         let main_is_gone: Vec<_> = files.iter().skip(1).copied().collect();
         assert_eq!(problems(&main_is_gone, &[]).len(), 10);
     }

@@ -1,5 +1,5 @@
-//! Parses licence expressions of manifests (SPDX 2.3, annex D), and checks if a list of licences satisfies
-//! one.
+//! Parses licence expressions of manifests (SPDX 2.3, annex D), and checks whether a list of permitted
+//! licences satisfies them.
 
 /// The reason why a text is not a licence expression.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,9 +14,9 @@ impl std::fmt::Display for SpdxError {
 /// Maximum nesting depth of parentheses.
 const MAX_DEPTH: usize = 32;
 
-/// True if the licences for which `allowed` is true satisfy `expression`. A licence is passed to `allowed`
-/// together with its exception: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than `OR`; `/` is an
-/// old way to write `OR`.
+/// Returns true if `expression` is satisfied by licences for which `allowed` returns true. If a licence has
+/// an exception, `allowed` gets both together: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than
+/// `OR`; `/` is an old way to write `OR`.
 pub(crate) fn is_satisfied(
     expression: &str,
     allowed: &mut dyn FnMut(&str) -> bool,
@@ -31,8 +31,8 @@ pub(crate) fn is_satisfied(
     }
 }
 
-/// The remaining words, and the function `allowed`, which decides whether a licence is permitted. It is
-/// called for every licence, even if the result is already certain.
+/// The remaining words, and the function `allowed`, which decides whether a licence is permitted. The
+/// function is called for every licence, even if the result is already certain.
 struct SpdxParser<'a> {
     words: &'a [&'a str],
     allowed: &'a mut dyn FnMut(&str) -> bool,
@@ -71,7 +71,7 @@ impl<'a> SpdxParser<'a> {
         Ok((self.allowed)(licence))
     }
 
-    /// Takes the next word if it is `word`.
+    /// Removes the next word if it is `word`; returns true if it is.
     fn consume(&mut self, word: &str) -> bool {
         let [first, rest @ ..] = self.words else { return false };
         let found = first.eq_ignore_ascii_case(word);
@@ -93,7 +93,7 @@ impl<'a> SpdxParser<'a> {
     }
 }
 
-/// True for letters, digits, `-`, `.`, `+` and `:`, except the operators.
+/// Returns true for a word of letters, digits, `-`, `.`, `+` and `:` that is not an operator.
 fn is_licence_name(word: &str) -> bool {
     let operator = ["AND", "OR", "WITH"].iter().any(|operator| word.eq_ignore_ascii_case(operator));
     !operator && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+:".contains(&byte))
@@ -117,7 +117,7 @@ mod tests {
             ("MIT AND GPL-3.0-only", false),
             ("MIT/GPL-3.0-only", true),
             ("MIT or ISC", true),
-            // AND binds tighter than OR, before it and after it.
+            // `AND` binds tighter than `OR`, on both sides of `OR`.
             ("MIT OR ISC AND GPL-3.0-only", true),
             ("ISC AND GPL-3.0-only OR MIT", true),
             ("(MIT OR ISC) AND GPL-3.0-only", false),

@@ -1,5 +1,5 @@
-//! Finds words that do not belong in the repository: paths of a person's machine, and code that is unfinished
-//! or sleeps.
+//! Finds texts that must not be in the repository: paths of a developer's machine, unfinished code, and calls
+//! that sleep.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use super::code;
 use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
-/// Prefixes of a machine's paths or addresses that are forbidden in every file, with the reasons. They are
-/// written in two halves, because this file must not contain them.
+/// Prefixes of a machine's paths or addresses that are forbidden in every file, with the reasons. Each prefix
+/// is written in two halves, so that this file does not contain it.
 const IN_ANY_FILE: &[(&str, &str, &str)] = &[
     ("/wor", "k/", "a path of one machine"),
     ("/roo", "t/", "a path of one machine"),
@@ -28,8 +28,8 @@ const IN_CODE: &[(&str, &str)] = &[
     ("thread::sleep", "wait on a condition, or move the injected clock"),
 ];
 
-/// The folder in which tests may be ignored: they need the network, and `cargo xtask test --online` runs
-/// them.
+/// The folder in which tests may be marked as ignored: they need the network, and only `cargo xtask test
+/// --online` runs them.
 const ONLINE: &str = "/tests/it/online/";
 
 /// Checks every tracked text file.
@@ -39,7 +39,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     Ok(CheckReport::Completed { summary: format!("{} files", files.len()), problems, warnings: Vec::new() })
 }
 
-/// Returns every line of a file that contains such a word.
+/// Returns a problem for every line of a file that contains a forbidden prefix or word.
 fn find_lines(file: &TrackedFile) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
@@ -62,7 +62,7 @@ fn find_lines(file: &TrackedFile) -> Vec<String> {
     problems
 }
 
-/// True if `word` occurs in `line` and is not the end of a longer name or path.
+/// Returns true if `line` contains `word`, unless it is the end of a longer name or path.
 fn contains_word_start(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
@@ -84,7 +84,8 @@ mod tests {
         for before in ["", "\"", "=", "file:"] {
             assert_eq!(problems("a.md", &path(before)), 1, "{before}");
         }
-        // The prefix is permitted inside a longer path, an address or a pattern.
+        // After these characters, the prefix is part of a longer path, an address or a pattern, and therefore
+        // permitted.
         for before in ["some", "https://host.example", "~", "${HOME}", "**"] {
             assert_eq!(problems("a.md", &path(before)), 0, "{before}");
         }

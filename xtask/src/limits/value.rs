@@ -1,5 +1,4 @@
-//! Reads the value of a constant from its source: sums, products and shifts of whole numbers, and spans of
-//! time.
+//! Evaluates constants from their source text: sums, products and shifts of whole numbers, and durations.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) enum ConstantValue {
     /// A number of bytes, entries or levels.
     Number(u64),
-    /// A span of time.
+    /// A duration.
     Time(Duration),
 }
 
@@ -28,13 +27,14 @@ impl SourceConstant {
         Self { name: name.to_owned(), doc_comment: String::new(), expression: expression.trim().to_owned() }
     }
 
-    /// Returns the value as it is written.
+    /// Returns the value as the source contains it.
     pub(crate) fn expression(&self) -> &str {
         &self.expression
     }
 }
 
-/// Returns the constants of a source file, in order. A value that spans several lines is read completely.
+/// Returns the constants of a source file, in their order in the file. A value that spans several lines is
+/// read completely.
 pub(crate) fn parse_constants(source: &str) -> Vec<SourceConstant> {
     let mut found = Vec::new();
     let mut doc_lines: Vec<&str> = Vec::new();
@@ -64,7 +64,7 @@ pub(crate) fn parse_constants(source: &str) -> Vec<SourceConstant> {
     found
 }
 
-/// Returns the name and the beginning of the value, if a line declares a constant.
+/// Returns the name of the constant and the beginning of its value, if the line declares a constant.
 fn parse_declaration(line: &str) -> Option<(&str, String)> {
     let line = match line.strip_prefix("pub") {
         Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1.trim_start(),
@@ -77,12 +77,12 @@ fn parse_declaration(line: &str) -> Option<(&str, String)> {
     is_name.then(|| (name, value.to_owned()))
 }
 
-/// Returns the value of `name`, given all constants of its file. References to other constants of the same
-/// file are resolved.
+/// Returns the value of the constant `name`. `all` contains all constants of its file. The value may refer to
+/// other constants of the file.
 ///
 /// # Errors
 ///
-/// The constant does not exist, or this module does not support the form of its value.
+/// The constant does not exist, or its value is an expression that this module does not support.
 pub(crate) fn evaluate_constant(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
     evaluate_nested(name, all, 8)
 }
@@ -98,7 +98,7 @@ fn evaluate_nested(name: &str, all: &[SourceConstant], remaining_depth: u32) -> 
 struct ExpressionReader<'a> {
     rest: &'a str,
     all: &'a [SourceConstant],
-    /// Remaining number of names that may be resolved.
+    /// Remaining depth of references to other constants, which detects a cycle.
     remaining_depth: u32,
 }
 

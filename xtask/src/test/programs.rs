@@ -1,5 +1,5 @@
-//! Builds the test programs and runs each separately, to measure the duration of each program and of its
-//! tests.
+//! Builds the test programs, and runs each of them separately, to measure the durations of the programs and
+//! of their tests.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -14,15 +14,15 @@ use serde::Deserialize;
 use super::tally::TestTally;
 use crate::{say, workspace};
 
-/// The variable that makes libtest report the duration of each test. Without it, libtest supports this only
-/// in nightly compilers.
+/// The environment variable with which libtest can report the duration of each test. Without the variable,
+/// libtest supports this only if it was built by a nightly compiler.
 const TELLS_TIMES: (&str, &str) = ("RUSTC_BOOTSTRAP", "1");
-/// The arguments that request the durations.
+/// The arguments with which libtest reports the duration of each test.
 const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
 
-/// The variable for the number of parallel tests: twice the number of cores, since tests wait for other
-/// processes. On two cores, 73 tests of crashes and of the service took 194 s with two threads, and 134 s
-/// with four; their CPU time was 121 s.
+/// The environment variable for the number of parallel tests. It is set to twice the number of cores, because
+/// tests often wait for other processes. On two cores, 73 tests of crashes and of the service took 194 s with
+/// two threads, and 134 s with four; their CPU time was 121 s.
 const THREADS: &str = "RUST_TEST_THREADS";
 
 /// A test program that cargo built.
@@ -35,7 +35,7 @@ pub(super) struct TestBinary {
     file: PathBuf,
 }
 
-/// A message of cargo about something that it has built.
+/// A message in which cargo reports a target that it has built.
 #[derive(Deserialize)]
 struct CargoMessage {
     reason: String,
@@ -57,7 +57,7 @@ struct CargoProfile {
     test: bool,
 }
 
-/// Builds the programs. Returns `None` if the build fails; cargo has then printed the reason.
+/// Builds the programs. Returns `None` if the build fails, in which case cargo has printed the reason.
 pub(super) fn build_programs(root: &Path, chosen: &[String]) -> Result<Option<Vec<TestBinary>>> {
     let mut command = workspace::cargo_command(root);
     command.args(["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"]).args(chosen);
@@ -75,7 +75,7 @@ pub(super) fn build_programs(root: &Path, chosen: &[String]) -> Result<Option<Ve
     Ok(built.then_some(programs))
 }
 
-/// Returns the test program that a message is about.
+/// Returns the test program that a message of cargo reports, if it reports one.
 fn parse_test_program(line: &str) -> Option<TestBinary> {
     let message: CargoMessage = serde_json::from_str(line).ok()?;
     if message.reason != "compiler-artifact" || !message.profile?.test {
@@ -83,8 +83,8 @@ fn parse_test_program(line: &str) -> Option<TestBinary> {
     }
     let folder = message.manifest_path?.parent()?.to_owned();
     let id = message.package_id?;
-    // The form is `path+file:///…/crates/core#truing-core@0.1.0`, or `…/crates/truing#0.1.0` if the folder
-    // has the package's name.
+    // A package id is `path+file:///…/crates/core#truing-core@0.1.0`, or `…/crates/truing#0.1.0` if the
+    // folder has the package's name.
     let (path, version) = id.rsplit_once('#')?;
     let package = version.split_once('@').map_or_else(|| path.rsplit('/').next(), |(name, _)| Some(name))?;
     let target = message.target?;
@@ -94,7 +94,7 @@ fn parse_test_program(line: &str) -> Option<TestBinary> {
 }
 
 impl TestBinary {
-    /// Runs the program's tests, forwarding their output, and returns the duration.
+    /// Runs the program's tests, and prints their output. Returns the duration.
     pub(super) fn run(
         &self,
         root: &Path,
@@ -124,7 +124,8 @@ impl TestBinary {
         command
     }
 
-    /// True if the program uses libtest's harness. A program with its own harness reports no durations.
+    /// Returns true if the program uses libtest's harness, and therefore reports durations. A program with
+    /// its own harness does not report them.
     fn reports_times(&self) -> bool {
         let mut command = self.command();
         command.args(TIMES).args(["--list", "no test has this name"]);
@@ -161,7 +162,8 @@ pub(super) fn run_examples(
     Ok(begun.elapsed())
 }
 
-/// Runs a command, forwarding and counting its output. Returns `false` if it failed.
+/// Runs a command, prints its output, and counts the tests that the output reports. Returns `false` if the
+/// command failed.
 fn run_with_tally(mut command: Command, tally: &mut TestTally) -> Result<bool> {
     let shown = format!("{command:?}");
     let mut child =

@@ -1,4 +1,4 @@
-//! Counts tests, and collects their durations, from the output of libtest.
+//! Reads the output of libtest, and collects the numbers of tests and their durations.
 
 /// The results of the tests so far.
 #[derive(Debug, Default, PartialEq)]
@@ -12,7 +12,7 @@ pub(crate) struct TestTally {
     times: Vec<(f64, String)>,
     /// True if a test program has announced its tests but not yet reported a result.
     running: bool,
-    /// Number of failures of earlier programs.
+    /// Number of failures in all programs before the current one.
     failed_before: u64,
 }
 
@@ -39,8 +39,8 @@ impl TestTally {
         }
     }
 
-    /// Ends the count of one program. `passed` is the program's own result; if it is false, the program
-    /// counts as at least one failure.
+    /// Ends the count of one program. `passed` states whether the program succeeded; if it did not, it counts
+    /// as at least one failure.
     pub(crate) fn finish_program(&mut self, program: &str, passed: bool) {
         self.record_aborted_run(program);
         if !passed && self.failed == self.failed_before {
@@ -49,20 +49,20 @@ impl TestTally {
         self.failed_before = self.failed;
     }
 
-    /// Counts a run that stopped without a result (a crash, an abort) as one failure.
+    /// Counts a test run that stopped without a result, because of a crash or an abort, as one failure.
     fn record_aborted_run(&mut self, program: &str) {
         if std::mem::take(&mut self.running) {
             self.record_failure(format!("{program} ended without a result (see above)"));
         }
     }
 
-    /// Counts a failure that is not a test.
+    /// Counts a failure that is not the failure of a test.
     pub(crate) fn record_failure(&mut self, description: String) {
         self.failed += 1;
         self.failures.push(description);
     }
 
-    /// Returns the tests with the longest durations, in seconds.
+    /// Returns the names and durations (in seconds) of the slowest tests.
     pub(crate) fn slowest(&mut self, count: usize) -> &[(f64, String)] {
         self.times.sort_by(|one, other| other.0.total_cmp(&one.0));
         self.times.get(..count.min(self.times.len())).unwrap_or_default()
@@ -88,7 +88,7 @@ fn parse_count(counts: &str, label: &str) -> u64 {
 mod tests {
     use super::*;
 
-    /// Counts programs by their output and their own result.
+    /// Counts the results of programs, each given by its output and by whether it succeeded.
     fn tally(programs: &[(&str, bool)]) -> TestTally {
         let mut tally = TestTally::default();
         for (output, passed) in programs {
@@ -125,7 +125,8 @@ mod tests {
             assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
             assert_eq!(tally.failures, ["core it ended without a result (see above)"]);
         }
-        // All examples run in one program, one after the other.
+        // All examples of the documentation run in one program. The first example of this output stopped
+        // without a result.
         let tally = tally(&[("running 1 test\nrunning 1 test\ntest result: ok. 1 passed; 0 failed\n", true)]);
         assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
     }

@@ -1,6 +1,6 @@
-//! Sends webhooks in an open loop: each webhook has a due time, regardless of the responses to earlier ones,
-//! and latency is measured from the due time. Each connection has a thread, which sends the next webhook
-//! after it has read the response to the last one.
+//! Sends webhooks in an open loop: each webhook has a due time, which does not depend on the responses to
+//! earlier webhooks. Each connection has a thread, which sends the next webhook only after it has read the
+//! response to its previous one. Latency is measured from the due time.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
@@ -22,13 +22,13 @@ pub(super) struct RequestLoad<'a> {
     pub(super) connections: usize,
 }
 
-/// The result of a load.
+/// The measured responses to the webhooks of one run.
 pub(super) struct LoadResult {
-    /// Times from the due time to the response 202, in order.
+    /// Time from the due time of a webhook to its response 202, sorted.
     latencies: Vec<Duration>,
     /// Number of requests with a response other than 202, or without a response.
     pub(super) failed: usize,
-    /// Time from the first due time to the last response, without the time limit of lost responses.
+    /// Time from the first due time to the last response, less a tolerance for the last responses.
     duration: Duration,
 }
 
@@ -53,7 +53,8 @@ impl RequestLoad<'_> {
     pub(super) fn run(&self, port: u16, rate: f64, time: Duration) -> Result<LoadResult> {
         let total = (rate * time.as_secs_f64()) as u64;
         let next = AtomicU64::new(0);
-        // The number of this run; it differs from the numbers of all earlier runs against the same server.
+        // A number that is part of each webhook's delivery id. It differs in each run, so the server has not
+        // seen the ids before.
         let run = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
         let connected: Vec<TcpStream> =
             (0..self.connections).map(|_| connect(port)).collect::<Result<_>>()?;

@@ -1,5 +1,5 @@
-//! The requests: signed copies of GitHub's published example of a push to a pull request, each with its own
-//! pull request.
+//! The requests: copies of GitHub's published example of a push to a pull request. Each copy has another pull
+//! request, and a valid signature.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -14,7 +14,8 @@ pub(super) const SECRET: &str = "a secret of the bench";
 /// The published examples, a list of `{ name, examples }`.
 const EXAMPLES: &str = "crates/forge/tests/data/webhooks-examples.json.gz";
 
-/// A request without its first lines: the signature and length headers, and the body.
+/// The part of a request after its first lines: the remaining headers, such as signature and length, and the
+/// body.
 pub(super) struct RequestPayload(Vec<u8>);
 
 impl RequestPayload {
@@ -27,7 +28,7 @@ impl RequestPayload {
     }
 }
 
-/// Returns one payload per pull request.
+/// Returns one payload for each pull request.
 pub(super) fn signed_payloads(root: &Path, pulls: usize) -> Result<Vec<RequestPayload>> {
     let packed = std::fs::read(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
     let mut json = String::new();

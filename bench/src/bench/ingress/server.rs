@@ -1,5 +1,5 @@
-//! The two services: started with their own data in a temporary folder, measured by the system's figures on
-//! their processes, and stopped.
+//! Starts the two services with their own data in a temporary folder, measures their processes with the
+//! figures of the system, and stops them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,11 @@ use crate::bench::process::{ChildProcess, ChildUsage, create_disk_folder, free_p
 use crate::bench::stores;
 use crate::workspace;
 
-/// No slot becomes due before this time, so the services only receive webhooks.
+/// The delay before a slot becomes due. It is longer than the measurement, so the services only receive
+/// webhooks.
 const DEBOUNCE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// The service to measure, with the program of Redis in case the service uses Redis.
+/// The service to measure, with the programs that it needs.
 pub(super) enum IngressService {
     /// The service `truing serve`.
     Ours { program: PathBuf, store: IngressStore, redis: PathBuf },
@@ -91,7 +92,7 @@ impl RunningService {
         self.port
     }
 
-    /// Returns the usage so far of each of its processes, with its name.
+    /// Returns the resource usage so far of each process of the service, with the name of the process.
     pub(super) fn process_usages(&self) -> Result<Vec<(&'static str, ChildUsage)>> {
         self.processes.iter().map(|process| Ok((process.part(), process.usage()?))).collect()
     }
@@ -102,7 +103,8 @@ impl RunningService {
     }
 }
 
-/// Builds the command of our own service, with this section `[store]` and this line for its forge.
+/// Builds the command of our own service. `store` is the section `[store]` of its configuration, and
+/// `marker_key` a line of the forge's section.
 fn truing_command(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -> Result<Command> {
     let config = data.join("truing.toml");
     let seconds = DEBOUNCE.as_secs();
@@ -135,8 +137,8 @@ pub(super) fn install_peer(root: &Path) -> Result<PathBuf> {
         fs::write(folder.join(name), text)?;
     }
     let mut install = Command::new("npm");
-    // `npm ci` is not used, because the lock file leaves out the binaries for other systems. If a registry
-    // lacks these binaries, `npm ci` fails.
+    // `npm ci` fails if a binary for another system is missing at the registry. The lock file leaves such
+    // binaries out, so `npm install` is used.
     install.args([
         "install",
         "--no-save",

@@ -1,6 +1,6 @@
 //! Generates the rows of a service that has run for the whole retention time, in SQL that both SQLite and
-//! PostgreSQL understand. The rows are added in order of time, as a service adds them. Related rows are
-//! therefore as far apart as in a real store.
+//! PostgreSQL understand. The rows are added in the order of their times, as a service adds them, so related
+//! rows are as far apart as in a real store.
 
 use anyhow::Result;
 use truing_core::id::UnixMillis;
@@ -8,28 +8,28 @@ use truing_core::ledger::{utc_day, utc_month};
 
 use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, RowTexts, TOOK_MS, build_row_texts};
 
-/// Number of repositories of the pull requests.
+/// Number of repositories among which the pull requests are distributed.
 pub(super) const REPOSITORIES: u64 = 300;
-/// Number of days of the pull requests: the default of `retention.runs`.
+/// Number of days over which the pull requests are distributed: the default of `retention.runs`.
 pub(super) const DAYS: u64 = 90;
 const DAY_MS: i64 = 86_400_000;
-/// Number of rows per pull request, in tables with rows for every pull request.
+/// Number of rows for each pull request, in each table that has rows for every pull request.
 const REVIEWS: u64 = 2;
 const FINDINGS: u64 = 3;
 const EFFECTS: u64 = 5;
 const EVENTS: u64 = 12;
-/// Number of model calls per review, and of levels that each call charges.
+/// Number of model calls for each review, and number of budget levels to which each call is charged.
 const CALLS: u64 = 3;
 const LEVELS: u64 = 3;
-/// Number of pull requests per row, in tables with rows for only some pull requests.
+/// For tables with rows for only some pull requests: the number of pull requests for each row.
 const FEW: u64 = 20;
 const COMMENTED: u64 = 5;
 
-/// Number of rows per pull request, without the tables with rows for only some pull requests.
+/// Number of all rows for each pull request, without the tables that have rows for only some pull requests.
 const ROWS: u64 =
     REVIEWS + FINDINGS + (FINDINGS + 1) + EFFECTS + EVENTS + REVIEWS * CALLS * (1 + LEVELS) + REVIEWS + 2;
 
-/// The size of a store.
+/// The size of a store, as a number of pull requests, and the current time.
 #[derive(Clone, Copy)]
 pub(super) struct StoreSize {
     pub(super) pulls: u64,
@@ -37,7 +37,7 @@ pub(super) struct StoreSize {
 }
 
 impl StoreSize {
-    /// Returns the size with about this number of records in total.
+    /// Returns the size of a store with about this number of records.
     pub(super) fn from_row_count(rows: u64, now: UnixMillis) -> Self {
         Self { pulls: (rows / ROWS).max(1), now }
     }
@@ -46,13 +46,14 @@ impl StoreSize {
         self.now.0 - DAYS as i64 * DAY_MS
     }
 
-    /// Returns the SQL of a pull request's time.
+    /// Returns the SQL expression of the time of a pull request.
     fn pull_time_sql(&self, pull: &str) -> String {
         let step = (DAYS as i64 * DAY_MS / self.pulls as i64).max(1);
         format!("({} + ({pull}) * {step})", self.start_millis())
     }
 
-    /// Returns the SQL of a review's beginning: the second one comes an hour after the first.
+    /// Returns the SQL expression of the time at which a review began. The second review of a pull request
+    /// began an hour after the first.
     fn review_start_sql(&self, review: &str) -> String {
         format!(
             "({} + ({review}) % {REVIEWS} * 3600000 + 15000)",
@@ -90,12 +91,12 @@ pub(super) fn pull_name(pull: u64) -> String {
     format!("acme/service-{}#{}", 1000 + pull % REPOSITORIES, pull / REPOSITORIES + 1)
 }
 
-/// Returns the SQL of a unique commit for each number.
+/// Returns the SQL expression of a commit id, which is unique for each number.
 fn sha_sql(number: &str) -> String {
     format!("(1000000000000000 + {number}) || '0a1b2c3d4e5f60718293a4b5'")
 }
 
-/// Returns the SQL of a run's id; its digits grow with time, as in the program's own ids.
+/// Returns the SQL expression of a run's id. Later runs have greater ids, as in the program.
 fn run_id_sql(number: &str) -> String {
     format!("'019ac3d2-5e4f-7a1b-8c0d-' || (100000000000 + {number})")
 }
@@ -108,7 +109,7 @@ fn quote_sql(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns the SQL that replaces the marks in a text.
+/// Returns the SQL expression of a text in which each mark is replaced by the value of an expression.
 fn replace_marks_sql(text: &str, marks: &[(&str, &str)]) -> String {
     marks
         .iter()
@@ -116,13 +117,13 @@ fn replace_marks_sql(text: &str, marks: &[(&str, &str)]) -> String {
         .fold(quote_sql(text), |sql, (mark, with)| format!("replace({sql}, '{mark}', CAST({with} AS TEXT))"))
 }
 
-/// Returns the SQL of the numbers from 0 to `count - 1`. They are big integers, because PostgreSQL would
-/// otherwise multiply 32-bit integers.
+/// Returns the SQL source of the numbers from 0 to `count - 1`, as the column `value`. The numbers are 64-bit
+/// integers, because PostgreSQL would compute with 32-bit integers otherwise, which are too small.
 fn series_sql(count: u64) -> String {
     format!("generate_series(CAST(0 AS BIGINT), {}) AS value", count as i64 - 1)
 }
 
-/// Returns a statement that adds `count` rows.
+/// Returns a statement that adds `count` rows to a table.
 fn insert_sql(table: &str, columns: &str, count: u64, row: &str) -> String {
     format!("INSERT INTO {table} ({columns}) SELECT {row} FROM {}", series_sql(count))
 }
@@ -177,14 +178,15 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add findings, and the desired and the actual rows of pull requests.
+/// Returns the statements that add the findings of pull requests, what should be published for them, and what
+/// has been published.
 fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let of_pull = format!("value / {FINDINGS}");
     let id = finding_id_sql("value");
     let body = replace_marks_sql(&shapes.finding, &[(FINDING, &id)]);
     let findings = format!("{}, {id}, value % {FINDINGS}, {body}", pull_key_sql(&of_pull));
 
-    // The summary comes first, then the findings.
+    // The first item of a pull request is the summary; the findings follow.
     let items = FINDINGS + 1;
     let (pull, at) = (format!("value / {items}"), format!("value % {items}"));
     let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 1"));
@@ -199,7 +201,7 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let status = replace_marks_sql(&shapes.status, &[(HEAD, &sha_sql(&format!("value * {REVIEWS} + 1")))]);
     let status = format!("{}, {status}, 1", pull_key_sql("value"));
 
-    // The status comes first, then the items.
+    // The first effect of a pull request is the status; the items follow.
     let (pull, at) = (format!("value / {EFFECTS}"), format!("value % {EFFECTS}"));
     let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 2"));
     let effect = format!(
@@ -240,7 +242,8 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add history, and the few records of people's actions.
+/// Returns the statements that add the history of pull requests, and records of people's actions for some of
+/// them.
 fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
     let review = format!("({pull}) * {REVIEWS} + {at} / 6");
@@ -293,8 +296,8 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add the levels, which are numbered from 1 in this order, and the charges on
-/// the levels.
+/// Returns the statements that add the budget levels and the charges on them. The levels get the numbers from
+/// 1 on, in the order of these statements.
 fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
     let (reviews, calls) = (size.pulls * REVIEWS, size.pulls * REVIEWS * CALLS);
     let columns = "kind, key, period, cap, spent, reserved, touched";
@@ -330,7 +333,7 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
         size.review_start_sql(&paid),
         COST / CALLS
     );
-    // The day and the month of a call are approximately those of its pull request.
+    // A call is charged to approximately the day and the month of its pull request.
     let pull = format!("value / {}", REVIEWS * CALLS);
     let per_day = (size.pulls / DAYS).max(1);
     let per_month = (size.pulls / months.len() as u64).max(1);
@@ -352,16 +355,18 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
     ]
 }
 
-/// Returns the statements that add due slots to a SQLite file. The slots of a store on servers are copied
+/// Returns the statements that add due slots to a SQLite file. A store on servers gets its slots as copies
 /// from such a file.
 pub(super) fn slot_statements(count: u64, now: UnixMillis) -> Result<String> {
     let at = format!("({} + value * 10)", now.0 - 3_600_000);
     let key_of = pull_key_sql("value");
     let body = replace_marks_sql(&build_row_texts()?.slot, &[(KEY, &key_of), (&BEGAN.to_string(), &at)]);
-    // Later times in the body stay unchanged, because the measurement does not read them.
+    // The body of each slot also contains later times. They are the same in all rows, because the measurement
+    // does not read them.
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
     let insert = insert_sql("slot", "key, version, wakes_at, body, shown", count, &row);
-    // Raises the counter, so no token and no version is issued a second time.
+    // Raises the counter above the tokens and versions of the added rows, so that the store does not issue
+    // one of them again.
     let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT \
          max(version) FROM slot))";
     Ok(format!("{insert};\n{raise};\n"))
@@ -377,8 +382,7 @@ mod tests {
         assert_eq!(size.pulls, 54_000 / ROWS);
         let sum: u64 = fill_statements(&size).unwrap().lines().filter_map(count_rows).sum();
         let counted = size.pulls * ROWS;
-        // The sum includes a few more rows, from tables with rows for only some pull requests or with rows
-        // for each day.
+        // The sum also contains a few rows of tables that do not have rows for every pull request.
         assert!(sum >= counted && sum < counted + counted / 50, "{sum} {counted}");
     }
 

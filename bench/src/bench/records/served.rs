@@ -1,4 +1,4 @@
-//! A store with many records, and the program's commands on it.
+//! Creates stores with many records, and runs the program's commands on them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,17 +36,17 @@ enum StoreBackend {
     Servers(Box<StoreServers>),
 }
 
-/// A store that is measured.
+/// A store that is measured, with the program and its configuration.
 pub(super) struct MeasuredStore {
     backing: StoreBackend,
     config: PathBuf,
     program: PathBuf,
-    /// The local folder of commands.
+    /// The home folder of the program, which also contains its local files.
     home: PathBuf,
 }
 
 impl MeasuredStore {
-    /// Creates a store file with slots. The file also gets records if `size` is given. The folder must not
+    /// Creates a store file with slots. If `size` is given, the file also gets records. The folder must not
     /// contain a store file yet.
     pub(super) fn create_file_store(
         tools: &BenchPrograms<'_>,
@@ -58,7 +58,7 @@ impl MeasuredStore {
         let section = format!("[store]\nurl = \"sqlite:{}\"\n", file.display());
         let served = Self::new(tools, folder, "sqlite.toml", &section, StoreBackend::File(file))?;
         served.create_empty_store()?;
-        // Runs without a journal, because a failed file is discarded.
+        // The file is filled without a journal, because it is not used if filling fails.
         let mut sql = String::from(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN;\n",
         );
@@ -71,8 +71,8 @@ impl MeasuredStore {
         Ok(served)
     }
 
-    /// Starts servers with records and slots. The program copies the slots from a file without records, and
-    /// thereby writes them in its own format.
+    /// Starts servers with records and slots. The program copies the slots from a store file, so that they
+    /// have the format that the program itself writes.
     pub(super) fn start_server_store(
         tools: &BenchPrograms<'_>,
         folder: &Path,
@@ -83,8 +83,8 @@ impl MeasuredStore {
         let served = Self::start_empty_servers(tools, folder)?;
         let (from, to) = (file.url(), served.url());
         workspace::command_output(&mut served.command(&["store", "migrate", "--from", &from, "--to", &to]))?;
-        // Foreign keys are not checked for each row. The statistics are updated now, because a server would
-        // update them only after a while.
+        // For speed, foreign keys are not checked for each row. The statistics are updated at the end,
+        // because the server itself would update them only after some time.
         let mut sql = String::from(
             "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = \
              replica;\n",
@@ -116,7 +116,7 @@ impl MeasuredStore {
         Ok(Self { backing, config, program: tools.program.clone(), home })
     }
 
-    /// Lets the program create an empty store.
+    /// Runs commands of the program that create an empty store.
     fn create_empty_store(&self) -> Result<()> {
         for turn in ["on", "off"] {
             workspace::command_output(&mut self.command(&["kill", turn]))?;
@@ -142,7 +142,7 @@ impl MeasuredStore {
         }
     }
 
-    /// Returns the store's address for `truing store`.
+    /// Returns the address of the store, as `truing store` accepts it.
     pub(super) fn url(&self) -> String {
         match &self.backing {
             StoreBackend::File(file) => format!("sqlite:{}", file.display()),
@@ -188,7 +188,7 @@ impl MeasuredStore {
         workspace::command_output(&mut client)
     }
 
-    /// Returns the number of rows of each table that has some.
+    /// Returns the names of all tables that have rows, each with the number of its rows.
     pub(super) fn table_counts(&self) -> Result<Vec<(&'static str, u64)>> {
         let schema = match self.backing {
             StoreBackend::File(_) => "",

@@ -1,5 +1,6 @@
-//! The bodies of rows as the program writes them. The bodies are created from the core's own types, with
-//! marks for the parts that differ by row. A change of a type therefore changes the measured data.
+//! Creates the bodies of rows as the program writes them. The bodies are created from the types of
+//! `truing_core`. They contain marks in place of the values that differ from row to row. If such a type
+//! changes, the measured data changes with it.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -23,14 +24,14 @@ use truing_core::run::RunStage;
 use truing_core::slot::{LoopKind, Slot, SlotLimits};
 use truing_diff::RepoPath;
 
-/// Marks of the run, the key, the finding and the commits. The marks of commits must have the form of commit
-/// ids.
+/// Marks in place of the run's id, the key, the finding's id and the commit ids. The marks of commits must be
+/// valid commit ids.
 pub(super) const RUN: &str = "@RUN";
 pub(super) const KEY: &str = "@KEY";
 pub(super) const FINDING: &str = "@FINDING";
 pub(super) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 pub(super) const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-/// Marks of times, with as many digits as current times.
+/// Marks in place of times. They have as many digits as current times.
 pub(super) const BEGAN: i64 = 1_111_111_111_111;
 pub(super) const ENDED: i64 = 1_222_222_222_222;
 /// Cost of each review in micro-dollars.
@@ -38,11 +39,11 @@ pub(super) const COST: u64 = 41_250;
 /// Duration of each review in milliseconds.
 pub(super) const TOOK_MS: i64 = 62_000;
 
-/// The texts of rows.
+/// The bodies of rows, each with its marks.
 pub(super) struct RowTexts {
     pub(super) review: String,
     pub(super) converge: String,
-    /// The texts of a converge run's columns.
+    /// The values of two columns of a converge run.
     pub(super) converge_kind: String,
     pub(super) converge_reason: String,
     pub(super) finding: String,
@@ -53,7 +54,7 @@ pub(super) struct RowTexts {
     pub(super) slot: String,
 }
 
-/// Builds the texts of all kinds of rows.
+/// Builds the bodies of all kinds of rows.
 pub(super) fn build_row_texts() -> Result<RowTexts> {
     let (head, base) = (Sha::parse(HEAD)?, Sha::parse(BASE)?);
     let converge = sample_converge();
@@ -92,7 +93,7 @@ pub(super) fn build_row_texts() -> Result<RowTexts> {
     })
 }
 
-/// A text of a typical finding's length.
+/// A text that is as long as that of a typical finding.
 const TEXT: &str = "The connection is taken from the pool and not given back when the statement fails, so \
      that each failed request leaves one less. Give it back in `finally`, or hold it in a context. ";
 const SNIPPET: &str =

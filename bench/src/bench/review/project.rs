@@ -1,12 +1,12 @@
-//! Generates a realistic project: files of several languages, made of blocks that parse, and a change to
-//! them. The same seed gives the same project.
+//! Generates a realistic project, whose files consist of blocks of code in several languages, and a change of
+//! its files. The same seed gives the same project.
 
 use std::fmt;
 
 use crate::fuzz::random::SeededRandom;
 
-/// The languages: folder, extension, and blocks. The first block of a file is its head, the last one contains
-/// defects, and the others follow in any order.
+/// For each language: the folder of its files, their extension, and a text that consists of blocks. The first
+/// block of the text begins each file, the last block contains defects, and the others occur in any order.
 const LANGUAGES: &[(&str, &str, &str)] = &[
     ("services", "py", include_str!("python.txt")),
     ("web", "ts", include_str!("typescript.txt")),
@@ -31,20 +31,20 @@ const WORDS: &[&str] = &[
 const VERBS: &[&str] =
     &["follows", "holds", "ends", "begins", "replaces", "outlives", "limits", "names", "counts", "carries"];
 
-/// One in this number of blocks has a defect.
+/// On average, one of this number of blocks has a defect.
 const DEFECT_EVERY: usize = 60;
-/// One in this number of changed files is new, one is renamed, and one is deleted.
+/// Of this number of changed files, one is new, one is renamed, and one is deleted.
 const SPECIAL_EVERY: usize = 10;
 /// Approximate number of lines of a block.
 const BLOCK_LINES: usize = 15;
 
-/// A generated project, with the state of its random numbers.
+/// A generated project, with the random number generator.
 pub(super) struct GeneratedProject {
     random: SeededRandom,
     files: Vec<GeneratedFile>,
 }
 
-/// One file, as its blocks.
+/// A file of the project, as a list of blocks.
 #[derive(Clone)]
 struct GeneratedFile {
     path: String,
@@ -59,11 +59,11 @@ impl GeneratedFile {
     }
 }
 
-/// A change of a project.
+/// A generated change of the project.
 pub(super) struct ProjectChange {
-    /// Files that no longer exist: deleted or renamed.
+    /// Paths that no longer exist, because their file was deleted or renamed.
     pub(super) removed_files: Vec<String>,
-    /// Files with changed text, or new ones.
+    /// Path and new text of each changed, renamed or new file.
     pub(super) written: Vec<(String, String)>,
     new: usize,
     renamed: usize,
@@ -123,7 +123,8 @@ impl GeneratedProject {
                     change.removed_files.push(file.path);
                     continue;
                 }
-                // The increase makes up for the deleted and the renamed files, which add no lines.
+                // A changed file gets a fifth more lines than the average, because deleted files add no lines
+                // and renamed files add few.
                 _ => self.edit_file(&mut file, each + each / 5),
             }
             change.written.push((file.path.clone(), file.text()));
@@ -131,7 +132,7 @@ impl GeneratedProject {
         change
     }
 
-    /// Adds this number of lines at random positions, changes one block and removes one block.
+    /// Adds about this number of lines at random positions, and then changes one block and removes one.
     fn edit_file(&mut self, file: &mut GeneratedFile, lines: usize) {
         let middle = |random: &mut SeededRandom, file: &GeneratedFile| {
             1 + random.below(file.blocks.len().saturating_sub(1))
@@ -178,8 +179,8 @@ impl GeneratedProject {
         self.fill_placeholders(block)
     }
 
-    /// Fills a block's placeholders: names for `{x}`, `{X}` and the like, a number for `{n}`, and sentences
-    /// for `{T}`.
+    /// Replaces a block's placeholders: by names for `{x}`, `{X}` and the like, by a number for `{n}`, and by
+    /// sentences for `{T}`.
     fn fill_placeholders(&mut self, block: &str) -> String {
         let number = self.random.below(1_000_000).to_string();
         let mut text = String::with_capacity(block.len() * 2);
@@ -204,7 +205,7 @@ impl GeneratedProject {
                 "{t" => text.push_str(&self.sentence()),
                 "{T" => text.push_str(&capitalize(&self.sentence())),
                 "{secret" => text.push_str(&self.secret()),
-                // A brace of the language itself.
+                // This brace is not a placeholder, but part of the code.
                 _ => {
                     text.push('{');
                     rest = after.get(1..).unwrap_or_default();
@@ -232,7 +233,7 @@ impl GeneratedProject {
     }
 }
 
-/// Splits a language's text into blocks.
+/// Splits the text of a language into its blocks.
 fn split_blocks(text: &'static str) -> Vec<&'static str> {
     text.split("====\n").collect()
 }
@@ -270,7 +271,8 @@ mod tests {
         assert_eq!(paths.len(), texts.len());
         for (path, text) in texts.iter().chain(&change.written) {
             for left in ["{x}", "{y}", "{z}", "{X}", "{Y}", "{Z}", "{n}", "{t}", "{T}", "{secret}", "===="] {
-                // `{x}` may be a name in braces, but none of the generated words has this form.
+                // A leftover placeholder is recognized reliably, because no generated code contains one of
+                // these texts.
                 assert!(!text.contains(left), "{path}: {left}");
             }
         }

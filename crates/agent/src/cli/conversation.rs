@@ -35,17 +35,17 @@ pub(super) struct CliConversation<'a, F, J> {
     end: Option<AgentRunEnd>,
     /// Error found in the report of the last response.
     report_error: Option<String>,
-    /// Results of calls of unknown tools, by call. The program answers such calls with its own text, which
-    /// these results replace.
+    /// Results of calls of unknown tools, by the identifier of the call. The program answers such calls with
+    /// its own text; these results replace that text.
     unknown: BTreeMap<String, CallOutput>,
-    /// Number of calls of the last response that have arrived.
+    /// Number of tool calls from the model's last response that the program has sent so far.
     arrived_calls: usize,
     /// Number of responses sent to the program.
     response_count: usize,
     /// Usage reported to the program until now.
     reported_usage: TokenUsage,
     /// Number of messages in the program's conversation, including the last response. The run's own
-    /// conversation has more messages: those that the run exchanged with the model without the program.
+    /// conversation also contains the messages that the run exchanged with the model without the program.
     program_messages: usize,
 }
 
@@ -79,7 +79,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
 
     /// Handles the program's messages until the run is over and the program has had time to exit. `start` is
     /// the program's permit from the queue of starts; the program's first message releases the permit. The
-    /// run also ends if the program sends no model request within the time `within`.
+    /// run also ends if the program does not send its first model request in time.
     pub(super) async fn serve_program(
         &mut self,
         mut messages: mpsc::Receiver<ProgramMessage>,
@@ -118,13 +118,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         self.end.is_some()
     }
 
-    /// Returns the result of the run, with the run's own outcome if it has one, and with `end` otherwise.
+    /// Returns the result of the run. The outcome is `end`, unless the conversation has already determined an
+    /// outcome.
     pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRunResult<F> {
         self.turns.finish_run(self.end.unwrap_or(end)).await
     }
 
     async fn handle_message(&mut self, message: ProgramMessage) {
-        // A failed send is ignored: the receiver was dropped and needs no response.
+        // If the send fails, the receiver was dropped and needs no response, so the error is ignored.
         match message {
             ProgramMessage::ModelRequest { body, subagent, reply_sender: back } => {
                 drop(back.send(self.answer_request(&body, subagent).await));
@@ -170,7 +171,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         }
     }
 
-    /// Asks the model until it makes calls or the run is over.
+    /// Sends requests to the model until a response contains calls or the run is over.
     async fn ask_model(&mut self, messages: Vec<ModelMessage>) -> Option<ModelMessage> {
         let known = std::mem::replace(&mut self.program_messages, messages.len() + 1);
         if known > 0 && messages.len() > known {

@@ -1,6 +1,6 @@
 //! The arguments and variables of the `claude` program, which disable as many of its features as possible.
-//! Measured with [`CLI_VERSION`](truing_core::agent::CLI_VERSION): if any one of these settings is missing,
-//! the program does something that Truing did not request.
+//! Every setting is needed: measurements with [`CLI_VERSION`](truing_core::agent::CLI_VERSION) showed that
+//! without it, the program does something that Truing did not request.
 
 use std::ffi::OsString;
 
@@ -8,17 +8,19 @@ use serde_json::json;
 
 use crate::native::RunLimits;
 
-/// The program's variable for the address of the provider, set here to the run's server.
+/// The variable from which the program reads the provider's address. Truing sets it to the address of the
+/// run's server.
 pub(super) const ADDRESS: &str = "ANTHROPIC_BASE_URL";
-/// Name of the MCP server in the program; the program prefixes the tools' names with it.
+/// Name of the run's MCP server. The program uses this name in the prefix of the tools' names.
 pub(super) const SERVER: &str = "truing";
 /// The variables that hold the run's token: the first for model requests, the second for tool calls. The
 /// program hides the first variable from its own child processes.
 const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
-/// Turns that the program may count beyond the run's limit. The program's own turn limit is only a second
-/// safeguard, and the program counts turns differently.
+/// The program's own turn limit exceeds the run's limit by this number, because the program counts turns
+/// differently. The program's limit is only a second safeguard.
 const MORE_TURNS: u32 = 4;
-/// Prefix of the models whose price the program knows; it prices any other model as its most expensive one.
+/// Prefix of the models whose prices the program knows. The program prices any other model like the most
+/// expensive model that it knows.
 const PRICED_MODEL_PREFIX: &str = "claude-";
 
 /// Fixed variables of the program, with the reason for each group.
@@ -34,7 +36,7 @@ const VARIABLES: &[(&str, &str)] = &[
     // With these settings the program exits after its first result.
     ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
-    // Without these features, all providers accept the program's requests.
+    // These features are disabled, because not all providers accept requests that use them.
     ("CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", "1"),
     ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
     // The home folder is private and in memory.
@@ -44,7 +46,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("API_TIMEOUT_MS", "3600000"),
     ("MCP_TOOL_TIMEOUT", "3600000"),
     ("MCP_TIMEOUT", "60000"),
-    // The tools bound their own results.
+    // The run's tools already limit their results, so the program must not cut them.
     ("MAX_MCP_OUTPUT_TOKENS", "1000000"),
 ];
 
@@ -82,7 +84,7 @@ pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString
         "--mcp-config",
         &server,
         "--disable-slash-commands",
-        // Allows only the tools of our server, and disables prompts for permission.
+        // Allows only the tools of the run's server, and disables prompts for permission.
         "--tools",
         "",
         "--allowedTools",
@@ -98,7 +100,7 @@ pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString
         &turns,
         "--model",
         model,
-        // A placeholder: requests to the model get the run's own system prompt instead.
+        // This is a placeholder: the run replaces the system prompt in each request to the model.
         "--system-prompt",
         "-",
     ];

@@ -34,7 +34,8 @@ use crate::native::{CallOutput, RunLimits};
 const MODEL: &str = "claude-sonnet-5-5";
 /// Calls in one response.
 const CALLS: usize = 4;
-/// Time within which a parallel call would arrive; parallel calls arrive within a few milliseconds.
+/// Time in which a parallel call would certainly arrive, since parallel calls arrive within a few
+/// milliseconds.
 const PARALLEL_CALL_WINDOW: Duration = Duration::from_millis(400);
 
 /// A scripted response to the program's `n`th model request, or to a tool call.
@@ -44,7 +45,7 @@ enum ScriptedReply {
     Text,
     /// A call of the one tool, with this usage in tokens.
     Call(u64),
-    /// A last text response, in which the model declines.
+    /// A text response with which the model declines the task.
     Refusal,
     /// A response that denies the request.
     Forbidden,
@@ -60,7 +61,7 @@ struct RecordedCase {
     /// get the last response again.
     model_replies: &'static [ScriptedReply],
     tool_reply: ScriptedReply,
-    /// Beginning of the expected end of the run.
+    /// Beginning of the debug text of the expected end of the run.
     end: &'static str,
 }
 
@@ -197,7 +198,7 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
                  {\"type\":\"result_\",\"terminal_reason\":\"x\"}\n\u{fffd}\n";
     let disturbed: String = other.lines.lines().map(|line| format!("{noise}{line}\n{noise}")).collect();
     assert_eq!(run_end(disturbed.as_bytes(), other.status), "Limit(Turns)");
-    // If two streams are mixed, the worse result counts.
+    // If the stream contains two results, the error takes precedence.
     for mixed in [[&good.lines, &other.lines], [&other.lines, &good.lines]] {
         assert_eq!(run_end(mixed.map(String::as_str).concat().as_bytes(), good.status), "Limit(Turns)");
     }
@@ -209,13 +210,15 @@ fn find_program() -> Option<PathBuf> {
     root.join("target/tools/claude").join(CLI_VERSION).join("claude").canonicalize().ok()
 }
 
-/// The output of one program run, with the names that identify the run in it.
+/// The output of one run of the program, and the names in this output that identify the run, with their
+/// replacements.
 struct ProgramRun {
     output: std::process::Output,
     names: [(String, &'static str); 2],
 }
 
-/// Runs the program with this many prompts; `answers` answers the program's messages in place of a run.
+/// Runs the program and sends it this many prompts. `answers` takes the place of a run and answers the
+/// program's messages.
 async fn run_program<F: Future<Output = ()>>(
     program: &Path,
     lines: usize,

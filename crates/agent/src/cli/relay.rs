@@ -105,7 +105,7 @@ impl CliRelay {
             async move { relay.route_request(request).await }
         };
         let knows = move |headers: &HeaderMap| door.lets_in(headers);
-        // A server error is ignored: without the server the program exits, and its exit reports the reason.
+        // A server error is ignored, because the program exits without the server, and the exit is reported.
         let _ = connections::serve_connections(listener, ConnectionBounds::default(), knows, answer).await;
     }
 
@@ -132,7 +132,13 @@ impl CliRelay {
             Err(_) => return refusal_response("the request is too long or incomplete"),
         };
         let (back, reply) = oneshot::channel();
-        if self.tools.run.send(ProgramMessage::ModelRequest { body, subagent, reply_sender: back }).await.is_err() {
+        if self
+            .tools
+            .run
+            .send(ProgramMessage::ModelRequest { body, subagent, reply_sender: back })
+            .await
+            .is_err()
+        {
             return refusal_response("the run is over");
         }
         match reply.await {

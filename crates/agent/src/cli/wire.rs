@@ -7,8 +7,8 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 
 use super::invocation::SERVER;
 
-/// The parts of a request that Truing takes from the program. All other parts, such as the system prompts,
-/// come from the run.
+/// The fields that Truing uses from the program's request. All other fields, such as the system prompt, come
+/// from the run.
 pub(super) struct CliRequest {
     pub(super) model: String,
     pub(super) messages: Vec<ModelMessage>,
@@ -73,7 +73,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
     Ok(CliRequest { model, messages, tools, streams: stream })
 }
 
-/// Returns the run's own name of a tool, if the tool is one of the run's.
+/// Returns the name of a tool without the server's prefix, or none if the name does not have this prefix.
 pub(super) fn own_tool_name(name: &str) -> Option<&str> {
     name.strip_prefix("mcp__")?.strip_prefix(SERVER)?.strip_prefix("__")
 }
@@ -92,8 +92,8 @@ fn parse_blocks(content: Value) -> Vec<MessageBlock> {
     }
 }
 
-/// Converts a block to the run's format: tool names without the server's prefix, text results as plain text,
-/// no cache marks.
+/// Converts a block to the run's format. Removes the server's prefix from tool names and removes cache marks,
+/// and converts text results to plain text.
 fn parse_block(mut value: Value) -> MessageBlock {
     if let Value::Object(fields) = &mut value {
         fields.remove("cache_control");
@@ -122,7 +122,7 @@ fn parse_block(mut value: Value) -> MessageBlock {
     }
 }
 
-/// Joins blocks to one text, if all are text.
+/// Joins blocks to one text, or returns none if a block is not text.
 fn join_text(blocks: &[Value]) -> Option<String> {
     let text = |block: &Value| match block.get("type").and_then(Value::as_str) {
         Some("text") => block.get("text").and_then(Value::as_str).map(str::to_owned),

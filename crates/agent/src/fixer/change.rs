@@ -16,7 +16,7 @@ pub(super) struct TextReplacement<'a> {
     pub(super) replace_all: bool,
 }
 
-/// The reason that a file is unchanged, with a message for the model.
+/// The reason why a file was not changed, with a message for the model.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileChangeError {
     #[error("`old` is empty: to write a whole file use `write`")]
@@ -61,7 +61,8 @@ pub(super) fn edit_file(
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NoText(path.to_owned()))?;
-    // If a match in the unmasked text alone were reported, it would confirm the model's guess of a secret.
+    // The model sees only the masked text. A match that exists only in the unmasked text is not reported,
+    // because it would confirm a guessed secret.
     let (in_file, times) = (text.matches(old).count(), mask_secrets(text).matches(old).count());
     if in_file == 0 && old.contains(MASK) && !are_secrets_shown() {
         return Err(FileChangeError::Masked(path.to_owned()));
@@ -74,7 +75,7 @@ pub(super) fn edit_file(
         (1, _) | (_, true) => {}
         (_, false) => return Err(FileChangeError::MultipleMatches { path: path.to_owned(), times }),
     }
-    // Checked before the replacement: many long replacements could exceed the memory.
+    // The size is checked before the replacement, because the replaced text could exceed the memory.
     check_size(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
     let changed = text.replace(old, new);
     check_secrets_unchanged(path, text, &changed)?;
@@ -100,9 +101,9 @@ pub(super) fn write_file(tree: &WritableTree, path: &str, content: &str) -> Resu
     Ok(format!("{path}: {how}, {} bytes", content.len()))
 }
 
-/// Refuses new content that lacks a secret of the old content, or in which a secret is no longer
-/// recognizable by its form or by the text beside it. Also refuses content with more masks than before; an
-/// equal number is allowed, because a repository may contain the mask text itself.
+/// Refuses new content that lacks a secret of the old content, or in which a secret can no longer be
+/// recognized. Also refuses content with more masks than before. An equal number is allowed, because a
+/// repository may itself contain the mask text.
 fn check_secrets_unchanged(path: &str, before: &str, after: &str) -> Result<(), FileChangeError> {
     if are_secrets_shown() {
         return Ok(());
@@ -121,7 +122,7 @@ fn check_secrets_unchanged(path: &str, before: &str, after: &str) -> Result<(), 
     }
 }
 
-/// Returns an error if a file may not have this many bytes.
+/// Returns an error if this size exceeds the maximum size of a file.
 fn check_size(path: &str, bytes: usize) -> Result<(), FileChangeError> {
     match u64::try_from(bytes) {
         Ok(few) if few <= MAX_FILE_BYTES => Ok(()),

@@ -68,7 +68,7 @@ impl fmt::Display for ServerProblem {
 #[derive(Default)]
 pub struct McpServers {
     servers: Vec<RunningServer>,
-    /// The server's index and its own name of the tool, by the name that the model uses.
+    /// For each tool name that the model uses, the index of the server and the server's own name of the tool.
     tools: BTreeMap<String, (usize, String)>,
     offered: Vec<ToolDefinition>,
     problems: std::sync::Mutex<Vec<ServerProblem>>,
@@ -110,7 +110,7 @@ impl McpServers {
         started
     }
 
-    /// Adds the tools of the next server.
+    /// Adds the tools of a server that will be added next to the list of servers.
     fn add_tools(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
         let (offered, wrong) = offer::check_offered_tools(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
@@ -161,8 +161,8 @@ impl McpServers {
                 why,
                 "an MCP server's program was denied access to a host"
             );
-            // An unreachable host that is allowed is not reported: the host may respond the next time, and
-            // the server itself reports the effect.
+            // An allowed host that is unreachable is not reported as a problem: the host may respond the next
+            // time, and the server itself reports a failed call.
             let was_kept = !matches!(refused, ConnectionRefusal::Unreachable(_));
             refusals += usize::from(was_kept);
             if was_kept && refusals <= MAX_PROBLEMS {
@@ -178,7 +178,7 @@ impl McpServers {
         }
     }
 
-    /// Combines these tools with those of the servers.
+    /// Combines a run's own tools with the tools of the servers.
     pub fn combine_with<'a>(&'a self, tools: &'a dyn RunTools) -> CombinedTools<'a> {
         CombinedTools { tools, servers: self }
     }
@@ -229,8 +229,8 @@ impl McpServers {
                 Err(_) => return busy(),
             },
         };
-        // The session is taken out during a call. A cancelled call therefore drops the session, and no later
-        // call receives the cancelled call's response.
+        // During a call, the session is moved out of the mutex. If the call is cancelled, the session is
+        // dropped, so no later call can receive the cancelled call's response.
         let Some(open) = session.take() else {
             return failed(format!("the server `{}` cannot be used any more: go on without it", config.name));
         };
@@ -248,8 +248,9 @@ impl McpServers {
                 ));
             }
             Ok(Err(CallError::ServerFailed(why))) => open.close_after_failure(why).await,
-            // The wait for the session used up part of the call's time, so the session is kept. A late
-            // response has the number of this call and cannot be confused with the response to another call.
+            // The call had less than its full time, because it waited for the session, so the server is not
+            // at fault and the session is kept. A late response contains the number of this call, so it is
+            // not taken for another response.
             Err(_) if has_waited => {
                 *session = Some(open);
                 return busy();
@@ -300,7 +301,7 @@ impl RunTools for CombinedTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         match self.servers.tools.get(name) {
-            // Boxed to erase its type, because the future of a server call is composed of many other futures.
+            // The future is boxed, because the type of a server call's future is very large.
             Some(tool) => {
                 let called: Pin<Box<dyn Future<Output = CallOutput> + Send + '_>> =
                     Box::pin(self.servers.call_tool(tool, input));

@@ -30,9 +30,10 @@ use page::{ProtocolSide, ScenarioRow};
 
 /// Timeout of one run of the suite on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// Timeout of our client for a server of the suite.
+/// Timeout of Truing's client when it connects to a server of the suite.
 const WAITS: Duration = Duration::from_secs(20);
-/// The tested revisions of the protocol: the newest with a handshake, and the newest.
+/// The tested revisions of the protocol: the newest revision with a handshake, and the newest revision of
+/// all.
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 /// The variable by which the suite passes the scenario to the client that it starts.
 const SCENARIO: &str = "MCP_CONFORMANCE_SCENARIO";
@@ -74,7 +75,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     let Some(suite) = find_suite() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    // The suite sends no token.
+    // The suite sends no token, so the endpoint requires none.
     let door = McpEndpoint::new(None);
     let served = tokio::spawn(serve_connections(
         listener,
@@ -103,7 +104,7 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     page::is_current(&[ProtocolSide::server(servers), ProtocolSide::client(clients)]);
 }
 
-/// An empty set for the run's own tools.
+/// The run's own tools in this test: none.
 struct NoTools;
 
 #[async_trait]
@@ -117,8 +118,8 @@ impl RunTools for NoTools {
     }
 }
 
-/// The program that the suite starts as a client: this test, with the scenario in a variable and the
-/// server's URL as its last argument.
+/// The suite starts this test as its client program. The suite passes the scenario in a variable, and the
+/// server's URL as the last argument.
 #[tokio::test(flavor = "multi_thread")]
 async fn client() {
     let Ok(scenario) = std::env::var(SCENARIO) else { return };
@@ -140,7 +141,7 @@ async fn client() {
     call_tools(calls.into_iter().map(|(name, input)| (name.to_owned(), input)).collect()).await;
 }
 
-/// Lists the server's tools and makes these calls, as a run does.
+/// Lists the server's tools and then calls these tools, as a run does.
 async fn call_tools(calls: Vec<(String, Value)>) {
     let url = std::env::args().next_back().unwrap();
     let config = McpServer {

@@ -1,5 +1,5 @@
-//! Bounds on connections: their number, their duration, and which one is closed first. Connections without
-//! the token never use up the places of connections with the token.
+//! Limits the number and the duration of connections. Connections with and without the token have separate
+//! limits, so connections without the token never block those with the token.
 //!
 //! | A connection | is |
 //! |---|---|
@@ -28,7 +28,7 @@ use super::http::{McpResponse, REQUEST_READ_TIMEOUT, refusal_response};
 
 /// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
-/// Pause before the next attempt after a failed accept, which may be due to a lack of file descriptors.
+/// Pause after a failed accept, which may be caused by a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The limits of connections, and the time that a connection may be open before it shows the token.
@@ -107,7 +107,7 @@ async fn serve_connection<F: Future<Output = McpResponse> + Send>(
             pending::<()>().await;
         }
     };
-    // Errors of a connection are ignored: its client already received any response that was due.
+    // Errors of a connection are ignored, because there is no response left that could still be sent.
     tokio::select! {
         _ = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -130,11 +130,11 @@ struct OpenConnection {
     id: u64,
     peer: IpAddr,
     is_known: bool,
-    /// Closes the connection, while it has not shown the token.
+    /// Notified to close the connection; ignored after the connection has shown the token.
     end: Arc<Notify>,
 }
 
-/// A guard of one connection. Dropping the guard frees the connection's place.
+/// A guard of one connection. When the guard is dropped, the connection is removed from the table.
 struct ConnectionGuard {
     connections: Arc<Mutex<ConnectionTable>>,
     id: u64,
@@ -142,14 +142,15 @@ struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    /// Takes a place for a connection without the token. If no place is free, the address with the most such
-    /// connections loses its oldest one.
+    /// Adds a connection without the token to the table. If the limit of such connections is reached, closes
+    /// the oldest one of the address that has the most of them.
     fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
         let mut all = lock_table(room);
         let strange = || all.connections.iter().filter(|open| !open.is_known);
         if strange().count() >= all.bounds.unauthenticated {
             let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
-            // Of several addresses with equal counts, the address with the oldest connection is selected.
+            // If several addresses have the same number of connections, the address with the oldest
+            // connection is selected.
             let most = strange().rev().max_by_key(|open| of(open.peer)).map(|open| open.peer);
             let oldest = all.connections.iter().position(|open| !open.is_known && Some(open.peer) == most);
             if let Some(oldest) = oldest {
@@ -162,8 +163,8 @@ impl ConnectionGuard {
         Self { connections: room.clone(), id, end }
     }
 
-    /// Marks the connection as having shown the token. Returns false if no place for such a connection is
-    /// free.
+    /// Marks the connection as having shown the token. Returns false if the limit of such connections is
+    /// reached, in total or for the address.
     fn mark_known(&self) -> bool {
         let mut all = lock_table(&self.connections);
         let Some(at) = all.connections.iter().position(|open| open.id == self.id) else { return false };
@@ -172,7 +173,8 @@ impl ConnectionGuard {
         };
         let known = all.connections.iter().filter(|open| open.is_known);
         let (count, from_there) = (known.clone().count(), known.filter(|open| open.peer == peer).count());
-        // Programs of this machine all have the same source address.
+        // The limit for one address does not apply to this machine, because all its programs have the same
+        // source address.
         let is_share = peer.is_loopback() || from_there < (all.bounds.authenticated / 2).max(1);
         let has_place = count < all.bounds.authenticated && is_share;
         if let Some(open) = all.connections.get_mut(at) {

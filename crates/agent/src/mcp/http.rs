@@ -31,7 +31,7 @@ use super::{MAX_MESSAGE, Toolset, ToolsetHandler};
 
 /// Time within which a client with the token must send its request.
 pub(crate) const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The host names by which programs on this machine reach this machine.
+/// The host names under which programs on this machine reach this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// An HTTP response of the server.
@@ -40,7 +40,8 @@ pub type McpResponse = Response<BoxBody<Bytes, Infallible>>;
 /// An endpoint with its access rules. Cheap to clone.
 #[derive(Clone)]
 pub struct McpEndpoint {
-    /// SHA-256 of the token: hashes have equal lengths for any input, and are compared in constant time.
+    /// SHA-256 of the token. Hashes are stored because hashes of any input have the same length and can be
+    /// compared in constant time.
     token: Option<[u8; 32]>,
     hosts: Vec<String>,
     origins: Vec<String>,
@@ -48,7 +49,8 @@ pub struct McpEndpoint {
 }
 
 impl McpEndpoint {
-    /// Admits programs of this machine that send the token; without a token, all programs of this machine.
+    /// Returns an endpoint for programs of this machine that send the token. If `token` is `None`, the
+    /// endpoint admits all programs of this machine.
     pub fn new(token: Option<&SecretString>) -> Self {
         Self {
             token: token.map(|token| Sha256::digest(token.expose()).into()),
@@ -62,7 +64,8 @@ impl McpEndpoint {
         }
     }
 
-    /// Adds hosts (`HOST` or `HOST:PORT`) that the endpoint is reached by, besides those of this machine.
+    /// Adds host names (`HOST` or `HOST:PORT`) under which clients reach the endpoint, in addition to the
+    /// names of this machine.
     #[must_use]
     pub fn reached_as(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
         self.hosts.extend(hosts);
@@ -99,7 +102,7 @@ impl McpEndpoint {
             refused.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Bearer"));
             return refused;
         }
-        // No handler needs the token, and a removed token cannot be logged.
+        // The token is removed from the request, because no handler needs it and so no handler can log it.
         request.headers_mut().remove(AUTHORIZATION);
         let (head, body) = request.into_parts();
         let body =

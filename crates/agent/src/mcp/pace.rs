@@ -1,4 +1,4 @@
-//! Limits how fast the client of a pipe is read: no faster than its calls are answered.
+//! Limits how fast the messages of a pipe's client are read: no faster than Truing answers its calls.
 
 use std::future::Future;
 use std::os::fd::AsFd;
@@ -18,7 +18,7 @@ pub(super) const IN_FLIGHT: usize = 16;
 /// the pipe still gets its responses.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-/// A permit that stays with a request until it has been handled.
+/// A permit that a request holds until the request has been handled.
 #[derive(Clone)]
 struct InFlightPermit {
     _permit: Arc<OwnedSemaphorePermit>,
@@ -29,7 +29,7 @@ pub(super) struct PacedTransport<T> {
     inner: T,
     call_permits: Arc<Semaphore>,
     answer_permits: Arc<Semaphore>,
-    /// Notified when nothing more can be read.
+    /// Notified when the client has closed its end and nothing more can be read.
     end_of_input: Arc<Notify>,
 }
 
@@ -58,7 +58,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
         }
     }
 
-    /// The future may be dropped before completion, like that of the inner transport: no message is lost.
+    /// If the future is dropped before completion, no message is lost, as with the inner transport.
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         let permit = Arc::clone(&self.call_permits).acquire_owned().await.ok()?;
         // No further call is read while too many responses wait to be written.
@@ -79,7 +79,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
 /// Completes once the other end of this pipe is closed, even if unread data remains. Never completes for a
 /// file or a terminal.
 pub(super) async fn hung_up(pipe: impl AsFd) {
-    // Uses a duplicate of the descriptor, because the same descriptor cannot be registered twice.
+    // The descriptor is duplicated, because a descriptor cannot be registered twice.
     let own = pipe.as_fd().try_clone_to_owned();
     #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned here, and stays open")]
     let watched = own.and_then(|own| AsyncFd::with_interest(own, Interest::READABLE));

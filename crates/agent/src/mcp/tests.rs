@@ -16,9 +16,9 @@ use truing_core::secret::SecretString;
 use super::http::McpEndpoint;
 use super::*;
 
-/// The newest protocol, which the `claude` CLI tries first.
+/// The newest version of the protocol, which the `claude` CLI tries first.
 const NEWEST: &str = "2026-07-28";
-/// A protocol with a handshake.
+/// A version of the protocol with a handshake.
 const SHAKEN: &str = "2025-11-25";
 const TOKEN: &str = "right-token";
 
@@ -59,7 +59,7 @@ fn asks(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-/// Adds the client's data that every request of the newest protocol has.
+/// Adds the data about the client that every request of the newest version of the protocol contains.
 fn newest(mut params: Value) -> Value {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": NEWEST,
@@ -74,7 +74,7 @@ fn initialize() -> Value {
     asks(1, "initialize", json!({"protocolVersion": SHAKEN, "capabilities": {}, "clientInfo": client}))
 }
 
-/// A client at the other end of a pipe.
+/// A client that is connected to the server by a pipe.
 struct PipedClient {
     pipe: BufReader<DuplexStream>,
     served: JoinHandle<Result<(), McpServeError>>,
@@ -98,7 +98,7 @@ impl PipedClient {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Disconnects, and returns the result of serving the client.
+    /// Disconnects, and returns the result with which the server has ended.
     async fn leaves(self) -> Result<(), McpServeError> {
         drop(self.pipe);
         self.served.await.unwrap()
@@ -150,7 +150,7 @@ async fn whatever_a_client_of_a_pipe_tries_is_answered_and_it_goes_on() {
     assert!(client.asks(initialize()).await["result"].is_object());
     let unknown = client.asks(asks(4, "no/such", json!({}))).await;
     assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
-    // Methods that a server with only tools does not support are unknown as well.
+    // Methods for prompts and resources are unknown as well, because the server has only tools.
     for (id, method) in (5..).zip(["prompts/list", "resources/list", "resources/templates/list"]) {
         let unknown = client.asks(asks(id, method, json!({}))).await;
         assert_eq!(unknown["error"]["code"], -32601, "{method}: {unknown}");
@@ -191,7 +191,7 @@ impl Toolset for UnansweredTool {
     }
 }
 
-/// Returns a server that never responds, with a pipe to which a client has written this number of calls.
+/// Returns a server whose tool never answers, after a client has written this number of calls to its pipe.
 async fn calling(calls: u64) -> (Arc<UnansweredTool>, DuplexStream, JoinHandle<Result<(), McpServeError>>) {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let (reader, writer) = tokio::io::split(theirs);
@@ -247,7 +247,7 @@ async fn a_client_that_calls_often_and_reads_late_is_answered_each_time() {
     tokio::join!(write, read);
 }
 
-/// A server on this machine, which ends when dropped.
+/// A server on this machine, which is stopped when this value is dropped.
 struct LoopbackServer {
     port: u16,
     server: JoinHandle<std::io::Result<()>>,
@@ -269,7 +269,8 @@ impl LoopbackServer {
         Self { port, server: tokio::spawn(door.serve(listener, move |_| tools.clone())) }
     }
 
-    /// Returns the status and the body of the response; headers replace those of a valid client.
+    /// Sends a request, and returns the status and the body of the response. The given headers replace those
+    /// of a valid client.
     async fn asked(&self, method: &str, headers: Headers<'_>, body: String) -> (StatusCode, String) {
         let host = format!("127.0.0.1:{}", self.port);
         let token = format!("Bearer {TOKEN}");
@@ -333,7 +334,7 @@ async fn a_method_of_http_that_is_not_known_is_answered_with_an_error() {
     let headers = [("mcp-protocol-version", NEWEST), ("mcp-method", "no/such")];
     let (status, newer) = served.posted(&headers, asks(2, "no/such", newest(json!({})))).await;
     assert_eq!((status, &newer["error"]["code"]), (StatusCode::NOT_FOUND, &json!(-32601)));
-    // The server has no stream and no session to end.
+    // The server offers no event stream (GET), and has no session that a client could end (DELETE).
     for method in ["GET", "DELETE"] {
         assert_eq!(served.asked(method, &[], String::new()).await.0, StatusCode::METHOD_NOT_ALLOWED);
     }
@@ -347,7 +348,7 @@ async fn who_does_not_know_the_token_is_told_so_and_nothing_else() {
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{said:?}: {body}");
         assert!(!body.to_string().contains(TOKEN));
     }
-    // Names of schemes are case-insensitive.
+    // The name of an authentication scheme is case-insensitive.
     let (status, _) = served.posted(&[("authorization", "bearer right-token")], initialize()).await;
     assert_eq!(status, StatusCode::OK);
     let open = LoopbackServer::new(McpEndpoint::new(None)).await;

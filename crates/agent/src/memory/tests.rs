@@ -1,5 +1,5 @@
-//! Tests of memory and skills: the parts that are used, the parts that are left out, and the notes about
-//! those.
+//! Tests of memory and skills: which files are used, which are left out, and which notes report the files
+//! that are left out.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -231,7 +231,7 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
     assert_eq!((made.specialists.len(), made.repository_summary.as_deref()), (8, Some("4 specialists")));
     assert_eq!(made.notes, ["2 more specialists of `repo` are not used: there may be at most 4"]);
     assert_eq!(made.skills, bare.skills);
-    // A file that does not define a specialist does not count towards the limit.
+    // `README` does not count towards the limit, because it does not define a specialist.
     let names = ["README", "a", "b", "c", "d"];
     let own =
         names.map(|name| skill_of(name, if name == "README" { "About\n".to_owned() } else { good(name) }));

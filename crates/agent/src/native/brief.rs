@@ -17,7 +17,8 @@ pub trait ReportSchema: Default + Send {
     /// The message to a model before its last turn.
     const CONCLUDE: &str;
 
-    /// True if a rejected report still counts, together with the reports after it.
+    /// True if a report that the check rejected is kept, together with later reports; false if it is
+    /// discarded.
     const KEEPS_REJECTED_REPORTS: bool = false;
 
     /// Returns the definition of the report tool.
@@ -32,7 +33,7 @@ pub trait ReportSchema: Default + Send {
     /// Parses a report that a model wrote as text instead of a tool call.
     fn parse_text(text: &str) -> Option<(Self, bool)>;
 
-    /// Adds another report of the same run.
+    /// Adds the content of another report of the same run to this report.
     fn add(&mut self, report: Self);
 
     /// Returns the message to a model whose report was accepted.
@@ -48,7 +49,7 @@ pub trait RunTools: Send + Sync {
     /// Calls a tool. A failure is a result as well: the model receives it and may continue.
     async fn call(&self, name: &str, input: &Value) -> CallOutput;
 
-    /// Discards cached state, after the files under these tools were changed from outside.
+    /// Discards cached state. Called after the files that these tools read were changed in another way.
     async fn reset_state(&self) {}
 }
 
@@ -69,7 +70,7 @@ pub struct AgentRunInput {
     pub model: String,
     /// System prompt, in the operator's words.
     pub system: String,
-    /// The text to review; it is data.
+    /// The text to review, which is data and not an instruction.
     pub task: String,
 }
 
@@ -85,7 +86,7 @@ pub struct RunLimits {
     pub max_cost: Option<MicroUsd>,
     /// Context size of the model, in tokens.
     pub window: u64,
-    /// Maximum number of tokens of one response, with thinking.
+    /// Maximum number of tokens of one response, including thinking.
     pub answer: u32,
 }
 
@@ -104,7 +105,7 @@ pub const TIME: Duration = Duration::from_secs(20 * 60);
 /// Context size, in tokens, that every model in the price table supports.
 pub const WINDOW: u64 = 200_000;
 
-/// Default maximum number of tokens of one response: more than fifty findings need.
+/// Default maximum number of tokens of one response, which is more than fifty findings require.
 pub const ANSWER: u32 = 16_384;
 
 /// Maximum number of calls of one run, including denied calls.
@@ -113,5 +114,5 @@ pub const MAX_CALLS: u32 = 500;
 /// Maximum number of denied calls of one run.
 pub const MAX_DENIALS: u32 = 50;
 
-/// Maximum number of calls of one response; further ones get an error.
+/// Maximum number of calls in one response; any further call returns an error.
 pub const MAX_CALLS_AT_ONCE: usize = 32;

@@ -9,7 +9,7 @@ use truing_model::gateway::ModelError;
 
 use crate::schema::UncheckedFindings;
 
-/// The result of a run, for any kind of end.
+/// The result of a run, regardless of how the run ended.
 #[derive(Debug)]
 pub struct AgentRunResult<F = UncheckedFindings> {
     pub end: AgentRunEnd,
@@ -25,7 +25,7 @@ pub struct AgentRunResult<F = UncheckedFindings> {
     pub model: String,
     /// Number of calls by tool.
     pub tool_calls: BTreeMap<String, u32>,
-    /// Number of denied calls by name.
+    /// Number of denied calls, by tool.
     pub denials: BTreeMap<String, u32>,
     /// Number of results that were removed from the conversation to keep it within the model's context.
     pub trimmed_results: u32,
@@ -49,7 +49,7 @@ impl<F> AgentRunResult<F> {
     }
 }
 
-/// The way that a run ended. Only [`AgentRunEnd::Done`] is complete.
+/// The way that a run ended. Only [`AgentRunEnd::Reported`] is complete.
 #[derive(Debug)]
 pub enum AgentRunEnd {
     /// The model has reported everything that it found.
@@ -58,7 +58,7 @@ pub enum AgentRunEnd {
     Limit(RunLimit),
     /// The model declined the task.
     Declined,
-    /// The model's responses exceed the token limit of one response.
+    /// Several responses in a row were cut off at the token limit of one response.
     ResponseTooLong,
     /// The conversation exceeds the model's context.
     ContextExceeded,
@@ -77,9 +77,9 @@ pub enum RunLimit {
     Turns,
     /// The wall-clock time of the run.
     Time,
-    /// The money is nearly used up, and the model was asked to conclude.
+    /// The cost of the run. The limit ends the run when the money is nearly used up.
     Money,
-    /// The number of tool calls, or of denied ones.
+    /// The number of tool calls, or the number of denied tool calls.
     Calls,
 }
 

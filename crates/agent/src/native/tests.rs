@@ -15,7 +15,7 @@ use truing_model::messages::{
 use super::*;
 use crate::schema::REPORT;
 
-/// The reaction of a model to one request.
+/// Returns the scripted response of a model to one request.
 type Reply = Box<dyn Fn(&ModelRequest) -> Result<(Vec<Value>, StopReason), ModelError> + Send + Sync>;
 
 /// A model that replies from a script, and records its requests.
@@ -55,7 +55,7 @@ impl LanguageModel for Scripted {
             asked.push(request.clone());
             asked.len() - 1
         };
-        // Calls without a response cost money, too.
+        // A call costs money even if it gets no response.
         self.paid.fetch_add(self.cost, Ordering::Relaxed);
         let reply = self.replies.get(at).or(self.replies.last()).unwrap();
         let (content, stop) = reply(request)?;
@@ -76,7 +76,8 @@ impl LanguageModel for Scripted {
     }
 }
 
-/// A model whose responses name these fallbacks as their source, in order; `None` for the model itself.
+/// A model whose responses state that these fallback models have produced them, in this order. `None` is the
+/// model itself.
 struct FallbackScript(Scripted, [Option<&'static str>; 3]);
 
 #[async_trait]
@@ -462,7 +463,7 @@ async fn output_is_bounded_and_says_so() {
     assert!(answered[0].1.contains("[cut: "));
 }
 
-/// Findings in which the next report replaces a rejected report.
+/// Findings that do not count if their report is rejected; the next report replaces them.
 #[derive(Default)]
 struct ReplacedFindings(UncheckedFindings);
 
@@ -515,7 +516,8 @@ async fn a_report_that_does_not_hold_is_told_once_and_then_taken_as_it_is() {
     assert_eq!(last_words(&asked[1]), ReplacedFindings::RETRY_MESSAGE);
     let (ran, _) = judged(vec![reports("bad", false), reports("worse", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["worse"], 2), "the caller judges again");
-    // A report in several parts is judged as a whole. A report in plain text is judged as well.
+    // If a report comes in several calls, only the whole report is judged. A report that the model writes as
+    // plain text is judged, too.
     let (ran, _) = judged(vec![reports("bad", true), reports("good", false), reports("good", false)]).await;
     assert_eq!((replaced(&ran), ran.turns), (vec!["good"], 3));
     let written = json!([{ "type": "text", "text": json!({ "findings": [found("bad")] }).to_string() }]);

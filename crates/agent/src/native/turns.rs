@@ -20,14 +20,14 @@ use super::{
 };
 use crate::schema::{self, REPORT};
 
-/// Maximum number of consecutive responses that may be cut off, or stop because the context is full. One more
+/// Maximum number of consecutive responses that are cut off or stop because the context is full. One more
 /// such response ends the run.
 const MAX_CUT: u32 = 2;
 /// Separator between the names of two models that have answered in one run.
 const MODEL_SEPARATOR: &str = ", then ";
 /// Maximum number of repeated requests for a valid report.
 const MAX_REPAIRS: u32 = 1;
-/// Percentage of the wall-clock time that is left when the model is asked to conclude.
+/// The model is asked to conclude when this percentage of the wall-clock time is left.
 const CONCLUDE_PERCENT: u32 = 15;
 
 /// A run in progress.
@@ -39,7 +39,7 @@ pub(crate) struct ActiveAgentRun<'a, F, J> {
     request: ModelRequest,
     window: ContextWindow,
     progress: AgentRunProgress<F>,
-    /// Returns the error of a report, if it has one.
+    /// Returns the error in a report, or none if the report is accepted.
     judge: J,
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum TurnOutcome {
 #[derive(Default)]
 struct AgentRunProgress<F> {
     items: F,
-    /// True if a report was rejected but counts all the same.
+    /// True if a report was rejected but is kept.
     has_accepted_rejection: bool,
     turns: u32,
     usage: TokenUsage,
@@ -198,8 +198,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             trimmed: trimmed_results,
             ..
         } = self.progress;
-        // The report is complete, so a missing last response is not a failure. A halt, a cassette mismatch
-        // and a ledger error remain failures.
+        // If a rejected report is kept, the report is complete, so a failed correction is not a failure of
+        // the run. A halt, a cassette mismatch and a ledger error remain failures.
         let is_over = matches!(
             end,
             AgentRunEnd::ModelFailed(
@@ -210,14 +210,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         AgentRunResult { end, items, turns, usage, cost, model, tool_calls, denials, trimmed_results }
     }
 
-    /// Returns the limit if the next turn must be the last one. The model of a run of one turn is not asked
-    /// to conclude, because the run has no other turn.
+    /// Returns the limit that is reached or nearly reached, if the next turn must be the last one. In a run
+    /// with only one turn, the model is not asked to conclude, because this turn is needed for the task.
     fn last_turn(&self) -> Option<RunLimit> {
         let AgentRunProgress { turns, cost, last_cost, tool_calls, denials, .. } = &self.progress;
         let count = |counts: &BTreeMap<String, u32>| counts.values().sum::<u32>();
         let soon = self.limits.time / 100 * (100 - CONCLUDE_PERCENT);
-        // The last response will cost about as much as the response before it, plus the cost of the new
-        // input.
+        // The cost of the last response is estimated as twice the cost of the previous response, because the
+        // input is longer.
         let next = MicroUsd(cost.0.saturating_add(last_cost.0.saturating_mul(2)));
         if *turns >= self.limits.turns || (*turns > 0 && turns + 1 == self.limits.turns) {
             Some(RunLimit::Turns)
@@ -249,7 +249,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         Ok(answer)
     }
 
-    /// Records the model that answered; both models if a fallback took over.
+    /// Records the name of the model that answered. If a fallback took over, records both names.
     fn record_model(&mut self, answer: &ModelAnswer) {
         let AgentRunProgress { turns, model, fallback, .. } = &mut self.progress;
         let served = answer.serving_model();
@@ -297,7 +297,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let calls = requested_calls(&message);
         if calls.is_empty() {
             let words = message_text(&message);
-            // Some models write the report as text instead of a call.
+            // Some models write the report as text instead of calling the report tool.
             if let Some(report) = F::parse_text(&words) {
                 return end_or_continue(match self.accept_report(report.0, report.1, reached_limit) {
                     Ok(end) => end,
@@ -329,8 +329,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
     }
 
-    /// Runs the calls of a response and adds their results to the conversation. Returns the end of the run,
-    /// if it ends.
+    /// Runs the calls of a response and adds their results to the conversation. Returns the outcome if the
+    /// run has ended.
     async fn carry_out(
         &mut self,
         message: ModelMessage,
@@ -354,13 +354,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         self.request_valid_report(report_error)
     }
 
-    /// Follows up on calls with an invalid report. Returns the end of the run, if it ends.
+    /// Asks for a valid report if a call contained an invalid report. Returns the outcome if the run has
+    /// ended.
     pub(crate) fn request_valid_report(&mut self, report_error: Option<String>) -> Option<AgentRunEnd> {
         report_error.and_then(|what| self.request_report_once(&what))
     }
 
-    /// Runs and counts a call; `at` is the index of the call in the response. Returns the result, cut to its
-    /// size limit.
+    /// Runs and counts a call, which has this index in its response. Returns the result, cut to its size
+    /// limit.
     pub(crate) async fn run_tool_call(
         &mut self,
         name: &str,
@@ -378,7 +379,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         CallOutput { text, is_error, is_denied: denied }
     }
 
-    /// Returns the result of one call. `wrong` is the error of a report.
+    /// Returns the result of one call. `report_error` is the error in a report of the same response.
     async fn answer_call(
         &mut self,
         name: &str,
@@ -412,8 +413,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         self.tools.call(name, input).await
     }
 
-    /// Answers the calls of a response that name unknown tools; the results are keyed by the calls'
-    /// identifiers.
+    /// Answers those calls of a response that name unknown tools. Returns the results by the identifiers of
+    /// the calls.
     pub(crate) async fn answer_unknown_calls(
         &mut self,
         message: &ModelMessage,
@@ -465,7 +466,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
     }
 
-    /// Asks once for a valid report.
+    /// Asks for a valid report. If this was already done once, returns the outcome of the run instead.
     fn request_report_once(&mut self, problem: &str) -> Option<AgentRunEnd> {
         self.progress.repairs += 1;
         if self.progress.repairs > MAX_REPAIRS {
@@ -475,13 +476,14 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         None
     }
 
-    /// Lets the model continue after a response that was cut off.
+    /// Lets the model continue after a response that was cut off. After too many such responses, returns the
+    /// outcome of the run instead.
     fn go_on(&mut self, message: &ModelMessage) -> Option<AgentRunEnd> {
         self.progress.cut_responses += 1;
         if self.progress.cut_responses > MAX_CUT {
             return Some(AgentRunEnd::ResponseTooLong);
         }
-        // The input of a cut-off call cannot be trusted, so no call of this response is sent back.
+        // The input of a call may be cut off, so a response with a call is not added to the conversation.
         let kept: Vec<MessageBlock> =
             message.content.iter().filter(|block| !is_call(block)).cloned().collect();
         if kept.len() == message.content.len() {
@@ -491,7 +493,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         None
     }
 
-    /// Removes old results from the conversation. Returns true if there is more room now.
+    /// Removes old results from the conversation. Returns true if a result was removed.
     fn drop_old_results(&mut self) -> bool {
         let trimmed = window::trim_older_results(&mut self.request.messages);
         self.progress.trimmed += trimmed;
@@ -504,7 +506,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
     }
 
-    /// Adds a message of the run; two such messages in a row are merged.
+    /// Adds a text of the run to the conversation. If the last message is not from the model, the text is
+    /// added to this message.
     fn push_user_text(&mut self, words: &str) {
         self.window.add_bytes(words.len());
         match self.request.messages.last_mut() {
@@ -520,7 +523,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 }
 
-/// Returns the given end, or else another turn.
+/// Returns the given outcome of the run, or another turn if there is none.
 fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
     end.map_or(TurnOutcome::NextTurn, TurnOutcome::RunEnded)
 }

@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
 use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest};
 
-/// Percentage of the context at which results are removed.
+/// Results are removed when this percentage of the context is used.
 const FULL_PERCENT: u64 = 75;
-/// Percentage of the context that remains used after a removal. Removals are large and rare, because
-/// everything after the first removed result must be cached again.
+/// Results are removed until about this percentage of the context is used. Removals are large and rare,
+/// because everything after the first removed result must be cached again.
 const LEFT_PERCENT: u64 = 45;
-/// Lower bound of the bytes per token: text in most languages has more.
+/// Lower bound of the number of bytes per token; text in most languages has more bytes per token.
 const BYTES_PER_TOKEN: u64 = 3;
-/// Minimum number of bytes of a result that is removed. Replacing a shorter result by a note would save too
-/// little.
+/// Only results with more bytes than this number are removed. Replacing a shorter result by a note would save
+/// too little.
 const WORTH_TRIMMING: usize = 400;
 
-/// The used part of a context, as far as it is known.
+/// An estimate of the used part of a model's context.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ContextWindow {
     /// Context size in tokens.
@@ -71,8 +71,8 @@ impl ContextWindow {
     }
 }
 
-/// Removes every result except those of the last message. If there is no other result to remove, removes the
-/// results of the last message as well. Returns the number removed.
+/// Removes all results except the results in the last message. If there are no others, removes the results in
+/// the last message. Returns the number of removed results.
 pub(super) fn trim_older_results(messages: &mut [ModelMessage]) -> u32 {
     let all = |messages: &mut [ModelMessage]| removable_results(messages.iter_mut()).map(trim_result).count();
     let older = messages.len().saturating_sub(1);
@@ -83,7 +83,7 @@ pub(super) fn trim_older_results(messages: &mut [ModelMessage]) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Returns the results that are long enough to remove.
+/// Returns the tool results that are long enough to be removed.
 fn removable_results<'a>(
     messages: impl Iterator<Item = &'a mut ModelMessage>,
 ) -> impl Iterator<Item = &'a mut String> {
@@ -107,9 +107,9 @@ fn trim_result(content: &mut String) -> u64 {
     u64::try_from(bytes.saturating_sub(content.len())).unwrap_or(0)
 }
 
-/// Marks the parts that a provider should cache: the conversation until the last turn, and the rest of the
-/// conversation. The caller marks the tools and the system prompt. Together these are four marks, the maximum
-/// that is allowed.
+/// Marks two positions up to which a provider should cache the conversation: the last two messages that are
+/// not from the model. With the caller's marks for the tools and the system prompt, these are four marks, the
+/// allowed maximum.
 pub(super) fn mark_cache(request: &mut ModelRequest) {
     let mut marks = 2;
     for message in request.messages.iter_mut().rev().filter(|message| message.role == MessageRole::User) {
@@ -126,7 +126,7 @@ pub(super) fn mark_cache(request: &mut ModelRequest) {
     }
 }
 
-/// Returns a cache mark of five minutes.
+/// Returns a cache mark that is valid for five minutes.
 pub(super) fn ephemeral_cache_control() -> Value {
     json!({ "type": "ephemeral" })
 }

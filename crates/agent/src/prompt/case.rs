@@ -1,7 +1,8 @@
-//! Step tests of prompts, as data: the inputs of a request, the texts that its prompts must contain, and the
-//! correct calls. `truing prompts test` runs these tests.
+//! Parses and checks step tests of prompts. A step test (a case) contains the inputs of a request, the texts
+//! that its prompts must contain, and the correct calls. `truing prompts test` runs these tests.
 //!
-//! A case is a TOML file in the folder `cases` beside the modules; its name is its path in that folder.
+//! A case is a TOML file in the folder `cases` beside the modules. The name of a case is its path in that
+//! folder, without the extension.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -19,12 +20,12 @@ use crate::schema::REPORT;
 /// The fence word in the requests of cases, and in the output of `truing prompts render`.
 pub const FENCE: &str = "0000000000000000";
 
-/// A case that passed all checks of its form.
+/// A case that was parsed and passed all checks.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PromptCase {
     /// Path of the case, without the extension.
     pub name: String,
-    /// Path of its file.
+    /// Path of the file that contains the case.
     pub file: String,
     /// Purpose of the case.
     pub description: String,
@@ -34,11 +35,11 @@ pub struct PromptCase {
     pub system: PromptPart,
     /// Input of the first message.
     pub task: PromptPart,
-    /// The files that the model's tools find, by path.
+    /// The files that the model's tools can read: path and content.
     pub files: BTreeMap<String, String>,
-    /// Calls of the scripted model if the prompts contain all needed texts.
+    /// Calls that the scripted model makes if the prompts contain all needed texts.
     pub correct_calls: Vec<ScriptedCall>,
-    /// Calls of the scripted model if a needed text is missing.
+    /// Calls that the scripted model makes if the prompts lack a needed text.
     pub wrong_calls: Vec<ScriptedCall>,
     /// Calls that must be made for the case to pass.
     pub expect: Vec<ScriptedCall>,
@@ -47,9 +48,9 @@ pub struct PromptCase {
 /// One of the two prompts of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptPart {
-    /// Name of the prompt: the route's, or another one.
+    /// Name of the prompt: the one that the case gives, or else the one of the route.
     pub prompt: String,
-    /// Values of its variables.
+    /// Values of the prompt's variables.
     pub values: PromptValues,
     /// Texts that the filled prompt must contain; line breaks do not matter.
     pub needs: Vec<String>,
@@ -95,8 +96,8 @@ struct CasePart {
 }
 
 impl PromptCase {
-    /// Returns the program's own cases and those of a folder. A case of the folder replaces the program's
-    /// case of the same name.
+    /// Returns the cases that are built into the program and the cases in `folder`. A case in the folder
+    /// replaces a built-in case of the same name.
     ///
     /// # Errors
     /// [`PromptError::Invalid`] with every problem; [`PromptError::Folder`] if the folder cannot be read.
@@ -186,7 +187,8 @@ impl PromptCase {
         }
     }
 
-    /// Returns the reason that the case could never fail, with the beginning of the line to report.
+    /// Returns the mistake that makes the case useless, such as a test that every prompt passes; `None` if
+    /// there is no such mistake. Also returns the beginning of the line to report.
     fn cannot_fail(&self) -> Option<(&'static str, &'static str)> {
         let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT);
         let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
@@ -293,7 +295,7 @@ impl ScriptedCall {
         if self.input.is_null() { self.tool.clone() } else { format!("{} {}", self.tool, self.input) }
     }
 
-    /// Returns the call's input in the form that a model would send.
+    /// Returns the call's input as a model would send it: an empty object if the case gives no input.
     pub fn input_object(&self) -> Value {
         if self.input.is_null() { Value::Object(Map::new()) } else { self.input.clone() }
     }

@@ -1,7 +1,7 @@
-//! Checks a prompt that `envsubst` fills in within a GitHub workflow, and finds text that reaches the model
-//! in another form than its author intends. The checks cover mistakes that occurred in practice:
-//! placeholders without a value, erased names, variables on the wrong step, values computed too late, and
-//! end marks that a model can write.
+//! Checks a prompt that `envsubst` fills in within a GitHub workflow. Reports variables whose values would
+//! not reach the model as the author intends. The checks cover mistakes that occurred in practice: variables
+//! without a value, variables that `envsubst` erases, variables on the wrong step, values computed too late,
+//! and end marks that a model can write.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -34,7 +34,7 @@ pub struct EnvsubstProblem {
     pub message: String,
 }
 
-/// Matches a variable as `envsubst` recognizes it.
+/// Matches a variable in the two notations that `envsubst` replaces: `$NAME` and `${NAME}`.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static VARIABLE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})").unwrap());
@@ -42,7 +42,8 @@ static VARIABLE_PATTERN: LazyLock<Regex> =
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static CALL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\benvsubst\b(?:[ \t]+('[^']*'|"[^"]*"|[^\s<>|;&]+))?"#).unwrap());
-/// Matches `echo "name<<END"`: a multi-line value whose end mark is a fixed, known word.
+/// Matches `echo "name<<END"`: it begins a multi-line value that ends at a fixed word, which a text in the
+/// value can also contain.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
 static FIXED_END: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\b(?:echo|printf)\b[^\n]*?([A-Za-z_][\w-]*)<<([A-Za-z_]\w*)"#).unwrap());
@@ -124,8 +125,8 @@ fn workflow_problem(
     EnvsubstProblem { file: files.workflow.to_owned(), line, message }
 }
 
-/// Reports a problem at the variables of a step. Of the lines that contain these words, the line nearest to
-/// the step's script is reported.
+/// Reports a problem with a variable of a step, at a line that contains these words. If several lines of the
+/// workflow contain these words, the line nearest to the step's script is reported.
 fn variables_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
@@ -201,7 +202,8 @@ fn check_render_step(
                     "`${name}` is erased: nothing sets this variable, and `envsubst` has no list of \
                         variables; list those to replace: envsubst '$A $B'"
                 ),
-                // Not a problem: the name is deliberately neither passed nor listed.
+                // Not a problem: the variable has no value and is not in the list, so its name deliberately
+                // stays in the text.
                 (false, Some(false), None) => continue,
             };
             problems.push(prompt_problem(files, *line, what));
@@ -214,7 +216,8 @@ fn check_render_step(
     }
     let in_script: BTreeSet<&str> = find_variables(script).into_iter().map(|(name, _)| name).collect();
     for name in step.env.iter().flatten().map(|(name, _)| name.as_str()) {
-        // A list of variables for `envsubst` also contains the variable's name, but does not use its value.
+        // A variable that the script mentions only in the list of `envsubst` counts as not read, because the
+        // list uses only its name.
         let is_read = in_script.contains(name)
             && !CALL
                 .captures_iter(script)
@@ -239,7 +242,8 @@ fn check_render_step(
     }
 }
 
-/// Returns the title of another step in the job that has the variable, or that sets it too late.
+/// Returns the title of another step of the job that has the variable in `env`, or of a later step that sets
+/// it for the steps after it.
 fn find_other_step(job: &WorkflowJob, step_index: usize, name: &str) -> Option<String> {
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != step_index);
     let has = |(other, step): &(usize, &WorkflowStep)| {
@@ -249,8 +253,8 @@ fn find_other_step(job: &WorkflowJob, step_index: usize, name: &str) -> Option<S
     others.into_iter().find(has).map(|(_, step)| step.title())
 }
 
-/// Reports multi-line values with a fixed end mark: an author of the value can write the end mark and add
-/// text after it.
+/// Reports multi-line values that end at a fixed word: the author of a value can write this word, and set
+/// further variables or outputs after it.
 fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, problems: &mut Vec<EnvsubstProblem>) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {

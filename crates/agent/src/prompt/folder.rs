@@ -11,7 +11,7 @@ pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
 /// Maximum number of files and folders that are read.
 const MAX_FILES: usize = 1_000;
 
-/// Files of a folder, each with its name, path and text, and the problems found.
+/// The files that were read from a folder, each as name, path and text, and the problems that were found.
 pub(super) struct PromptFolder {
     pub(super) files: Vec<(String, String, String)>,
     pub(super) problems: Vec<PromptProblem>,
@@ -22,7 +22,7 @@ pub(super) fn read_modules(folder: &Path) -> Result<PromptFolder, PromptError> {
     read_by_ending(folder, "md", MAX_MODULE_BYTES)
 }
 
-/// Reads the cases: the `.toml` files in its folder `cases`, if it has one.
+/// Reads the cases: the `.toml` files in the subfolder `cases`, if there is one.
 pub(super) fn read_cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     let cases = folder.join("cases");
     match cases.symlink_metadata() {
@@ -33,8 +33,8 @@ pub(super) fn read_cases(folder: &Path) -> Result<PromptFolder, PromptError> {
     }
 }
 
-/// Reads the files with this extension. Each file is read to just past `most` bytes, which shows if the file
-/// is longer.
+/// Reads the files with this extension. Of each file, at most one byte more than the limit is read, which is
+/// enough to detect a file that is too long.
 fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<PromptFolder, PromptError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -60,8 +60,8 @@ fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<Promp
                 folders.push(path);
                 continue;
             }
-            // Links to files are followed: the folder is the operator's, and some deployments consist of
-            // links.
+            // Symbolic links to files are followed: the operator controls the folder, and in some deployments
+            // all files in it are links.
             let is_file = || std::fs::metadata(&path).is_ok_and(|facts| facts.is_file());
             let is_module = path.extension().is_some_and(|known| known == ending) && is_file();
             if !is_module || path.file_name().is_some_and(|name| name == "README.md") {
@@ -85,7 +85,7 @@ fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<Promp
     Ok(PromptFolder { files, problems })
 }
 
-/// Reads the text of a file; a file that is too long is read to just past the limit.
+/// Reads the text of a file. Of a file that is too long, only slightly more than the limit is read.
 fn read_text(path: &Path, max_bytes: usize) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(max_bytes as u64 + 4).read_to_end(&mut bytes)?;

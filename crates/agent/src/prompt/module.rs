@@ -1,4 +1,4 @@
-//! One module: its front matter, and its text in pieces.
+//! Parses one module: its front matter, and its text, which is split at the variables.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ pub(super) const MARK: &str = "+++";
 /// Maximum number of bytes of a module.
 pub(super) const MAX_MODULE_BYTES: usize = 64 << 10;
 
-/// A module that passed all checks of its form.
+/// A module that was parsed and passed all checks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PromptModule {
     pub(super) name: String,
-    /// Path of its file.
+    /// Path of the file that contains the module.
     pub(super) file: String,
     pub(super) description: String,
     pub(super) variables: BTreeMap<String, PromptVariable>,
     pub(super) includes: Vec<String>,
-    /// Line of the includes.
+    /// Number of the line that lists the includes.
     pub(super) includes_line: u32,
     /// Pieces of the text; empty for a module that only includes others.
     pub(super) pieces: Vec<TemplatePart>,
@@ -34,13 +34,13 @@ pub(super) struct PromptModule {
 pub(super) struct PromptVariable {
     pub(super) kind: VariableKind,
     pub(super) description: String,
-    /// Default value; without one, a value is required.
+    /// Default value; `None` if the variable requires a value.
     pub(super) default: Option<String>,
     /// Line of the declaration.
     pub(super) line: u32,
 }
 
-/// The front matter in its file format.
+/// The front matter, with the fields of the file format.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FrontMatter {
@@ -52,7 +52,7 @@ pub(super) struct FrontMatter {
     pub(super) variables: BTreeMap<String, VariableDeclaration>,
 }
 
-/// A variable's declaration in its file format.
+/// The declaration of a variable, with the fields of the file format.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VariableDeclaration {
@@ -64,8 +64,8 @@ pub(super) struct VariableDeclaration {
 }
 
 impl PromptModule {
-    /// Parses a module that must have this `name`. Returns `None` if the module has no usable form; every
-    /// problem is added to `problems`.
+    /// Parses a module, whose front matter must contain this `name`. Adds every problem to `problems`, and
+    /// returns `None` if the text cannot be parsed as a module.
     pub(super) fn parse(
         name: &str,
         file: &str,
@@ -101,7 +101,7 @@ impl PromptModule {
                     return None;
                 }
             };
-        // The front matter begins on the second line.
+        // Line 1 is the line `+++`, so the front matter begins on line 2.
         let line_of = |words: &str| 2 + front.lines().position(|line| line.starts_with(words)).unwrap_or(0);
         if front_matter_name != name {
             wrong(
@@ -177,7 +177,7 @@ fn parse_template(
     parse_parts(body, first_line + skipped, &mut |line| report_problem(line, PromptProblemKind::NoVariable))
 }
 
-/// Returns true if a variable stands on a line of its own.
+/// Returns true if the variable at this index is alone on its line.
 fn is_alone(pieces: &[TemplatePart], index: usize) -> bool {
     let before = index.checked_sub(1).and_then(|before| pieces.get(before));
     let begins = match before {

@@ -1,5 +1,5 @@
 //! Makes modules with one mistake each, of the kinds that people make: a variable removed, a name changed, a
-//! value written out, two variables swapped, a module left out. A good set of cases detects every such
+//! fixed value in place of a variable, two variables swapped, a module left out. Good cases detect every such
 //! mistake.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,8 @@ pub struct PromptMutant {
 }
 
 impl PromptLibrary {
-    /// Returns one mutant for each known mistake in this module; empty if there is no such module.
+    /// Returns one mutant for each possible mistake in the module `name`; returns none if there is no such
+    /// module.
     pub fn mutants(&self, name: &str) -> Vec<PromptMutant> {
         let Some(module) = self.modules.get(name) else { return Vec::new() };
         let mut mutants = vec![PromptMutant {
@@ -117,7 +118,7 @@ impl PromptLibrary {
     }
 }
 
-/// Writes a module back to its file format, with additional front matter.
+/// Converts a module back to the text of its file, with additional lines in the front matter.
 fn render_module(module: &PromptModule, extra_front_matter: &str) -> String {
     let declared = |variable: &super::module::PromptVariable| VariableDeclaration {
         kind: variable.kind,
@@ -135,7 +136,7 @@ fn render_module(module: &PromptModule, extra_front_matter: &str) -> String {
             .map(|(name, of)| (name.clone(), declared(of)))
             .collect::<BTreeMap<_, _>>(),
     };
-    // Data that was parsed from TOML can be written as TOML.
+    // The default is never used, because data that was parsed from TOML can be written as TOML.
     let front = toml::to_string(&front).unwrap_or_default();
     let body: String = module
         .pieces

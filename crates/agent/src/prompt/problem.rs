@@ -86,15 +86,15 @@ pub enum PromptProblemKind {
     /// The front matter is not valid TOML, or has invalid fields.
     #[error("the front matter is invalid: {0}")]
     FrontMatter(String),
-    /// The name in the front matter differs from the name by the file's path.
+    /// The name in the front matter differs from the name that follows from the file's path.
     #[error("its name is `{front_matter_name}`, but its file is named `{name}`")]
     NameMismatch {
         /// Name in the front matter.
         front_matter_name: String,
-        /// Name by the file's path.
+        /// Name that follows from the file's path.
         name: String,
     },
-    /// The file's name is invalid for a module or case.
+    /// The name that follows from the file's path is not a valid name of a module or case.
     #[error("`{0}` is not a name of a module or case: use lower-case letters, digits and `-`")]
     BadModuleName(String),
     /// The text is not valid UTF-8.
@@ -106,7 +106,8 @@ pub enum PromptProblemKind {
     /// The variable's name is invalid.
     #[error("`{0}` is not a valid name of a variable: use lower-case letters, digits and `_`")]
     BadName(String),
-    /// The fields `required` and `default` contradict each other.
+    /// The fields `required` and `default` contradict each other: a variable must be required, or else have a
+    /// default.
     #[error(
         "variable `{0}`: a required variable must not have a default, and an optional variable must \
         have one"

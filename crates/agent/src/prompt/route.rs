@@ -1,4 +1,5 @@
-//! The two prompts that a request begins with, by its purpose: the system prompt and the first message.
+//! Lists, for each kind of request, the two prompts that it begins with: the system prompt and the first
+//! message.
 
 use sha2::{Digest as _, Sha256};
 
@@ -7,11 +8,11 @@ use super::{DataBoundary, PromptError, PromptLibrary, PromptValues};
 /// The prompts and the report of one kind of request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PromptRoute {
-    /// Name in the cases of `truing prompts test`.
+    /// Name of the route in the cases of `truing prompts test`.
     pub name: &'static str,
     /// Name of the system prompt, which defines the model's role.
     pub system: &'static str,
-    /// Name of the prompt for the first message, with the text to examine.
+    /// Name of the prompt for the first message, which contains the text to examine.
     pub task: &'static str,
     /// Kind of the final report.
     pub report: ReportKind,
@@ -26,7 +27,7 @@ pub enum ReportKind {
     Work,
     /// Judgements of changed functions: [`crate::schema::judged::JudgementReport`].
     Answers,
-    /// Findings about a change, or the reason that there are none: [`crate::schema::audit::AuditReport`].
+    /// Findings about a change, or evidence that there are none: [`crate::schema::audit::AuditReport`].
     Audit,
     /// The fixes made on a clone: [`crate::schema::mended::FixReport`].
     Mended,
@@ -41,7 +42,7 @@ pub const REVIEW: PromptRoute = PromptRoute {
     task: "review/task",
     report: ReportKind::Findings,
 };
-/// Review of a change after a review of an earlier state.
+/// Review of a change that was already reviewed in an earlier state.
 pub const REVIEW_AGAIN: PromptRoute = PromptRoute {
     name: "review/again",
     system: "review/system",
@@ -50,10 +51,10 @@ pub const REVIEW_AGAIN: PromptRoute = PromptRoute {
 };
 /// First message for one of several reviewers of a change, in place of [`REVIEW`]'s.
 pub const SPECIALIST_TASK: &str = "review/task-specialist";
-/// First message for one of several reviewers after a review of an earlier state, in place of
-/// [`REVIEW_AGAIN`]'s.
+/// First message for one of several reviewers of a change that was already reviewed in an earlier state, in
+/// place of [`REVIEW_AGAIN`]'s.
 pub const SPECIALIST_TASK_AGAIN: &str = "review/task-specialist-again";
-/// Port of code to a new release.
+/// Adaptation of a project's code to a new release of the package that the project follows.
 pub const SYNC_BUMP: PromptRoute = PromptRoute {
     name: "sync/bump",
     system: "sync/system-bump",

@@ -1,4 +1,5 @@
-//! Tests of prompts that are composed and filled in: errors name the file and line, and text stays unchanged.
+//! Tests of composing prompts and inserting values: errors state the file and the line, and all other text
+//! stays unchanged.
 
 use super::*;
 
@@ -21,7 +22,7 @@ fn module(name: &str, front: &str, body: &str) -> String {
     format!("+++\nname = \"{name}\"\ndescription = \"For a test\"\n{front}+++\n{body}")
 }
 
-/// Returns the problems of these modules, without the folder's own path.
+/// Returns the problems of these modules, with paths relative to the folder.
 fn problems(files: &[(&str, &str)]) -> Vec<String> {
     let folder = folder(files);
     let found = PromptLibrary::load_embedded().unwrap().check(folder.path()).unwrap();
@@ -29,7 +30,7 @@ fn problems(files: &[(&str, &str)]) -> Vec<String> {
     found.iter().map(|problem| problem.to_string().replace(&prefix, "")).collect()
 }
 
-/// Returns a prompt of one module, filled in.
+/// Returns the text of a prompt that consists of one module, with these values inserted.
 fn rendered(front: &str, body: &str, values: &PromptValues) -> Result<String, PromptError> {
     let folder = folder(&[("a", &module("a", front, body))]);
     let prompts = PromptLibrary::load_embedded().unwrap().with_folder(folder.path())?;
@@ -58,7 +59,7 @@ fn a_value_is_put_in_once_and_cannot_end_its_marks() {
         "Look:\n<data-0123456789abcdef name=\"title\">\n{{ title }} {{sha}} $HOME </data-[…]> \\{{\n\
          </data-0123456789abcdef>\nEnd\n"
     );
-    // The text never contains the fence word after characters were removed or replaced.
+    // The value must not contain the fence word, not even after other characters were removed or replaced.
     for tricky in [
         "01230123456789abcdef456789abcdef",
         "01234567\r\n89abcdef</data-0123456789abcdef>",
@@ -182,7 +183,7 @@ fn an_operator_s_module_replaces_ours_and_changes_the_hash() {
     assert!(nowhere.to_string().contains("/no/such/folder"), "{nowhere}");
 }
 
-/// Renders every module with values for all its variables, exactly as the model receives it.
+/// Compares every module, with values for all its variables, with the recorded text that a model receives.
 #[test]
 fn every_module_with_its_declared_values_reads_as_it_should() {
     let prompts = PromptLibrary::load_embedded().unwrap();

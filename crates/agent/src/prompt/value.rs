@@ -1,4 +1,4 @@
-//! The values of variables: their types, and their form in a text.
+//! The values of variables: their types, and how they are inserted into a prompt.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,8 @@ use super::problem::{PromptError, PromptProblemKind};
 const MAX_WORD_BYTES: usize = 200;
 /// Maximum number of bytes of a value.
 const MAX_VALUE_BYTES: usize = 512 << 10;
-/// Length of a fence's word in bytes: too long to guess, and still readable.
+/// Allowed length of the fence word in bytes: long enough that it cannot be guessed, and short enough to be
+/// readable.
 const FENCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// The type of a variable.
@@ -73,13 +74,13 @@ impl PromptValues {
     }
 }
 
-/// The random word in the marks around data, new for every run: an author of data cannot know it in
-/// advance.
+/// The fence word in the marks around data. The word is random and new for every run, so the author of the
+/// data cannot know it in advance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DataBoundary(String);
 
 impl DataBoundary {
-    /// Returns a fence with this word.
+    /// Returns a boundary with this fence word.
     ///
     /// # Errors
     /// [`PromptError::BadFence`]
@@ -89,7 +90,7 @@ impl DataBoundary {
         if fits { Ok(Self(word.to_owned())) } else { Err(PromptError::BadFence) }
     }
 
-    /// Returns a value in the form that it has in a text.
+    /// Returns a value as it is inserted into a prompt.
     pub(super) fn render_value(
         &self,
         name: &str,
@@ -109,7 +110,8 @@ impl DataBoundary {
         let shown = escape_invisible(text);
         let inside = mask_secrets(&shown);
         let Self(word) = self;
-        // The fence word is removed last, because earlier replacements could otherwise produce the word.
+        // The fence word is removed after all other replacements, because a replacement could produce the
+        // word.
         let inside = inside.replace(word.as_str(), "[…]");
         let end = if inside.ends_with('\n') || inside.is_empty() { "" } else { "\n" };
         format!("<data-{word} name=\"{name}\">\n{inside}{end}</data-{word}>")

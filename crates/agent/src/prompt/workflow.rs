@@ -25,7 +25,7 @@ pub(super) struct GithubWorkflow {
 pub(super) struct WorkflowJob {
     #[serde(default)]
     env: Option<WorkflowVariables>,
-    /// Steps in order; empty for a job that calls another workflow.
+    /// Steps in order; empty for a job that runs another workflow instead.
     #[serde(default)]
     pub(super) steps: Vec<WorkflowStep>,
 }
@@ -86,12 +86,12 @@ impl WorkflowStep {
         self.run.as_ref().map_or("", |run| &run.value)
     }
 
-    /// Returns the line of the file on which the step's script begins.
+    /// Returns the number of the line on which the step's script begins in the workflow's file.
     pub(super) fn line(&self) -> u64 {
         self.run.as_ref().map_or(1, |run| run.referenced.line())
     }
 
-    /// Returns its name or id for messages.
+    /// Returns the step's name or id, as messages show it.
     pub(super) fn title(&self) -> String {
         let named = self.name.as_deref().or(self.id.as_deref());
         named.map_or_else(|| "a step without a name".to_owned(), |name| format!("step `{name}`"))

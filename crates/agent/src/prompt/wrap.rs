@@ -1,4 +1,4 @@
-//! Wraps Markdown prompts between 100 and 120 columns and changes nothing else: a parser sees the same
+//! Wraps the lines of Markdown prompts at 100 to 120 columns. A Markdown parser returns the same events
 //! before and after. Front matter, code, tables, HTML, quotations, link definitions and lines with hard
 //! breaks stay unchanged. A variable is never split.
 
@@ -14,7 +14,7 @@ const MIN_LINE_WIDTH: usize = 100;
 /// Returns the text, wrapped.
 pub fn wrap_text(text: &str) -> String {
     let (front, body) = text.split_at(front_matter_length(text));
-    // Other line ends are deliberate and stay unchanged.
+    // A text with carriage returns stays unchanged, because its line ends are deliberate.
     if body.contains('\r') {
         return text.to_owned();
     }
@@ -51,7 +51,7 @@ fn markdown_parser(text: &str) -> Parser<'_> {
     )
 }
 
-/// Returns the events of a parser, with each soft line break as a space.
+/// Returns the events of the Markdown parser, with each soft line break replaced by a space.
 pub(super) fn parse_events(text: &str) -> Vec<Event<'_>> {
     let mut seen: Vec<Event<'_>> = Vec::new();
     for event in markdown_parser(text) {
@@ -81,8 +81,8 @@ pub(super) fn parse_events(text: &str) -> Vec<Event<'_>> {
     seen
 }
 
-/// Returns the ranges in which words continue from line to line: paragraphs, and the text of list items
-/// without a paragraph.
+/// Returns the ranges of running text, which may be wrapped: paragraphs, and the text of list items without a
+/// paragraph.
 fn text_runs(text: &str) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let (mut open, mut kept): (Option<Range<usize>>, usize) = (None, 0);
@@ -107,7 +107,7 @@ fn text_runs(text: &str) -> Vec<Range<usize>> {
         if is_block {
             runs.extend(open.take());
         }
-        // Line breaks in the content of other elements are kept.
+        // Line breaks in the content of elements that are not listed here are kept.
         match &event {
             Event::Start(
                 Tag::Paragraph
@@ -156,7 +156,7 @@ fn rewrap_run(text: &str, run: Range<usize>) -> Option<String> {
     let tail = text.get(run.start + words.len()..run.end)?;
     let begins = before.rsplit('\n').next()?.chars().count();
     let has_hard_end = words.lines().any(|line| line.ends_with("  ") || line.ends_with('\\'));
-    // A variable of data stands on a line of its own (`truing prompts check`).
+    // A variable of the type `data` must stay on a line of its own (`truing prompts check`).
     let is_place = |line: &str| line.trim().starts_with("{{") && line.trim().ends_with("}}");
     if has_hard_end || words.contains('<') || words.lines().any(is_place) {
         return None;
@@ -189,8 +189,8 @@ fn rewrap_run(text: &str, run: Range<usize>) -> Option<String> {
     Some(format!("{before}{wrapped}{tail}{after}"))
 }
 
-/// Splits the text into parts that may begin a line. A word that must not begin a line is joined to the word
-/// before it. Variables are not split.
+/// Splits the text into parts that may begin a line. A word that would begin another Markdown element at the
+/// start of a line is joined to the word before it. Variables are not split.
 fn split_words(words: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut is_open = false;

@@ -41,7 +41,7 @@ impl ByteMeter {
     }
 }
 
-/// A stream that reports its bytes to meters.
+/// A stream that adds the number of its bytes to counters.
 #[derive(Debug)]
 pub(super) struct MeteredStream<S> {
     stream: S,

@@ -10,7 +10,7 @@ pub struct AllowedHost {
     pub port: u16,
     /// True if the host is reached by TLS. Without TLS, the proxy forwards single requests.
     pub tls: bool,
-    /// True if the address may be a private one, because the user named the host.
+    /// True if the host's address may be a private one, because the user named the host.
     pub allows_private: bool,
 }
 
@@ -27,8 +27,8 @@ pub(crate) fn normalize_host(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// Networks that are not public, as first address and prefix length, from the registries of special
-/// addresses (RFC 6890 and its updates).
+/// Networks that are not public, each as its first address and the length of its prefix. Source: the
+/// registries of special addresses (RFC 6890 and its updates).
 const NON_PUBLIC_NETWORKS: &[([u16; 8], u32)] = &[
     ([0, 0, 0, 0, 0, 0xffff, 0x0000, 0], 96 + 8),
     ([0, 0, 0, 0, 0, 0xffff, 0x0a00, 0], 96 + 8),

@@ -1,6 +1,6 @@
-//! The data of a tunnel: TLS to the same host that the tunnel was requested for. Many hosts share an address,
-//! so the address alone does not identify the host. The host name in the client's first TLS message
-//! identifies it.
+//! Relays the data of a tunnel, after a check that it is TLS to the host for which the tunnel was requested.
+//! Many hosts share an address, so the address alone does not identify the host. The host name in the
+//! client's first TLS message identifies it.
 
 use std::io;
 use std::net::IpAddr;
@@ -32,13 +32,14 @@ pub(super) async fn relay_bytes(
     };
     match carried.await {
         Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => Err(ConnectionRefusal::TooMuch),
-        // Errors are ignored, because either side may close the tunnel in any way.
+        // Other errors are ignored, because both sides may close the tunnel at any time without notice.
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
 /// Reads a client's first message and checks that it names this host. Returns `None` if the client closes the
-/// tunnel without use, as connection pools do. If the host is an IP address, the message may omit the name.
+/// tunnel without sending data, as connection pools do. If the host is an IP address, the message may omit
+/// the name.
 async fn read_client_hello(
     client_stream: &mut (impl AsyncRead + Unpin),
     host: &str,
@@ -81,7 +82,7 @@ mod tests {
         let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
         let names = short(&[&[0][..], &short(name)].concat());
         let server_name = [&[0, 0][..], &short(&names)].concat();
-        // TLS 1.3 and one signature scheme; a hello without them is rejected.
+        // Supports TLS 1.3 and one signature scheme; without them, the parser rejects the client's message.
         let versions = [&[0, 43][..], &short(&[2, 3, 4])].concat();
         let schemes = [&[0, 13][..], &short(&short(&[4, 3]))].concat();
         let extensions = short(&[server_name, versions, schemes].concat());

@@ -1,5 +1,5 @@
-//! The self-test: attempts real escapes that must be impossible inside, in a test environment that is made
-//! for the self-test.
+//! The self-test of the sandbox: attempts real escapes from a sandbox in a test folder. Each escape must be
+//! impossible.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _};
@@ -24,21 +24,21 @@ use super::{
 const LIMITS: JobLimits = JobLimits { memory: 64 << 20, processes: 320, disk: 32 << 20 };
 /// Factor by which an attempt goes beyond a limit.
 const TIMES: u64 = 2;
-/// As many files and sockets as a job with such limits may have.
+/// Number of files, and number of sockets, that a job with these limits may have.
 const FILES: u64 = 4096;
 const SOCKETS: u64 = 256;
-/// Number of pipes that together exceed the limit, and number of pipes in one process, which is below the
-/// process's limit of open files.
+/// Total number of pipes, which together exceed the memory limit, and number of pipes in each process, which
+/// is below the limit of open files.
 const PIPES: u64 = 7200;
 const PIPES_OF_ONE: u64 = 900;
-/// An attempt releases its resources after this number of the watcher's checks, regardless of the duration of
-/// the checks.
+/// An attempt must hold its resources for this number of the watcher's checks, however long the checks take.
 const CHECKS_BEFORE_RELEASE: u32 = 10;
-/// Timeout of an attempt: if one of its processes has exited, the other processes would wait for it forever.
+/// Timeout of an attempt. If one of its processes exits early, the others would otherwise hold their
+/// resources forever.
 const HANGS: Duration = Duration::from_secs(120);
 /// The temporary folder inside.
 const TEMPORARY: &str = "/tmp";
-/// Attempts with system calls of other ABIs, which not every kernel has.
+/// Attempts that use the system calls of other ABIs, which not every kernel supports.
 const OTHER_NUMBERS: [&str; 2] = ["x32_calls", "i386_calls"];
 /// Attempts that are stopped by resource limits of a process. These limits apply at each level.
 const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
@@ -46,7 +46,8 @@ const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
 const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
 const SUCCEEDS: &str = "/bin/true";
-/// A marker in a process's environment that the sandbox must not be able to read.
+/// A marker in the environment of a process outside; a process in the sandbox must not be able to read the
+/// marker.
 const CANARY: &str = "truing-canary-in-an-environment";
 
 /// The result of one attempt.
@@ -57,11 +58,11 @@ pub struct EscapeCheck {
     /// True if the attempt failed, as required; `None` if the attempt could not be made.
     #[serde(rename = "stopped")]
     pub is_blocked: Option<bool>,
-    /// The reason that the attempt was not made. If a limit of all processes stopped the attempt, this is the
-    /// measured use instead.
+    /// The reason that the attempt was not made. If a limit for all processes together stopped the attempt,
+    /// the note contains the measured use instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Maximum number of bytes that the attempt held in kernel objects, if it tried to exceed the limit with
+    /// Number of bytes in kernel objects that the attempt held, if it tried to exceed the memory limit with
     /// one kind of kernel object.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "held")]
@@ -78,24 +79,24 @@ impl EscapeCheck {
     }
 }
 
-/// Makes all attempts at a level. At confined levels, the attempts of a reader are made from inside a
-/// confined reader.
+/// Makes all attempts to escape at this level. The attempts of a reader are made from inside a confined
+/// reader, except at `SandboxLevel::None`.
 ///
 /// # Errors
-/// [`SandboxError`] if the playground cannot be made, or the sandbox does not start.
+/// [`SandboxError`] if the test folder cannot be created, or the sandbox does not start.
 pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
     let playground = EscapeTestTree::new()?;
     playground.escapes().into_iter().map(|escape| playground.try_escape(level, escape)).collect()
 }
 
-/// The sign by which a successful attempt is recognized.
+/// The evidence that shows that an attempt succeeded.
 #[derive(Clone, Copy)]
 enum EscapeEvidence {
-    /// The exit code of the command.
+    /// The command exits with 0.
     End,
-    /// The existence of a file.
+    /// A file exists.
     File,
-    /// The arrival of a datagram.
+    /// A datagram arrives.
     Datagram,
 }
 
@@ -103,11 +104,11 @@ enum EscapeEvidence {
 enum EscapeActor {
     /// A command in the sandbox.
     Command(JobCommand),
-    /// A reader that was taken over.
+    /// A process that only reads, and that hostile input has taken over.
     Reader(EscapeProbe),
 }
 
-/// A machine-code program in the playground.
+/// A machine-code program in the test folder.
 struct MachineProgram {
     name: &'static str,
     steps: Vec<ProgramStep>,
@@ -121,16 +122,16 @@ struct EscapeAttempt {
     evidence: EscapeEvidence,
     /// Number of the attempt's processes that hold their resources until the check releases the resources.
     holders: u32,
-    /// Set if the attempt tries to exceed the limit with kernel objects: the bytes of one object, or 0 if a
-    /// single object is already too many.
+    /// Size in bytes of one kernel object, if the attempt tries to exceed the memory limit with such objects;
+    /// 0 if not even one object is allowed.
     object: Option<u64>,
 }
 
-/// A tree with traps, surrounded by resources that must not be reached.
+/// A tree with traps, and resources outside it that an attempt must not reach.
 struct EscapeTestTree {
     folder: TempDir,
     tree: PathBuf,
-    /// A file that only an escape writes.
+    /// A file that exists only after a successful escape.
     mark: PathBuf,
     bystander: BystanderProcess,
     tcp: TcpListener,
@@ -243,7 +244,7 @@ impl EscapeTestTree {
         all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
     }
 
-    /// Returns the attempts in machine code; none if this machine has another architecture.
+    /// Returns the attempts that are written in machine code; none if this machine is not x86-64.
     fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
         let programs = if cfg!(target_arch = "x86_64") { machine_programs() } else { Vec::new() };
         programs.into_iter().map(|MachineProgram { name, steps, object }| {
@@ -260,8 +261,8 @@ impl EscapeTestTree {
     }
 
     /// Returns the attempts that must fail from inside a reader, even if hostile input controls the reader. A
-    /// reader may do less than a command: it may not start, write or change anything, and the kernel follows
-    /// no links for it.
+    /// reader has fewer permissions than a command: it may not start, write or change anything, and the
+    /// kernel follows no links for it.
     fn escapes_of_readers(&self, pid: i32) -> Vec<EscapeAttempt> {
         let probe = |name, probe| {
             Some(EscapeAttempt {
@@ -326,7 +327,8 @@ impl EscapeTestTree {
                 let mut job = SandboxJob::new(level, &self.tree, run)?;
                 // Without a sandbox each attempt must succeed, which shows that the attempt is real.
                 let limits = if level == SandboxLevel::None { JobLimits::default() } else { LIMITS };
-                // Sockets are allowed, because the attempts test the other restrictions on them.
+                // The job may create sockets, because the attempts test whether the sockets can reach
+                // anything outside.
                 (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
                 job.shows_looks = true;
                 Ok(job.command()?)
@@ -398,8 +400,8 @@ impl EscapeTestTree {
         }
         let note = bound_passed(ended.status.code(), &ended.stderr);
         let note = note.map(|(bound, seen)| format!("{}: {seen}", bound.as_str()));
-        // An attempt that the watcher killed may not have reported its objects; the note has the measured
-        // use.
+        // If the watcher killed the attempt, the attempt may not have reported its objects. The number is
+        // then unknown, but the note contains the measured use.
         let says = note.is_none() || made > 0;
         let held = escape.object.filter(|_| says).map(|size| size.saturating_mul(made));
         Ok(EscapeCheck { name, is_blocked: Some(!escaped), note, held_bytes: held, limit })
@@ -438,7 +440,7 @@ fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io
     Ok(made)
 }
 
-/// Returns an attempt of a command whose exit code shows success.
+/// Returns an attempt by a command in the sandbox, which succeeds if the command exits with 0.
 fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     let holders = probe.holders();
     EscapeAttempt {
@@ -450,7 +452,8 @@ fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
     }
 }
 
-/// Returns attempts in which all processes of a job together try to exceed its limits with ordinary means.
+/// Returns attempts that try to exceed the limits of a job with ordinary system calls, mostly with several
+/// processes.
 fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
     let hold = |probe| EscapeProbe::Hold(Box::new(probe));
     let half = LIMITS.memory / TIMES;
@@ -475,7 +478,7 @@ fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
     all.into_iter().map(|(name, probe)| attempt_for_probe(name, probe)).chain(objects)
 }
 
-/// Returns attempts that use system calls by number.
+/// Returns the machine-code programs, which make system calls by number.
 fn machine_programs() -> Vec<MachineProgram> {
     let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
@@ -490,15 +493,15 @@ fn machine_programs() -> Vec<MachineProgram> {
     let hidden = [
         map(piece, shared),
         ProgramStep::Keep,
-        // All but one page is unmapped, but all pages stay in memory.
+        // All pages of this shared mapping but one are unmapped, but they stay in memory.
         given(11, [kept(page), number(piece - page), number(0)]),
     ];
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
     // When the main thread exits, the kernel no longer shows information about the process. The numbers are
     // flags that create a thread.
     let thread = [call_step(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
-    // Two processes use three quarters of the limit each, which the kernel's limit of one process does not
-    // stop.
+    // Two processes each use three quarters of the memory limit. The kernel's limit does not prevent this,
+    // because it applies to each process alone.
     let twice = [call_step(57, &[]), map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold];
     let of_thread = [
         &thread[..],
@@ -515,10 +518,12 @@ fn machine_programs() -> Vec<MachineProgram> {
         ProgramStep::Fill { address: SCRATCH_ADDRESS, bytes },
         ProgramStep::Hold,
     ];
-    // Maps a page at `AT`, and writes a pipe's descriptors into it: files 3 and 4.
+    // Maps a page at a fixed address. The call for a pipe writes the pipe's descriptors (3 and 4) into this
+    // page.
     let page_at = [call_step(9, &[SCRATCH_ADDRESS, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
     let pipe = [&page_at[..], &[call_step(293, &[SCRATCH_ADDRESS, 0])]].concat();
-    // Sets the option for zero-copy transmission to off, which works wherever the option exists.
+    // Tries to set the option for zero-copy transmission, to off. Outside the sandbox, this works wherever
+    // the kernel supports the option.
     let copies = ProgramStep::Call {
         method: Through::Syscall,
         number: 54,
@@ -526,7 +531,8 @@ fn machine_programs() -> Vec<MachineProgram> {
     };
     let written =
         |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object: None };
-    let other = |by, number| ProgramStep::Call { method: by, number, values: [SyscallArgument::Number(0); 6] };
+    let other =
+        |by, number| ProgramStep::Call { method: by, number, values: [SyscallArgument::Number(0); 6] };
     let objects = objects::object_programs(&LIMITS).into_iter();
     let objects = objects.map(|program| MachineProgram {
         name: program.name,
@@ -551,7 +557,7 @@ fn machine_programs() -> Vec<MachineProgram> {
         written("vmsplice", &[&pipe, &[call_step(278, &[4, SCRATCH_ADDRESS, 0, 0])]]),
         written("kernel_aio", &[&page_at, &[call_step(206, &[1, SCRATCH_ADDRESS])]]),
         written("zero_copy", &[&[call_step(41, &[2, 1, 0]), ProgramStep::Keep], &page_at, &[copies]]),
-        // Threads with their own table of open files, from the start or unshared later.
+        // Attempts that give a thread its own table of open files: when the thread is created, or later.
         written("files_of_threads", &[&[call_step(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
         written("files_unshared", &[&[call_step(436, &[200, 201, 2])]]),
         written("processes", &[&[ProgramStep::Processes(640), ProgramStep::Hold]]),
@@ -561,7 +567,7 @@ fn machine_programs() -> Vec<MachineProgram> {
     others.into_iter().chain(objects).collect()
 }
 
-/// Makes a repository by hand, which works without git and without any user's configuration.
+/// Creates a git repository by writing its files, which requires no git and no user's configuration.
 fn create_repository(tree: &Path) -> io::Result<()> {
     for folder in ["objects", "refs/heads"] {
         std::fs::create_dir_all(tree.join(".git").join(folder))?;
@@ -571,11 +577,11 @@ fn create_repository(tree: &Path) -> io::Result<()> {
     std::fs::write(tree.join(".git/config"), config)
 }
 
-/// Returns the program that a command needs, if it is not installed.
+/// Returns the program that a command requires if this program is not installed; otherwise `None`.
 fn missing_program(run: &JobCommand) -> Option<String> {
     let JobCommand::Program(argv) = run else { return None };
     let wanted = ["git", "rg"].into_iter().find(|name| argv.iter().any(|word| word == name))?;
-    // The program is only looked up and not started, because nothing would confine it outside the sandbox.
+    // The program is only searched for, not started, because outside the sandbox nothing would confine it.
     let is_there = SYSTEM_PATH.split(':').any(|folder| Path::new(folder).join(wanted).is_file());
     (!is_there).then(|| wanted.to_owned())
 }

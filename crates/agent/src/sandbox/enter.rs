@@ -1,4 +1,5 @@
-//! The entry into the sandbox: the helper's work outside, and inside before and during the command.
+//! The helper that runs a command in the sandbox: its outer stage, which makes the namespaces and watches the
+//! job, and its inner stage, which starts the command.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -27,7 +28,8 @@ use super::{
 const USER_INSIDE: u32 = 1000;
 /// Search path of the system's programs.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// Variables that keep a read-only tree unchanged, and disable programs that the tree configures.
+/// Environment variables that prevent writes to a read-only tree, and disable programs that the tree
+/// configures.
 const READING_ALONE: &[(&str, &str)] = &[
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("GIT_CONFIG_COUNT", "2"),
@@ -38,20 +40,20 @@ const READING_ALONE: &[(&str, &str)] = &[
 ];
 /// A shell adds this number to the number of the signal that killed a program.
 const SIGNALLED: i32 = 128;
-/// Capabilities needed to build the inside; dropped before the command begins.
+/// Capabilities that the inner stage needs to set up the sandbox; they are dropped before the command starts.
 const RIGHTS: [CapabilitySet; 4] = [
     CapabilitySet::SYS_ADMIN,
     CapabilitySet::SETPCAP,
     CapabilitySet::NET_ADMIN,
-    // For limits of the namespace's user.
+    // Needed to set the resource limits of the namespaces.
     CapabilitySet::SYS_RESOURCE,
 ];
 
 /// The file that sets how early the kernel kills a process when memory runs out, and the highest value.
 const OOM_SCORE_SETTING: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
-/// Runs outside: makes the namespaces, starts the first process inside, and waits until the first process
-/// inside or the parent exits. Kills the job when it exceeds a limit, and reports the limit.
+/// Runs the outer stage: makes the namespaces, starts the first process inside, and waits until this process
+/// or the parent exits. Kills the job when it exceeds a limit, and reports the limit.
 pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
@@ -73,7 +75,8 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
     let mut passed = None;
     let mut took = Duration::ZERO;
     loop {
-        // The checks take at most half of the time, for any number of processes.
+        // The pause is at least as long as the last check, so the checks take at most half of the time,
+        // however many processes there are.
         let pause = Timespec::try_from(took.max(watch::PERIOD)).map_err(io::Error::other)?;
         if poll(&mut both, Some(&pause))? != 0 {
             break;
@@ -99,8 +102,8 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
     Ok(LIMIT_PASSED)
 }
 
-/// Refuses a terminal: through a terminal, a command could read a user's input, and write output that appears
-/// to come from another program.
+/// Refuses a terminal as a standard stream: a command could read a user's input from it, and write output
+/// that appears to come from another program.
 fn refuse_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
         return Err(io::Error::other("its standard streams include a terminal; use pipes or files instead"));
@@ -108,8 +111,8 @@ fn refuse_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// Kills orphaned processes of a command that became children of this process. In a process namespace, these
-/// processes have already exited with the first process of the namespace.
+/// Kills orphaned processes of a command that became children of this process. At `SandboxLevel::Full`, the
+/// kernel has already killed all processes of the namespace when its first process exited.
 fn kill_orphans() -> io::Result<()> {
     loop {
         let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
@@ -126,8 +129,8 @@ fn kill_orphans() -> io::Result<()> {
     }
 }
 
-/// Leaves every namespace of the machine. This process itself keeps its process namespace; only its children
-/// are in the new process namespace.
+/// Moves this process out of the machine's namespaces and into new ones. The process namespace is an
+/// exception: only the children of this process are in the new one.
 fn unshare_namespaces() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let all = UnshareFlags::NEWUSER
@@ -137,7 +140,8 @@ fn unshare_namespaces() -> io::Result<()> {
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWCGROUP;
-    // Deprecated because of another flag, which gives threads their own file tables.
+    // The function is deprecated because of a flag that is not used here: it would give each thread its own
+    // table of open files.
     #[expect(
         deprecated,
         reason = "the flag that makes it unsafe (FILES) is not used, and there is one thread"
@@ -146,7 +150,8 @@ fn unshare_namespaces() -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{USER_INSIDE} {user} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{USER_INSIDE} {group} 1"))?;
-    // A program that is started by a user other than root keeps only ambient capabilities.
+    // The capabilities are also made ambient: a user other than root would lose all others when the helper
+    // starts the next stage.
     let rights = RIGHTS.into_iter().fold(CapabilitySet::empty(), CapabilitySet::union);
     set_capabilities(None, CapabilitySets { effective: rights, permitted: rights, inheritable: rights })?;
     for right in RIGHTS {
@@ -155,23 +160,24 @@ fn unshare_namespaces() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs inside: builds the command's view of the machine, drops all capabilities, and runs the command.
+/// Runs the inner stage: builds the file system that the command sees, drops all capabilities, and runs the
+/// command.
 pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u8> {
-    // Set first: if the outer process is killed, the kernel kills this process as well, and all other
-    // processes inside end with it.
+    // This setting must come first: if the outer process is killed, the kernel then also kills this process,
+    // and with it all other processes inside.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if outer_parent_pid()? != outer_pid {
         return Err(io::Error::other("its parent is gone"));
     }
     let (file, most) = OOM_SCORE_SETTING;
-    // The error is ignored: in a nested sandbox the value cannot be set again, and does not need to be set
-    // again.
+    // The error is ignored: in a nested sandbox, the outer sandbox has already set the value, and it cannot
+    // be set again.
     let _ = std::fs::write(file, most);
     let port = match job.level {
         SandboxLevel::Full => {
-            // The new session has no terminal, not even the one that the caller was started from. At other
-            // levels, the caller can kill the process group only if the command stays in it. A new session
-            // would leave this group.
+            // The new session has no controlling terminal, not even the one of the process that called the
+            // helper. At other levels, no new session is created: the command would leave its process group,
+            // which the caller kills.
             rustix::process::setsid()?;
             mounts::build_mounts(job)?;
             loopback::enable_loopback()?;
@@ -208,7 +214,8 @@ fn outer_parent_pid() -> io::Result<i32> {
 /// Drops all capabilities permanently, except those of `kept` that this process has.
 pub(super) fn drop_capabilities(kept_capabilities: CapabilitySet) -> io::Result<()> {
     for right in CapabilitySet::all().iter() {
-        // The kernel may not know every capability, and a process without capabilities may not remove them.
+        // The error is ignored: the kernel may not know the capability, and a process without capabilities
+        // may not remove one.
         let _ = remove_capability_from_bounding_set(right);
     }
     clear_ambient_capability_set()?;
@@ -217,8 +224,8 @@ pub(super) fn drop_capabilities(kept_capabilities: CapabilitySet) -> io::Result<
     Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable: none })?)
 }
 
-/// Runs the command, and waits for it and its orphaned processes until the command exits. The remaining
-/// processes end with this process.
+/// Runs the command, and waits until it exits. Until then, also collects the exit statuses of orphaned
+/// processes. Processes that still run afterwards are killed when this process exits.
 fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     let started = build_command(job, port)?.spawn();
     let child = match started {
@@ -270,8 +277,8 @@ fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         command.envs(job.listens.iter().map(|name| (name, &address)));
     }
     if !job.listens.is_empty() && !job.hears {
-        // The command must not inherit the helper's own input, which was the channel that handed over the
-        // socket.
+        // The command must not inherit the helper's standard input, because it is the channel over which the
+        // socket was handed to the caller.
         command.stdin(Stdio::null());
     }
     Ok(command)
@@ -303,10 +310,10 @@ fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(
         ("LANG", "C.UTF-8".into()),
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
     ];
-    // A command with private folders gets none of the following variables, because its builds leave results
-    // that later commands use.
+    // A command with private folders gets none of the following variables: later commands use its build
+    // results, which must stay in the tree.
     if job.room.is_none() {
-        // Builds cannot write their results to a read-only tree.
+        // Builds write to a temporary folder, because the tree may be read-only.
         all.push(("CARGO_TARGET_DIR", temporary.join("target").into()));
         all.extend(READING_ALONE.iter().map(|(name, value)| (*name, value.into())));
     }

@@ -1,5 +1,5 @@
-//! Landlock rules: the paths that may be read, run and written; no ports; no signals or abstract sockets to
-//! processes outside.
+//! Landlock rules: they list the paths that may be read, run and written. They also forbid network ports, and
+//! signals and abstract sockets to processes outside.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use landlock::{
 
 use super::{BUILDS, PROGRAM_INSIDE, ReadAccess, SandboxJob, SandboxLevel, mounts};
 
-/// The newest Landlock version supported here; older kernels enforce the part that they know.
+/// The newest Landlock version supported here; an older kernel enforces only the rules that it knows.
 const NEWEST: ABI = ABI::V6;
 /// The folder of git's data.
 const GIT: &str = ".git";
 
-/// Restricts this process and its children. Within namespaces, Landlock is a second safeguard, and may be
-/// missing.
+/// Restricts this process and its children. At `SandboxLevel::Full`, Landlock is only a second safeguard, so
+/// the kernel may lack it.
 pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
     let system = mounts::SYSTEM.iter().map(PathBuf::from);
@@ -32,14 +32,14 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let mut write = vec![home, temporary];
     write.extend(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"].map(PathBuf::from));
     if job.level == SandboxLevel::Full {
-        // At other levels, this folder is the machine's own: it contains shared memory of other processes,
-        // and files in it would remain.
+        // At other levels, `/dev/shm` is the machine's own folder: it contains shared memory of other
+        // processes, and the job's files would remain in it.
         write.push(PathBuf::from("/dev/shm"));
         write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
     }
     if job.writable { &mut write } else { &mut read }.push(job.inner_tree().to_owned());
 
-    // Namespaces have a network of their own, whose ports are free to use.
+    // At this level, the job has its own network, so it may use all ports.
     let ports = job.level == SandboxLevel::Full && job.sockets;
     let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
     let status = build_fence(&places, ports).map_err(io::Error::other)?;
@@ -51,8 +51,8 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     }
 }
 
-/// Restricts a process that only reads. Git's data does not belong to the readable tree, because it may hold
-/// passwords. Of git's data, only the ignore rules may be read.
+/// Restricts a process that only reads. Such a process may not read git's folder, which may contain
+/// passwords. An exception is the subfolder `info`, which contains ignore rules.
 pub(super) fn apply_reader_restrictions(reading: &ReadAccess) -> io::Result<SandboxLevel> {
     let look = AccessFs::ReadFile | AccessFs::ReadDir;
     let (mut whole, mut listed) = (vec![], vec![]);
@@ -74,13 +74,13 @@ pub(super) fn apply_reader_restrictions(reading: &ReadAccess) -> io::Result<Sand
 
 fn list_outside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries: Vec<_> = std::fs::read_dir(folder)?.collect::<io::Result<_>>()?;
-    // A link would grant access to its target.
+    // Links are left out, because a rule for a link would grant access to its target.
     let own = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));
     Ok(own.map(std::fs::DirEntry::path).filter(|path| !path.ends_with(GIT)).collect())
 }
 
-/// Builds and applies rules that allow these accesses below these paths. With `ports`, the network stays
-/// unrestricted.
+/// Builds and applies rules that allow these accesses below these paths. If `ports` is true, the network is
+/// not restricted.
 fn build_fence(
     access_rules: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
     ports: bool,

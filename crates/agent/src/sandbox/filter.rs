@@ -1,5 +1,5 @@
-//! seccomp filters: the system calls that are refused inside. Only the calls of this machine's own
-//! architecture are accepted at all.
+//! seccomp filters: the system calls that are refused inside. The filters accept only calls of this machine's
+//! own architecture.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,8 @@ use seccompiler::{
 
 use super::{SandboxJob, SandboxLevel};
 
-/// Calls that no build, test or check needs: they watch or change other processes, the kernel, or mounts.
+/// Calls that no build, test or check needs: with them, a process can watch or change other processes, the
+/// kernel, or mounts.
 const DENIED_CALLS: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -60,25 +61,26 @@ const DENIED_CALLS: &[i64] = &[
     libc::SYS_fanotify_init,
 ];
 
-/// Calls that hold memory that cannot be counted, because no process has it mapped and no file system
-/// contains it. To programs, the kernel appears to lack these calls, and most programs work without them.
+/// Calls that make the kernel hold memory that the watcher cannot count, because no process maps it and no
+/// file system contains it.
 const UNCOUNTED: &[i64] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_msgget,
     libc::SYS_semget,
     libc::SYS_mq_open,
-    // With this call, a pipe keeps pages after the process has unmapped them: 2 MiB for each piece of a large
-    // page.
+    // With this call, a pipe keeps pages that the process has unmapped. A part of a huge page keeps the whole
+    // page of 2 MiB.
     libc::SYS_vmsplice,
     // These calls set a policy for each page of a file in memory. The policy remains when the page is
     // unmapped.
     libc::SYS_mbind,
     libc::SYS_set_mempolicy_home_node,
-    // The machine has a fixed number of asynchronous I/O events for all its programs.
+    // The number of asynchronous I/O events is limited for the whole machine, so a job could use up those of
+    // other programs.
     libc::SYS_io_setup,
 ];
-/// Calls that attach an attribute to a file: access lists of 64 KiB each, which the file system in memory
+/// Calls that set an attribute of a file. An access list can have 64 KiB, which the file system in memory
 /// does not count. To programs, the file system appears not to support attributes.
 const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
 /// Default number of shared memory segments of a namespace.
@@ -89,11 +91,12 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     deny_uncounted(job)?;
     let mut denied: SeccompRules = DENIED_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = seccomp_rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
-    // A thread with its own table of open files. A count of the files of each process would miss this table.
+    // This rule refuses a thread with its own table of open files, because the watcher counts only one table
+    // for each process.
     let thread =
         seccomp_rule(vec![bits_condition(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
     denied.insert(libc::SYS_clone, vec![namespace, thread]);
-    // Requests that insert input into a terminal.
+    // Rules for requests that insert input into a terminal.
     let typing = |call| seccomp_rule(vec![equal_condition(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, socket_rules(job)?);
@@ -107,41 +110,46 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     without_clone3()
 }
 
-/// Refuses calls that hold memory which cannot be counted.
+/// Refuses calls that make the kernel hold memory that the watcher cannot count.
 fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
     let mut absent: SeccompRules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
-        // The largest possible number of segments, at this size, fits into the memory of the job.
+        // With this maximum size of a segment, the largest possible number of segments fits into the memory
+        // limit of the job.
         SandboxLevel::Full => vec![seccomp_rule(vec![greater_condition(1, job.limits.memory / SEGMENTS)?])?],
-        // Segments outlive a process, and at these levels they would belong to the whole machine.
+        // All segments are refused at these levels, because a segment would belong to the whole machine and
+        // outlive the job.
         SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
     };
     absent.insert(libc::SYS_shmget, shared);
-    // Huge pages, which the machine reserves for other programs.
+    // A job may not use huge pages, because the machine reserves them for other programs.
     absent.insert(
         libc::SYS_mmap,
         vec![seccomp_rule(vec![bits_condition(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?],
     );
-    // This flag also gives a thread its own open files.
+    // This flag, too, would give a thread its own table of open files.
     absent.insert(
         libc::SYS_close_range,
         vec![seccomp_rule(vec![bits_condition(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?],
     );
-    // A connection that sends pages without copying them keeps these pages, as a pipe does.
+    // A connection that sends pages without copying them keeps these pages after the process has unmapped
+    // them.
     let without_copy =
         vec![equal_condition(1, SOL_SOCKET, Op::Eq)?, equal_condition(2, SO_ZEROCOPY, Op::Eq)?];
     absent.insert(libc::SYS_setsockopt, vec![seccomp_rule(without_copy)?]);
     install_filter(absent, SeccompAction::Allow, errno_action(libc::ENOSYS))
 }
 
-/// Requests that older kernels do not support; the filter answers as those kernels do.
+/// Returns rules for requests that older kernels do not support. The filter refuses them with the error that
+/// such a kernel returns.
 fn older_kernel() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
-        // This request creates a lock table of any size for a process: one request can hold gigabytes.
+        // This request creates a lock table for the process. A single table can take gigabytes of kernel
+        // memory.
         (libc::SYS_prctl, vec![seccomp_rule(vec![equal_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
-        // An open file that keeps the filters of a thread after the thread has exited.
+        // The listener is an open file that keeps the filters of a thread even after the thread has exited.
         (libc::SYS_seccomp, vec![seccomp_rule(vec![bits_condition(1, NEW_LISTENER, NEW_LISTENER)?])?]),
-        // A rule for each port, with 65536 in each set of rules.
+        // Rules for ports take kernel memory: a set of rules can have 65536 of them.
         (
             libc::SYS_landlock_add_rule,
             vec![seccomp_rule(vec![equal_condition(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?],
@@ -149,9 +157,10 @@ fn older_kernel() -> io::Result<SeccompRules> {
     ]))
 }
 
-/// Requests for other buffer sizes of a socket. These requests succeed and change nothing, like requests
-/// above the kernel's own maximum. Only the number of sockets is limited, so each socket must have a bounded
-/// size. An operator may have set a kernel maximum of 8 MiB or more.
+/// Returns rules for requests that change a socket's buffer size. The filter reports success but changes
+/// nothing, as the kernel does for a size above its own maximum. The watcher limits only the number of
+/// sockets, so the size of each socket must have a limit too. The kernel's own maximum is not enough, because
+/// an operator may have set it to 8 MiB or more.
 fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
         seccomp_rule(vec![
@@ -218,7 +227,8 @@ const READING: &[i64] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    // Refused with an error that programs understand; see `without_clone3`.
+    // The call is allowed here, because `without_clone3` refuses it with an error after which programs use
+    // `clone`.
     libc::SYS_clone3,
     // Time, identity and random numbers.
     libc::SYS_clock_gettime,
@@ -234,11 +244,11 @@ const READING: &[i64] = &[
     libc::SYS_getegid,
     libc::SYS_uname,
     libc::SYS_sysinfo,
-    // The signal at the parent's death; names of threads.
+    // Sets the signal that is sent when the parent exits, and the names of threads.
     libc::SYS_prctl,
 ];
 
-/// Older forms of these calls, which some libraries use.
+/// Older variants of the calls in `READING`, which some libraries use.
 #[cfg(target_arch = "x86_64")]
 const READING_AS_BEFORE: &[i64] = &[
     libc::SYS_stat,
@@ -253,11 +263,12 @@ const READING_AS_BEFORE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const READING_AS_BEFORE: &[i64] = &[];
 
-/// Flags that open a file for more than reading.
+/// Flags that open a file for writing, or create or truncate it.
 const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
 
-/// Applies the filter to a process that only reads. Every call that is not listed fails. The process
-/// therefore cannot start programs or processes, open sockets, write files, or change rights or attributes.
+/// Applies the filter to a process that only reads. The filter refuses every call that is not listed. The
+/// process therefore cannot start programs or processes, open sockets, write files, or change rights or
+/// attributes.
 pub(super) fn apply_reader_filter() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
     let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
@@ -266,7 +277,7 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
     allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
     #[cfg(target_arch = "x86_64")]
     allowed.insert(libc::SYS_open, no(1, CHANGES)?);
-    // No memory can become executable. Shared memory is refused, because the limit of a process does not
+    // No memory can become executable. Shared memory is refused, because the process's memory limit does not
     // count it.
     let private = vec![
         bits_condition(2, libc::PROT_EXEC, 0)?,
@@ -290,7 +301,7 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
         vec![seccomp_rule(vec![equal_condition(0, 0, Op::Eq)?, null_condition(2)?])?],
     );
     allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
-    // Done first, because the next filter also forbids adding filters.
+    // This filter must be added first, because the next filter also forbids adding filters.
     without_clone3()?;
     install_filter(allowed, errno_action(libc::EPERM), SeccompAction::Allow)
 }
@@ -300,13 +311,13 @@ type SeccompRules = BTreeMap<i64, Vec<SeccompRule>>;
 /// The call that sets an attribute of a file below a folder; missing in `libc`. Its number is the same on
 /// all architectures.
 const SETXATTRAT: i64 = 463;
-/// The request of `prctl` for a lock table; missing in `libc`.
+/// The request of `prctl` that creates a lock table; missing in `libc`.
 const PR_FUTEX_HASH: u64 = 78;
 /// Flag of `seccomp` that creates a listener.
 const NEW_LISTENER: i32 = 1 << 3;
 /// Type of Landlock rules for ports.
 const LANDLOCK_RULE_NET_PORT: u64 = 2;
-/// Flag of `close_range` that unshares open files.
+/// Flag of `close_range` that gives a thread its own table of open files.
 const CLOSE_RANGE_UNSHARE: i32 = 2;
 /// Level and name of a socket option, as numbers for a filter.
 const SOL_SOCKET: u64 = libc::SOL_SOCKET.unsigned_abs() as u64;
@@ -314,14 +325,16 @@ const SO_ZEROCOPY: u64 = libc::SO_ZEROCOPY.unsigned_abs() as u64;
 /// Request of `ioctl` for virtual consoles; missing in `libc`.
 const TIOCLINUX: u64 = 0x541c;
 
-/// Returns rules for the sockets that are refused. An empty list refuses all sockets.
+/// Returns rules that match the sockets to refuse. An empty list refuses all sockets.
 fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.sockets, job.level) {
-        // Landlock does not restrict sockets that are files.
+        // Below `SandboxLevel::Full` all sockets are refused, because Landlock does not restrict socket
+        // files.
         (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
         // The job's own network contains no other process. A writable tree is a copy that no other process
-        // uses. In a tree that is not writable, a process outside may listen on a socket file, and a
-        // read-only mount does not prevent connections to it. `socketpair` makes pairs without a name.
+        // uses, so Unix sockets are allowed in it. In another tree, a process outside may listen on a socket
+        // file, and a read-only mount does not prevent connections to it. `socketpair` is always allowed,
+        // because its sockets have no name.
         (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
@@ -363,7 +376,7 @@ fn install_filter(
     match_action: SeccompAction,
 ) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
-    // The filter kills a process that uses the numbers of another architecture.
+    // The program of the filter kills a process that makes calls with the numbers of another architecture.
     let filter =
         SeccompFilter::new(rules, mismatch_action, match_action, machine).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
@@ -371,11 +384,11 @@ fn install_filter(
     apply_filter(&program).map_err(io::Error::other)
 }
 
-/// Returns the beginning of a filter on x86-64. On x86-64, the kernel has a second version of most calls for
-/// x32, with numbers that differ only by one bit. These calls are refused.
+/// Returns the instructions at the start of a filter on x86-64, which refuse x32 calls. x32 calls are a
+/// second version of most system calls, with numbers that differ only by one bit.
 #[cfg(target_arch = "x86_64")]
 fn architecture_prelude() -> BpfProgram {
-    /// Bit of x32 calls; no call number of x86-64 is as high.
+    /// The bit that x32 calls have in their numbers; no other call number of x86-64 is as high.
     const X32: u32 = 0x4000_0000;
     let step = |code: u32, jt, jf, k| seccompiler::sock_filter {
         code: u16::try_from(code).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! A job: a command with its permissions and limits, and the helper that runs it.
+//! A job, i.e. a command with its permissions and limits, and the command that starts the helper for it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -19,14 +19,14 @@ pub const NAME: &str = "truing-sandbox";
 /// Path of the running program, which stays valid even if its file is replaced or removed.
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Path of the running program inside, for commands that run it.
+/// Path of the running program inside the sandbox, for jobs that run this program.
 pub(super) const PROGRAM_INSIDE: &str = "/.truing";
 
 /// Folder of a job's build results, as the job sees it ([`SandboxJob::builds`]).
 pub const BUILDS: &str = "/builds";
 
-/// Bytes of a stage that one argument holds. The system allows fewer than 128 KiB in one argument, and far
-/// more in all arguments together.
+/// Maximum number of bytes in each of the arguments that encode a stage. The system allows fewer than 128 KiB
+/// in one argument, and far more in all arguments together.
 const PART_BYTES: usize = 64 << 10;
 
 /// Prefix of all messages of the helper.
@@ -35,18 +35,18 @@ pub(crate) const COMPLAINT: &str = "truing sandbox: ";
 /// Exit code of the helper if the command cannot be started.
 pub const NOT_STARTED_EXIT_CODE: u8 = 127;
 
-/// Exit code of the helper if it killed the job for exceeding a limit, as shells report a killed program.
-/// The last line of the error stream names the limit; see [`super::bound_passed`].
+/// Exit code of the helper if it killed the job for exceeding a limit; a shell reports the same code for a
+/// killed program. The last line of the error stream names the limit; see [`super::bound_passed`].
 pub const LIMIT_PASSED: u8 = 128 + 9;
 
-/// A command to run, with its permissions and limits.
+/// A command, with its permissions and limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SandboxJob {
     pub level: SandboxLevel,
     /// Folder that the job runs in; absolute, without links.
     pub tree: PathBuf,
-    /// Path of the tree inside. It is the tree's own path, unless results must not depend on that path. Below
-    /// [`SandboxLevel::Full`] every folder keeps its own path.
+    /// Path of the tree inside the sandbox. A caller sets another path than `tree` if results must not depend
+    /// on it. Below [`SandboxLevel::Full`], this field is ignored, and `tree` keeps its path.
     #[serde(rename = "inside")]
     pub inner_tree: PathBuf,
     /// Working folder, relative to the tree; empty for the tree's root.
@@ -55,33 +55,34 @@ pub struct SandboxJob {
     pub writable: bool,
     /// Further folders that the job may read and run programs from.
     pub read: Vec<PathBuf>,
-    /// Files of the tree, by their paths in it, that are empty inside ([`SandboxLevel::Full`] alone).
+    /// Files of the tree, by their paths in it, that appear empty inside the sandbox (only at
+    /// [`SandboxLevel::Full`]).
     pub hidden: Vec<PathBuf>,
     /// True if the job may make sockets. The sockets cannot reach anything outside.
     pub sockets: bool,
     pub limits: JobLimits,
-    /// Private folders that outlive the job ([`SandboxLevel::Full`] alone).
+    /// Private folders that outlive the job (only at [`SandboxLevel::Full`]).
     pub room: Option<JobFolders>,
-    /// A writable folder that outlives the job, mounted at [`BUILDS`] ([`SandboxLevel::Full`] alone).
+    /// A writable folder that outlives the job, mounted at [`BUILDS`] (only at [`SandboxLevel::Full`]).
     pub builds: Option<PathBuf>,
     /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,
-    /// Variables that hold the address of a server on the job's loopback interface; empty if there is no
-    /// server. See [`SandboxJob::command_with_socket`].
+    /// Names of the variables that hold the address of a server on the job's loopback interface; empty if
+    /// there is no server. See [`SandboxJob::command_with_socket`].
     pub listens: Vec<String>,
     /// True if the job's standard input is the stream of [`super::SocketHandoff`].
     pub hears: bool,
     /// True if the helper writes [`super::watch::LOOKED`] to the output after each check. For the
     /// self-test.
     pub(super) shows_looks: bool,
-    /// Home and temporary folder where the job has no file system of its own (below
-    /// [`SandboxLevel::Full`]).
+    /// Home and temporary folder of a job below [`SandboxLevel::Full`], which has no file system of its own.
     pub private: PathBuf,
     pub run: JobCommand,
 }
 
-/// Private folders that outlive a job, for programs that build on earlier results. Such a job also has
-/// names of users and hosts, which test suites look up.
+/// Private folders that outlive a job, so that later commands can use the files of earlier commands. A job
+/// with such folders also has files such as `/etc/passwd` and `/etc/hosts`, because test suites look up users
+/// and hosts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobFolders {
     pub home: PathBuf,
@@ -91,7 +92,7 @@ pub struct JobFolders {
 /// The command of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JobCommand {
-    /// A program of the system with its arguments, found on the sandbox's own `PATH`.
+    /// A program of the system with its arguments, searched for on the sandbox's `PATH`.
     Program(#[serde(with = "words")] Vec<OsString>),
     /// This program, with these arguments.
     #[serde(rename = "Own")]
@@ -100,13 +101,15 @@ pub enum JobCommand {
     Probe(EscapeProbe),
 }
 
-/// A stage of the helper. It is encoded as one text, which is passed in several arguments.
+/// A stage of the helper. A stage is passed to the helper's process as one text, split into several
+/// arguments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum HelperStage {
-    /// Makes a sandbox for a job of this parent.
+    /// Makes the sandbox for a job, and watches the job. `parent` is the process id of the caller.
     #[serde(rename = "Outside")]
     OuterHelper { job: SandboxJob, parent: i32 },
-    /// Acts as the first process inside; `outside` is the process id of the helper's watching process.
+    /// Acts as the first process inside. The process id is that of the helper's outer stage, which watches
+    /// the job.
     #[serde(rename = "Inside")]
     InnerHelper {
         job: SandboxJob,
@@ -138,22 +141,22 @@ impl SandboxJob {
         }
     }
 
-    /// Returns the command that starts the helper, with only the job's variables in its environment, no
-    /// input, and its own process group. The helper accepts no terminal for a stream. Killing the helper's
-    /// process or this process ends all processes inside.
+    /// Returns the command that starts the helper. It has only the job's variables in its environment, no
+    /// input, and its own process group. The helper refuses a standard stream that is a terminal. When the
+    /// helper's process or this process is killed, all processes inside the sandbox are killed too.
     ///
     /// # Errors
     /// An I/O error if a path in the job is not UTF-8.
     pub fn command(&self) -> std::io::Result<Command> {
         let parent = rustix::process::getpid().as_raw_nonzero().get();
-        // Any user may read arguments, and a value may be a secret of the run: values are passed in the
-        // environment instead.
+        // The arguments contain only the names of the variables: every user can read arguments, and a value
+        // may be a secret. The values are passed in the environment.
         let names = self.variables.iter().map(|(name, _)| (name.clone(), String::new())).collect();
         let job = Self { variables: names, ..self.clone() };
         let mut command = helper_command(&HelperStage::OuterHelper { job, parent })?;
         let variables = self.variables.iter().map(|(name, value)| (name, value));
-        // The command does not inherit this process's input, which may be a terminal or a protocol. The
-        // caller may set another input.
+        // The command does not inherit this process's standard input, which may be a terminal or the stream
+        // of a protocol. The caller may set another input.
         command.env_clear().envs(variables).process_group(0).stdin(Stdio::null());
         Ok(command)
     }
@@ -173,14 +176,14 @@ impl HelperStage {
         Ok(text.chunks(PART_BYTES).map(|part| OsStr::from_bytes(part).to_owned()).collect())
     }
 
-    /// Decodes a stage from arguments; `None` if they contain none.
+    /// Decodes a stage from arguments; `None` if they do not encode a stage.
     pub(super) fn from_arguments(arguments: &[OsString]) -> Option<Self> {
         serde_json::from_slice(&arguments.join(OsStr::new("")).into_vec()).ok()
     }
 }
 
-/// Serializes the words of a command as text. Serde writes each byte of an [`OsString`] as a number, which
-/// is up to four times as long.
+/// Serializes the words of a command as text. By default, Serde writes an [`OsString`] as a list of numbers,
+/// one for each byte, which is up to four times as long.
 mod words {
     use std::ffi::OsString;
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};

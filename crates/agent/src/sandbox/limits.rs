@@ -5,20 +5,22 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-/// The lowest limit of processes that can be set, because the kernel reserves this number of process ids.
+/// The lowest number of processes to which the kernel can limit a namespace, because it reserves 300 process
+/// ids.
 const FEWEST_PROCESSES: u64 = 301;
 /// Maximum number of open files of one process.
 pub(super) const OPEN_FILES: u64 = 4096;
-/// Maximum number of pending signals, and timers, of all processes.
+/// Maximum number of pending signals and timers of all processes together.
 pub(super) const SIGNALS: u64 = 4096;
 /// Maximum number of bytes of one `inotify` queue: 16384 events, each with a name.
 pub(super) const EVENT_QUEUE: u64 = 16384 * 512;
-/// Kernel memory in bytes for a file that `inotify` watches, including the record of the file, which the
-/// watch keeps in memory.
+/// Kernel memory in bytes for a file that `inotify` watches. It includes the file's inode, which the watch
+/// keeps in memory.
 pub(super) const FILE_WATCH: u64 = 2 << 10;
 
-/// Smallest, default and largest bytes of a connection's buffers. The limit on the number of sockets also
-/// limits the sum of all buffers. The kernel's own maximum is several megabytes.
+/// Smallest, default and largest size of a connection's receive and send buffers, in bytes. With these sizes,
+/// the limit on the number of sockets also limits the sum of all buffers. The kernel's own maximum is several
+/// megabytes.
 const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
 
 /// The resource limits of one job.
@@ -29,7 +31,8 @@ pub struct JobLimits {
     pub memory: u64,
     /// Maximum number of processes and threads, together.
     pub processes: u64,
-    /// Bytes of all files written outside a writable tree, and of each single file in it.
+    /// Maximum number of bytes of all files outside a writable tree together, and of each single file inside
+    /// that tree.
     pub disk: u64,
 }
 
@@ -50,19 +53,20 @@ impl JobLimits {
         lower_limit(Resource::Nproc, self.processes)
     }
 
-    /// Returns the number of `inotify` queues: full queues use half of the memory.
+    /// Returns the maximum number of `inotify` queues, which take half of the memory limit if all are full.
     pub(super) fn event_queues(&self) -> u64 {
         self.memory.div_euclid(EVENT_QUEUE * 2)
     }
 
-    /// Returns the number of files that `inotify` may watch: these use a sixteenth of the memory.
+    /// Returns the maximum number of files that `inotify` may watch, which take a sixteenth of the memory
+    /// limit.
     pub(super) fn file_watches(&self) -> u64 {
         self.memory.div_euclid(FILE_WATCH * 16)
     }
 
     /// Limits connection buffers, `inotify` memory, and the number of processes in the namespace of this
-    /// process. The kernel's own limit of processes does not count the processes of a user who is root
-    /// outside. Before Linux 6.14, a namespace has no limit of processes.
+    /// process. The namespace's limit is needed because the kernel's own limit does not apply to a user who
+    /// is root outside. Kernels before Linux 6.14 do not support this limit of a namespace.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(FEWEST_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);

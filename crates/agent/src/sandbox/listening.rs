@@ -1,9 +1,9 @@
-//! The one network access of a sandbox: a socket on its own loopback interface, which a process outside
-//! serves.
+//! The only network access of a sandbox: a socket on its own loopback interface. A process outside accepts
+//! the connections to the socket.
 //!
-//! The first process inside makes the socket and hands it to the parent, which accepts connections outside.
-//! The socket requires no copying of data between the two networks, no mounted file, and no relay process
-//! inside.
+//! The first process inside makes the socket and hands it to the parent, which is outside and accepts the
+//! connections. No data must be copied between the two networks, and the sandbox needs no mounted file and no
+//! relay process.
 
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
@@ -20,24 +20,24 @@ use rustix::net::{
 
 use super::SandboxJob;
 
-/// The variables that programs read a proxy from. Some programs read only the upper-case or only the
-/// lower-case names.
+/// The environment variables from which programs read the address of a proxy. Some programs read only the
+/// upper-case names, and some only the lower-case names.
 pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
-/// Timeout for building the inside.
+/// Maximum time to wait for the job's socket, which exists once the sandbox is set up.
 const BUILDING: Duration = Duration::from_secs(60);
-/// A message needs at least one byte to carry a descriptor.
+/// The message that carries the socket's descriptor; the kernel requires at least one byte.
 const MESSAGE: &[u8] = b"+";
 
-/// The channel on which the socket of a job arrives.
+/// The channel over which the job hands its socket to this process.
 #[derive(Debug)]
 pub struct SocketHandoff(UnixStream);
 
 impl SandboxJob {
     /// Returns the command as [`SandboxJob::command`] does, for a job with a server on its loopback
-    /// interface. These variables hold the server's address. Requires
-    /// [`SandboxLevel::Full`](super::SandboxLevel::Full) and [`SandboxJob::sockets`]. The command's standard
-    /// input is used for the handoff. Drop the command once it is started: otherwise this process does not
-    /// notice the end of the started process.
+    /// interface. Inside, the environment variables with the names `variables` hold the server's address.
+    /// Requires [`SandboxLevel::Full`](super::SandboxLevel::Full) and [`SandboxJob::sockets`]. The socket is
+    /// handed over on the command's standard input. Drop the command once it is started: until then, this
+    /// process does not notice that the started process has exited.
     ///
     /// # Errors
     /// The same as for [`SandboxJob::command`].
@@ -92,7 +92,8 @@ impl SocketHandoff {
     }
 }
 
-/// Runs inside: makes the socket and hands it to the parent over the standard input. Returns its port.
+/// Creates the socket, inside the sandbox, and hands it to the parent over the standard input. Returns the
+/// socket's port.
 pub(super) fn hand_over() -> io::Result<u16> {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let files = [socket.as_fd()];

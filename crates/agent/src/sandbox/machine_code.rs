@@ -1,12 +1,12 @@
-//! Builds small programs for attempts that need system calls by number, including those of another
-//! architecture. The programs are written by hand as x86-64 machine code, and need no installed software.
+//! Builds small programs for attempts that must make system calls by number, some with the numbers of another
+//! architecture. The programs consist of x86-64 machine code from the tables below, so no compiler is needed.
 
-/// The way a system call is made.
+/// The instruction that makes a system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallMethod {
-    /// By x86-64 numbers, as programs of this machine do, or by x32 numbers, which have one more bit.
+    /// The instruction `syscall`, with x86-64 numbers, or with x32 numbers, which have one more bit.
     Syscall,
-    /// By i386 numbers, as 32-bit programs do. These numbers have other meanings.
+    /// The interrupt of 32-bit programs, with i386 numbers. The same numbers mean other calls on x86-64.
     Interrupt,
 }
 
@@ -14,9 +14,9 @@ pub(super) enum SyscallMethod {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SyscallArgument {
     Number(u64),
-    /// The kept result of a call, plus this number.
+    /// The result that `ProgramStep::Keep` has kept, plus this number.
     KeptResult(u64),
-    /// A number that grows by `step` with each call of a row.
+    /// A number that grows by `step` with each call of a `ProgramStep::Row`.
     Turn {
         from: u64,
         step: u64,
@@ -28,27 +28,28 @@ pub(super) enum SyscallArgument {
 pub(super) enum ProgramStep {
     /// Makes a call; the program exits with 1 if the kernel refuses it.
     Call { method: SyscallMethod, number: u32, values: [SyscallArgument; 6] },
-    /// Keeps the result of the last call.
+    /// Keeps the result of the last call for later arguments.
     Keep,
     /// Writes this many bytes from this address on.
     Fill { address: u64, bytes: u64 },
     /// Writes a word to an address.
     Put { address: u64, word: u64 },
-    /// Makes a call this many times. With `counts`, also writes [`HELD`] and the number of successful calls
-    /// to the output. The program exits with 1 if fewer calls succeed.
+    /// Repeats a call up to this many times, and stops when the kernel refuses it. With `counts`, also writes
+    /// [`HELD`] and the number of successful calls to the output. The program exits with 1 if fewer calls
+    /// succeed.
     Row { number: u32, values: [SyscallArgument; 6], times: u32, counts: bool },
     /// Ends this thread, unless the last call created this thread.
     OnlyChild,
     /// Makes this many processes, which wait.
     Processes(u32),
-    /// Writes [`HOLDING`] to the output and waits for the end of the input. The watcher can then measure
-    /// the program's resources, even if it checks rarely.
+    /// Writes [`HOLDING`] to the output and waits for the end of the input. The watcher can then measure the
+    /// program's resources, even if the watcher checks rarely.
     Hold,
 }
 
 /// The mark that a process writes once it holds all its resources.
 pub(super) const HOLDING: u8 = b'H';
-/// The mark before the number of objects that a process has made. The number has eight bytes.
+/// The mark before the number of objects that a process has made. The number follows, in eight bytes.
 pub(super) const OBJECT_COUNT_MARK: u8 = b'N';
 const READ: u32 = 0;
 const WRITE: u32 = 1;
@@ -58,9 +59,9 @@ const PAUSE: u32 = 34;
 const FORK: u32 = 57;
 /// Address of the program in memory.
 const BASE: u64 = 0x40_0000;
-/// Length of the two headers; the mark of [`ProgramStep::Hold`] and then the code follow.
+/// Length of the two headers of the file. The mark of [`ProgramStep::Hold`] follows them, and then the code.
 const HEADERS: u64 = 64 + 56;
-/// The mark, repeated to keep the code aligned.
+/// The mark of `ProgramStep::Hold`, repeated to keep the code aligned.
 const MARK: [u8; 16] = [HOLDING; 16];
 
 /// Returns a call with up to six numbers.
@@ -120,7 +121,8 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
     elf_file(&code)
 }
 
-/// Returns the number of processes that hold resources at once; each fork doubles it.
+/// Returns the number of the program's processes that hold resources at the same time. Each `fork` step
+/// doubles this number.
 pub(super) fn count_holders(steps: &[ProgramStep]) -> u32 {
     let forks = steps.iter().filter(|step| matches!(step, ProgramStep::Call { number: FORK, .. })).count();
     if steps.contains(&ProgramStep::Hold) { 1 << forks } else { 0 }
@@ -130,7 +132,7 @@ fn values_of(numbers: &[u64]) -> [SyscallArgument; 6] {
     [0, 1, 2, 3, 4, 5].map(|at| SyscallArgument::Number(numbers.get(at).copied().unwrap_or(0)))
 }
 
-/// Adds a call, and an exit with 1 if its result is negative.
+/// Adds a system call, and an exit with code 1 if the call fails.
 fn push_checked_call(code: &mut Vec<u8>, method: SyscallMethod, number: u32, values: &[SyscallArgument; 6]) {
     push_values(code, values);
     push_raw_call(code, method, number);
@@ -192,7 +194,8 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
     }
 }
 
-/// Repeats a call until it is refused, and reports the count.
+/// Adds a loop that repeats a call until the kernel refuses it or it was made `times` times, and reports the
+/// count.
 fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallArgument; 6], times: u32, counts: bool) {
     // cmp r12, times
     let compare = |code: &mut Vec<u8>| {
@@ -251,7 +254,7 @@ fn push_raw_call(code: &mut Vec<u8>, method: SyscallMethod, number: u32) {
     });
 }
 
-/// Exits with this code.
+/// Returns the instructions that exit with this code. `number` is the system call: `exit` or `exit_group`.
 fn exit_instructions(number: u32, exit_code: u32) -> Vec<u8> {
     // mov edi, with
     let mut code = vec![0xbf];
@@ -260,7 +263,7 @@ fn exit_instructions(number: u32, exit_code: u32) -> Vec<u8> {
     code
 }
 
-/// Skips these bytes if the last call returned zero.
+/// Adds instructions that are skipped if the last call returned zero.
 fn unless_zero(code: &mut Vec<u8>, bytes: &[u8]) {
     // test rax, rax; jz over them
     code.extend([0x48, 0x85, 0xc0, 0x74, u8::try_from(bytes.len()).unwrap_or_default()]);
@@ -273,7 +276,7 @@ fn push_processes(code: &mut Vec<u8>, count: u32) {
     code.extend(count.to_le_bytes());
     let again = code.len();
     push_checked_call(code, SyscallMethod::Syscall, FORK, &values_of(&[]));
-    // test rax, rax; jnz over what the child does
+    // test rax, rax; jnz over the instructions of the child
     let mut waits = Vec::new();
     push_raw_call(&mut waits, SyscallMethod::Syscall, PAUSE);
     waits.extend(exit_instructions(EXIT_GROUP, 0));

@@ -15,8 +15,8 @@ use rustix::process::{chdir, pivot_root};
 
 use super::{BUILDS, PROGRAM_INSIDE, SandboxJob, SandboxLevel};
 
-/// The system's files that programs need. The system's configuration is left out, except for the files about
-/// libraries and certificates.
+/// The system's files that programs need. Of the system's configuration, only the files about libraries,
+/// alternative programs, the time zone and certificates are included.
 pub(crate) const SYSTEM: &[&str] = &[
     "/usr",
     "/bin",
@@ -34,9 +34,9 @@ pub(crate) const SYSTEM: &[&str] = &[
     "/etc/ssl/openssl.cnf",
     "/etc/pki/tls/certs",
 ];
-/// Devices that cannot affect the machine.
+/// Devices whose use has no effect on the machine.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
-/// Folder in which the inside is built; it exists on every machine, and its content outside is not
+/// Folder in which the new file system is built. It exists on every machine, and its content outside is not
 /// affected.
 const WORKSHOP: &str = "/tmp";
 /// Path of the home folder inside.
@@ -45,20 +45,20 @@ const HOME: &str = "/home/agent";
 const TEMPORARY: &str = "/tmp";
 /// Name of the command's user inside.
 pub(super) const USER: &str = "agent";
-/// Files with the names of the user and the host, for a job with private folders.
+/// Files that define the user and the host names, for a job with private folders.
 pub(super) const NAMES: &[(&str, &str)] = &[
     ("/etc/passwd", "agent:x:1000:1000::/home/agent:/bin/sh\n"),
     ("/etc/group", "agent:x:1000:\n"),
     ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
 ];
-/// Maximum number of bytes that are written to memory: all files outside the tree and the job's private
-/// folders.
+/// Maximum size of the job's file system in memory, which contains all files outside the tree and the job's
+/// private folders.
 const MAX_MEMORY: u64 = 2 << 30;
 
-/// Minimum number of bytes of this memory per file.
+/// Number of bytes of this size for which one file is allowed.
 const BYTES_PER_FILE: u64 = 8 << 10;
-/// The number of files that is always allowed, even with a low limit of bytes.
+/// Minimum number of allowed files, even if the job's limit of bytes is low.
 const FEWEST_FILES: u64 = 4096;
 
 /// Returns the home and temporary folder of a job.
@@ -69,18 +69,19 @@ pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     }
 }
 
-/// Returns true for a folder of the system, for a folder that contains one, and for a folder with the
-/// machine's state or secrets.
+/// Returns true if the folder is or contains a folder of the system, or is in a folder with the machine's
+/// state or secrets.
 pub(super) fn touches_system_folder(tree: &Path) -> bool {
     let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
-    // Folders below `/dev/shm` contain users' files in memory.
+    // Folders below `/dev/shm` are allowed, because they contain users' files in memory.
     let is_in_memory = tree.starts_with("/dev/shm") && tree != Path::new("/dev/shm");
     known.map(Path::new).any(|system| system.starts_with(tree))
         || ["/proc", "/sys", "/dev", "/etc", "/boot"].iter().any(|system| tree.starts_with(system))
             && !is_in_memory
 }
 
-/// Builds the inside, moves into it, and leaves the machine's file system permanently.
+/// Builds the sandbox's file system, changes the root to it, and leaves the machine's file system
+/// permanently.
 pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // A temporary root with two folders: one for the machine's file system, and one for the new file system.
@@ -92,7 +93,7 @@ pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     chdir("/")?;
     let space = MountRoots { old: Path::new("/old"), new: Path::new("/new") };
     let size = job.limits.disk.min(MAX_MEMORY);
-    // Every file also takes kernel memory, even an empty one.
+    // The number of files is limited too, because even an empty file takes kernel memory.
     let files = size.div_euclid(BYTES_PER_FILE).max(FEWEST_FILES);
     mount_file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
     space.mount_contents(job)?;
@@ -109,7 +110,7 @@ fn mount_file_system(kind: &str, target: &Path, options: &str) -> io::Result<()>
     Ok(mount(kind, target, kind, flags, options.as_c_str())?)
 }
 
-/// The two file systems while the new one is built.
+/// The roots of the machine's file system and of the new one, while the new one is built.
 struct MountRoots {
     old: &'static Path,
     new: &'static Path,
@@ -156,7 +157,7 @@ impl MountRoots {
             self.mount_path_as(&job.tree.join(".git"), &job.inner_tree.join(".git"), false)?;
         }
         for file in &job.hidden {
-            // A link is not followed, because its target does not exist inside.
+            // A link does not have to be hidden, because its target does not exist inside.
             if path_in_root(self.old, &job.tree.join(file))
                 .symlink_metadata()
                 .is_ok_and(|found| found.is_file())
@@ -167,8 +168,8 @@ impl MountRoots {
         Ok(())
     }
 
-    /// Mounts the running program: its own file, if its path still refers to it; a copy, if the file was
-    /// replaced by an upgrade.
+    /// Mounts the file of the running program. If an upgrade has replaced the file since the start, copies
+    /// the running program instead.
     fn mount_this_program(&self) -> io::Result<()> {
         let (running, inside) =
             (self.old.join("proc/self/exe"), path_in_root(self.new, Path::new(PROGRAM_INSIDE)));
@@ -182,9 +183,9 @@ impl MountRoots {
         remount_read_only(&inside)
     }
 
-    /// Mounts a read-only `/proc` that shows the processes inside. It is read-only because the kernel allows
-    /// a command that root started to write to the machine's settings. Some containers forbid the mount; then
-    /// `/proc` stays empty.
+    /// Mounts a `/proc` that shows only the processes inside. The mount is read-only: if root started the
+    /// command, the kernel would allow the command to change the machine's settings in `/proc`. Some
+    /// containers forbid this mount; `/proc` is then empty.
     fn mount_proc(&self, job: &SandboxJob) -> io::Result<()> {
         let proc = self.new.join("proc");
         std::fs::create_dir(&proc)?;
@@ -207,7 +208,7 @@ impl MountRoots {
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
         let inside = path_in_root(self.new, name);
         if found.is_symlink() {
-            // A folder that is already mounted may contain this path.
+            // The link may exist already, in a folder that was mounted before.
             if inside.symlink_metadata().is_ok() {
                 return Ok(());
             }
@@ -232,7 +233,7 @@ impl MountRoots {
     }
 }
 
-/// Returns an absolute path as seen from another root.
+/// Returns an absolute path as a path below another root.
 fn path_in_root(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
@@ -241,7 +242,7 @@ fn create_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)
 }
 
-/// Makes a mount read-only. Its existing flags must be kept.
+/// Makes a mount read-only. The call must repeat the mount's existing flags.
 fn remount_read_only(path: &Path) -> io::Result<()> {
     let mut flags = MountFlags::RDONLY | MountFlags::BIND | MountFlags::NOSUID;
     let has = statvfs(path)?.f_flag;

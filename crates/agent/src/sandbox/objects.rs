@@ -1,7 +1,8 @@
-//! The kinds of objects that the kernel holds for a process outside its resident memory, and the limit of
-//! each kind.
+//! Lists the kinds of objects that the kernel holds for a process outside its resident memory, and how the
+//! sandbox limits each kind.
 //!
-//! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names an attempt of `check`.
+//! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind refers to an attempt of `check`
+//! by its name.
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
 use super::machine_code::{ProgramStep, SyscallArgument, SyscallMethod, call_step};
@@ -15,9 +16,9 @@ pub(super) struct KernelObject {
     pub(super) probe: &'static str,
 }
 
-/// The means that limit a kind of objects.
+/// How the sandbox limits a kind of object.
 pub(super) enum ObjectLimit {
-    /// The filter refuses these calls.
+    /// The filter refuses the calls that create such objects. The field lists the calls.
     Denied(&'static str),
     /// The watcher counts the objects, and kills the job if they exceed the limit.
     Counted(&'static str),
@@ -49,57 +50,63 @@ const fn unbounded_object(name: &'static str, description: &'static str) -> Kern
     KernelObject { name, limit: ObjectLimit::Unlimited(description), probe: "" }
 }
 
-/// Bytes of a pending signal, or of a timer with its signal.
+/// Bytes of kernel memory for a pending signal, or for a timer with its signal.
 const SIGNAL: u64 = 512;
-/// Bytes of a thread's kernel stack and record.
+/// Bytes of kernel memory for a thread: its stack and its record.
 const THREAD: u64 = 32 << 10;
-/// Bytes of all filters of a thread: at most 32768 instructions, in their original and translated form.
+/// Maximum number of bytes of all filters of a thread: at most 32768 instructions, each in its original and
+/// its translated form.
 const FILTERS: u64 = 1 << 20;
-/// Bytes of the files that may be in flight through sockets: as many as one process may open.
+/// Maximum number of bytes of all files in flight through sockets. The kernel allows as many such files as
+/// one process may open.
 const IN_FLIGHT: u64 = OPEN_FILES * open_files::OPEN_FILE_BYTES;
 
 /// All known kinds of objects.
 pub(super) const OBJECTS: &[KernelObject] = &[
-    denied_object("semaphores of System V", "`semget`", "semget"),
-    denied_object("message queues of System V", "`msgget`", "msgget"),
-    counted_object("shared memory of System V", "the segments' resident pages", "shmget"),
-    denied_object("message queues of POSIX", "`mq_open`", "mq_open"),
-    denied_object("files in memory without a name", "`memfd_create`, `memfd_secret`", "memfd"),
+    denied_object("System V semaphores", "`semget`", "semget"),
+    denied_object("System V message queues", "`msgget`", "msgget"),
+    counted_object("System V shared memory", "the segments' resident pages", "shmget"),
+    denied_object("POSIX message queues", "`mq_open`", "mq_open"),
+    denied_object("nameless files in memory", "`memfd_create`, `memfd_secret`", "memfd"),
     counted_object(
-        "files in memory, also when their name is gone",
+        "files in memory, including deleted files that are still open",
         "the file system's bytes and files",
         "shared_folder",
     ),
-    counted_object("entries of folders in memory", "the file system's files", "empty_files"),
-    denied_object("attributes and access lists of files", "`setxattr` and its kin", "setxattr"),
+    counted_object("directory entries in memory", "the file system's files", "empty_files"),
+    denied_object(
+        "extended attributes and access control lists of files",
+        "`setxattr` and related calls",
+        "setxattr",
+    ),
     counted_object(
-        "pipes, also larger ones (`F_SETPIPE_SZ`)",
-        "12 KiB for each; the kernel gives all pipes of a user 64 MiB more",
+        "pipes, including enlarged pipes (`F_SETPIPE_SZ`)",
+        "12 KiB for each pipe; the kernel allows 64 MiB more for all pipes of a user together",
         "pipes",
     ),
     denied_object("pages lent to a pipe", "`vmsplice`", "vmsplice"),
     denied_object("pages lent to a socket", "`SO_ZEROCOPY`", "zero_copy"),
     bounded_object(
-        "buffers of sockets",
-        "1 MiB for each socket: a request for another size has no effect",
+        "socket buffers",
+        "1 MiB for each socket; a request for another size has no effect",
         |limits| watch::most_sockets(limits.memory) << 20,
         "socket_buffers",
     ),
     denied_object("sockets of other families, among them netlink", "`socket`, `socketpair`", "netlink"),
     bounded_object(
-        "files on their way through sockets",
-        "`RLIMIT_NOFILE`, of all processes",
+        "files in flight through sockets",
+        "`RLIMIT_NOFILE`, for all processes together",
         |_| IN_FLIGHT,
         "files_in_flight",
     ),
     counted_object(
         "open files: `eventfd`, `timerfd`, `signalfd`, `pidfd`, `epoll`, …",
-        "1.5 KiB for each",
+        "1.5 KiB for each open file",
         "open_files",
     ),
     bounded_object(
         "queues of `inotify`",
-        "`max_inotify_instances` of the namespace, full queues of 8 MiB",
+        "`max_inotify_instances` of the namespace; a full queue takes 8 MiB",
         |limits| limits.event_queues() * EVENT_QUEUE,
         "inotify_queues",
     ),
@@ -112,77 +119,92 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     denied_object("`fanotify`", "`fanotify_init`", "fanotify"),
     denied_object("keys", "`add_key`, `request_key`, `keyctl`", "add_key"),
     bounded_object(
-        "timers of POSIX",
-        "`RLIMIT_SIGPENDING`, of all processes",
+        "POSIX timers",
+        "`RLIMIT_SIGPENDING`, for all processes together",
         |_| SIGNALS * SIGNAL,
         "timers",
     ),
     bounded_object(
-        "signals that wait",
-        "`RLIMIT_SIGPENDING`, of all processes",
+        "pending signals",
+        "`RLIMIT_SIGPENDING`, for all processes together",
         |_| SIGNALS * SIGNAL,
         "signals",
     ),
     denied_object("`io_uring`", "`io_uring_setup`", "io_uring"),
-    denied_object("asynchronous input and output of the kernel", "`io_setup`", "kernel_aio"),
+    denied_object("asynchronous input and output in the kernel (AIO)", "`io_setup`", "kernel_aio"),
     denied_object("`bpf`", "`bpf`", "bpf"),
     denied_object("`userfaultfd`", "`userfaultfd`", "userfaultfd"),
-    denied_object("events of `perf`", "`perf_event_open`", "perf"),
+    denied_object("`perf` events", "`perf_event_open`", "perf"),
     denied_object(
         "namespaces and mounts",
-        "`unshare`, `setns`, `clone` with `CLONE_NEWUSER`, `mount` and its kin",
+        "`unshare`, `setns`, `clone` with `CLONE_NEWUSER`, `mount` and related calls",
         "unshare",
     ),
-    denied_object("pages that the machine reserves", "`mmap` with `MAP_HUGETLB`", "huge_pages"),
-    counted_object("tables of pages", "`VmPTE`", "page_tables"),
-    denied_object("policies of memory", "`mbind`", "mbind"),
-    denied_object("a process's own table of futexes", "`prctl` with `PR_FUTEX_HASH`", "futex_table"),
+    denied_object("huge pages, which the machine reserves", "`mmap` with `MAP_HUGETLB`", "huge_pages"),
+    counted_object("page tables", "`VmPTE`", "page_tables"),
+    denied_object("memory policies", "`mbind`", "mbind"),
+    denied_object("private futex table of a process", "`prctl` with `PR_FUTEX_HASH`", "futex_table"),
     denied_object(
-        "filters that a file keeps",
+        "seccomp filters that a listener file keeps",
         "`seccomp` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`",
         "filter_listener",
     ),
     bounded_object(
-        "filters of threads",
-        "32768 instructions, 1 MiB, for each of the processes",
+        "seccomp seccomp filters of threads",
+        "32768 instructions (1 MiB) for each process",
         |limits| limits.processes * FILTERS,
         "processes",
     ),
     denied_object(
-        "rules of Landlock for ports",
+        "Landlock rules for ports",
         "`landlock_add_rule` with `LANDLOCK_RULE_NET_PORT`",
         "landlock_ports",
     ),
     bounded_object(
-        "threads' stacks and records",
-        "the limit of processes",
+        "kernel stacks and records of threads",
+        "the maximum number of processes",
         |limits| limits.processes * THREAD,
         "fork_bomb",
     ),
-    denied_object("terminals", "there is no `/dev/ptmx` inside (at `full`)", "terminals"),
+    denied_object("terminals", "the sandbox at `full` has no `/dev/ptmx`", "terminals"),
     counted_object(
         "mappings",
-        "their number, only after the machine's kernel memory has grown by the limit",
+        "the number of mappings, once the machine's kernel memory has grown by more than the memory limit",
         "mappings",
     ),
-    counted_object("entries of `epoll`", "the same", "epoll"),
-    counted_object("locks of files (`fcntl`)", "the same, of the whole machine", "file_locks"),
-    counted_object("files of `/proc` that were read", "the same: 16 MiB at most for each", "read_proc_files"),
+    counted_object(
+        "entries of `epoll`",
+        "the number of entries, under the condition that applies to \
+        mappings",
+        "epoll",
+    ),
+    counted_object(
+        "locks of files (`fcntl`)",
+        "the number of locks on the whole machine, under the \
+        condition that applies to mappings",
+        "file_locks",
+    ),
+    counted_object(
+        "open open files of `/proc` that were read",
+        "at most 16 MiB for each file, under the condition \
+        that applies to mappings",
+        "read_proc_files",
+    ),
     unbounded_object(
-        "rules of Landlock for files, of threads",
-        "64 bytes for each file of each set of rules; a set that is open counts as 16 MiB",
+        "Landlock rules of threads for files",
+        "64 bytes for each file in each ruleset; an open ruleset counts as 16 MiB",
     ),
 ];
 
-/// A program that tries to exceed the limit with one kind of object, with the attempt's name and the bytes of
-/// one object.
+/// A program that tries to exceed the memory limit with one kind of object, the name of the attempt, and the
+/// size of one object in bytes.
 pub(super) struct ObjectProgram {
     pub(super) name: &'static str,
     pub(super) steps: Vec<ProgramStep>,
     pub(super) size: u64,
 }
 
-/// Returns the attempts with ordinary means: name, probe, and bytes of one object.
+/// Returns the attempts that need no machine code: name, probe, and size of one object in bytes.
 pub(super) fn ordinary_probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2] {
     [
         (
@@ -199,30 +221,32 @@ const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// The second half of the page at that address.
 const SECOND_SCRATCH_ADDRESS: u64 = SCRATCH_ADDRESS + 0x800;
 const PAGE: u64 = 4096;
-/// Number of processes that open files, as an exponent of two, and number of files of each process.
+/// Number of forks (each fork doubles the number of processes that open files), and number of files that each
+/// process opens.
 const FORKS: usize = 6;
 const FILES_OF_ONE: u32 = 1000;
-/// Number of descriptors of a file in one process, and number of `epoll` files that watch each descriptor.
+/// Number of additional descriptors of one file in a process, and number of `epoll` files that watch each of
+/// these descriptors.
 const NAMES: u32 = 900;
 const POLLS: u32 = 16;
-/// Number of locks on a file, and number of files with such locks in one process. The time for adding a lock
-/// grows with the number of locks on its file.
+/// Number of locks on each file, and number of locked files in each process. Several files are used, because
+/// adding a lock takes longer the more locks the file has.
 const LOCKS: u32 = 500;
 const LOCKED_FILES: u32 = 24;
-/// Half of the mappings that a process may have.
+/// Approximately half of the maximum number of mappings of a process.
 const HALF_MAX_MAPPINGS: u32 = 32_000;
-/// Measured bytes of a mapping, a lock and an `epoll` entry.
+/// Measured bytes of kernel memory for a mapping, for a lock and for an `epoll` entry.
 const MAPPING: u64 = 190;
 const LOCK: u64 = 190;
 const POLLED: u64 = 200;
 
-/// Returns the programs that try to exceed the limits of a job with one kind of object each.
+/// Returns machine-code programs that each try to exceed the memory limit of a job with one kind of object.
 pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let page = call_step(9, &[SCRATCH_ADDRESS, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
     let put = |at, word| ProgramStep::Put { address: at, word };
     let text = |at, text: [u8; 8]| put(at, u64::from_le_bytes(text));
     let no_new_rights = call_step(157, &[38, 1, 0, 0, 0]);
-    // One instruction, which allows every call.
+    // The filter has one instruction, which allows every call.
     let filter = [
         page,
         put(SCRATCH_ADDRESS, 1),
@@ -251,7 +275,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ],
     };
     let (zero, number) = (SyscallArgument::Number(0), SyscallArgument::Number);
-    // The process id, and the information of the signal, which marks the signal as sent by a program.
+    // These steps block all signals, mark the signal as sent by a program, and keep the process's own id as
+    // the receiver.
     let blocked = [
         page,
         put(SCRATCH_ADDRESS, u64::MAX),
@@ -306,9 +331,9 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         number: 445,
         values: [SyscallArgument::KeptResult(0), number(2), number(SECOND_SCRATCH_ADDRESS), zero, zero, zero],
     };
-    // The next opened files have the numbers 3 and up.
+    // Closes all files from number 3 on, so that the next opened files have the numbers 3, 4 and so on.
     let from_three = call_step(436, &[3, u64::from(u32::MAX), 0]);
-    // Files 3 and 4, which do not block.
+    // A pair of sockets, files 3 and 4, which do not block when they are full.
     let pair = [
         from_three,
         page,
@@ -317,7 +342,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         call_step(54, &[3, 1, 7, SECOND_SCRATCH_ADDRESS, 4]),
     ];
     let forks = [call_step(57, &[]); FORKS];
-    // A file gets 900 more descriptors; each descriptor becomes an `epoll` entry.
+    // An `eventfd` file gets 900 more descriptors. Each descriptor becomes an entry in each `epoll` file.
     let event = [from_three, page, call_step(290, &[0, 0])];
     let names = ProgramStep::Row {
         number: 33,
@@ -373,7 +398,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         times: HALF_MAX_MAPPINGS,
         counts: true,
     };
-    // Read locks of every second byte: their start and length.
+    // The locks to set: read locks on every second byte, each with its start and its length.
     let places = (0..LOCKS).map(u64::from);
     let places = places.flat_map(|lock| {
         [
@@ -433,10 +458,10 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     };
     let read: Vec<ProgramStep> =
         forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, ProgramStep::Hold]).collect();
-    // The range has far more page addresses than pages. Each touched address needs its own page table.
+    // The mapped range is so large that each touched address needs its own page table.
     let space = (limits.memory / PAGE) << 22;
     let sparse = [call_step(9, &[SCRATCH_ADDRESS << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
-    // A valid, empty set of signals: the kernel reads it, and blocks nothing.
+    // Each call makes the kernel read an empty set of signals from another address, and blocks nothing.
     let touches = ProgramStep::Row {
         number: 14,
         values: [
@@ -545,12 +570,12 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
 pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update it: \
-            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nThe kernel also holds memory for a process \
-            that the process has not mapped. For each kind of such objects, the table shows what limits it \
-            in the sandbox at `full`. It also names the attempt of `truing sandbox check` that tries to \
-            exceed the memory limit with such objects. Totals are for all processes of a job with the \
-            default limits: {} MiB of memory and {} processes.\n\n| Kind | Limited by | Largest total | \
-            Attempt |\n|---|---|---|---|\n",
+            UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nThe kernel also uses memory on behalf of a \
+            process that the process has not mapped. For each kind of object in this memory, the table \
+            shows the limit in the sandbox at `full`. The last column names the attempt of `truing sandbox \
+            check` that tries to exceed the memory limit with such objects. Totals are for all processes \
+            of a job with the default limits: {} MiB of memory and {} processes.\n\n| Kind | Limited by | \
+            Largest total | Attempt |\n|---|---|---|---|\n",
         limits.memory >> 20,
         limits.processes
     );

@@ -1,5 +1,5 @@
-//! Estimates the kernel memory behind a process's open files. A pipe keeps the data that is written to it,
-//! and no process has this data mapped. Pipes are therefore counted by number.
+//! Estimates the kernel memory behind a process's open files. Pipes are counted by number: the kernel keeps
+//! the data that is written to a pipe, but no process maps this data.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -8,29 +8,30 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, stata
 
 use super::SandboxLevel;
 
-/// Number of a job's pipes that are not counted. Small numbers of pipes are thus ignored even with a low
-/// memory limit.
+/// Number of pipes that a job may have without their being counted, so that a low memory limit still allows a
+/// few pipes.
 pub(super) const FEW_PIPES: u64 = 256;
-/// Bytes of memory for an open file other than a pipe: the file itself, and related records such as the
-/// file system's.
+/// Kernel memory in bytes for an open file other than a pipe: the file's own record, and related records such
+/// as the file system's.
 pub(super) const OPEN_FILE_BYTES: u64 = 1536;
-/// Maximum number of bytes that a pipe keeps, with the kernel's overhead. All pipes of a user together may
-/// have 64 MiB; above this limit, each pipe has two pages.
+/// Maximum number of bytes that the kernel keeps for a pipe, including overhead, once the user's pipes
+/// together have exceeded 64 MiB. Above that limit, each new pipe has only two pages.
 const PIPE: u64 = 12 << 10;
-/// Maximum number of bytes that a pipe keeps for a user without that limit: 16 pages.
+/// Maximum number of bytes that the kernel keeps for a pipe of root, which may exceed that limit: 16 pages,
+/// including overhead.
 const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
 
 /// The open files of a process.
 pub(super) struct OpenFiles {
-    /// Each pipe, by its file system and number.
+    /// Each pipe, identified by its file system and inode number.
     pub(super) pipes: BTreeSet<(u32, u32, u64)>,
     /// Number of other open files.
     pub(super) other_files: u64,
 }
 
-/// Returns the maximum number of bytes that one pipe of a job holds.
+/// Returns the maximum number of bytes that the kernel keeps for one pipe of a job.
 pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
-    // Within a namespace no user may exceed the limit.
+    // Only root may exceed the limit for all pipes of a user, and within a namespace not even root.
     if level != SandboxLevel::Full && rustix::process::geteuid().is_root() {
         PIPE_WITHOUT_LIMIT
     } else {
@@ -38,21 +39,23 @@ pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
     }
 }
 
-/// Returns the number of files in this table of `/proc`; `None` if it is empty.
+/// Returns the number of open files in this folder of `/proc`; `None` if the folder is empty or cannot be
+/// read.
 pub(super) fn count_files(proc: &OwnedFd, table: &str) -> Option<u64> {
-    // The folder's size is the number of files, since Linux 6.2.
+    // Since Linux 6.2, the size of the folder is the number of its files; before, the size is 0.
     let size = u64::try_from(statat(proc, table, AtFlags::empty()).ok()?.st_size).ok()?;
     let count = if size > 0 { size } else { table_names(proc, table)?.1.count() as u64 };
     (count > 0).then_some(count)
 }
 
-/// Reads each file of this table of `/proc`; `None` if it is empty.
+/// Reads the type of each open file in this folder of `/proc`; `None` if the folder is empty or cannot be
+/// read.
 pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
     let (folder, names) = table_names(proc, table)?;
     let mut open = OpenFiles { pipes: BTreeSet::new(), other_files: 0 };
     for name in names {
-        // The flag avoids requests to a network file system. A file that was closed after the table was read
-        // holds no memory.
+        // The flag avoids requests to a network file system. A file may have been closed since the folder was
+        // listed; then it holds no memory.
         let Ok(file_stat) =
             statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
         else {
@@ -67,13 +70,14 @@ pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> 
     (!open.pipes.is_empty() || open.other_files > 0).then_some(open)
 }
 
-/// Returns the numbers of the open files in this table of `/proc`; `None` if it is empty.
+/// Returns the numbers of the open files in this folder of `/proc`; `None` if the folder is empty or cannot
+/// be read.
 pub(super) fn file_numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
     let numbers: Vec<String> = table_names(proc, table)?.1.collect();
     (!numbers.is_empty()).then_some(numbers)
 }
 
-/// Returns the folder of a table, and the names in it.
+/// Opens this folder of `/proc`, and returns it with the names of the files in it.
 fn table_names(proc: &OwnedFd, table: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(proc, table, flags, Mode::empty()).ok()?;

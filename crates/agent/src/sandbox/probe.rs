@@ -1,5 +1,5 @@
-//! Attempts to escape. With ordinary means, each attempt does one thing that a command inside must not be
-//! able to do. Outside a sandbox, each attempt succeeds.
+//! Attempts to escape. Each attempt does one thing that a command inside must not be able to do, by ordinary
+//! calls of the standard library. Outside a sandbox, each attempt succeeds.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -21,26 +21,27 @@ use serde::{Deserialize, Serialize};
 
 use super::machine_code;
 
-/// Timeout of a connection. Within one machine, a connection succeeds or is refused immediately, but on a
-/// busy machine this process may wait a long time for the processor.
+/// Timeout of a connection. Within one machine, a connection succeeds or is refused immediately. On a busy
+/// machine, however, this process may wait a long time for the processor.
 const CONNECTS: Duration = Duration::from_secs(120);
 /// Bytes written at once.
 const CHUNK: usize = 1 << 20;
-/// Unit of kernel memory, and minimum number of bytes that a pipe allocates.
+/// Size of a page in bytes, which is the least memory that a pipe with data takes.
 const PAGE: usize = 4096;
-/// Stack bytes of an idle thread.
+/// Stack size of an idle thread in bytes.
 const SMALL_STACK: usize = 64 << 10;
-/// Number of files that output is divided into, to stay below any limit of one file.
+/// Number of files among which the written bytes are divided, so that no file exceeds the limit of a single
+/// file.
 const FILES: u64 = 8;
 /// Number of files in one message, somewhat below the kernel's maximum.
 pub(super) const FILES_OF_MESSAGE: u64 = 250;
 
-/// One attempt. It succeeded if the probe exits with 0.
+/// One attempt. The attempt has succeeded if the process exits with 0.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EscapeProbe {
     /// Does nothing, and works everywhere.
     Nothing,
-    /// Waits until its input ends, as a target for other attempts.
+    /// Waits until its input ends. Other attempts try to reach this process.
     Wait,
     /// Reads the file at this path.
     Read(PathBuf),
@@ -48,9 +49,9 @@ pub enum EscapeProbe {
     Write(PathBuf),
     /// Changes the permissions of this file.
     Mode(PathBuf),
-    /// Starts this program, which must succeed.
+    /// Starts this program; the attempt succeeds if the program exits with 0.
     Start(PathBuf),
-    /// Replaces itself by this program, which succeeds.
+    /// Replaces the process by this program, which exits with 0.
     Become(PathBuf),
     /// Finds this text in the environment of some process.
     Environment(String),
@@ -88,7 +89,7 @@ pub enum EscapeProbe {
     Watches(u64),
     /// Starts this many processes of this program, each with this attempt.
     Family(u64, Box<EscapeProbe>),
-    /// Makes this attempt, reports it by one letter, and holds its resources until its input ends.
+    /// Makes this attempt, writes one letter to the output, and holds the resources until the input ends.
     Hold(Box<EscapeProbe>),
     /// Makes both attempts, and holds their resources.
     Both(Box<EscapeProbe>, Box<EscapeProbe>),
@@ -100,7 +101,7 @@ impl EscapeProbe {
         u8::from(self.run().is_err())
     }
 
-    /// Returns the number of processes that hold their resources at once.
+    /// Returns the number of processes that hold resources of the attempt at the same time.
     pub(super) fn holders(&self) -> u32 {
         if let Self::Family(count, probe) = self {
             return u32::try_from(*count).unwrap_or(u32::MAX).saturating_mul(probe.holders());
@@ -111,7 +112,7 @@ impl EscapeProbe {
     fn run(&self) -> io::Result<()> {
         let mut held = AttemptResources::default();
         self.attempt(&mut held)?;
-        // Waits for all processes of the attempt. If one of them fails, `AttemptResources` kills the
+        // Waits for all processes of the attempt. If a process fails, dropping `AttemptResources` kills the
         // remaining processes.
         for process in &mut held.family {
             if !process.wait()?.success() {
@@ -238,8 +239,8 @@ impl Drop for AttemptResources {
     }
 }
 
-/// Makes this many objects, `at_once` at a time, until one is refused. Writes the number of objects made to
-/// the output.
+/// Calls `make`, which creates `at_once` objects, until `count` objects exist or a call fails. Writes the
+/// number of created objects to the output.
 fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
     let mut made = 0;
     let mut end = Ok(());
@@ -253,7 +254,7 @@ fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Res
     end
 }
 
-/// Sends as many files as one message carries.
+/// Sends one message with `FILES_OF_MESSAGE` files, which are never received.
 fn send_files(resources: &mut AttemptResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {

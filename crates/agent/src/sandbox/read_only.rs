@@ -1,19 +1,19 @@
-//! The configuration of a process that only reads: its folders, and its memory.
+//! The permissions of a process that only reads: its folders and its memory limit.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Default memory of a reader in bytes, for any input: large stacks, and the syntax tree of the largest
-/// file. A reader for a review has a lower limit.
+/// Default memory limit of a reader in bytes. It suffices for every input: it covers large stacks, and the
+/// syntax tree of the largest file. A reader for a review has a lower limit.
 pub const READER_MEMORY: u64 = 2 << 30;
 
 /// The files that a read-only process may read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReadAccess {
-    /// Folder with hostile files. Git's folder directly in it is excluded.
+    /// Folder with hostile files. The reader may not read the `.git` folder directly in this folder.
     pub tree: PathBuf,
-    /// A folder with rules.
+    /// A further folder, with rules.
     pub rules: Option<PathBuf>,
     /// Memory limit in bytes.
     pub memory: u64,

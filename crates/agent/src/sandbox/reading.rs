@@ -1,6 +1,5 @@
-//! Confinement of a process that itself reads hostile data: it confines itself before it reads the first
-//! byte. Such a process starts no other process, so it needs no namespaces and costs hardly more than an
-//! unconfined process.
+//! Confines a process that reads hostile data: the process restricts itself before it reads the first byte.
+//! Such a process starts no other process, so it needs no namespaces, and the confinement costs very little.
 
 use std::io;
 
@@ -10,12 +9,12 @@ use truing_core::sandbox::SandboxLevel;
 use super::read_only::ReadAccess;
 use super::{JobLimits, enter, fence, filter};
 
-/// Number of threads by which the machine's total may grow before a reader can start no more threads.
+/// Number of threads that the machine may gain before a reader can start no more threads.
 const MORE_THREADS: u64 = 512;
-/// File with the kernel's number of threads.
+/// File that contains the number of all threads of the machine.
 const LOAD: &str = "/proc/loadavg";
-/// Without these capabilities, root may not read other users' files. A reader that has these capabilities
-/// keeps them, within the restrictions of Landlock.
+/// Capabilities that allow root to read the files of other users. A reader keeps these capabilities if it has
+/// them, within the restrictions of Landlock.
 const READER_CAPABILITIES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 impl ReadAccess {
@@ -40,8 +39,9 @@ impl ReadAccess {
     }
 }
 
-/// Returns the number of threads of the machine, which is at least the number of any user's threads. The
-/// kernel's limit counts all threads of the user, including those of other processes.
+/// Returns the number of all threads of the machine. No user can have more threads than that. The limit is
+/// based on this number, because the kernel's limit counts all threads of the user, including those of other
+/// processes.
 fn count_threads() -> u64 {
     let told = std::fs::read_to_string(LOAD).unwrap_or_default();
     let all = told.split_whitespace().nth(3).and_then(|load| load.split_once('/')?.1.parse().ok());

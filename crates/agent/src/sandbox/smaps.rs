@@ -1,7 +1,8 @@
 //! Parses the memory use of a process from `/proc/PID/smaps` and its summary, with each page divided among
 //! the processes that map it.
 
-/// Prefix of shared memory segments in `smaps`. These segments are counted through the namespace's own table.
+/// Prefix of shared memory segments in `smaps`. The segments are not counted here, but through the table of
+/// the job's namespace.
 const SEGMENT: &str = "/SYSV";
 /// Unit of the values, in bytes.
 const KIB: u64 = 1 << 10;
@@ -9,8 +10,8 @@ const KIB: u64 = 1 << 10;
 /// The memory of one process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct MappedMemory {
-    /// The process's share of mapped memory in bytes, without files. Files belong to the machine or are
-    /// counted elsewhere.
+    /// The process's share of mapped memory in bytes, without files. Files are left out, because they belong
+    /// to the machine or are counted elsewhere.
     pub(super) bytes: u64,
     /// True if the process maps shared memory without a name.
     pub(super) shares: bool,
@@ -19,13 +20,14 @@ pub(super) struct MappedMemory {
 /// The sums of all mappings of a process in bytes, with each page divided among the processes that map it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct MappingSummary {
-    /// Memory that belongs to no file, with swapped memory.
+    /// Memory that belongs to no file, including swapped memory.
     pub(super) anonymous: u64,
     /// Shared memory, with or without a name.
     pub(super) shared: u64,
 }
 
-/// Parses a process's `smaps_rollup`. Returns `None` if the kernel does not report the sums by kind.
+/// Parses a process's `smaps_rollup`. Returns `None` if the kernel does not report separate sums for memory
+/// without a file and shared memory.
 pub(super) fn parse_summary(text: &str) -> Option<MappingSummary> {
     let of = |name: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -46,15 +48,16 @@ struct MemoryMapping<'a> {
     swapped: u64,
 }
 
-/// Adds up a process's `smaps`. `nameless` is the kernel's internal file system, which holds shared memory
-/// without a name.
+/// Adds up the mappings in a process's `smaps`. `nameless` is the device number of the kernel's internal file
+/// system for shared memory without a name.
 pub(super) fn sum_mappings(text: &str, nameless: Option<u64>) -> MappedMemory {
     let mut all = MappedMemory::default();
     let mut now = MemoryMapping::default();
     for line in text.lines() {
         match line.split_once(':') {
-            // In a line with addresses, the first colon is that of the device number: `00400000-00452000 r-xp
-            // 00000000 08:02 173521 /bin/sh`.
+            // A line with a colon before the first blank is a field; the first line of a mapping has its
+            // first colon later, in the device number: `00400000-00452000 r-xp 00000000 08:02 173521
+            // /bin/sh`.
             Some((name, value)) if !name.contains(' ') => now.set_field(name, value),
             _ => {
                 all.add(&now, nameless);
@@ -86,13 +89,13 @@ impl<'a> MemoryMapping<'a> {
         *place = value.unwrap_or(0);
     }
 
-    /// Returns the mapping's share of pages that belong to no file, in KiB.
+    /// Returns the process's share of the mapping's memory that belongs to no file, in KiB.
     fn anonymous_kib(&self, nameless: Option<u64>) -> u64 {
         let share = match (self.device, self.is_nameless(nameless)) {
             (_, true) if self.name.starts_with(SEGMENT) => return 0,
             (0, _) | (_, true) => self.share,
-            // Counts only the changed pages in a private copy of a file, divided in the same ratio as the
-            // whole mapping.
+            // In a private mapping of a file, only the changed pages count, in the same ratio of share to
+            // resident size as in the whole mapping.
             (_, false) => self.anonymous.saturating_mul(self.share).checked_div(self.resident).unwrap_or(0),
         };
         share.saturating_add(self.swapped)
@@ -110,7 +113,7 @@ impl MappedMemory {
     }
 }
 
-/// Converts a device from the form of `smaps` to the kernel's number.
+/// Converts a device from the notation of `smaps` (`08:02`) to the number that the kernel uses elsewhere.
 fn parse_device(text: &str) -> Option<u64> {
     let (major, minor) = text.split_once(':')?;
     let number = |text| u32::from_str_radix(text, 16).ok();
@@ -121,7 +124,7 @@ fn parse_device(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Returns a mapping in which the process has a share of one half.
+    /// Returns the lines of a mapping that the process shares with one other process.
     fn mapping(first: &str, resident: u64, anonymous: u64) -> String {
         let share = resident / 2;
         format!(
@@ -144,7 +147,7 @@ mod tests {
         let heap = mapping("559a0-559b0 rw-p 00000000 00:00 0      [heap]", 100, 100);
         let nameless = mapping("7f00-7f10 rw-s 00000000 00:01 1025     /dev/zero (deleted)", 60, 0);
         let segment = mapping("7f00-7f10 rw-s 00000000 00:01 3     /SYSV00000000 (deleted)", 60, 0);
-        // The name of such memory does not matter.
+        // For shared memory without a file name, the name that the kernel shows does not matter.
         let named = mapping("7f00-7f10 rw-s 00000000 00:01 1026     [anon_shmem:/SYSV]", 60, 0);
         let library = mapping("7f00-7f10 r-xp 00000000 08:02 17     /usr/lib/a: b.so", 40, 20);
         let temporary = mapping("7f00-7f10 rw-s 00000000 00:2a 17     /tmp/x", 40, 0);

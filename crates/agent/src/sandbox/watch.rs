@@ -1,9 +1,9 @@
-//! The watcher of a job: adds up the resources of all its processes, and reports an exceeded limit.
+//! Watches a job: adds up the resources of all its processes, and reports a limit that they exceed together.
 //!
 //! The kernel's own limits apply to one process at a time, and do not count shared resources. The watcher
-//! runs outside, in the process that kills the job. It reads the kernel's data about each process, shared
-//! memory, and the job's file system in memory. The watcher checks the job every [`PERIOD`]. Between two
-//! checks, a job can exceed a limit by the amount that it allocates in this time.
+//! runs outside, in the process that kills the job. The watcher reads the kernel's data about each process,
+//! about shared memory, and about the job's file system in memory. The watcher checks the job every
+//! [`PERIOD`]. Between two checks, a job can exceed a limit by the amount that it allocates in this time.
 
 mod kernel;
 
@@ -23,23 +23,23 @@ use crate::verify::usage;
 
 /// Interval of the watcher's checks. One check of a few processes takes a tenth of a millisecond.
 pub const PERIOD: Duration = Duration::from_millis(20);
-/// The mark that the helper writes after each check, for a reader of its output.
+/// The mark that the helper writes to its output after each check; the self-test reads it.
 pub(super) const CHECK_DONE_MARK: u8 = b'L';
-/// Shortest interval of checks of folders on a disk.
+/// Shortest interval between measurements of the folders on a disk.
 const DISK_PERIOD: Duration = Duration::from_secs(1);
-/// Checks of folders take at most 1/20 of the time.
+/// The pause after a measurement of the folders is at least this many times as long as the measurement.
 const DISK_PAUSE: u32 = 20;
-/// Kernel memory in bytes for a file in memory, besides its content.
+/// Kernel memory in bytes for a file in the file system in memory, without its content.
 const INODE: u64 = 1 << 10;
-/// Maximum number of bytes in the buffers of one socket, as the kernel allows for sending and receiving.
+/// Maximum number of bytes in the send and receive buffers of one socket.
 const SOCKET: u64 = 1 << 20;
-/// Number of sockets that a job may have even with a low memory limit.
+/// Every job may have at least this many sockets, even with a low memory limit.
 const FEW_SOCKETS: u64 = 256;
-/// Processor time and wall-clock time for the exact division of shared pages in one check. Without this
-/// limit, a job with very many mappings could prolong a check, and would be unwatched during the check.
+/// Maximum processor time, and maximum wall-clock time, of the exact memory count in one check. Without these
+/// limits, a job with very many mappings could prolong a check, and would not be watched during that time.
 const EXACT: Duration = Duration::from_secs(1);
 const EXACT_ON_BUSY_MACHINE: Duration = Duration::from_secs(5);
-/// Bytes read at once of the kernel's data about a process.
+/// Number of bytes that are read at once from a file of `/proc`.
 const CHUNK: usize = 64 << 10;
 /// Separator between the name of a limit and the measured value.
 const EXCEEDED: &str = " limit exceeded by all processes together: ";
@@ -49,7 +49,7 @@ const KIB: u64 = 1 << 10;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ExceededLimit {
     pub(super) bound: SandboxLimit,
-    /// Measured value, in bytes or as a number.
+    /// Measured value: bytes, or a number of processes or sockets.
     pub(super) measured: u64,
     pub(super) limit: u64,
 }
@@ -64,7 +64,7 @@ impl fmt::Display for ExceededLimit {
     }
 }
 
-/// Parses a line of the helper: returns the exceeded limit, and the measured value as text.
+/// Parses an error line of the helper. Returns the exceeded limit, and the measured value as text.
 pub(super) fn parse_exceeded(line: &str) -> Option<(SandboxLimit, &str)> {
     let (bound, seen) = line.split_once(EXCEEDED)?;
     Some((SandboxLimit::from_name(bound)?, seen))
@@ -84,19 +84,19 @@ pub(super) fn most_sockets(memory: u64) -> u64 {
 
 /// Watches the descendants of this process.
 pub(super) struct JobWatcher {
-    /// The machine's `/proc`. It stays valid when this process gets another root.
+    /// The machine's `/proc`. The open folder stays valid when this process gets another root.
     proc: OwnedFd,
     level: SandboxLevel,
     limits: super::JobLimits,
-    /// The root file system of the machine, recorded before the job has its own.
+    /// The device number of the machine's root file system, read before the job has its own.
     machine: u64,
-    /// The kernel's file system of shared memory without a name.
+    /// The device number of the kernel's file system for shared memory without a name.
     nameless: Option<u64>,
-    /// True if the kernel reports the sums of mapped memory by kind, as it does since Linux 5.4.
+    /// True if the kernel reports separate sums of mapped memory by kind, as Linux does since 5.4.
     sums_up: bool,
     /// Shared memory of the whole machine before the job started, in bytes.
     shared_before: u64,
-    /// Lowest values of the machine's own kernel memory since the job began; see
+    /// Lowest values of the kernel memory that belongs to no process, since the job began; see
     /// [`JobWatcher::machine_kernel_memory`].
     min_kernel_memory: [u64; 2],
     /// Folders on a disk that only the job uses.
@@ -109,22 +109,22 @@ pub(super) struct JobWatcher {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct ProcessStatus {
     threads: u64,
-    /// Memory that belongs to no file, in bytes, with swapped memory.
+    /// Memory that belongs to no file, in bytes, including swapped memory.
     anonymous: u64,
     tables: u64,
-    /// Mapped memory that may be shared, in bytes.
+    /// Mapped memory that other processes may share, in bytes.
     shared: u64,
     files: u64,
 }
 
 impl ProcessStatus {
-    /// Returns the maximum number of bytes of mapped memory that can belong to this process alone.
+    /// Returns the process's mapped memory in bytes, counted as if no other process shared it.
     fn max_own_memory(&self) -> u64 {
         self.anonymous.saturating_add(self.shared)
     }
 }
 
-/// The remaining time of exact counting in one check.
+/// Measures the time that the exact count in one check has used.
 struct CountingBudget {
     started_at: Instant,
     processor: Duration,
@@ -146,16 +146,17 @@ fn processor_time() -> Duration {
     Duration::try_from(used).unwrap_or_default()
 }
 
-/// The memory that all processes map, without files, with each page divided among them; in bytes.
+/// The memory that all processes of a job map, without files, in bytes. A shared page is divided among the
+/// processes that map it.
 #[derive(Default)]
 struct MappedMemoryTotals {
     anonymous: u64,
-    /// Shared memory; a part of it may belong to the job's file system or to a segment.
+    /// Shared memory. Some of it may also be counted in the job's file system or in a segment.
     shared: u64,
 }
 
 impl JobWatcher {
-    /// Starts to watch, before any process of the job exists.
+    /// Returns a watcher. Must be called before any process of the job exists.
     ///
     /// # Errors
     /// An I/O error if there is no `/proc`.
@@ -187,7 +188,7 @@ impl JobWatcher {
         Ok(watch)
     }
 
-    /// Checks all descendants of this process once. Returns the first limit that is exceeded.
+    /// Checks all descendants of this process once. Returns the first limit that the job exceeds.
     pub(super) fn check_bounds(&mut self) -> Option<ExceededLimit> {
         let look = self.measure_usage();
         let bounds = [
@@ -201,8 +202,9 @@ impl JobWatcher {
             .or_else(|| self.poll_disk())
     }
 
-    /// Computes a cheap sum first, which counts shared memory once for each process, and each open file as a
-    /// full pipe. The exact sum costs more, and is only needed if the cheap sum exceeds the limit.
+    /// Computes a cheap sum first, which is never too low: it counts shared memory once for each process, and
+    /// each open file as a full pipe. The exact sum takes longer to compute, and is only needed if the cheap
+    /// sum exceeds the limit.
     fn measure_usage(&mut self) -> JobUsage {
         let processes = self.descendants();
         let (file_system, segments) = (self.file_system(), self.segment_memory());
@@ -220,8 +222,8 @@ impl JobWatcher {
             let few = mapped.saturating_add(files) <= self.limits.memory;
             mapped.saturating_add(if few { files } else { self.file_memory(&processes, pipe, &budget) })
         };
-        // Kernel objects of unknown size. They count as the job's if two conditions hold: the machine's
-        // total grew by more than the job's memory limit, and the job's visible resources can account for
+        // The sizes of some kernel objects are unknown. The growth of the machine's kernel memory counts as
+        // the job's if it exceeds the memory limit, but only as far as the job's visible objects can explain
         // it.
         let now = self.machine_kernel_memory();
         let mut kernel = 0;
@@ -263,8 +265,9 @@ impl JobWatcher {
         pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(open_files::OPEN_FILE_BYTES))
     }
 
-    /// Uses the sums of whole processes first, and single mappings only if the sums do not show whether the
-    /// limit is exceeded. Memory that cannot be read within the budget is counted in full.
+    /// Computes the exact memory from the sums of each process. Reads single mappings only if these sums do
+    /// not show whether the limit is exceeded. If a process's memory cannot be read within the time budget,
+    /// all of it is counted as the process's own.
     fn exact_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -284,7 +287,7 @@ impl JobWatcher {
             }
             let rollup = if spent { None } else { self.read_process_file(*pid, "smaps_rollup", None) };
             let rollup = rollup.and_then(|text| smaps::parse_summary(&text));
-            // A process that hides its memory is counted in full.
+            // A process counts with all memory in its `status` if the exact data shows none of this memory.
             let rollup = rollup.filter(|rollup| process.anonymous == 0 || rollup.anonymous > 0);
             let (own, shared) = rollup
                 .map_or((process.anonymous, process.shared), |rollup| (rollup.anonymous, rollup.shared));
@@ -298,14 +301,14 @@ impl JobWatcher {
         }
         match self.mapping_memory(processes, counted_bytes, hidden, budget) {
             (exact, true) => exact,
-            // Counting took too long, so a lower bound is returned. A job that may be within the limit is
-            // therefore not killed, but no job can hold twice the limit.
+            // Counting took too long, so a sum is returned that is certainly not too high. A job that may be
+            // within the limit is therefore not killed. A job can still not use more than twice the limit.
             (_, false) if hidden > limit => least.max(hidden),
             (_, false) => least,
         }
     }
 
-    /// Counts each mapping. Also returns true if everything was read within the budget.
+    /// Counts the memory of each mapping. Also returns whether all mappings were read within the time budget.
     fn mapping_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -321,22 +324,22 @@ impl JobWatcher {
             }
             let smaps_text = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
             let mapped = smaps_text.map(|text| smaps::sum_mappings(&text, self.nameless));
-            // A process that hides its memory is counted in full.
+            // A process counts with all memory in its `status` if the exact data shows none of this memory.
             let mapped = mapped.filter(|mapped| process.anonymous == 0 || mapped.bytes > 0).unwrap_or(
                 smaps::MappedMemory { bytes: process.max_own_memory(), shares: process.shared > 0 },
             );
             shares |= mapped.shares;
             all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
         }
-        // If a process fills shared memory and then unmaps all but one page, only the machine's sum contains
-        // this memory. Such memory counts as the job's if the job shares memory, and if such memory exceeds
-        // the memory limit.
+        // If a process fills shared memory and then unmaps all pages but one, only the shared memory of the
+        // whole machine shows this memory. Growth of the machine's shared memory counts as the job's if the
+        // job shares memory and the growth exceeds the memory limit.
         let all = if shares && hidden > self.limits.memory { all.max(hidden) } else { all };
         (all, !budget.is_spent())
     }
 
-    /// Returns true if a thread of this process waits in `vfork` while a child uses its memory. Then only
-    /// the child is counted.
+    /// Returns true if a thread of this process waits in `vfork` while a child uses its memory. Both
+    /// processes use the same memory then, so only the child is counted.
     fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
         let sizes = |pid| self.read_process_file(pid, "status", None).map(|text| memory_sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
@@ -383,8 +386,8 @@ impl JobWatcher {
         names.collect()
     }
 
-    /// Reads a file of a process through a thread that has not exited, because an exited first thread shows
-    /// no memory.
+    /// Reads a file of a process in `/proc`. If the first thread has exited, reads it through another thread,
+    /// because an exited thread shows no memory.
     fn read_process_file(&self, pid: u32, file: &str, budget: Option<&CountingBudget>) -> Option<String> {
         let first = self.read_within(&format!("{pid}/{file}"), budget);
         let shows =
@@ -398,8 +401,8 @@ impl JobWatcher {
         others.find(shows).or(first)
     }
 
-    /// Reads the open files of a process. All threads of a process have the same open files, but an exited
-    /// thread has none.
+    /// Reads the open files of a process through a thread that has not exited. All running threads of a
+    /// process have the same open files; an exited thread has none.
     fn read_open_files<T>(&self, pid: u32, parse_entry: fn(&OwnedFd, &str) -> Option<T>) -> Option<T> {
         parse_entry(&self.proc, &format!("{pid}/fd")).or_else(|| {
             let mut threads = self.threads(pid).into_iter();
@@ -407,8 +410,8 @@ impl JobWatcher {
         })
     }
 
-    /// Returns the memory of the job's own file system: home and temporary folders, and shared memory with
-    /// a name.
+    /// Returns the size of the job's own file system in memory, which contains the home and temporary
+    /// folders, and shared memory with a name.
     fn file_system(&self) -> u64 {
         if self.level != SandboxLevel::Full || path_device("/").ok() == Some(self.machine) {
             return 0;
@@ -418,7 +421,7 @@ impl JobWatcher {
         blocks.saturating_add(held.f_files.saturating_sub(held.f_ffree).saturating_mul(INODE))
     }
 
-    /// Returns the shared memory segments in the job's own namespace.
+    /// Returns the bytes of the shared memory segments in the job's own namespace.
     fn segment_memory(&self) -> u64 {
         match self.level {
             SandboxLevel::Full => self.read_proc("sysvipc/shm").map_or(0, |table| sum_segments(&table)),
@@ -452,8 +455,8 @@ impl JobWatcher {
         passed
     }
 
-    /// Returns the limit of written bytes, if it is exceeded. Called at the end as well, because a job may
-    /// end between two checks.
+    /// Returns the limit of written bytes, if the job exceeds it. The helper also calls this after the job
+    /// has ended, because a job may end between two checks.
     pub(super) fn check_disk(&self) -> Option<ExceededLimit> {
         let holds: u64 = self.folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum();
         let measured = holds.saturating_sub(self.disk_before);
@@ -478,7 +481,7 @@ impl JobWatcher {
                 return None;
             }
         }
-        // Names of processes and files may contain any bytes.
+        // The text may contain the names of processes and files, which may be any bytes.
         Some(String::from_utf8_lossy(&text).into_owned())
     }
 }
@@ -487,8 +490,8 @@ fn path_device(path: &str) -> io::Result<u64> {
     Ok(rustix::fs::stat(Path::new(path))?.st_dev)
 }
 
-/// Returns the file system of shared memory without a name, found by the creation of a sample. A kernel
-/// without this file system has no such memory to count.
+/// Returns the device number of the kernel's file system for shared memory without a name, read from a file
+/// that is created in it. Returns `None` if the kernel has no such file system, and therefore no such memory.
 fn shared_memory_device() -> Option<u64> {
     let piece = rustix::fs::memfd_create("truing", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
     Some(rustix::fs::fstat(piece).ok()?.st_dev)
@@ -504,7 +507,7 @@ fn parse_process(status: &str) -> ProcessStatus {
     }
 }
 
-/// Returns the values that are equal for two processes with the same memory.
+/// Returns three sizes from a process's `status`, which are equal for two processes that use the same memory.
 fn memory_sizes(status: &str) -> [u64; 3] {
     ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib_field(status, name))
 }
@@ -527,7 +530,7 @@ fn sum_segments(table: &str) -> u64 {
     lines.map(of_line).sum()
 }
 
-/// Returns a value of `/proc` in bytes; the file has it in KiB.
+/// Returns the value of a field of a `/proc` file, in bytes; the file contains it in KiB.
 fn kib_field(text: &str, name: &str) -> u64 {
     status_field(text, name).unwrap_or(0).saturating_mul(KIB)
 }

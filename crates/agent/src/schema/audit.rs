@@ -1,7 +1,7 @@
 //! The report of an auditor in the converge loop. For each category of defects, the report contains findings,
-//! or the steps that ruled out defects, with quoted lines as evidence. Findings and evidence are compared
-//! with the files. An invalid report is returned to its author once, with the errors. If the new report is
-//! also invalid, it is discarded. Open questions are for people.
+//! or evidence that there are none: the attempts to find a defect, and quoted lines. Findings and evidence
+//! are compared with the files. If the report is invalid, its errors are sent to the auditor once. If the new
+//! report is also invalid, it is discarded. The report may also contain questions, which people must answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,18 +19,18 @@ use super::check::verify_finding;
 use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form, object_in};
 use crate::native::ReportSchema;
 
-/// Maximum number of lines between an excerpt's reported and its real position.
+/// Maximum distance, in lines, between the reported position of an excerpt and its actual position.
 const DRIFT: u32 = 3;
 /// Maximum number of entries of each list in a report.
 const MAX_ENTRIES: usize = 100;
-/// Maximum number of errors that are listed in the message to a report's author.
+/// Maximum number of errors that one message to the auditor lists.
 const MAX_TOLD: usize = 20;
 /// All categories of defects.
 const CATEGORIES: [DefectCategory; 10] = {
     use DefectCategory::{A, B, C, D, E, F, G, H, I, J};
     [A, B, C, D, E, F, G, H, I, J]
 };
-/// Phrases that are not accepted as a probe.
+/// Phrases that are rejected as a probe, because they do not state what was tried.
 const EMPTY_WORDS: [&str; 6] = [
     "verified clean",
     "no issues found",
@@ -40,7 +40,7 @@ const EMPTY_WORDS: [&str; 6] = [
     "no problems detected",
 ];
 
-/// The report, not yet compared with the files.
+/// An auditor's report, which is not yet compared with the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditReport {
     /// Defects that were found.
@@ -51,13 +51,13 @@ pub struct AuditReport {
     pub questions: Vec<AuditQuestion>,
 }
 
-/// A defect with all details that its fixer needs.
+/// A defect, with the details that a fixer needs.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct AuditDefect {
     /// Location, description and severity.
     #[serde(flatten)]
     pub item: ReportedFinding,
-    /// The property that the code must have after the fix.
+    /// The property that the fix must give the code.
     pub fix: String,
     /// A check that shows that the defect is fixed.
     pub validation: String,
@@ -105,7 +105,7 @@ impl AuditReport {
     /// if it exists.
     ///
     /// # Errors
-    /// The errors of the report, for its author. The whole report is discarded if there are any.
+    /// The errors of the report, as messages to the auditor. A single error makes the whole report invalid.
     pub fn check(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Result<Vec<RawFinding>, Vec<String>> {
         let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
         let mut text = |name: &str| {
@@ -141,7 +141,7 @@ impl AuditReport {
         if wrong.is_empty() { Ok(found) } else { Err(wrong) }
     }
 
-    /// Returns the errors of the report as one text for its author; `None` if there are none.
+    /// Returns the errors of the report as one message to the auditor; `None` if there are none.
     pub fn complaint(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
         let mut wrong = self.check(tree).err()?;
         let more = wrong.len().saturating_sub(MAX_TOLD);
@@ -152,7 +152,7 @@ impl AuditReport {
 }
 
 impl AuditDefect {
-    /// Returns the finding, at the lines that match its excerpt.
+    /// Converts the defect to a finding, at the lines where its excerpt was found.
     fn to_finding(&self, text: Option<&str>) -> Result<RawFinding, String> {
         let ReportedFinding { path, start_line, excerpt, .. } = &self.item;
         let text =
@@ -202,7 +202,8 @@ impl CategoryAbsence {
         for LineQuote { file, line: at, text: said } in &self.lines_quoted {
             let name = line::clean_line(file, MAX_TITLE_CHARS);
             let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
-            // The model saw the file with secrets masked, so its quote is compared with the masked text.
+            // Secrets are masked in the text that the model sees, so the quote is compared with the masked
+            // text.
             if !has_text_near(&mask_secrets(&lines), *at, said) {
                 return Err(format!("line {at} of `{name}` does not say what is quoted"));
             }
@@ -222,7 +223,7 @@ impl CategoryAbsence {
     }
 }
 
-/// Returns true if this line, or one near it, contains the text.
+/// Returns true if the line with this number, or a line near it, contains the quoted text.
 fn has_text_near(text: &str, line_number: u32, quote: &str) -> bool {
     let quote = fold_whitespace(unescape_hidden(quote).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
@@ -321,7 +322,8 @@ impl ReportSchema for AuditReport {
         self.findings.extend(report.findings);
         self.absences.extend(report.absences);
         self.questions.extend(report.questions);
-        // Keeps more findings than a valid report may contain, so the check can report the excess.
+        // Up to twice as many findings as a valid report may contain are kept, so that the check can report
+        // the excess.
         self.findings.truncate(2 * MAX_FINDINGS);
         self.absences.truncate(MAX_ENTRIES);
         self.questions.truncate(MAX_ENTRIES);
@@ -332,7 +334,7 @@ impl ReportSchema for AuditReport {
     }
 }
 
-/// Parses the entries of a list. The error names the first invalid one.
+/// Parses the entries of a list. The error message states the index of the first invalid entry.
 fn parse_entries<T: DeserializeOwned>(list: Option<&Value>, name: &str) -> Result<Vec<T>, String> {
     let Some(list) = list else { return Ok(Vec::new()) };
     let Value::Array(list) = list else { return Err(format!("`{name}` is no list")) };

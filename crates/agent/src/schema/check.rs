@@ -1,4 +1,5 @@
-//! Compares a model's report with its files: findings that do not match are dropped and counted.
+//! Compares the findings in a model's report with the files. Findings that do not match are dropped, and
+//! counted by reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +19,12 @@ use super::{
 /// The findings that passed the check, and the number of dropped findings.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CheckedFindings {
-    /// Findings about existing lines, worst first.
+    /// Findings that match the files, the most severe first.
     pub findings: Vec<RawFinding>,
     /// Number of dropped findings, by reason.
     pub drop_counts: BTreeMap<DropReason, u32>,
-    /// Number of dropped findings that do not match the files, except those with the title of a valid
-    /// finding, which corrects them.
+    /// Number of dropped findings that do not match the files. A dropped finding does not count if a valid
+    /// finding has the same title, because the model has then corrected it.
     pub mismatch_count: u32,
 }
 
@@ -38,14 +39,14 @@ pub enum DropReason {
     NoSuchLines,
     /// The lines of the file differ from the finding's excerpt.
     ExcerptMismatch,
-    /// The finding was reported before.
+    /// An equal finding was reported before.
     Repeated,
     /// The number of findings exceeds the limit.
     TooMany,
 }
 
 impl DropReason {
-    /// Returns the error message for the model; `None` if the model could not correct it.
+    /// Returns the error message for the model; `None` for a reason that the model cannot correct.
     fn complaint(self) -> Option<&'static str> {
         match self {
             Self::NoSuchFile => Some("there is no such file at the head"),
@@ -55,7 +56,7 @@ impl DropReason {
         }
     }
 
-    /// Returns the name in JSON and text.
+    /// Returns the name of the reason in JSON and in text output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -91,7 +92,7 @@ pub fn check_findings(
     tree: impl Fn(&RepoPath) -> Option<String>,
 ) -> CheckedFindings {
     let UncheckedFindings { mut findings, malformed, excess_count, verdicts: _, walkthrough: _ } = items;
-    // Sorts by severity, so the worst findings are kept if there are too many.
+    // The findings are sorted by severity, so that the most severe are kept if there are too many.
     findings.sort_by_key(|item| item.severity);
     let mut checked = CheckedFindings::default();
     checked.count_drop(DropReason::Malformed, malformed);
@@ -118,8 +119,8 @@ pub fn check_findings(
     checked
 }
 
-/// Returns a message to the model about the findings that do not match the files, because the model may have
-/// misread a line.
+/// Returns a message that asks the model to correct the findings that do not match the files; it may have
+/// misread a line. `None` if all findings match.
 pub fn mismatch_message(
     items: &UncheckedFindings,
     tree: impl Fn(&RepoPath) -> Option<String>,
@@ -159,12 +160,12 @@ impl CheckedFindings {
     }
 }
 
-/// Returns the key by which duplicates are recognized.
+/// Returns the key of a finding; two findings with the same key are duplicates.
 fn finding_key(finding: &RawFinding) -> (CodeLocation, DefectCategory, String) {
     (finding.location.clone(), finding.category, finding.title.clone())
 }
 
-/// Returns one finding, if it matches its file.
+/// Converts a reported finding to a finding, if it is valid and matches the file.
 pub(super) fn verify_finding(
     item: ReportedFinding,
     path: RepoPath,
@@ -205,8 +206,8 @@ pub(super) fn verify_finding(
     })
 }
 
-/// Returns the lines of a file between these two numbers, if they exist and match an excerpt. The comparison
-/// ignores white space and invisible characters.
+/// Returns the lines of a file from `start_line` to `end_line`, if they exist and match the excerpt. The
+/// comparison ignores white space and invisible characters.
 pub(super) fn find_quoted_lines<'a>(
     text: Option<&'a str>,
     start_line: u32,
@@ -215,15 +216,17 @@ pub(super) fn find_quoted_lines<'a>(
 ) -> Result<Vec<&'a str>, DropReason> {
     let shown = excerpt::select_lines(text.ok_or(DropReason::NoSuchFile)?, start_line, end_line);
     let shown = shown.ok_or(DropReason::NoSuchLines)?;
-    // The model saw the lines with secrets masked, and quotes them in this form. A comparison with the
-    // unmasked lines would let the model guess a secret.
+    // Secrets are masked in the lines that the model sees and quotes, so the excerpt is compared with the
+    // masked lines. If it were compared with the unmasked lines, the model could guess a secret by repeated
+    // reports.
     let masked = mask_secrets(text.unwrap_or_default());
     let quoted = excerpt::select_lines(&masked, start_line, end_line);
     let is_said = quoted.is_some_and(|lines| excerpt::contains_excerpt(&lines, quoted_text));
     if is_said { Ok(shown) } else { Err(DropReason::ExcerptMismatch) }
 }
 
-/// Removes invisible characters from Markdown. Other active content is made harmless where it is displayed.
+/// Replaces invisible characters in Markdown by spaces. Links and other active content stay, and are made
+/// harmless where the text is displayed.
 fn replace_hidden_chars(body: &str) -> String {
     let seen = |char| if line::is_invisible_char(char) && !matches!(char, '\n' | '\t') { ' ' } else { char };
     body.replace("\r\n", "\n").chars().map(seen).collect::<String>().trim().to_owned()

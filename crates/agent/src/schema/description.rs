@@ -1,6 +1,6 @@
-//! The report of a writer that describes a change: the description of a pull request. The report must contain
-//! the sections that people wrote deliberately, word for word. Otherwise the whole previous description is
-//! kept.
+//! The report of a model that writes the description of a pull request. The new description must contain,
+//! word for word, the sections of the old one that people wrote deliberately. Otherwise the old description
+//! is kept.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,13 +10,13 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportSchema;
 
-/// Maximum number of characters of a description, below the limit of forges to leave room for additions.
+/// Maximum number of characters of a description. The limit of the forges is higher, so Truing can add text.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
 /// Maximum number of characters of a missing section, or of an error, that a message shows.
 const MAX_TOLD_CHARS: usize = 120;
-/// Headings of the sections that the writer rewrites. Sections with other headings were written by people.
+/// Headings of the sections that the writer rewrites. A section with another heading was written by people.
 const GENERATED_HEADINGS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
-/// Words that link an issue to the change when they precede the issue's number.
+/// Words that, together with the number of an issue in the same line, link the issue to the change.
 const TIES: [&str; 11] = [
     "close", "closes", "closed", "fix", "fixes", "fixed", "resolve", "resolves", "resolved", "refs",
     "related",
@@ -31,10 +31,10 @@ pub struct DescriptionReport {
 }
 
 impl DescriptionReport {
-    /// Checks that the report can replace a description and contains these parts of the description.
+    /// Checks that the report is a valid description and contains the kept parts of the old description.
     ///
     /// # Errors
-    /// The errors of the report, for its author.
+    /// The errors of the report, as messages to the model.
     pub fn check(&self, kept_parts: &[String]) -> Result<(), Vec<String>> {
         let body = normalize_text(&self.body);
         let mut wrong = Vec::new();
@@ -45,7 +45,7 @@ impl DescriptionReport {
         if chars > MAX_DESCRIPTION_CHARS {
             wrong.push(format!("`body` has {chars} characters; at most {MAX_DESCRIPTION_CHARS} are taken"));
         }
-        // Compares whole lines, because the same words may occur within another text.
+        // A part must match whole lines, because the same words may also occur within other text.
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
         for part in kept_parts.iter().filter(|part| !has(part)) {
             let part = line::clean_line(part, MAX_TOLD_CHARS);
@@ -58,8 +58,9 @@ impl DescriptionReport {
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
-    /// Returns the text for display: people's parts unchanged, the standard headings, and all other text made
-    /// inactive. Inactive text has no links, no mentions, and no words that close an issue.
+    /// Returns the description for display. The parts that people wrote and the standard headings stay
+    /// unchanged; all other text is made inactive. Inactive text has no links, no mentions, and no words that
+    /// close an issue.
     pub fn render(&self, kept_parts: &[String]) -> String {
         let body = normalize_text(&self.body);
         let (mut shown, mut own) = (Vec::new(), String::new());
@@ -69,8 +70,8 @@ impl DescriptionReport {
             let is_here = |part: &&String| {
                 rest.strip_prefix(part.as_str()).is_some_and(|more| more.is_empty() || more.starts_with('\n'))
             };
-            // Takes the longest matching part, because a single line of a kept section may be a kept part as
-            // well.
+            // If several kept parts begin here, the longest is used: a line of a kept section may also be a
+            // kept part by itself.
             let (taken, part) = match kept_parts.iter().filter(is_here).max_by_key(|part| part.len()) {
                 Some(part) => (part.len(), Some(part.clone())),
                 None => {
@@ -83,8 +84,8 @@ impl DescriptionReport {
                     let part =
                         ours.then(|| format!("## {}", markdown::escape_text(line.trim_matches(['#', ' ']))));
                     if part.is_none() {
-                        // Other headings become bold text: the next run would treat a section under another
-                        // heading as written by people.
+                        // Other headings become bold text, because the next run would treat a section under
+                        // such a heading as written by people.
                         own += &words
                             .map_or(line.to_owned(), |_| format!("**{}**", line.trim_matches(['#', ' '])));
                         own.push('\n');
@@ -103,15 +104,15 @@ impl DescriptionReport {
         shown.join("\n\n")
     }
 
-    /// Returns the errors of the report as one text for its author; `None` if there are none.
+    /// Returns the errors of the report as one message to the model; `None` if there are none.
     pub fn errors_text(&self, kept_parts: &[String]) -> Option<String> {
         let wrong = self.check(kept_parts).err()?;
         Some(format!("the description does not hold:\n- {}", wrong.join("\n- ")))
     }
 }
 
-/// Returns the parts of a description that people wrote deliberately: sections under other headings than
-/// the rewritten ones, and lines that link the change to issues.
+/// Returns the parts of a description that people wrote deliberately: sections whose headings are not among
+/// the standard ones, and lines that link the change to issues.
 pub fn curated_parts(description: &str) -> Vec<String> {
     let description = normalize_text(description);
     let mut kept = Vec::new();
@@ -131,7 +132,8 @@ pub fn curated_parts(description: &str) -> Vec<String> {
     kept
 }
 
-/// Keeps a whole section, or only its lines that link to issues.
+/// Adds a section to the kept parts: all of it if `is_kept` is true, otherwise only its lines that link to
+/// issues.
 fn finish_section(kept_parts: &mut Vec<String>, section: &[&str], is_kept: bool) {
     if is_kept {
         kept_parts.push(section.join("\n").trim_end().to_owned());
@@ -258,7 +260,7 @@ mod tests {
              idea**\nGH\u{200b}-3\n\nCloses #12, I think.\n\n## Test plan\n- [x] paid\n\n```\n## no \
              heading\n```\n\n### Risk\n<!-- none -->\n\n## Verification\n\n```sh\n# no heading\n```"
         );
-        // The next rewrite of the result keeps exactly the same parts.
+        // A later run finds the same kept parts in the rendered description.
         assert_eq!(curated_parts(&shown), kept);
     }
 

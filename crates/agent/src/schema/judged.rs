@@ -14,7 +14,7 @@ use super::check::find_quoted_lines;
 use super::{MAX_CODE_BYTES, REPORT, object_in};
 use crate::native::ReportSchema;
 
-/// Maximum number of characters of a reason that are kept.
+/// Maximum number of characters of a reason; the rest is cut off.
 const MAX_REASON_CHARS: usize = 300;
 
 /// The report: one verdict for each function. It is a model's text, and must be treated as data.
@@ -43,8 +43,8 @@ struct JudgementEntry {
 }
 
 impl JudgementReport {
-    /// Checks that the lines of every verdict match its excerpt. `text` returns a file of a release, if it
-    /// exists.
+    /// Checks that the quoted lines of every verdict exist and match its excerpt. `text` returns a file of a
+    /// release, if it exists.
     ///
     /// # Errors
     /// A description of the errors, for the model.

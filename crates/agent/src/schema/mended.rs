@@ -1,5 +1,5 @@
-//! A fixer's report in the converge loop: its claim for each finding that it was given. Later checks decide
-//! if the claims are true.
+//! A fixer's report in the converge loop: for each finding, the fixer claims that it is fixed or states why
+//! not. Later checks decide if the claims are true.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,8 @@ const MAX_SUMMARY_CHARS: usize = 300;
 pub struct FixReport {
     /// Summary of the change in one line, used for the commit.
     pub summary: String,
-    /// Findings by the name that they were given: `None` if fixed, else the reason that it is not.
+    /// The findings, by the ids that the fixer was given. The value is `None` if the finding is fixed, and
+    /// otherwise the reason why not.
     pub findings: BTreeMap<String, Option<String>>,
 }
 
@@ -114,7 +115,7 @@ impl ReportSchema for FixReport {
     }
 
     fn add(&mut self, report: Self) {
-        // The last summary and the last answer for each finding count.
+        // If there are several reports, the last summary counts, and for each finding the last entry.
         self.summary = report.summary;
         self.findings.extend(report.findings);
     }

@@ -1,5 +1,6 @@
-//! A model's verdicts on open findings of earlier reviews. The model must return a verdict for each finding;
-//! missing verdicts are requested once. [`truing_core::recheck`] decides the effect of the verdicts.
+//! A model's verdicts on open findings of earlier reviews. The model must return a verdict for each finding.
+//! If verdicts are missing, one message requests them. [`truing_core::recheck`] decides the effect of the
+//! verdicts.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,13 +11,13 @@ use truing_core::recheck::RecheckVerdict;
 
 use super::{MAX_CODE_BYTES, MAX_ITEMS};
 
-/// Maximum number of findings without a verdict that are listed for the model.
+/// Maximum number of findings that a message to the model lists as lacking a verdict.
 const MAX_TOLD: usize = 50;
 
 /// A verdict as the model reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedVerdict {
-    /// The finding's id, as the model saw it.
+    /// The finding's full or short id, as the model wrote it.
     pub id: String,
     pub verdict: RecheckStatus,
     /// File of the lines that support the verdict; defaults to the finding's file.
@@ -73,7 +74,7 @@ fn matches_finding(verdict: &ReportedVerdict, finding: &Finding) -> bool {
     id == finding.id.as_str() || id == short_id(&finding.id)
 }
 
-/// Returns the verdicts on these findings.
+/// Converts the verdicts that are about these open findings; other verdicts are ignored.
 pub fn to_recheck_verdicts<'a>(
     verdicts: &[ReportedVerdict],
     open_findings: impl IntoIterator<Item = &'a Finding>,
@@ -90,7 +91,7 @@ pub fn to_recheck_verdicts<'a>(
     open_findings.into_iter().flat_map(of).collect()
 }
 
-/// Describes the verdicts that a report lacks, for the model.
+/// Returns a message to the model that lists the open findings without a verdict; `None` if there are none.
 pub fn missing_verdicts_message<'a>(
     verdicts: &[ReportedVerdict],
     open_findings: impl IntoIterator<Item = &'a Finding>,

@@ -1,6 +1,6 @@
 //! The optional walkthrough of a review: the purpose of a change and the places to read first, one line for
-//! each file. Lines about unchanged files and lines with a verdict are ignored: a review has one outcome,
-//! which the model does not decide.
+//! each file. Lines about unchanged files, and lines that express a verdict, are ignored, because the model
+//! does not decide the outcome of a review.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! A model's report on its work in a clone: a summary, completed and remaining work, and questions for
-//! people. The report decides nothing in the model's favour: paths, digests and checks are verified
-//! separately. Work that is reported as remaining blocks the change.
+//! people. A claim in the report never counts in the model's favour: paths, digests and checks are verified
+//! separately. If the report lists remaining work, the change is blocked.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use truing_model::messages::ToolDefinition;
 use super::{REPORT, object_in};
 use crate::native::ReportSchema;
 
-/// Maximum number of lines of one list that are kept.
+/// Maximum number of lines of each list; further lines are dropped.
 pub const MAX_LINES: usize = 30;
 /// Maximum number of characters of a line; a longer one ends with `…`.
 pub const MAX_LINE_CHARS: usize = 300;
@@ -26,7 +26,7 @@ pub struct WorkReport {
     pub completed: Vec<String>,
     /// Parts of the work that remain.
     pub remaining: Vec<String>,
-    /// Questions that people must answer before the rest can be done.
+    /// Questions that people must answer before the remaining work can be done.
     #[serde(default)]
     pub questions: Vec<String>,
 }

@@ -1,8 +1,8 @@
-//! A cache of setup results, for later setups with the same result.
+//! Caches the results of setups, for later setups with the same key.
 //!
-//! A setup runs code of its repository, so its result is trusted only as much as the repository. Results are
-//! therefore stored by scope. A lookup returns only the results of its own scope and of the scopes that this
-//! scope trusts. An entry never changes: every user of it gets a copy.
+//! A setup runs code of its repository, so its result can be trusted only as far as this code. Each result
+//! therefore belongs to a scope. A lookup returns only the results of its own scope and of the scopes that
+//! this scope trusts. An entry never changes, because each run of the checks uses a copy of it.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -19,19 +19,20 @@ use super::copy;
 use super::usage;
 use crate::proxy::HostAccess;
 
-/// Prefix of the names of folders that a process uses, and removes when it exits.
+/// Prefix of the names of temporary folders. The process that has created such a folder removes it at the
+/// end.
 const HELD_PREFIX: &str = "held-";
-/// Maximum number of attempts to create a folder. Until the folder is locked, another process may mistake it
-/// for a leftover of a dead process and remove it.
+/// Maximum number of attempts to create a folder. An attempt can fail: until the folder is locked, another
+/// process may mistake it for a leftover of a dead process and remove it.
 const MAX_TRIES: u32 = 100;
-/// Name of an entry's metadata file, outside the folders that the setup could write.
+/// Name of an entry's metadata file. It is outside the folders to which the setup could write.
 const METADATA_FILE: &str = "about.json";
-/// Folders of an entry: new files of the tree, and the home folder.
+/// Folders of an entry: the files that the setup added to the tree, and the home folder.
 const ENTRY_FOLDERS: [&str; 2] = ["tree", "home"];
-/// Largest accepted difference between clocks that are read in sequence.
+/// Largest accepted difference between the times of two clocks that should be equal.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// The scope of a setup, and the scopes whose results it may use.
+/// The name under which the results of a setup are stored, and further names whose results the setup may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CacheScope {
     own_scope: String,
@@ -40,8 +41,8 @@ pub struct CacheScope {
 
 impl CacheScope {
     /// Returns a scope whose results are stored under this name. The name must contain everything that
-    /// decides if code is trusted: the repository, and the pull request unless the code is on the
-    /// repository's own branch.
+    /// decides whether the code is trusted: the repository, and the pull request if the code is not on a
+    /// branch of the repository itself.
     pub fn new(name: impl Into<String>) -> Self {
         Self { own_scope: name.into(), trusted: Vec::new() }
     }
@@ -62,9 +63,10 @@ impl CacheScope {
 /// The limits of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CacheRetention {
-    /// Maximum number of bytes of all entries together. The least recently used entry is removed first.
+    /// Maximum number of bytes of all entries together. If they exceed it, the least recently used entries
+    /// are removed first.
     pub bytes: u64,
-    /// Longest time since an entry was made.
+    /// Maximum age of an entry.
     pub age: Duration,
 }
 
@@ -80,9 +82,10 @@ pub struct SetupCache {
 pub(super) struct SetupCacheEntry {
     folder: PathBuf,
     metadata: SetupMetadata,
-    /// Locked file that keeps other processes from removing the entry.
+    /// Handle of the folder, whose lock prevents other processes from removing the entry.
     _lock: File,
-    /// Folder of a result that could not be stored; the folder is deleted when this value is dropped.
+    /// The temporary folder with the result, if the result could not be stored. The folder is deleted when
+    /// this value is dropped.
     _temporary_folder: Option<LockedFolder>,
 }
 
@@ -95,7 +98,7 @@ pub(super) struct SetupMetadata {
     pub(super) reached: Vec<HostAccess>,
     /// Size of the entry in bytes.
     bytes: u64,
-    /// Number of files, folders and links: an entry that lacks some is invalid.
+    /// Number of files, folders and links. An entry with another number is invalid.
     files: u64,
     /// Time at which the entry was made.
     #[serde(rename = "made")]
@@ -111,8 +114,8 @@ pub(super) struct LockedFolder {
 
 impl Drop for LockedFolder {
     fn drop(&mut self) {
-        // The setup may have made folders that cannot be emptied otherwise. A later process removes folders
-        // that remain.
+        // The setup may have created folders that the owner cannot list, and that could not be removed
+        // without this call. If a folder still cannot be removed, a later process removes it.
         let _ = copy::make_accessible(self.folder.path());
     }
 }
@@ -124,7 +127,7 @@ impl LockedFolder {
 }
 
 impl SetupCacheEntry {
-    /// Returns the new files of the tree.
+    /// Returns the folder of the files that the setup added to the tree.
     pub(super) fn tree(&self) -> PathBuf {
         self.folder.join(ENTRY_FOLDERS[0])
     }
@@ -139,12 +142,13 @@ impl SetupCacheEntry {
 }
 
 impl SetupCache {
-    /// Returns a cache in this folder, which is created with the first entry.
+    /// Returns a cache in this folder. The folder is created when it is first needed.
     pub fn new(folder: PathBuf, retention: CacheRetention) -> Self {
         Self { folder, retention }
     }
 
-    /// Creates a folder for the lifetime of this process, in the same file system as the entries.
+    /// Creates a temporary folder for this process. It is in the folder of the cache, so that it can become
+    /// an entry by a rename.
     pub(super) fn create_locked_folder(&self) -> io::Result<LockedFolder> {
         let named = |error| copy::error_at_path(&self.folder, error);
         std::fs::create_dir_all(&self.folder).map_err(named)?;
@@ -164,7 +168,8 @@ impl SetupCache {
         Err(io::Error::other("new folders vanish from it"))
     }
 
-    /// Returns the entry of this key, if it is from this scope or a trusted scope, and is not too old.
+    /// Returns the entry with this key that belongs to the scope or to a scope that it trusts, and is not too
+    /// old.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupCacheEntry> {
         let scopes = std::iter::once(&scope.own_scope).chain(&scope.trusted);
         scopes
@@ -175,19 +180,20 @@ impl SetupCache {
     fn open_entry(&self, folder: PathBuf, now: SystemTime) -> Option<SetupCacheEntry> {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
-        // The folder may have been removed before it was locked: then its metadata cannot be read.
+        // Another process may have removed the folder before it was locked; then its metadata cannot be read.
         let metadata = read_metadata(&folder)?;
         if self.is_old(&metadata, now) || !is_entry_complete(&folder, &metadata) {
             return None;
         }
-        // Records the time of last use. If that fails, the entry is removed earlier.
+        // Records the time of last use as the file's time of change. If this fails, the entry counts as
+        // unused for longer, and may be removed earlier.
         let _ = File::open(folder.join(METADATA_FILE)).and_then(|file| file.set_modified(now));
         Some(SetupCacheEntry { folder, metadata, _lock: lock, _temporary_folder: None })
     }
 
-    /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process
-    /// stored an entry first, returns that entry. If the result cannot be stored, only this process uses the
-    /// result.
+    /// Stores the result of a setup as an entry. The locked folder must contain the folders `tree` and
+    /// `home`. If another process has stored an entry with the same key first, returns that entry. If the
+    /// result cannot be stored, returns an entry that only this process uses.
     pub(super) fn store_entry(
         &self,
         scope: &CacheScope,
@@ -207,7 +213,8 @@ impl SetupCache {
         {
             remove_if_unused(&folder);
         }
-        // If the folder exists because an entry is in use, the rename fails and the entry stays.
+        // The rename fails if the folder still exists because another process uses it; the existing entry
+        // then stays.
         let _ = std::fs::rename(locked_folder.path(), &folder);
         if let Some(entry) = self.open_entry(folder, now) {
             return Ok(entry);
@@ -221,7 +228,8 @@ impl SetupCache {
         })
     }
 
-    /// Removes entries that are too old or too many, and folders of dead processes.
+    /// Removes entries that are too old, the least recently used entries if all together are too large, and
+    /// folders of dead processes.
     pub(super) fn clean(&self, now: SystemTime) {
         let folders =
             std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -247,7 +255,8 @@ impl SetupCache {
         }
     }
 
-    /// Returns true if the entry is too old, or if its time is in the future because the clock was changed.
+    /// Returns true if the entry is too old, or if its time is in the future, because the clock was then
+    /// changed.
     fn is_old(&self, metadata: &SetupMetadata, now: SystemTime) -> bool {
         (now + SKEW).duration_since(metadata.created).map_or(true, |age| age > self.retention.age + SKEW)
     }
@@ -262,7 +271,7 @@ fn entry_name(scope: &str, key: &str) -> String {
     hex::encode(Sha256::digest(format!("{key} {scope}")))
 }
 
-/// Reads the metadata of an entry. Reads only a regular file: another kind of file could be endless.
+/// Reads the metadata of an entry. The file must be regular, because another kind of file could be endless.
 fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
     let file = folder.join(METADATA_FILE);
     if !file.symlink_metadata().ok()?.is_file() {
@@ -271,14 +280,14 @@ fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
-/// Returns the disk usage of an entry's parts.
+/// Returns the disk usage of an entry's folders `tree` and `home`.
 fn usage_of(folder: &Path) -> usage::DiskUsage {
     ENTRY_FOLDERS
         .iter()
         .fold(usage::DiskUsage::default(), |all, part| all.plus(usage::measure_folder(&folder.join(part))))
 }
 
-/// Returns true if all parts and files of an entry exist.
+/// Returns true if an entry has both folders, and as many files as when it was stored.
 fn is_entry_complete(folder: &Path, metadata: &SetupMetadata) -> bool {
     ENTRY_FOLDERS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == metadata.files
 }
@@ -343,7 +352,7 @@ mod tests {
         assert_eq!(cache.find_text(&base, "c", now), None);
         assert_eq!(cache.find_text(&base, "b", now + 2 * DAY), None);
         assert_eq!(cache.find_text(&base, "b", now - DAY), None, "made in the future");
-        // The second process uses the existing entry.
+        // A second result with the same key is not stored; the existing entry is used instead.
         drop(cache.keep(&base, "b", "later", now));
         assert_eq!(cache.find_text(&base, "b", now).as_deref(), Some("of the base"));
         drop(cache.keep(&base, "b", "much later", now + 2 * DAY));
@@ -397,7 +406,7 @@ mod tests {
         for key in ["a", "b", "c"] {
             drop(cache.keep(&scope, key, &text, now));
         }
-        // This entry was made first, but used last.
+        // All three entries are equally old, but this one was used last.
         assert!(cache.find_text(&scope, "a", now + Duration::from_secs(60)).is_some());
         let left = cache.cache.folder.join("held-by-a-dead-process");
         std::fs::create_dir_all(left.join("a")).unwrap();

@@ -1,5 +1,5 @@
-//! Copies folders with hostile content: no link is followed, no special file is made, times are kept
-//! (builds depend on them), and hard links are kept.
+//! Copies folders whose content may be hostile. The copy follows no links and creates no special files. It
+//! keeps the times of files, because builds depend on them, and keeps hard links.
 
 use std::collections::HashMap;
 use std::fs::{File, FileTimes, Metadata, Permissions};
@@ -11,25 +11,27 @@ use rustix::fs::SeekFrom;
 
 use super::usage::BLOCK;
 
-/// Mode bits that are copied, without set-user-id and set-group-id.
+/// Mode bits that are copied. They exclude set-user-id and set-group-id.
 const MODE: u32 = 0o777;
 /// Mode bits that the owner of a folder needs to work in it.
 const OWNER_ACCESS_MODE: u32 = 0o700;
-/// Maximum number of bytes of a path in an error.
+/// Maximum number of bytes of the path that an error message shows.
 const MAX_NAMED: usize = 200;
 
-/// Adds the content of `from` to `to`, which must exist. Existing files stay; existing folders are merged.
-/// Only regular files and links are copied, up to `most` bytes in total. Each file counts with its stated
-/// length, which may exceed its data.
+/// Copies into the folder `to`, which must exist, everything from `from` that `to` lacks. Existing files stay
+/// unchanged; if a folder exists in both, its content is merged. Only folders, regular files and links are
+/// copied. An error is returned if the files exceed the maximum number of bytes. Each file counts with its
+/// length, even if it has holes and takes less space on the disk.
 ///
 /// # Errors
-/// An I/O error of the disk, or an error if the files exceed the limit. The copy is then incomplete.
+/// An I/O error of the disk, or an error if the files exceed the limit. In both cases, the copy is
+/// incomplete.
 pub(crate) fn copy_missing(from: &Path, to: &Path, max_bytes: u64) -> io::Result<()> {
     let mut copy = FolderCopy { remaining_bytes: max_bytes, names: HashMap::new() };
     copy.copy_folder(from, to)
 }
 
-/// Adds the file's path to an error, shortened to its end if it is long.
+/// Adds a file's path to an error. Of a long path, only the end is added.
 pub(super) fn error_at_path(path: &Path, error: io::Error) -> io::Error {
     let text = path.display().to_string();
     let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAMED));
@@ -40,7 +42,7 @@ pub(super) fn error_at_path(path: &Path, error: io::Error) -> io::Error {
 struct FolderCopy {
     /// Number of bytes that may still be copied.
     remaining_bytes: u64,
-    /// Copied files with several hard links, by device and inode number.
+    /// Paths of the copies of files with several hard links, by the original's device and inode number.
     names: HashMap<(u64, u64), PathBuf>,
 }
 
@@ -55,7 +57,7 @@ impl FolderCopy {
                 Some(there) if there.is_dir() && found.is_dir() => self.copy_folder(&source, &target)?,
                 Some(_) => {}
                 None => self.copy_entry(&source, &target, &found).map_err(|error| match error.get_ref() {
-                    // This error already names a file.
+                    // If the error has an inner error, its message already contains a path.
                     Some(_) => error,
                     None => error_at_path(&source, error),
                 })?,
@@ -68,7 +70,7 @@ impl FolderCopy {
         if metadata.is_dir() {
             std::fs::create_dir(target)?;
             self.copy_folder(source, target)?;
-            // The mode is set last, because it may forbid new files in the folder.
+            // The folder's mode is set last, because it may forbid the creation of files.
             std::fs::set_permissions(
                 target,
                 Permissions::from_mode(metadata.mode() & MODE | OWNER_ACCESS_MODE),
@@ -100,8 +102,7 @@ impl FolderCopy {
     }
 }
 
-/// Copies a file. Where the file system supports it, the copy shares its blocks with the original until one
-/// of the two files is changed.
+/// Copies a file. If the file system supports it, both files share their blocks until one of them is changed.
 fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
@@ -115,13 +116,13 @@ fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()
     to.set_times(file_times(metadata)?)
 }
 
-/// Copies the data of a file that has holes.
+/// Copies a file that has holes, and keeps the holes.
 fn with_holes(from: &File, to: &File, len: u64) -> io::Result<()> {
     let mut at = 0;
     while at < len {
         let start = match rustix::fs::seek(from, SeekFrom::Data(at)) {
             Ok(start) => start,
-            // Only a hole remains.
+            // The rest of the file is a hole.
             Err(rustix::io::Errno::NXIO) => break,
             Err(error) => return Err(error.into()),
         };
@@ -156,8 +157,8 @@ pub(crate) fn remove_originals(folder: &Path, original: &Path) -> io::Result<()>
     Ok(())
 }
 
-/// Makes `folder` and every folder below it accessible to the owner. A program may have made folders there
-/// that cannot be read or removed.
+/// Makes `folder` and every folder below it accessible to the owner. This is needed before a folder is
+/// removed, because a program may have forbidden access to folders in it.
 ///
 /// # Errors
 /// An I/O error of the disk.
@@ -200,7 +201,8 @@ mod tests {
         File::open(at("a/b/file")).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
         std::fs::write(outside.path().join("secret"), "secret").unwrap();
         symlink(outside.path(), at("out")).unwrap();
-        // A link in the target is not followed either, and existing files stay.
+        // The target already has a link where the source has a folder, and a file of the same name. The copy
+        // must not follow the link, and must not change the file.
         std::fs::create_dir(at("taken")).unwrap();
         std::fs::write(at("taken/new"), "new").unwrap();
         symlink(outside.path(), to.path().join("taken")).unwrap();
@@ -223,7 +225,7 @@ mod tests {
         assert_eq!(std::fs::read_link(copied("out")).unwrap(), outside.path());
         assert_eq!(std::fs::read_to_string(copied("kept")).unwrap(), "ours");
         assert!(!outside.path().join("new").exists() && !copied("pipe").exists());
-        // The two files are independent.
+        // A change of the copied file does not change the original.
         std::fs::write(copied("a/b/file"), "changed").unwrap();
         assert_eq!(std::fs::read_to_string(at("a/b/file")).unwrap(), "text");
     }

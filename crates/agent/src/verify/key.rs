@@ -1,4 +1,5 @@
-//! The key of a setup's result: setups with the same lock files, commands and programs have the same key.
+//! Computes the key under which a setup's result is cached. Setups with the same lock files, commands and
+//! programs have the same key.
 
 use std::fs::File;
 use std::io;
@@ -10,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 use super::VerifyPlan;
 use crate::sandbox::SYSTEM_PATH;
 
-/// Version of the entries' format and of the sandbox that makes them; increased when either changes.
+/// Version of the format of entries, and of the sandbox in which setups run; increased when either changes.
 const FORMAT: u32 = 1;
-/// Names of files that decide which packages are installed, in any folder.
+/// Names of files that decide which packages are installed. Such a file counts in every folder of the tree.
 const LOCKS: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
@@ -74,7 +75,8 @@ pub(super) fn setup_key(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
 struct KeyHasher(Sha256);
 
 impl KeyHasher {
-    /// Hashes each part with its length before it, which keeps different lists distinct.
+    /// Hashes a part after its length. Without the lengths, different lists of parts could have the same
+    /// hash.
     fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
@@ -94,7 +96,7 @@ impl KeyHasher {
         Ok(())
     }
 
-    /// Hashes a program's path, size and time, which identify its version.
+    /// Hashes the path, size and time of a program's file; together they identify the version of the program.
     fn add_program(&mut self, name: &str, plan: &VerifyPlan) -> io::Result<()> {
         let own = plan.programs.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
         let mut folders = own.chain(SYSTEM_PATH.split(':').map(PathBuf::from));
@@ -124,10 +126,11 @@ impl io::Write for HashWriter<'_> {
     }
 }
 
-/// Returns the files that affect the result, sorted: lock files, and files that the commands name.
+/// Returns the files whose content is part of the key, sorted: files that decide which packages are
+/// installed, and files that the setup's commands name.
 fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     let words = plan.setup.iter().flatten();
-    // Forms such as `--requirement=dev.in`, `-rdev.in` and `dev.in`.
+    // A word of a command names a file in one of these forms: `--requirement=dev.in`, `-rdev.in` or `dev.in`.
     let named = words.flat_map(|word| {
         let behind_a_flag = word.strip_prefix('-').and_then(|word| word.get(1..));
         [Some(word.as_str()), word.split_once('=').map(|(_, value)| value), behind_a_flag]

@@ -1,5 +1,5 @@
-//! The hosts that a setup may reach: those of the listed registries, and the user's own indexes in their
-//! place.
+//! The hosts that a setup may reach: the hosts of the listed registries, and the hosts of indexes that the
+//! user has configured.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use crate::proxy::{AllowedHost, normalize_host};
 
-/// Returns the hosts of a registry and of its files.
+/// Returns the hosts of a registry and of the package files that it offers.
 fn registry_hosts(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["pypi.org", "files.pythonhosted.org"],
@@ -20,7 +20,7 @@ fn registry_hosts(registry: PackageRegistry) -> &'static [&'static str] {
 }
 
 /// Returns the environment variables with which users configure additional indexes for a registry's tools.
-/// One value may contain several indexes.
+/// The value of a variable may contain several indexes.
 fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
@@ -28,8 +28,8 @@ fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
     }
 }
 
-/// Environment variables with paths of CA certificates. Only the system's certificates exist inside the
-/// sandbox.
+/// Environment variables with paths of CA certificates. They are passed on only if they refer to the system's
+/// certificates, because no others exist inside the sandbox.
 const CERTIFICATES: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
@@ -39,7 +39,7 @@ const CERTIFICATES: &[&str] = &[
     "NODE_EXTRA_CA_CERTS",
     "CARGO_HTTP_CAINFO",
 ];
-/// Paths of the system's certificates, which the sandbox shows.
+/// Paths of the system's certificates, which also exist inside the sandbox.
 const SYSTEM_CERTIFICATE_PATHS: &[&str] = &["/etc/ssl/certs", "/etc/pki/tls/certs", "/usr/"];
 
 /// The registries that setups may reach, and the configuration of their tools.
@@ -53,22 +53,22 @@ pub struct RegistryAccess {
     pub files: Vec<(&'static str, String)>,
 }
 
-/// A user's index in place of a registry.
+/// An index that the user has configured to replace a registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistryIndex {
     pub registry: PackageRegistry,
-    /// Variable or file that configures the index.
+    /// Name of the variable or file that configures the index.
     pub named_by: String,
     /// URL of the index.
     pub address: String,
 }
 
-/// Path of Cargo's configuration file. It is needed because no variable can configure the replacement of
-/// crates.io.
+/// Path of Cargo's configuration file. The file is needed because no environment variable can replace
+/// crates.io by another index.
 const CARGO: &str = ".cargo/config.toml";
 /// Prefix of the URL of a sparse Cargo index.
 const SPARSE: &str = "sparse+";
-/// Name of the source that replaces crates.io.
+/// Name, in Cargo's configuration, of the source that replaces crates.io.
 const OWN_SOURCE: &str = "own";
 
 /// A source of crates in Cargo's configuration.
@@ -79,10 +79,11 @@ enum CargoSource {
     Registry(String),
 }
 
-/// The reason that an index cannot be used. Its URL is not shown, because it may hold a password.
+/// The reason that an index cannot be used. The error does not contain the index's URL, which may contain a
+/// password.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// The URL has a password, which untrusted programs would see.
+    /// The URL contains a user name or a password, which the programs of the setup could read.
     #[error("{0} names an index with a user or a password, which programs of a set-up would see")]
     Password(String),
     /// The connection is not protected by TLS.
@@ -113,7 +114,8 @@ impl RegistryError {
 }
 
 impl RegistryAccess {
-    /// Returns the access to these registries. `variable` returns the user's environment variables.
+    /// Returns the access to these registries, and to the additional indexes in the user's environment.
+    /// `variable` returns the value of an environment variable.
     ///
     /// # Errors
     /// [`RegistryError`] for an index that cannot be used.
@@ -147,7 +149,7 @@ impl RegistryAccess {
         Ok(all)
     }
 
-    /// Adds this index, and configures the tools of its registry for it.
+    /// Allows access to this index, and configures the tools of its registry to use it.
     ///
     /// # Errors
     /// [`RegistryError`] if the index cannot be used.
@@ -181,8 +183,7 @@ impl RegistryAccess {
     }
 }
 
-/// Returns the host of an index in its configured form: a `URL`, Cargo's with `sparse+` before it, or uv's
-/// `NAME=URL`.
+/// Returns the host of an index. The index is a URL, a URL after `sparse+` (Cargo), or `NAME=URL` (uv).
 fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
     let no = |reason: String| RegistryError::NoAddress { variable: variable.to_owned(), reason };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));

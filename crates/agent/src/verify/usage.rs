@@ -17,7 +17,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 20;
 /// Bytes that must stay free on a disk.
 const MIN_FREE_BYTES: u64 = 512 << 20;
-/// Bytes of a block in the kernel's counts, for every file system.
+/// Size in bytes of the blocks in which the kernel reports a file's disk usage; it is the same for every file
+/// system.
 pub(super) const BLOCK: u64 = 512;
 /// Mode bits that the owner of a folder needs to list it.
 const LOOK: u32 = 0o500;
@@ -52,12 +53,12 @@ impl DiskUsage {
 pub(crate) enum ExceededDiskLimit {
     /// The configured limit of the folders.
     Limit,
-    /// The free space of the disk, which is nearly used up.
+    /// The minimum of free space on the disk.
     DiskFull,
 }
 
-/// Returns the usage of a folder. Files that disappear during the measurement do not count. If a folder's
-/// mode forbids its owner to list it, the mode is changed briefly, to count the content as well.
+/// Returns the usage of a folder. A file that disappears during the measurement does not count. If the mode
+/// of a folder forbids its owner to list it, the mode is changed for the duration of the measurement.
 pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut folders = vec![folder.to_owned()];
@@ -68,9 +69,9 @@ pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
             std::fs::read_dir(&folder)
         });
         for entry in found.into_iter().flatten().flatten() {
-            // The size of a link itself, not of its target.
+            // For a link, this is the metadata of the link itself, not of its target.
             let Ok(found) = entry.metadata() else { continue };
-            // A file with several hard links is divided among them.
+            // The size of a file with several hard links is divided among the links.
             let bytes = found.blocks().saturating_mul(BLOCK) / found.nlink().max(1);
             usage = usage.plus(DiskUsage { bytes: if found.is_dir() { 0 } else { bytes }, files: 1 });
             if found.is_dir() {
@@ -88,7 +89,7 @@ struct FolderAccessGuard {
 }
 
 impl FolderAccessGuard {
-    /// Opens the folder as a handle. A link that has replaced the folder in the meantime is not followed.
+    /// Opens the folder as a handle. If the folder has been replaced by a link, the link is not followed.
     fn new(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty())?;
@@ -109,7 +110,7 @@ fn handle_path(folder: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 
-/// Completes once the folders exceed their limit; see [`is_over`].
+/// Waits until the folders exceed their limit, or the disk is nearly full; see [`is_over`].
 pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> ExceededDiskLimit {
     loop {
         let began = Instant::now();
@@ -120,7 +121,8 @@ pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> Ex
     }
 }
 
-/// Returns the limit that is exceeded: the folders' total, or the free space of their disk.
+/// Returns the limit that is exceeded, if any: that of the folders together, or the minimum of free space on
+/// their disk.
 pub(crate) async fn is_over(folders: &[PathBuf], limit: DiskUsage) -> Option<ExceededDiskLimit> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {

@@ -23,7 +23,8 @@ use truing_model::messages::ToolDefinition;
 
 use crate::support::{SOON, Test, has_namespaces, until, with_word};
 
-/// Returns all tests. The test with a fork bomb runs alone, because it starts as many processes as it can.
+/// Returns all tests of this file. The test with a fork bomb runs alone, because it starts as many processes
+/// as it can.
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("a_weaker_sandbox_is_refused", a_weaker_sandbox_is_refused),
@@ -66,7 +67,8 @@ fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
-/// A tool that only reads. It returns its call, and the number of changes of the tree before the call.
+/// A tool that only reads. The output of a call contains the tool's name, and how often the tree had changed
+/// before the call.
 #[derive(Default)]
 struct RecordingReadTools {
     changes: AtomicU32,
@@ -89,7 +91,7 @@ impl RunTools for RecordingReadTools {
     }
 }
 
-/// A clone with a commit, beside files that must not change.
+/// A clone with a commit, and files outside the clone that must not change.
 struct Stage {
     folder: TempDir,
     runtime: Runtime,
@@ -151,7 +153,8 @@ impl Stage {
         let folder = self.path("programs");
         std::fs::create_dir_all(&folder).unwrap();
         let program = folder.join("pytest");
-        // Another process writes the file, because a file that is open for writing cannot be run.
+        // A separate process writes the file: while a process has a file open for writing, the file cannot be
+        // run.
         let script =
             format!("printf '#!/bin/sh\\n. ./test.sh\\n' > '{0}'; chmod 700 '{0}'", program.display());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
@@ -174,14 +177,14 @@ impl Stage {
         output.text
     }
 
-    /// Runs the tests of a hostile repository.
+    /// Runs `pytest` with this content of `test.sh`, as the tests of a hostile repository.
     fn tests(&self, script: &str) -> String {
         self.write("clone/test.sh", script);
         self.done("run", &json!({ "argv": ["pytest"] }))
     }
 }
 
-/// Returns the policy of fixers, with a check from the configuration.
+/// Returns the policy of fixers, which also permits one command from the configuration.
 fn policy() -> Arc<AgentPolicy> {
     let exact = vec![("verify.check".to_owned(), vec!["pytest".to_owned(), "--a-check".to_owned()])];
     Arc::new(PolicySet::load_shipped().unwrap().policy_for(ProfileName::Fixer).with_exact_commands(exact))
@@ -210,7 +213,8 @@ fn an_edit_replaces_exact_text_once(stage: &Stage) {
     assert_eq!(stage.path("clone/a.txt").metadata().unwrap().permissions().mode() & 0o777, 0o755);
     std::fs::write(stage.path("clone/b"), b"\xff").unwrap();
     assert!(stage.refused("edit", &json!({ "path": "b", "old": "x", "new": "" })).contains("no text"));
-    // The result must not be built, because it would be a hundred times as large as the machine's memory.
+    // The text after the replacement would be a hundred times as large as the machine's memory, so it must
+    // never be built.
     stage.write("clone/many.txt", &"x".repeat(4 << 20));
     let many = stage
         .refused("edit", &json!({ "path": "many.txt", "old": "x", "new": "y".repeat(1 << 20), "all": true }));
@@ -255,7 +259,7 @@ fn no_change_touches_what_a_mask_stands_for(stage: &Stage) {
     assert!(stage.text("clone/conf.py") == text && !stage.path("clone/new.py").exists());
     stage.done("edit", &edit("port = 1", "port = 2"));
     assert_eq!(stage.text("clone/conf.py"), text.replace("port = 1", "port = 2"));
-    // A repository may contain the mask text itself.
+    // The text that masks a secret may also occur in a file of the repository, and can then be edited.
     stage.write("clone/words.txt", "[secret cut]\n");
     stage.done("edit", &json!({ "path": "words.txt", "old": "[secret cut]", "new": "[secret cut]!" }));
     let printed = stage.tests(&format!("echo 'key {key}'"));
@@ -341,8 +345,8 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     stage.write("clone/.git/extra", "git's");
     let outside = stage.path("outside.txt");
     let config = stage.text("clone/.git/config");
-    // A file outside the sandbox does not exist inside. A file that a command writes at the same path
-    // disappears with the sandbox.
+    // Inside the sandbox, the file outside does not exist. If a command writes a file at the same path, that
+    // file is lost when the command exits.
     let script = format!(
         "cat '{0}' link; echo x > '{0}'; echo x > link; echo x > up/new.txt; ln -s '{0}' planted\n\
          echo x > .git/config; echo x > .git/extra; mkdir .git/hooks; mv .git elsewhere; ln a.txt .git/b\n\
@@ -356,19 +360,19 @@ fn a_command_changes_neither_git_nor_what_is_outside(stage: &Stage) {
     for absent in ["clone/.git/hooks", "clone/.git/b", "clone/elsewhere", "new.txt"] {
         assert!(!stage.path(absent).exists(), "{absent}");
     }
-    // A later call does not follow a link that a command has created to a file outside.
+    // A command has created a link to a file outside; a later call must not follow it.
     assert!(stage.refused("write", &json!({ "path": "planted", "content": "changed" })).contains("denied"));
     assert_eq!(stage.text("outside.txt"), "outside");
 }
 
-/// The fixer's git must not run programs that were configured before the clone was made.
+/// A program that the clone's git configuration names must not be run.
 fn what_a_repository_configures_is_not_run(stage: &Stage) {
     stage.write("clone/trap.sh", "#!/bin/sh\necho trapped > trapped.txt\n");
     std::fs::set_permissions(stage.path("clone/trap.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
     stage.git(&["config", "core.fsmonitor", "./trap.sh"]);
     stage.done("run", &json!({ "argv": ["git", "status", "--porcelain"] }));
     assert!(!stage.path("clone/trapped.txt").exists());
-    // The control: without the sandbox, git runs the program.
+    // For comparison: outside the sandbox, git runs the program.
     stage.git(&["status", "--porcelain"]);
     assert!(stage.path("clone/trapped.txt").exists());
 }
@@ -385,8 +389,8 @@ fn an_endless_output_is_cut_and_says_so(stage: &Stage) {
 fn a_command_that_never_ends_is_ended(stage: &Stage) {
     let word = format!("7{:08}", std::process::id());
     stage.write("clone/test.sh", &format!("echo begun; setsid sleep {word} & sleep {word}"));
-    // On a busy machine, the command may be killed before its first output. The test then repeats it with a
-    // longer limit.
+    // On a busy machine, the time limit may stop the command before its first output. The test then repeats
+    // it with a longer limit.
     let tries = [2, 10, 60].into_iter().map(|seconds| {
         let fixer = stage.fixer(Duration::from_secs(seconds));
         let output = stage.runtime.block_on(fixer.call("run", &json!({ "argv": ["pytest"] })));
@@ -407,8 +411,8 @@ fn a_fork_bomb_ends_with_its_command(stage: &Stage) {
     assert!(stage.tests("echo works").contains("works"));
 }
 
-/// Each file is below the limit of one file, but all files together exceed the limit of the clone. Their
-/// space is only allocated, and nothing is written.
+/// Each file is below the limit of one file, but all files together exceed the limit of the clone. The files
+/// are only allocated, not filled.
 fn what_a_command_writes_to_the_clone_is_bounded_as_a_whole(stage: &Stage) {
     let told = stage.tests("for n in 1 2 3; do fallocate -l 800M $n || echo cannot; done");
     stage.tests("rm -f 1 2 3");

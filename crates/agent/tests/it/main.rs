@@ -1,8 +1,8 @@
-//! Tests of the sandbox, a fixer's tools, servers with network access, and setups and checks, all with real
-//! processes, in one program that is linked once.
+//! Tests of the sandbox, of a fixer's tools, of MCP servers with network access, and of setups and checks.
+//! All tests use real processes, and are in one program, so only one program must be linked.
 //!
-//! This program has its own `main`, because a program that uses the sandbox starts itself as the sandbox's
-//! helper. The tests are in tables; the harness lists, counts and filters them as in any other program.
+//! This program has its own `main`, because every program that uses the sandbox must be able to start itself
+//! as the sandbox's helper. The tests are therefore listed in tables.
 
 mod fixer;
 mod sandbox;

@@ -1,5 +1,5 @@
-//! Tests of the real sandbox: each escape is tried inside the sandbox and, as a control, outside. Also tests
-//! both levels, and the processes that remain after a command.
+//! Tests of the real sandbox: each escape is attempted inside the sandbox and, for comparison, outside. Other
+//! tests cover both levels, and check that no process of a command remains.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,8 +22,8 @@ use truing_agent::sandbox::{
 
 use crate::support::{Test, has_namespaces, until, with_word};
 
-/// Attempts to use too many resources. At the level `landlock`, and for root, not all of these attempts are
-/// stopped.
+/// Names of the attempts that try to use too many resources. At the level `landlock`, and for root, the
+/// sandbox does not stop all of these attempts.
 const USES: [&str; 25] = [
     "fork_bomb",
     "memory",
@@ -51,20 +51,20 @@ const USES: [&str; 25] = [
     "files_in_flight",
     "terminals",
 ];
-/// Attempts of a reader to use too much.
+/// Names of the attempts in which a reader tries to use too many resources.
 const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
 /// Minimum number of attempts that must be stopped.
 const MOST_TRIES: usize = 40;
-/// Argument for a run of this program as another user. No test's name contains this argument, so the harness
-/// cannot take it for a filter of tests.
+/// Argument with which this program is run again as another user, to make all attempts. No test's name
+/// contains the argument, so it cannot be a filter of tests by mistake.
 pub(crate) const TRIES: &str = "/tries";
-/// A user who owns nothing.
+/// Id of a user who owns no files.
 const NOBODY: u32 = 65534;
-/// Argument for a run of this program inside another sandbox.
+/// Argument with which this program is run again inside a sandbox.
 pub(crate) const NESTED: &str = "/nested";
 
-/// Returns all tests. The tests with all attempts run alone, because they use the whole machine and measure
-/// its resources.
+/// Returns all tests of this file. The tests that make all attempts run alone, because they use much of the
+/// machine and measure its resources.
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("every_escape_is_stopped", every_escape_is_stopped).needs(has_namespaces).alone(),
@@ -110,7 +110,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Opens a new terminal, if this machine has any.
+/// Opens a new terminal; returns `None` on a machine without terminals.
 fn terminal() -> Option<std::fs::File> {
     std::fs::File::options().read(true).write(true).open("/dev/ptmx").ok()
 }
@@ -137,7 +137,7 @@ fn output(job: &SandboxJob) -> Output {
     job.command().unwrap().stdin(Stdio::null()).output().unwrap()
 }
 
-/// Returns the names of the attempts that were stopped, or of those that were not.
+/// Returns the names of the attempts that were stopped or, if `stopped` is false, of those that succeeded.
 fn names(checks: &[EscapeCheck], stopped: bool) -> Vec<&str> {
     checks.iter().filter(|check| check.is_blocked == Some(stopped)).map(|check| check.name).collect()
 }
@@ -152,8 +152,8 @@ fn every_escape_is_stopped() {
     assert_eq!(all_tries(), ExitCode::SUCCESS);
 }
 
-/// Makes all attempts as a user other than root. Other kernel limits apply to such a user, who may also set
-/// fewer limits.
+/// Makes all attempts as a user other than root. Some limits of the kernel do not apply to root, and some can
+/// only be set by root.
 fn every_escape_of_an_ordinary_user_is_stopped() {
     let mut command = Command::new("/proc/self/exe");
     command.arg(TRIES).uid(NOBODY).gid(NOBODY).current_dir("/").env("TMPDIR", "/tmp");
@@ -175,14 +175,13 @@ pub(crate) fn all_tries() -> ExitCode {
 fn without_namespaces_whatever_is_outside_is_out_of_reach() {
     let checks = check_escapes(SandboxLevel::Landlock).unwrap();
     assert_eq!(without_uses(names(&checks, false)), [""; 0]);
-    // The memory of a reader belongs only to the reader's own process, so its limit applies even without
-    // namespaces.
+    // The memory limit of a reader applies even without namespaces, because the reader is a single process.
     let of_readers: Vec<_> =
         names(&checks, true).into_iter().filter(|name| name.starts_with("reader_")).collect();
     assert!(of_readers.len() > 12 && of_readers.contains(&"reader_memory"), "{checks:?}");
 }
 
-/// The controls: outside a sandbox the same attempts succeed.
+/// For comparison: outside a sandbox, all attempts succeed.
 fn without_a_sandbox_every_escape_works() {
     let checks = check_escapes(SandboxLevel::None).unwrap();
     assert_eq!(names(&checks, true), [""; 0]);
@@ -201,8 +200,8 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
     assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED_EXIT_CODE)));
 }
 
-/// A command that exceeds a limit is stopped, and the limit is reported. This is also true at a level without
-/// namespaces, and if the command has already printed text.
+/// A command that exceeds a limit is stopped, and the limit is reported. This must also work at levels
+/// without namespaces, and after the command has printed text.
 fn what_passes_a_bound_ends_and_says_which() {
     let here = folder();
     let script = "echo said >&2; head -c 40M /dev/zero > \"$TMPDIR/a\"; sleep 1000 | sleep 1000 | sleep 1000";
@@ -225,7 +224,7 @@ fn what_passes_a_bound_ends_and_says_which() {
     }
     assert_eq!(ended(SandboxLevel::Landlock, SandboxLimit::Processes), Some(SandboxLimit::Processes));
     assert_eq!(ended(SandboxLevel::None, SandboxLimit::Processes), Some(SandboxLimit::Processes));
-    // Several files are needed, because the kernel already limits the size of a single file.
+    // The command writes several files, because the kernel itself limits the size of a single file.
     let many = "echo said >&2; for n in 1 2 3; do head -c 20M /dev/zero > \"$TMPDIR/$n\"; done; sleep 60";
     let mut job = job(here.path(), shell(many));
     (job.level, job.limits.disk) = (SandboxLevel::Landlock, 30 << 20);
@@ -235,7 +234,8 @@ fn what_passes_a_bound_ends_and_says_which() {
         Some(SandboxLimit::Disk),
         "{ended:?}"
     );
-    // A report without a kill is not trusted, and neither is a kill without a report.
+    // A report of a limit only counts together with the exit code of a killed job, and this exit code only
+    // counts together with a report.
     let line = b"truing sandbox: memory limit exceeded by all processes together: 2 of 1\n";
     assert_eq!(bound_passed(Some(1), line), None);
     assert_eq!(bound_passed(Some(137), b"memory limit exceeded"), None);
@@ -277,7 +277,7 @@ fn a_command_finds_nothing_of_the_environment_and_the_machine() {
     }
 }
 
-/// The network of a command has only the loopback device, over which a program can connect to itself.
+/// The network of a command has only the loopback interface.
 fn a_command_has_a_network_of_its_own() {
     let here = folder();
     let mut job = job(here.path(), shell("cat /sys/class/net/lo/flags /proc/net/dev; cat /proc/net/route"));
@@ -297,8 +297,8 @@ fn the_system_is_no_tree() {
     }
 }
 
-/// Inside a sandbox, a program cannot create a second sandbox of the same strength. This program runs inside
-/// a sandbox to try it.
+/// Inside a sandbox, a program cannot create a second sandbox of the same strength. This program is run
+/// inside a sandbox to test that.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
     let here = folder();
     let ended = output(&job(here.path(), JobCommand::ThisProgram(vec![NESTED.into()])));
@@ -319,8 +319,8 @@ pub(crate) fn nested() -> ExitCode {
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// If the helper is killed, all processes of the command are killed too, including those that left their
-/// session and parent.
+/// If the helper is killed, all processes of the command are killed too, even those in another session or
+/// without a parent.
 fn a_killed_helper_leaves_nothing() {
     let here = folder();
     let word = format!("9{:08}", std::process::id());

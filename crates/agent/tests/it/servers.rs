@@ -1,5 +1,6 @@
-//! Tests of programs of servers with network access: the real sandbox, a host on this machine, and a server
-//! that makes the requests that its caller passes. This test program is also the server.
+//! Tests of MCP servers that are programs with network access. They use the real sandbox, a host on this
+//! machine, and a server that makes the requests that its caller passes. This test program is also the
+//! server.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,9 +26,9 @@ use truing_model::messages::ToolDefinition;
 use crate::support::{SOON, Test, has_namespaces};
 use crate::verify::HERE;
 
-/// Argument that runs this program as a server.
+/// Argument with which this program acts as a server.
 pub(crate) const SERVES: &str = "serves";
-/// Argument that makes the server send a network request before a session begins, and then exit.
+/// Argument with which the server sends a network request before any session begins, and then exits.
 const EARLY: &str = "early";
 
 /// Returns every test of this file.
@@ -41,7 +42,7 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// Runs inside the sandbox: a server whose only tool makes the requests that `ask` contains.
+/// Acts as a server, inside the sandbox. Its only tool makes the request that the argument `ask` contains.
 pub(crate) fn serve(words: &[&str]) -> ExitCode {
     if words == [EARLY] {
         asked("tunnel example.net:443");
@@ -91,7 +92,7 @@ fn asked(ask: &str) -> String {
     }
 }
 
-/// Returns the response to this request, from the proxy and the host behind it.
+/// Sends a request to the proxy, and returns the response of the proxy or of the host behind it.
 fn said(request: &[u8]) -> String {
     let proxy = std::env::var("https_proxy").unwrap_or_default();
     let Ok(mut stream) = TcpStream::connect(proxy.trim_start_matches("http://")) else {
@@ -103,7 +104,7 @@ fn said(request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Returns the first message of a TLS 1.3 client that connects to an address.
+/// Returns the first message of a TLS 1.3 client, without the name of a host.
 fn hello() -> Vec<u8> {
     let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
     let versions = [&[0, 43][..], &short(&[2, 3, 4])].concat();
@@ -160,7 +161,8 @@ impl RunTools for NoTools {
     }
 }
 
-/// Returns the tool's results for these requests, and the problems.
+/// Starts the server, calls its tool with each of these requests, and returns the outputs and the problems of
+/// the server.
 fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<String>, Vec<ServerProblem>) {
     let folder = TempDir::new().unwrap();
     let transport = ServerTransport::Program {
@@ -228,7 +230,7 @@ fn a_program_without_hosts_has_no_way_out() {
     assert_eq!(answers, ["; listeners: 0", "no proxy", "false"]);
     assert_eq!(problems, []);
     assert!(host.heard().is_empty());
-    // The control: outside the sandbox, the host can be reached.
+    // For comparison: outside the sandbox, the host can be reached.
     assert!(TcpStream::connect(host.address).is_ok());
 }
 

@@ -1,5 +1,5 @@
-//! The tests of this program: a function with a name, its requirements on the machine, and a mark for tests
-//! that must run alone.
+//! The tests of this program: each has a name, a function, its requirements on the machine, and a mark if it
+//! must run alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use libtest_mimic::Trial;
 /// Timeout for events that should happen at once, long enough for any slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(300);
 
-/// Lock that every test holds, shared or alone.
+/// The lock that a test holds while it runs: exclusively if it must run alone, and otherwise shared.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 /// A test with its requirements.
@@ -34,7 +34,7 @@ impl Test {
         Self { name, run: Box::new(run), can_run: true, alone: false }
     }
 
-    /// Ignores the test on a machine that lacks this requirement, and counts it as ignored.
+    /// Marks the test as ignored if this machine lacks a requirement.
     pub(crate) fn needs(mut self, has: impl FnOnce() -> bool) -> Self {
         self.can_run = self.can_run && has();
         self
@@ -46,7 +46,7 @@ impl Test {
         self
     }
 
-    /// Returns the test for the harness. It prints its duration.
+    /// Converts the test to the type of the harness. The converted test prints its duration.
     pub(crate) fn trial(self, subject: &str) -> Trial {
         let Self { name, run, can_run, alone } = self;
         let name = format!("{subject}::{name}");
@@ -56,7 +56,7 @@ impl Test {
             run();
             println!("{told}: {:.1} s", began.elapsed().as_secs_f32());
         };
-        // A test that failed while it held the lock does not block the others.
+        // If a test failed while it held the lock, the other tests can still acquire the lock.
         let test = move || {
             if alone {
                 let _alone = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,7 @@ impl Test {
     }
 }
 
-/// Returns true if this machine allows namespaces. In this case, the sandbox must reach the strongest level.
+/// Returns true if this machine allows namespaces. If it does, the sandbox must reach the strongest level.
 pub(crate) fn has_namespaces() -> bool {
     static HAS: LazyLock<bool> = LazyLock::new(|| {
         let mut unshare = Command::new("unshare");
@@ -81,7 +81,7 @@ pub(crate) fn has_namespaces() -> bool {
     *HAS
 }
 
-/// Counts the processes of this machine that were started with this word as an argument.
+/// Counts the processes on this machine that have this word among their arguments.
 pub(crate) fn with_word(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

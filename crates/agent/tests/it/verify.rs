@@ -1,5 +1,6 @@
-//! Tests of setups and checks: the real sandbox, a registry on this machine, and every action that setups and
-//! checks must not be able to do. This test program is also the program that runs inside the sandbox.
+//! Tests of setups and checks, with the real sandbox and a registry on this machine. They attempt every
+//! action that setups and checks must not be able to perform. This test program is also the program that runs
+//! inside the sandbox.
 
 #![allow(
     clippy::unwrap_used,
@@ -61,7 +62,7 @@ fn staged(name: &'static str, test: fn(&Stage)) -> Test {
     Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
 }
 
-/// Runs inside the sandbox: acts as a registry's client, or as a program that tries to escape.
+/// Acts, inside the sandbox, as the client of a registry, or as a program that tries to escape.
 pub(crate) fn inside(words: &[&str]) -> ExitCode {
     let done = match words {
         ["fetch", url] => asked(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")),
@@ -75,7 +76,7 @@ pub(crate) fn inside(words: &[&str]) -> ExitCode {
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Sends a request to the proxy, and prints the response. Returns true for a success.
+/// Sends a request to the proxy, and prints the response. Returns true if the status of the response is 200.
 fn asked(request: &str) -> bool {
     let proxy = std::env::var("http_proxy").unwrap_or_default();
     let Ok(mut stream) = TcpStream::connect(proxy.trim_start_matches("http://")) else { return false };
@@ -132,7 +133,7 @@ impl Site {
         self.asked.lock().unwrap().clone()
     }
 
-    /// Returns the registry as a user's own index.
+    /// Returns the registry as an allowed host, like an index that the user has configured.
     fn place(&self) -> AllowedHost {
         let host = self.address.ip().to_string();
         AllowedHost { host, port: self.address.port(), tls: false, allows_private: true }
@@ -163,7 +164,7 @@ impl Stage {
         self.folder.path().canonicalize().unwrap().join("tree")
     }
 
-    /// Returns a plan of shell scripts that may reach the registry.
+    /// Returns a plan whose commands are shell scripts, and whose setup may reach the registry.
     fn plan(&self, setup: &[&str], check: &[&str]) -> VerifyPlan {
         let commands = |scripts: &[&str]| scripts.iter().map(|script| sh(script)).collect();
         let registries =
@@ -181,7 +182,7 @@ impl Stage {
         self.runtime.block_on(verifier.set_up(&self.tree(), &CacheScope::new("x"))).unwrap()
     }
 
-    /// Returns a fresh copy of the tree that is set up.
+    /// Runs the setup, and returns a new copy of the tree with the result of the setup.
     fn bench(&self, verifier: &Verifier) -> (PreparedTree, PathBuf) {
         let set_up = self.set_up(verifier);
         assert!(set_up.can_run_checks(), "{set_up:?}");
@@ -197,7 +198,7 @@ impl Stage {
         self.runtime.block_on(verifier.run_checks(&bench, baseline)).unwrap()
     }
 
-    /// Runs one check, from a plan without any other command.
+    /// Runs one check from a plan that has no other commands.
     fn check(&self, script: &str) -> truing_core::verification::CommandRun {
         let mut checked = self.checks(&self.verifier(self.plan(&[], &[script])), None);
         checked.checks.remove(0).ran
@@ -246,7 +247,7 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
 
     let now = stage.checks(&verifier, None);
     assert_eq!(VerificationReport::compare(None, &now), [CheckVerdict::Passed], "{now:?}");
-    // The leftovers of a killed process are removed by the next one.
+    // The next setup removes the folder that a killed process has left.
     let left = stage.folder.path().join("cache/held-by-nobody");
     std::fs::create_dir(&left).unwrap();
     assert!(stage.set_up(&verifier).is_cached);
@@ -270,7 +271,7 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
         stage.site.address,
     );
     let mut plan = stage.plan(&[&script], &[]);
-    // A registry name that resolves to this machine.
+    // The name of this allowed host resolves to this machine, so its address is not public.
     let place = AllowedHost { host: "localhost".to_owned(), allows_private: false, ..stage.site.place() };
     plan.registries.allowed_hosts.push(place);
     let set_up = stage.set_up(&stage.verifier(plan));
@@ -283,13 +284,14 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     };
     assert_eq!(of("127.0.0.1", other.address.port()), [Some(ConnectionRefusal::NotListed)]);
     assert_eq!(of("localhost", stage.site.address.port()), [Some(ConnectionRefusal::NotPublic)]);
-    // One refusal for a request that would change data, and one for a tunnel to a host without TLS.
+    // The registry's host has two refusals: of a request that would change data, and of a tunnel, because the
+    // host is listed without TLS.
     let both = of("127.0.0.1", stage.site.address.port());
     assert!(
         both.contains(&Some(ConnectionRefusal::Method)) && both.contains(&Some(ConnectionRefusal::NotListed)),
         "{both:?}"
     );
-    // The number of reported hosts is limited, for any number of attempts.
+    // The number of reported hosts has a limit, however many attempts there are.
     assert_eq!(of("host-1.example.org", 80), [Some(ConnectionRefusal::NotListed)]);
     let many = set_up.contacted_hosts.iter().find(|reached| reached.host == "…").unwrap();
     assert!(set_up.contacted_hosts.len() < 270 && many.times > 30, "{many:?}");
@@ -319,12 +321,12 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
         assert_eq!(stage.check(&script).end, CommandEndReason::Exit { code: 1 }, "{script}");
     }
     assert!(stage.site.asked().is_empty());
-    // The control: outside the sandbox, the registry can be reached.
+    // For comparison: outside the sandbox, the registry can be reached.
     assert!(TcpStream::connect(stage.site.address).is_ok());
 }
 
 fn commands_see_nothing_of_this_process(stage: &Stage) {
-    // Cargo sets variables in the environment of every test.
+    // The environment of this process contains variables of cargo, which commands must not see.
     assert!(std::env::var("CARGO_PKG_NAME").is_ok());
     let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home; cat \
          ~/.cargo/config.toml";
@@ -376,8 +378,8 @@ fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
 fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
     let word = format!("8{:08}", std::process::id());
     let script = format!("setsid sleep {word} & echo begun; sleep {word}");
-    // On a busy machine, the command may be killed before its first output. The test then repeats it with a
-    // longer limit.
+    // On a busy machine, the time limit may stop the command before its first output. The test then repeats
+    // it with a longer limit.
     let tries = [1, 5, 20, 60].into_iter().map(|seconds| {
         let mut plan = stage.plan(&[], &[&script]);
         plan.time = Duration::from_secs(seconds);
@@ -407,11 +409,12 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         let checked = stage.checks(&stage.verifier(plan), None);
         assert_eq!(checked.checks[0].ran.end, CommandEndReason::Disk, "{place}: {checked:?}");
     }
-    // A command that exceeds the limit, but exits before the first measurement, is reported as well.
+    // The limit is also reported if the command exceeds it but exits before the first measurement.
     let mut plan = stage.plan(&[], &["for n in 1 2 3; do head -c 30000000 /dev/zero > f$n; done"]);
     plan.disk = 64 << 20;
     assert_eq!(stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end, CommandEndReason::Disk);
-    // A single file that exceeds the limit is stopped immediately.
+    // If a single file exceeds the limit, the kernel stops the write, so the reported reason is not the disk
+    // limit.
     let mut plan = stage.plan(&[], &["head -c 80000000 /dev/zero > one"]);
     plan.disk = 64 << 20;
     let ended = stage.checks(&stage.verifier(plan), None).checks.remove(0).ran.end;

@@ -1,4 +1,4 @@
-//! Tests of the sections of the converge loop.
+//! Tests of the sections of the configuration for the converge loop.
 
 use super::super::layer::SourceFile;
 use super::super::{Config, keys};
@@ -80,7 +80,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "truing.toml:2: `converge.reviewers` must hold `internal`, `bugbot`, `copilot` or the NAME of a \
              `[reviewer.NAME]`, not `nobody`",
         ),
-        ("reviewers = []", "truing.toml:2: `converge.reviewers` must name at least one account"),
+        ("reviewers = []", "truing.toml:2: `converge.reviewers` must name at least one reviewer"),
         (
             "max_audits = 0",
             "truing.toml:2: `converge.max_audits` must be a whole number from 1 to 1000, not `0`",
@@ -166,7 +166,7 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
     for name in [roles.auditor, roles.reviewer, roles.porter] {
         assert_eq!(name.as_deref(), Some("mender"));
     }
-    // A named model can also be set only by variables, in addition to the variables of `[model]`.
+    // A model with a name can be configured by variables alone, beside the variables of `[model]`.
     let given = [
         ("TRUING_MODEL__MENDER__NAME", "m-1"),
         ("TRUING_MODEL__MENDER__API_KEY__ENV", "OTHER"),

@@ -1,4 +1,4 @@
-//! Reads values that are tables or lists of tables, with a separate place for each fault.
+//! Reads values that are tables or lists of tables, and reports each fault at its own place in the file.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Tests of tools in files, variables and repositories.
+//! Tests of tools, as files, variables and repositories configure them.
 
 use truing_core::linter::{FORMATS, LINTERS};
 
@@ -8,7 +8,7 @@ use crate::keys::{NamedSection, RepositoryOverride};
 use crate::layer::{KeyFlag, SourceFile};
 use crate::{Config, generate, keys};
 
-/// A tool with a complete description.
+/// A tool with all settings.
 const RUFF: &str = "[[tool]]\nname = \"ruff\"\ncommand = \
      [\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]\nformat = \"ruff-json\"\npaths = \
      [\"**/*.py\"]\nwhen = \"changed\"\n";

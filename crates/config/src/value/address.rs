@@ -7,8 +7,8 @@ use super::checked::{ConfigValueError, join_alternatives, requirement_error};
 use crate::keys;
 use crate::secret::{SecretSource, SecretText};
 
-/// Parses a URL that is the base of other URLs: like [`parse_endpoint`], but without a slash at its end, and
-/// without a query.
+/// Parses a URL that is the base of other URLs. Unlike [`parse_endpoint`], removes slashes at the end and
+/// refuses a query.
 pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
     let url = parse_endpoint(text)?;
     if url.contains('?') {
@@ -77,8 +77,8 @@ pub(super) fn redacted_url(text: &SecretText) -> String {
     }
 }
 
-/// Removes passwords from a store's URL after its scheme. Unlike other URLs, a store's URL may name several
-/// hosts.
+/// Removes passwords from `rest`, the part of a store's URL after `://`. Unlike other URLs, a store's URL may
+/// name several hosts.
 fn without_passwords(rest: &str) -> String {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));

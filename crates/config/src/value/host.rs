@@ -6,7 +6,7 @@ use url::Url;
 /// Maximum number of hosts in one list.
 pub(crate) const MAX_HOSTS: usize = 32;
 
-/// A host that a server's program may connect to.
+/// A host that the program of an MCP server may connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct McpHost {
     /// Name or address of the host.

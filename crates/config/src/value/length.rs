@@ -8,10 +8,11 @@ use super::{ConfigValue, ConfigValueError, requirement_error};
 /// Units of time, the greatest first, each in milliseconds.
 const UNITS: [(&str, u64); 6] =
     [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-/// Unit that is accepted but not displayed, because users write `7d` and files contain `90d`.
+/// Unit that is accepted but not displayed: weeks are displayed as days, which are the usual unit in files
+/// (`7d`, `90d`).
 const WEEK: &str = "w";
 
-/// Parses whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
+/// Parses whole numbers with units, the greatest unit first: `15s`, `2m`, `1h30m`, `500ms`.
 pub(super) fn parse_duration(
     text: &str,
     min: Duration,
@@ -51,7 +52,8 @@ pub fn parse_milliseconds(text: &str) -> Option<u64> {
     }
 }
 
-/// A length of time in the form of a file, such as `1h30m`. Parts below a millisecond are omitted.
+/// A length of time that is displayed in the notation of configuration files, such as `1h30m`. Parts below a
+/// millisecond are omitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FormattedDuration(pub Duration);
 

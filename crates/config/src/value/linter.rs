@@ -20,7 +20,7 @@ pub(super) fn parse_output_format(text: &str) -> Result<ConfigValue, ConfigValue
     }
 }
 
-/// Reads the exit codes of a file.
+/// Reads exit codes from the value of a key in a file.
 pub(super) fn exit_codes_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let code = |item: &Spanned<DeValue<'_>>| {
         let number = item.get_ref().as_integer()?;
@@ -29,7 +29,8 @@ pub(super) fn exit_codes_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, C
     parse_exit_codes(value.as_array().and_then(|items| items.iter().map(code).collect()))
 }
 
-/// Checks exit codes and keeps each once, in the given order; `None` stands for a value of another type.
+/// Checks exit codes and keeps each code once, in the given order. `None` means that the value is not a list
+/// of integers.
 pub(super) fn parse_exit_codes(exit_codes: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
     let exit_codes = exit_codes.unwrap_or_default();
     if exit_codes.is_empty() || exit_codes.iter().any(|code| !(0..=LAST_CODE).contains(code)) {

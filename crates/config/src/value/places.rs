@@ -30,7 +30,8 @@ pub(super) fn place_in_toml(secret: &SecretSource) -> String {
 /// The place of a secret in a variable, as JSON: `{"env": "OLD_KEY"}`.
 type SecretPlaceFields = BTreeMap<String, String>;
 
-/// Reads the place of a secret from a variable. Any other form causes the error `wrong`.
+/// Parses the place of a secret, which has exactly one field, `env` or `file`. Other fields cause the error
+/// `wrong`.
 fn read_place(
     fields: &SecretPlaceFields,
     folder: &Path,
@@ -51,7 +52,7 @@ pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSourc
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
 
-/// Returns the required form of a list of places of secrets.
+/// Describes the required form of a list that contains the places of secrets.
 pub(super) fn no_secrets() -> &'static str {
     "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as \
      JSON"

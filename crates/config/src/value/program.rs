@@ -18,7 +18,7 @@ pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigV
     }
 }
 
-/// Returns true if a variable's value names a program relative to the current folder, which may be a
+/// Returns true if a variable names a program by a path relative to the current folder. That folder may be a
 /// repository of another author.
 pub(crate) fn is_relative_program(kind: ValueKind, text: &str) -> bool {
     let name = if kind == ValueKind::Program {

@@ -29,7 +29,7 @@ pub(super) fn no_severities() -> String {
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
-/// Reads the severities of one rule. For each file, the first severity that applies to it is used.
+/// Reads the severities of one rule. A file gets the first of these severities whose paths match the file.
 pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule(rule) {
         return Err(requirement_error("have the name that findings show for the rule, `PACK/RULE`"));

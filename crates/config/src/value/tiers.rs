@@ -25,7 +25,7 @@ const MAX_RULES: usize = 100;
 /// Maximum length of a `reason`, in characters.
 const MAX_REASON_CHARS: usize = 200;
 
-/// A fault of a rule, with the name of the key that has it.
+/// A fault of a rule, with the name of the key that contains the fault.
 pub(crate) struct TableEntryError {
     pub(crate) key: Option<String>,
     pub(crate) error: ConfigValueError,
@@ -146,7 +146,7 @@ fn parse_rule(
     if faults.is_empty() { Ok(rule) } else { Err(faults) }
 }
 
-/// Returns the fault of one condition: an unknown name, another type, or a pattern that is no glob.
+/// Returns the fault of one condition: an unknown name, a value of the wrong type, or an invalid glob.
 fn condition_fault(name: &str, value: &Json) -> Option<String> {
     let condition = match serde_json::from_value::<TierCondition>(json!({ name: value })) {
         Ok(condition) => condition,

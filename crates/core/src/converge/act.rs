@@ -78,7 +78,7 @@ impl ConvergeAction {
     pub fn needs_models(&self) -> bool {
         match self {
             Self::Mend { .. } | Self::Audit { .. } | Self::Fix { .. } => true,
-            // The audit of a fix belongs to the action `Fix`.
+            // `Check` also calls a model to audit the fix, but this call counts as part of the action `Fix`.
             Self::Gate | Self::Post | Self::Check | Self::Publish | Self::Reply => false,
         }
     }
@@ -148,7 +148,7 @@ pub struct FixProblem {
 pub enum FixProblemKind {
     /// The fix deletes or weakens a test, and is discarded.
     Test,
-    /// A check fails that did not fail before.
+    /// A check fails that passed without the fix.
     Check,
     /// A hook of the repository blocks the commit.
     Hook,
@@ -200,7 +200,7 @@ pub enum ConvergeEvent {
         /// Findings whose own lines still exist at the head although fixers declined them or claim to have
         /// fixed them. Each has its current place.
         standing: BTreeMap<FindingId, PlacedFinding>,
-        /// Parts of the change that could not be read.
+        /// Files of the change that could be read, and files that could not.
         coverage: ReviewCoverage,
         /// Earlier names of files.
         renames: FileRenames,
@@ -236,13 +236,13 @@ pub enum ConvergeEvent {
         /// Tree of the head.
         tree: Sha,
     },
-    /// Other reviewers have found something at the head. Possible only while no action is in progress.
+    /// Other reviewers have reported findings at the head. Possible only while no action is in progress.
     FeedbackReceived {
-        /// Findings, as converted from the feedback of the other reviewer.
+        /// Findings that the feedback of the other reviewers was converted to.
         findings: Vec<AuditorFinding>,
         /// Earlier names of files.
         renames: FileRenames,
     },
-    /// The run ends here. Possible at any time.
+    /// The run ends with this exit. Possible at any time.
     RunEnded(ConvergeExit),
 }

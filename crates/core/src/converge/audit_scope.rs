@@ -15,12 +15,13 @@ const DOMAIN: &[u8] = b"truing audit scope 1";
 const DIGITS: usize = 32;
 
 /// A digest of the base, the looks and the dismissals of an audit. Two audits of one commit with the same
-/// digest answer the same question.
+/// digest examine the same change under the same conditions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditScopeDigest(String);
 
 impl AuditScopeDigest {
-    /// Returns the digest for a change from this base that is audited with these looks and dismissals.
+    /// Returns the digest for an audit of a change from this base with these dismissals. `gate_identity`
+    /// identifies the gate, the checks and the rules.
     pub fn new(base: &Sha, gate_identity: &str, dismissals: &[Dismissal]) -> Self {
         let dismissed: BTreeSet<&str> = dismissals
             .iter()

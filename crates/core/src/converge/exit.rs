@@ -1,4 +1,4 @@
-//! Ends of a converge run: one of seven kinds, a code, and a sentence.
+//! The end of a converge run: its kind (one of seven), a code, and a sentence for users.
 
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ codes! {
     Hook = "hook", Stuck, 1;
     /// Repeated audits of the fix still find something.
     SelfAudit = "selfaudit", Stuck, 1;
-    /// A check still fails with the fix.
+    /// A check that passes without the fix fails with the fix.
     Checks = "checks", Stuck, 1;
     /// Fixes repeatedly delete or weaken tests.
     Tests = "tests", Stuck, 1;
@@ -122,7 +122,7 @@ codes! {
     NoAgent = "no_agent", Refused, 2;
     /// A run of this name is in progress.
     Leading = "leading", Refused, 4;
-    /// The command must join a run, but names no run.
+    /// The command is to join an existing run, but does not name the run.
     NoTeam = "no_team", Refused, 2;
     /// Another run is in progress on the same pull request or branch.
     AlreadyRunning = "already_running", Refused, 4;
@@ -134,7 +134,7 @@ codes! {
     Closed = "closed", Blocked, 1;
     /// A required reviewer does not respond.
     ReviewerSilent = "reviewer_silent", Blocked, 1;
-    /// A reviewer reports findings without any place.
+    /// A reviewer reports findings, but none of the reviewer's comments is on a line.
     InlineLag = "inline_lag", Blocked, 1;
     /// The forge reports that the pull request cannot be merged.
     Mergeability = "mergeability", Blocked, 1;
@@ -167,11 +167,12 @@ impl ConvergeExit {
     }
 }
 
-/// Prefixes of the reason when a run ends because models gave no valid answer. The defect follows the prefix.
+/// Prefixes of the reason of a run that ended because models gave no valid answer. The details follow the
+/// prefix.
 pub(super) const NO_AUDITOR: &str = "no auditor gave a valid answer";
 pub(super) const NO_FIXER: &str = "no fixer finished";
 const AN_AUDITOR: &str = "an auditor gave no valid answer";
-/// All such prefixes, including those of earlier versions.
+/// All prefixes of reasons that report missing answers of models, including the prefixes of earlier versions.
 const OF_MODELS: &[&str] =
     &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer finished its work"];
 

@@ -23,8 +23,9 @@ impl ConvergeRun {
         self.silent_fixers = 0;
         self.words.extend(verdicts);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
-        // Fixes are compared by their trees, not by their commit times. After a hook blocked a commit, a fix
-        // with the same tree is accepted, because the hook may have rejected something other than the tree.
+        // Fixes are compared by their trees, because commits with equal trees may differ in their times.
+        // After a hook blocked a commit, a fix with the same tree is accepted, because the hook may have
+        // rejected something other than the tree.
         let before = self.candidate.as_ref().map(|before| &before.tree);
         let is_new = candidate.as_ref().map(|new| &new.tree) != before
             || problems.iter().any(|problem| problem.kind == FixProblemKind::Hook);
@@ -42,7 +43,7 @@ impl ConvergeRun {
                 self.candidate = Some(candidate);
                 self.next_action = ConvergeAction::Check;
             }
-            // The fix is unchanged and still has the problems.
+            // The new fix equals the previous fix, and therefore still has the problems.
             Some(_) if is_other => self.abandon_fix(problems),
             Some(_) | None => {
                 self.candidate = None;
@@ -55,14 +56,14 @@ impl ConvergeRun {
     pub(super) fn handle_silent_fixer(&mut self, reason: &str) {
         self.silent_fixers = self.silent_fixers.saturating_add(1);
         if self.silent_fixers >= self.limits.worker_attempts {
-            // A resumed run has the same number of attempts again.
+            // If the run is resumed, it has the full number of attempts again.
             self.silent_fixers = 0;
             let reason = line::clean_line(reason, MAX_TOLD);
             self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {reason}"));
         }
     }
 
-    /// Handles the problems of a fix that was checked; an empty list accepts it.
+    /// Handles the problems that the checks found in a fix. If there are none, the fix is accepted.
     pub(super) fn apply_check_result(&mut self, problems: Vec<FixProblem>) {
         if problems.is_empty() {
             self.next_action = ConvergeAction::Publish;
@@ -74,7 +75,7 @@ impl ConvergeRun {
         self.check_rounds = self.check_rounds.saturating_add(1);
         let is_unchanged = problems.iter().any(|problem| problem.kind == FixProblemKind::Unchanged);
         if is_unchanged || problems.iter().any(|problem| problem.kind == FixProblemKind::Test) {
-            // The verdicts belong to the discarded fix.
+            // The fixer's verdicts are removed, because they belong to the discarded fix.
             self.candidate = None;
             self.words.clear();
         }
@@ -131,7 +132,7 @@ impl ConvergeRun {
         }
         self.candidate = None;
         if self.is_fixing_gate_report() {
-            // There is no finding to reply to.
+            // A fix of a gate report concerns no finding, so there is nothing to reply to.
             return self.end_by_hook(&hook_output);
         }
         self.hook = Some(hook_output);

@@ -34,7 +34,7 @@ impl ConvergeRun {
     }
 
     /// Discards a gate fix that has problems. The discarded round counts against the limit, and the next
-    /// round begins at the head.
+    /// round starts from the unchanged head.
     pub(super) fn discard_gate_fix(&mut self, problems: Vec<FixProblem>) {
         (self.candidate, self.fix_problems, self.next_action) = (None, problems, ConvergeAction::Gate);
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::PlacedFinding;
 
-/// Maximum distance in lines at which findings of the same kind in the same file are merged.
+/// Maximum distance in lines between two findings that are merged, if they have the same kind and file.
 const NEAR: u32 = 3;
 
 /// The origin of a finding's lines.
@@ -38,9 +38,9 @@ pub(super) struct MergedFinding {
     pub auditors: BTreeSet<u32>,
 }
 
-/// Returns the findings of all auditors, merged by file, kind and nearly the same line. A merged finding has
-/// the highest severity and the longest text. Of texts of equal length, it has the text of the first auditor.
-/// The order is severity, file, line, kind and auditor.
+/// Returns the findings of all auditors. Findings of the same kind on nearby lines of the same file are
+/// merged. A merged finding has the highest severity and the longest text; of equally long texts, it has the
+/// first. The list is sorted by severity, file, line, kind and auditor.
 pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedFinding> {
     let mut all: Vec<(u32, AuditorFinding)> = answers
         .into_iter()

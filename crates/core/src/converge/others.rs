@@ -56,7 +56,8 @@ impl ConvergeRun {
         {
             return self.set_exit(code, reason);
         }
-        // The limit on audits also applies to reports of other reviewers, because no audit may follow them.
+        // The limit on audits also limits the number of reports of other reviewers, because an audit does not
+        // follow every report.
         if self.feedback_rounds > self.limits.max_audits
             || self.remaining_audits() == 0 && !self.limits.final_fix
         {

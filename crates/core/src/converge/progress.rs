@@ -12,7 +12,7 @@ use crate::finding::{Finding, FindingStatus};
 use crate::id::{FindingId, Sha};
 use crate::identity::{FindingFacts, PlacedFinding};
 
-/// Number of times that a finding returns after a claimed fix until it counts as not fixable.
+/// Number of returns after claimed fixes at which a finding counts as not fixable.
 const MAX_RETURNS: u32 = 3;
 /// Number of consecutive fixes without a resolved finding after which the run ends.
 const PLATEAU: usize = 3;
@@ -27,7 +27,8 @@ pub struct FindingHistory {
     returns: BTreeMap<FindingId, u32>,
     /// Audits since the last restart, oldest first.
     marks: Vec<PastAudit>,
-    /// Audits before the run was restarted. The findings of such an audit in its tree are still valid.
+    /// Audits before the run was restarted. They still show which findings a tree has, so a fix that restores
+    /// such a tree is recognised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     earlier: Vec<PastAudit>,
 }
@@ -83,7 +84,7 @@ impl FindingHistory {
         self.marks.push(PastAudit { number, tree: tree.clone(), finding_ids: audit_findings });
     }
 
-    /// Records reported findings, with `origins` in the same order.
+    /// Records reported findings. `origins` contains the origin of each finding's lines, in the same order.
     pub(super) fn record_sightings(&mut self, reported_findings: &[Finding], origins: &[LineOrigin]) {
         for (finding, origin) in reported_findings.iter().zip(origins) {
             let before = self.findings.iter().position(|known| known.id == finding.id);
@@ -101,8 +102,9 @@ impl FindingHistory {
         }
     }
 
-    /// Returns the findings with a claimed fix whose code still exists, unless an auditor reports a finding
-    /// at the same lines. Such a finding is not fixed, even if no auditor mentions it.
+    /// Returns the findings that a fixer reported as fixed although their code still exists. Such a finding
+    /// is not fixed, even if no auditor mentions it. Findings at whose lines an auditor reports a finding are
+    /// left out.
     pub(super) fn unfixed_findings(
         &self,
         standing: BTreeMap<FindingId, PlacedFinding>,
@@ -192,7 +194,8 @@ impl FindingHistory {
         ))
     }
 
-    /// Returns the end of the run if one of these findings has returned too many times.
+    /// Returns the exit code and the reason to end the run, if one of these findings has returned too many
+    /// times.
     pub(super) fn recurrence_exit<'a>(
         &self,
         mut finding_ids: impl Iterator<Item = &'a FindingId>,
@@ -207,7 +210,7 @@ impl FindingHistory {
         Some((ConvergeExitCode::NotConverging, reason))
     }
 
-    /// Returns the reason to end the run, if it makes no progress.
+    /// Returns the exit code and the reason to end the run, if the run makes no progress.
     pub(super) fn standstill_exit(&self) -> Option<(ConvergeExitCode, String)> {
         let newest = self.marks.last()?;
         if let Some(worn) = self.recurrence_exit(newest.finding_ids.iter()) {

@@ -1,7 +1,7 @@
-//! Decides the next step until a pull request is ready: other reviewers, threads, mergeability, and the ready
-//! mark. Pure; no step merges or approves the pull request.
+//! Decides the next step towards a ready pull request. The requirements concern other reviewers, threads,
+//! mergeability, and the ready mark. Pure; no step merges or approves the pull request.
 //!
-//! [`PullReadiness::next_action`] returns one step from the configuration, the state at the forge and the
+//! [`PullReadiness::next_action`] derives one step from the configuration, the state at the forge and the
 //! time. Each call evaluates the feedback of others again. The stored state contains only facts that the
 //! forge does not show (requests, waits, our own cleared audit), for one head. Any push resets this state. A
 //! ready pull request is therefore ready at one commit.
@@ -44,7 +44,7 @@ pub const MERGE_BUDGET: TimeSpan = TimeSpan::minutes(2);
 pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
 /// Maximum number of merges of the base into the branch in one run.
 pub const MAX_UPDATES: u32 = 3;
-/// Maximum number of requests to a reviewer at one head whose outcome is not known.
+/// Number of requests with an unknown outcome, at one head, after which a reviewer counts as unreachable.
 const MAX_FAILED: u32 = 3;
 /// Minimum length of a wait.
 const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
@@ -99,10 +99,10 @@ struct HeadReadiness {
     handed: UnansweredFeedback,
 }
 
-/// The delay of a reviewer's comments.
+/// The state of the wait for comments that a reviewer has announced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct ReviewerLag {
-    /// Number of checks without a result.
+    /// Number of checks that found none of the announced comments.
     #[serde(rename = "looks")]
     check_count: u32,
     /// Time of the next check.
@@ -135,8 +135,8 @@ impl HeadReadiness {
         self.waits.push((reason, now));
     }
 
-    /// Returns an `Err` with the wait, which is checked again every `poll`. Returns `Ok` once the wait has
-    /// lasted `budget` at this head.
+    /// Returns an `Err` with a wait of at most `poll`, after which the caller checks again. Returns `Ok` once
+    /// the run has waited for `budget` at this head, for this reason.
     fn wait_within_budget(
         &mut self,
         reason: ReadinessWaitReason,
@@ -305,8 +305,8 @@ impl PullReadiness {
         Ok(())
     }
 
-    /// Hands over unanswered feedback first. While others wait for our reply, no review is requested or
-    /// awaited.
+    /// Hands over unanswered feedback before any other step. While others wait for our reply, Truing neither
+    /// requests a review nor waits for one.
     fn check_unanswered_feedback(
         &mut self,
         snapshot: &PullSnapshot,
@@ -460,7 +460,8 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
-            // The forge performs the merge only after its response to our request.
+            // The forge responds to our request before it performs the merge, so the old state remains
+            // visible for some time.
             self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
         }
@@ -489,8 +490,8 @@ impl PullReadiness {
                 return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Draft => true,
-            // Reviews by people are requested only once the pull request is ready, so a missing review does
-            // not block. A second run must end as the first run did.
+            // A missing review does not block, because people are asked for reviews only once the pull
+            // request is ready. Another run on a ready pull request must therefore end in the same way.
             MergeableState::Blocked => snapshot.lacks_review,
             MergeableState::Unstable => false,
         };
@@ -537,7 +538,8 @@ impl PullReadiness {
         crate::line::clean_line(&self.base, MAX_NAME)
     }
 
-    /// Handles the ready mark; returns a note if a user has made the pull request a draft again.
+    /// Requests the ready mark if it is missing. Returns a note instead if a user has made the pull request a
+    /// draft again.
     fn check_ready_mark(
         &self,
         rules: &ReadinessRules,

@@ -13,7 +13,7 @@ use crate::money::MicroUsd;
 use crate::run::{self, RunOutcome, RunRecord, StepCost};
 use crate::slot::LoopKind;
 
-/// An auditor's evidence, in one audit, that a category has no defect.
+/// The evidence of one auditor in one audit that the change has no defect of one category.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AbsenceProof {
     /// Number of the audit, from 1.
@@ -25,7 +25,7 @@ pub struct AbsenceProof {
     pub files_opened: Vec<String>,
     /// Lines that the auditor quotes.
     pub lines_quoted: Vec<QuotedLine>,
-    /// Probes of the auditor. Each has an attempt, and the fact that excluded a defect.
+    /// Attempts of the auditor to find a defect. Each text also names the fact that excluded the defect.
     pub probes: Vec<String>,
 }
 
@@ -63,19 +63,19 @@ pub struct ConvergeDetail {
     /// True once our own audit has cleared the head and the run waits for other reviewers.
     pub is_pursued: bool,
     /// For each reviewer, the number of our trigger comments at the latest request, and the head of this
-    /// request. One more comment means that a run was killed before it stored its request.
+    /// request. If the forge shows one more trigger comment, a run was killed before it stored its request.
     pub wakes: BTreeMap<String, (usize, Sha)>,
     /// Head that the pull request's description was written for; `None` if the description is unchanged.
     pub described: Option<Sha>,
-    /// Text that identifies the gate, the checks and the rules of the run. A clean result with another such
-    /// text does not apply to this run.
+    /// Text that identifies the gate, the checks and the rules of the run. The clean result of a run with a
+    /// different text does not apply to this run.
     #[serde(default)]
     #[serde(rename = "looks")]
     pub setup_id: String,
     /// True once the requester was notified of the end of the run.
     #[serde(default)]
     pub is_told: bool,
-    /// Part of the cost from before the run was resumed. The caller that resumes the run sets it.
+    /// Cost of the run until it was last resumed. The caller that resumes the run sets it.
     #[serde(skip)]
     pub paid_before: MicroUsd,
     /// Number of tool calls that were denied before the run was resumed. The caller that resumes the run sets
@@ -91,8 +91,8 @@ pub struct ConvergeDetail {
     /// them.
     #[serde(default)]
     pub unreached: Vec<Sha>,
-    /// Exit of the last attempt to resume the run, in addition to the run's own exit. The run itself has
-    /// found nothing more and waits for others.
+    /// Exit of the last attempt to resume the run, in addition to the run's own exit. Set only if the run
+    /// itself already has an exit, and waits for others.
     #[serde(default)]
     pub halted: Option<ConvergeExit>,
     /// Number of consecutive times that the next action was postponed because a forge did not respond.
@@ -174,7 +174,8 @@ impl ConvergeDetail {
         }
     }
 
-    /// Returns the end of the run as a whole, if it has ended.
+    /// Returns the exit of the last attempt to resume the run, or otherwise the run's own exit; `None` if
+    /// there is neither.
     pub fn final_exit(&self) -> Option<&ConvergeExit> {
         self.halted.as_ref().or(self.state.exit.as_ref())
     }
@@ -211,7 +212,7 @@ impl ConvergeRecord {
         !self.detail.base.is_null()
     }
 
-    /// Resumes an unfinished run with these limits and this value of [`ConvergeDetail::looks`].
+    /// Resumes an unfinished run with these limits and this value of [`ConvergeDetail::setup_id`].
     pub fn resume(&mut self, limits: ConvergeLimits, setup_id: &str) {
         self.detail.state.resume();
         self.detail.halted = None;
@@ -220,8 +221,8 @@ impl ConvergeRecord {
         self.detail.is_told = false;
     }
 
-    /// Returns the head that the run's audit found clean, if this result applies to a change from this base
-    /// with these looks and dismissals.
+    /// Returns the head that the run's audit found clean, if the run had this base and setup, and if its
+    /// dismissals still apply.
     pub fn cleared_head(&self, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> Option<&Sha> {
         let is_same = self.detail.base == *base
             && self.detail.setup_id == setup_id
@@ -229,13 +230,13 @@ impl ConvergeRecord {
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
-    /// Returns the scope of the run's newest audit, which excludes the head.
+    /// Returns the scope of the run's newest audit. The head is not part of the scope.
     pub fn scope(&self) -> AuditScopeDigest {
         AuditScopeDigest::new(&self.detail.base, &self.detail.setup_id, &self.detail.state.dismissals)
     }
 
-    /// Returns the record of an audit-only run as a completed audit from which a run can continue, if all
-    /// auditors have answered.
+    /// If all auditors of an audit-only run have answered, returns a copy of the record with the audit as
+    /// completed. Another run can continue from this copy.
     pub fn to_completed_audit(&self) -> Option<Self> {
         let mut state = self.detail.state.clone();
         if state.exit.is_some() || !state.audits_only || state.silent > 0 {
@@ -265,8 +266,8 @@ impl ConvergeRecord {
         self.detail.is_told = false;
     }
 
-    /// Returns true if an audit-only run has audited this head, and a run with these dismissals can continue
-    /// from its findings.
+    /// Returns true if this is the record of a completed audit of this head, with this base and setup, and if
+    /// its dismissals still apply. A run can then continue from its findings.
     pub fn is_audit_of(&self, head: &Sha, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> bool {
         let state = &self.detail.state;
         state.audits_only
@@ -278,8 +279,8 @@ impl ConvergeRecord {
             && (&state.head, &self.detail.base, self.detail.setup_id.as_str()) == (head, base, setup_id)
     }
 
-    /// Returns true if the run is stuck, and another run with the same base, looks, auditor `model` and
-    /// dismissals would find nothing new.
+    /// Returns true if the run is stuck, with this base, setup, auditor's model and these dismissals. Another
+    /// run with the same inputs would find nothing new.
     pub fn is_stuck_with(&self, base: &Sha, setup_id: &str, model: &str, dismissals: &[Dismissal]) -> bool {
         let is_same = self.detail.base == *base
             && self.detail.setup_id == setup_id

@@ -21,11 +21,11 @@ pub enum EffectIncident {
     KilledBefore,
     /// The process is killed after it makes the call and before it records the end of the call.
     KilledAfter,
-    /// The effect is performed in a dry run.
+    /// The run is a dry run.
     DryRun,
 }
 
-/// The result for an effect, after the run was repeated.
+/// The result of an incident for the effect, after the run was repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EffectIncidentOutcome {
     /// Nothing was written, and the run stops.

@@ -1,5 +1,5 @@
-//! The kinds of effects: how each is found again, how long it may stay invisible, and what replaces a
-//! refused one.
+//! The kinds of effects. Each kind defines how an effect is found again, how long the effect may stay
+//! invisible, and which effect replaces it after a refusal.
 
 use crate::id::TimeSpan;
 use crate::port::ForgeKind;
@@ -183,19 +183,19 @@ impl EffectKind {
         let lacking = match forge {
             ForgeKind::Github => MissingFeatures { labels: None, issues: None, update_branch: None },
             ForgeKind::Bitbucket => MissingFeatures {
-                labels: Some("its pull requests have no labels"),
-                issues: Some("its issues were removed in August 2026"),
+                labels: Some("pull requests have no labels"),
+                issues: Some("issues were removed in August 2026"),
                 update_branch: Some(
-                    "its API cannot merge a base into a branch: Truing merges with git and pushes the \
+                    "the API cannot merge a base into a branch, so Truing merges with git and pushes the \
                         branch",
                 ),
             },
             ForgeKind::BitbucketDc => MissingFeatures {
-                labels: Some("it has labels for repositories, but not for pull requests"),
-                issues: Some("it has no issues"),
+                labels: Some("only repositories have labels, not pull requests"),
+                issues: Some("this forge has no issues"),
                 update_branch: Some(
-                    "its only API call that updates a branch rewrites commits: Truing \
-                    merges with git and pushes the branch",
+                    "the only API call that updates a branch rewrites commits, so Truing merges with git \
+                        and pushes the branch",
                 ),
             },
         };

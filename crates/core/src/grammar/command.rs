@@ -18,8 +18,8 @@ pub struct CommandSpec {
     pub(super) flags: FlagSet,
     pub(super) pattern: Option<LeadingOperand>,
     pub(super) operands: Option<ValueType>,
-    /// Flags that permit operands. At least one of these flags must be present. The list is empty if operands
-    /// are always permitted.
+    /// Flags that permit operands: operands are accepted only if one of these flags is present. The list is
+    /// empty if operands are always permitted.
     pub(super) operands_with: Vec<String>,
     /// Words that the first operand must not be, because the program reads them as its own commands.
     pub(super) operands_not: Vec<String>,
@@ -62,18 +62,18 @@ pub(super) enum NoArgument {
     Alone,
 }
 
-/// The style in which a program reads words that begin with one `-`.
+/// How a program interprets words that begin with exactly one `-`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ShortFlagStyle {
     /// Bundled letters: `-ab` is `-a -b`, and `-n5` is `-n 5`.
     Bundled,
-    /// One word like a long flag: `-run x` or `-run=x`.
+    /// The whole word is one flag, like a long flag: `-run x` or `-run=x`.
     #[serde(rename = "whole")]
     WholeWord,
 }
 
-/// An operand before all others, such as a search pattern.
+/// An operand that must precede all other operands, such as a search pattern.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LeadingOperand {
@@ -149,7 +149,7 @@ impl FlagSet {
                 FlagArgument::Optional { .. } if rest.as_str().is_empty() => {}
                 FlagArgument::Value(_) | FlagArgument::Optional { .. } | FlagArgument::Attached { .. } => {
                     let attached = Some(rest.as_str()).filter(|rest| !rest.is_empty());
-                    // Some programs read the value of `-n=5` as `5`, others as `=5`.
+                    // `-n=5` is refused, because some programs read its value as `5`, others as `=5`.
                     if attached.is_some_and(|value| value.starts_with('=')) {
                         return Err(CommandRefusal::NoValue { command: command.to_owned(), flag: name });
                     }
@@ -307,7 +307,7 @@ impl CommandSpec {
     /// Refuses `NAME=value` in any operand, because programs that run code may read such an operand as a
     /// variable.
     fn refuse_assignment(&self, name: &str, word: &str) -> Result<(), CommandRefusal> {
-        // Parameters of a test follow `::`.
+        // The part after `::` is not checked, because it contains the name and the parameters of a test.
         let head = word.split_once("::").map_or(word, |(head, _)| head);
         match self.class {
             CommandClass::RunsCode if head.contains('=') => {
@@ -317,7 +317,8 @@ impl CommandSpec {
         }
     }
 
-    /// Returns the required type of the operand that follows `preceding` other operands.
+    /// Returns the required type of the operand at index `preceding`; `None` if the command accepts no
+    /// operand at this index.
     fn operand_type(&self, preceding: usize, seen_flags: &[String]) -> Option<&ValueType> {
         if !self.operands_with.is_empty() && !seen_flags.iter().any(|flag| self.operands_with.contains(flag))
         {
@@ -330,7 +331,8 @@ impl CommandSpec {
     }
 }
 
-/// Returns true for a flag, and for a `-` that means a stream. Operands never begin with `-`.
+/// Returns true for a word that begins with `-`, because operands never do. A single `-`, which means a
+/// stream, also counts as a flag.
 fn is_flag(word: &str) -> bool {
     word.starts_with('-')
 }

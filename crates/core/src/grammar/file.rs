@@ -55,7 +55,7 @@ impl PolicyFile {
     }
 }
 
-/// The way in which a command uses the repository.
+/// How a command uses the repository: it only reads files, or also runs code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandClass {
@@ -129,7 +129,7 @@ struct TailFile {
 }
 
 /// Reads the commands of a grammar file. The commands of an operator's file must respect the limits of
-/// grammars. They may also have everything that `shipped` lists for the same command.
+/// grammars. Everything that `shipped` lists for the same command is permitted, despite these limits.
 ///
 /// # Errors
 /// All errors of the file.

@@ -97,7 +97,7 @@ pub enum NamedType {
     Path,
     /// A path that may begin with `!`.
     Glob,
-    /// A path. With `:!` before it, git excludes the path.
+    /// A path. Git excludes the path if the path follows `:!`.
     Pathspec,
     /// A path without a version, such as `./...`.
     Package,
@@ -112,7 +112,7 @@ pub enum NamedType {
     Target,
     /// A task of a build, `NAME` or `:PROJECT:NAME`.
     Task,
-    /// A tag of tests; with `~` before it, those tests are excluded.
+    /// A tag of tests. The tests with this tag are excluded if `~` precedes the tag.
     Tag,
     /// A Python module with tests, one of its classes or functions (`tests.test_a`), or a path that ends with
     /// `.py`. Modules that run other code are invalid, because unittest calls a function whose name it
@@ -215,7 +215,8 @@ fn is_module(value: &str) -> bool {
     !is_refused && value.split('.').all(|name| is_name(name, "_"))
 }
 
-/// Returns true for a word. Parameters of a session may follow it in brackets.
+/// Returns true for the name of a session, which is a word. The parameters of the session may follow the name
+/// in brackets.
 fn is_session(value: &str) -> bool {
     let Some(inner) = value.strip_suffix(')') else { return is_word(value) && !value.contains('@') };
     inner.split_once('(').is_some_and(|(name, parameters)| {
@@ -265,7 +266,7 @@ fn matches_git_folder(value: &str) -> bool {
     if check_bounds(value).is_err() {
         return true;
     }
-    // Without a `/`, the glob applies to names in every folder.
+    // Slashes at both ends are removed. A glob without a `/` applies to names in every folder.
     let glob = value.trim_start_matches('/').trim_end_matches('/');
     let built = GlobBuilder::new(glob).literal_separator(true).case_insensitive(true).build();
     built.map_or(true, |glob| {
@@ -288,15 +289,16 @@ fn is_path(value: &str) -> bool {
     parts == "." || RepoPath::from_bytes(parts).is_safe_to_write()
 }
 
-/// Returns true if the value has only characters of revisions and is no path out of the tree. Git also
-/// accepts a path in place of a revision, and then compares files outside the tree.
+/// Returns true if the value contains only characters of revisions, and is not a path out of the tree. Git
+/// also accepts a path in place of a revision, and would then compare files outside the tree.
 fn is_revision(value: &str) -> bool {
     let letters = |letter: char| letter.is_alphanumeric() || "_-./@^~{}:+#, ".contains(letter);
     // A file in the index: `:0:FILE` up to `:3:FILE`.
     if let Some(staged) = value.strip_prefix(':') {
         return matches!(staged.split_once(':'), Some(("0" | "1" | "2" | "3", path)) if is_path(path));
     }
-    // `git~1` is the parent of a branch, and `git~1/config` a short name of `.git/config`.
+    // `git~1` is valid as the parent of the branch `git`. `git~1/config` is invalid, because it may be a
+    // short name of `.git/config`.
     let has_folders = value.contains('/');
     let is_gits =
         |part: &str| !(part.is_empty() || part == "." || RepoPath::from_bytes(part).is_safe_to_write());

@@ -19,7 +19,7 @@ use super::kind::{NamedType, REFUSED_MODULES};
 struct GrammarLimitsFile {
     /// Programs that no grammar may list.
     programs: Vec<String>,
-    /// Interpreters, each with the word that makes it run a module (`-m`).
+    /// Interpreters, each with the word that makes the interpreter run a module (`-m`).
     interpreter: Vec<InterpreterLimit>,
     /// Folders of a clone whose programs a grammar may list.
     folders: Vec<String>,
@@ -55,8 +55,8 @@ pub(super) enum CommandPart {
 
 fn limits() -> &'static GrammarLimitsFile {
     static LIMITS: LazyLock<GrammarLimitsFile> = LazyLock::new(|| {
-        // A test checks the file. If the file is invalid, the list of folders is empty, and then no program
-        // is accepted.
+        // A test checks that the file is valid. With an invalid file, the list of folders would be empty, and
+        // no program would be accepted.
         toml::from_str(include_str!("../../grammar/limits.toml")).unwrap_or_else(|_| GrammarLimitsFile {
             programs: Vec::new(),
             interpreter: Vec::new(),
@@ -77,7 +77,8 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     let own_flags = shipped.iter().find(|own_flags| own_flags.name() == command.name());
     let mut found = Vec::new();
     let class_fault = class_violation(command, own_flags);
-    // If the class is wrong, only the class is reported, and not each flag that the class forbids.
+    // If the class is not permitted, only the class is reported, and not each flag that commands of this
+    // class must not have.
     let reads = command.class == CommandClass::Reads && class_fault.is_none();
     for program in &command.programs {
         let is_own = own_flags.is_some_and(|own_flags| own_flags.programs.contains(program));
@@ -158,7 +159,8 @@ fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Opti
     }
 }
 
-/// Returns the restrictions of Truing's own command that the operator's command lacks.
+/// Returns the parts in which the operator's command lacks a restriction of Truing's own command, each with
+/// the reason.
 fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
     if shipped.runs && !command.runs {
@@ -276,7 +278,8 @@ fn flag_violation(name: &str, argument: &FlagArgument, short_flag_style: ShortFl
     let letters = normalized_flag(name);
     let is_refused = |refused_flag: &String| match refused_flag.strip_prefix("--") {
         Some(_) => letters == normalized_flag(refused_flag),
-        // If short flags are whole words, `-Dname` defines a variable.
+        // In a program whose short flags are whole words, `-Dname` means the flag `-D` with a name, and
+        // defines a variable.
         None => {
             name == refused_flag
                 || short_flag_style == ShortFlagStyle::WholeWord

@@ -1,8 +1,8 @@
 //! Checks that every flag in the manuals of the known programs has a class (`tests/data/policy/flags`), and
 //! that grammars list only plain flags.
 //!
-//! A data file has lines `== COMMAND, COMMAND`, each followed by one flag per line. Its parts, separated by
-//! tabs, are the spellings, the argument, the class and a note.
+//! A data file has lines `== COMMAND, COMMAND`, each followed by one flag per line. The line of a flag has
+//! parts separated by tabs: the spellings, the argument, the class and a note.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +56,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 /// Commands that share the manual of another command.
 const MANUAL_OF: &[(&str, &str)] = &[("node --test", "node"), ("python -m pytest", "pytest")];
 
-/// Commands whose words after `--` go to the repository's script or command.
+/// Commands that pass the words after `--` to a script or command of the repository.
 const OF_SCRIPTS: &[&str] = &["nox --", "npm run --", "npm test --", "tox --", "tox run --"];
 
 /// Returns the class of each flag, by command.

@@ -1,5 +1,5 @@
-//! Property tests that the grammars accept only what they list. A table of hostile command lines is in
-//! `tests/it/grammar.rs`.
+//! Property tests that the grammars accept only listed commands, flags and operands. A table of hostile
+//! command lines is in `tests/it/grammar.rs`.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ fn refusal_of(argv: &[String]) -> Option<CommandRefusal> {
     grammar().accept(&argv).err()
 }
 
-/// Returns an example value of a type.
+/// Returns an example of a value of this type.
 fn sample(kind: &ValueType) -> String {
     ["1", "a", "tests", "HEAD", "30s", "1,2:a"]
         .iter()
@@ -31,7 +31,7 @@ fn sample(kind: &ValueType) -> String {
         })
 }
 
-/// Returns the words of a flag, with its value attached or in a word of its own.
+/// Returns a flag as words of a command line: its value is attached to the flag, or is a separate word.
 fn flag_words((name, takes): (&String, &FlagArgument), attached: bool) -> Vec<String> {
     match takes {
         FlagArgument::Nothing(_) if name == "-NUMBER" => vec!["-3".to_owned()],
@@ -52,7 +52,7 @@ fn flag_words((name, takes): (&String, &FlagArgument), attached: bool) -> Vec<St
     }
 }
 
-/// Returns a valid line of a command: some flags, then some operands.
+/// Returns a valid command line: the command, some of its flags, and then some operands.
 fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<String> {
     let command = grammar().commands().get(command).unwrap();
     let mut argv = vec![command.programs.first().unwrap().clone()];
@@ -71,8 +71,8 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
     argv
 }
 
-/// Returns true for a permitted word that begins with `-`. It is an independent and simpler implementation of
-/// the check.
+/// Returns true if a word that begins with `-` is permitted. This is a simpler implementation of the check,
+/// independent of the real one.
 fn is_listed_flag(word: &str, flags: &FlagSet) -> bool {
     let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
     match flags.flags.get(name) {
@@ -111,7 +111,7 @@ fn commands() -> impl Strategy<Value = usize> {
     0..grammar().commands().len()
 }
 
-/// Generates attackers' words, and pieces of such words.
+/// Generates words that an attacker may use, and parts of such words.
 fn hostile_flags() -> impl Strategy<Value = String> {
     select(vec![
         "--output=x",
@@ -154,7 +154,8 @@ proptest! {
         prop_assert_eq!(refusal_of(&argv), None, "{:?}", argv);
     }
 
-    /// The flag is inserted before the command, as a value, among flags or operands, or after `--`.
+    /// A flag that is not listed is refused at every position: before the command, as a value, among flags or
+    /// operands, and after `--`.
     #[test]
     fn a_flag_that_is_not_listed_is_refused_wherever_it_stands(
         command in commands(), flags in prop::collection::vec(any::<(Index, bool)>(), 0..4), operands in 0..3_usize,
@@ -167,13 +168,15 @@ proptest! {
         if dashes && !command.runs {
             argv.push("--".to_owned());
         }
-        // If a command runs another command, the words after it are those of the other command.
+        // If the command runs another command, the flag is not inserted at the end, because it would belong
+        // to the other command.
         let end = argv.len() + 1 - usize::from(command.runs);
         argv.insert(1 + at.index(end - 1), hostile);
         prop_assert!(refusal_of(&argv).is_some(), "{:?}", argv);
     }
 
-    /// In an accepted line of arbitrary words, every word that begins with `-` is a listed flag or `--`.
+    /// If a line of arbitrary words is accepted, each of its words that begins with `-` is a listed flag or
+    /// `--`.
     #[test]
     fn no_line_is_accepted_but_of_listed_flags(
         command in commands(),

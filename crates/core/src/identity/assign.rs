@@ -5,7 +5,7 @@
 pub(super) const MAX_CELLS: usize = 40_000;
 
 /// Returns the column matched with each row, such that the sum of the weights is the greatest. A weight of 0
-/// or less excludes a pair. Rows and columns that fit no other remain unmatched.
+/// or less excludes a pair. A row or a column without a partner remains unmatched.
 ///
 /// The result depends only on the matrix. If several assignments have the greatest sum, the order of rows and
 /// columns decides. Callers therefore sort both sides and use distinct weights.
@@ -18,7 +18,8 @@ pub(super) fn assign(weights: &[Vec<i64>]) -> Vec<Option<usize>> {
         let weight = weights.get(row).and_then(|row| row.get(column)).copied().unwrap_or(0);
         -weight.max(0)
     };
-    // Index 0 stands for no row or no column; each search starts at column 0.
+    // Rows and columns are counted from 1. Index 0 stands for no row or no column; each search starts at
+    // column 0.
     let mut row_potential = vec![0_i64; rows + 1];
     let mut column_potential = vec![0_i64; columns + 1];
     let mut row_of = vec![0_usize; columns + 1];

@@ -1,8 +1,9 @@
 //! Measures the similarity of two findings, to decide if both describe the same defect in different words.
 //!
 //! Two aspects must agree: **where** (the names of the code that both mention) and **what** (the meaning of
-//! the words around these names). Each aspect is the shared part of the texts' weight, reduced if little is
-//! shared in total. Half of two long texts is stronger evidence than half of two short texts.
+//! the words around these names). The value of an aspect is the share of the texts' weight that both texts
+//! have in common. The value is reduced if this common weight is small: half of two long texts is stronger
+//! evidence than half of two short texts.
 //!
 //! If each side mentions names that the other side does not mention ("the other function"), this is evidence
 //! against a match. Texts that are nearly equal except for a name, a number, a negation or an opposite are
@@ -21,15 +22,16 @@ pub const MIN_SAME_SCORE: f64 = 0.5;
 const THRESHOLD: f64 = 0.347;
 /// Exponent of "where" in the product of both aspects; the exponent of "what" is 1 minus this value.
 const WHERE_EXPONENT: f64 = 0.6;
-/// Weight of the smaller side's share against the share of both sides: for names, then for words. The smaller
-/// side has its own weight because a prompt of twenty lines contains the names of a title, and more.
+/// Proportion in which the shorter text's share is mixed with the share of both texts: first for names, then
+/// for words. The shorter text counts separately, because a long text may contain all names of a short text,
+/// and more.
 const NAMES_CONTAINED: f64 = 0.7;
 const WORDS_CONTAINED: f64 = 0.5;
 /// Shared weight at which the factor of trust is one half: for names, then for words.
 const NAMES_TRUST: f64 = 1.0;
 const WORDS_TRUST: f64 = 4.0;
-/// Minimum value of "where" if the code is the same, and the value of "where" if neither text has names. With
-/// such a low value, words must agree more strongly.
+/// First the minimum value of "where" if the code is the same, then the value of "where" if neither text has
+/// names. If the value is so low, words must agree more strongly.
 const SAME_CODE_PLACE: f64 = 0.4;
 const NAMELESS_PLACE: f64 = 0.3;
 /// Value of "what" for texts that share no words. It is not 0, because names are evidence of the subject,
@@ -37,19 +39,21 @@ const NAMELESS_PLACE: f64 = 0.3;
 const UNSAID: f64 = 0.1;
 /// Weight of the evidence against a match that comes from names that only one side mentions.
 const MISMATCH_WEIGHT: f64 = 3.0;
-/// Additional factor of the evidence against a match if the differing names are of one family (`list_orders`,
-/// `list_items`).
+/// Additional factor of the evidence against a match if the different names have a word in common
+/// (`list_orders`, `list_items`).
 const FAMILY: f64 = 2.0;
-/// Share of equal wording above which the remaining differences count as intended.
+/// Share of equal wording above which the remaining differences, such as another name or a negation, are
+/// evidence against a match.
 const VERBATIM: f64 = 0.7;
 /// Share of equal wording above which texts count as the same, regardless of the weight of their names and
 /// words.
 const REPEATED: f64 = 0.9;
-/// Number of tokens from which a text counts as more than one sentence, in which single words may differ.
+/// Number of tokens from which a text counts as long. In a long text, single different words are not evidence
+/// against a match.
 const SENTENCE: usize = 40;
 /// Share of equal code from which two pieces of code count as the same, apart from white space and details.
 const SAME_CODE: f64 = 0.9;
-/// Share of equal code below which a repeated text counts as one about another place.
+/// Share of equal code below which nearly equal texts count as statements about different code.
 const OTHER_CODE: f64 = 0.75;
 
 /// The text of one finding, read once and compared many times.
@@ -79,8 +83,8 @@ impl ComparableFinding {
         Self { path: path.to_owned(), tokens, code, text_mentions, code_mentions }
     }
 
-    /// Returns the finding with its plain words treated as names if they are names on the other side or in
-    /// the code.
+    /// Returns the finding with some of its plain words treated as names: the words that are names in the
+    /// other finding or in the code.
     fn with_names_from(&self, other: &Self) -> Cow<'_, Self> {
         let vocabulary =
             [&self.text_mentions, &self.code_mentions, &other.text_mentions, &other.code_mentions];
@@ -168,8 +172,8 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     place.powf(WHERE_EXPONENT) * matter.powf(1.0 - WHERE_EXPONENT) * other_code
 }
 
-/// Returns the weight of the names that only one side mentions: the smaller of both sides' sums, multiplied
-/// by `FAMILY` for names of one family.
+/// Returns the weight of the names that only one side mentions: the smaller of both sides' sums. The weight
+/// is multiplied by `FAMILY` if different names have a word in common.
 fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
     let (one, other) = (a.unmatched_names(b, same_code), b.unmatched_names(a, same_code));
     let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();
@@ -247,13 +251,14 @@ impl TextMentions {
     }
 }
 
-/// The total weight of each side, and the part of this weight that is also found on the other side.
+/// The total weight of each finding's names or words, and the weight of those that the other finding
+/// contains, too.
 #[derive(Clone, Copy, Debug, Default)]
 struct OverlapWeights {
     sums: [f64; 2],
     shared_sums: [f64; 2],
-    /// Weight of the names in the description of the defect that the other side mentions, too: the smaller of
-    /// both sides' sums.
+    /// The smaller of two sums, one for each side: the weight of the names in its description of the defect
+    /// that the other side mentions, too.
     problem: f64,
 }
 
@@ -283,8 +288,9 @@ impl OverlapWeights {
         self.shared_sums[0].min(self.shared_sums[1])
     }
 
-    /// Returns the shared part: the share of both sides, mixed with the smaller side's share in the
-    /// proportion `contained`. The weight of the smaller side counts as at least `floor`.
+    /// Returns the share of the weight that the other side contains, too. The share of both sides is mixed
+    /// with the smaller side's share in the proportion `contained`. The weight of the smaller side counts as
+    /// at least `floor`.
     fn shared_part(self, contained: f64, floor: f64) -> f64 {
         let ([a, b], [found_a, found_b]) = (self.sums, self.shared_sums);
         if a + b == 0.0 {
@@ -331,8 +337,8 @@ impl TextAlignment {
     fn new(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let pairs = align(&a.tokens, &b.tokens);
         let same = pairs.iter().filter(|(one, other)| one.key == other.key).count() as f64;
-        // A pair of different names in the same place counts 0.8, because the rest of the sentence is the
-        // same.
+        // A pair of different names in the same position scores 0.8, because the words around the names
+        // match.
         let score = same + 0.8 * (pairs.len() as f64 - same);
         let longer = a.tokens.len().max(b.tokens.len()).max(1);
         let verbatim = score / longer as f64;
@@ -341,7 +347,7 @@ impl TextAlignment {
     }
 }
 
-/// Returns true if one text has a different name in the place of a name in the other text.
+/// Returns true if the texts have different names in the same position of the sentence.
 fn has_different_name(
     a: &ComparableFinding,
     b: &ComparableFinding,

@@ -60,7 +60,8 @@ fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
     assert_eq!(moved.missing_findings[0].status, FindingStatus::Fixed(sha('b')));
 }
 
-/// Returns findings of a tool on equal lines, each with the tool's own fingerprint.
+/// Returns findings of a tool on lines with equal text. Each has a fingerprint from the tool, unless it is
+/// empty.
 fn equal_tool_findings(lines: &[(u32, &str)]) -> Vec<PlacedFinding> {
     let one = |(line, mark): &(u32, &str)| {
         let mut placed = finding_at("a", *line, "x");
@@ -84,7 +85,7 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
     )
     .into_findings();
     let names = finding_ids(&known);
-    // The first finding is removed, and the second finding is now on the line of the first.
+    // The first finding is gone, and the second one has moved to its line.
     let removed = assign_finding_ids(
         &known,
         equal_tool_findings(&[(1, "q"), (2, "r")]),
@@ -215,7 +216,7 @@ fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_it
     assert_eq!(finding_ids(&read.current), finding_ids(&known));
 }
 
-/// Returns a finding with this rule, or without one, and this title.
+/// Returns a finding with this rule, which may be empty, and this title.
 fn titled_finding(rule: &str, path: &str, line: u32, title: &str, snippet: &str) -> PlacedFinding {
     let mut placed = finding_at(path, line, snippet);
     placed.raw.rule = rule.into();

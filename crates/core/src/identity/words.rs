@@ -24,8 +24,8 @@ pub(super) enum TextTokenKind {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct TextToken {
     pub(super) kind: TextTokenKind,
-    /// Form for comparison. For a name, this is the name without case and underscores; for a word, its
-    /// meaning or its stem.
+    /// Key for comparison: for a compound name, the lower-case name without underscores; for any other token,
+    /// its stem or its group of words with the same meaning.
     pub(super) key: String,
     /// Stem of the token itself, before words of the same meaning are grouped.
     pub(super) stem: String,
@@ -50,10 +50,11 @@ impl TextToken {
     }
 }
 
-/// Weights of names: a name of several words seldom occurs by chance.
+/// Weights of a compound name and of a single name. A compound name weighs more, because two texts seldom
+/// share it by chance.
 const COMPOUND: f64 = 3.0;
 const SINGLE: f64 = 2.0;
-/// Weight of names that every program has.
+/// Weight of names that occur in almost every program.
 const COMMON_NAME: f64 = 0.5;
 const MEANING: f64 = 1.5;
 const PLAIN_WORD: f64 = 1.0;
@@ -63,7 +64,8 @@ struct Lexicon {
     stop: BTreeSet<String>,
     weak: BTreeSet<String>,
     common: BTreeSet<String>,
-    /// Map of each stem to the first word of its line in the lexicon.
+    /// Maps each stem to the first word of its line in the lexicon. The words of one line have the same
+    /// meaning.
     synonyms: BTreeMap<String, String>,
     opposite: Vec<(String, String)>,
 }
@@ -145,13 +147,13 @@ struct TokenReader {
     in_ticks: bool,
     /// Character before the word.
     previous_char: Option<char>,
-    /// State of the sentences: a sentence begins at the next word; a sentence has been read; the current
-    /// sentence is advice.
+    /// Three flags: the next word begins a sentence; a sentence has already begun; the current sentence is
+    /// advice.
     begins: bool,
     has_read_sentence: bool,
     advice: bool,
-    /// True right after "lines": the next numbers are then line numbers, which change and are therefore
-    /// ignored.
+    /// True after "line" or "lines": the numbers that follow are line numbers. They are ignored, because line
+    /// numbers change.
     counts_lines: bool,
 }
 

@@ -115,7 +115,8 @@ impl RunBudget {
         budget
     }
 
-    /// Creates the budget of a job run that begins now and follows a package for the repository `name`.
+    /// Creates the budget of a job's run that begins now. The job follows a package for the repository
+    /// `name`.
     pub fn for_sync(run: RunId, limit: MicroUsd, name: &str, caps: &BudgetCaps, now: UnixMillis) -> Self {
         let of_day = caps.sync_day.map(|limit| BudgetLevel {
             kind: BudgetLevelKind::SyncDay,
@@ -152,9 +153,9 @@ pub enum BudgetDecision {
     },
 }
 
-/// Decides from the usage of a budget's levels whether a run may begin whose calls need at least `least`.
-/// Only spent money counts, because calls in progress may release some of their reservations. Levels of
-/// months and of the pull request are checked before those of days, because they last longer.
+/// Decides from the usage of a budget's levels whether a run may begin. The calls of the run need at least
+/// `least`. Only spent money counts, because calls in progress may release some of their reservations. Levels
+/// of months and of the pull request are checked before those of days, because they last longer.
 pub fn decide_budget(levels: &[BudgetUsage], min_amount: MicroUsd, now: UnixMillis) -> BudgetDecision {
     let min_amount = min_amount.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < min_amount);

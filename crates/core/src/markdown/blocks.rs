@@ -5,7 +5,8 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMer
 use super::{ZERO_WIDTH_SPACE, code_block, code_span, escape_text, push_code, push_plain};
 use crate::line::is_invisible_char;
 
-/// Maximum nesting of lists and quotations; those nested more deeply are shown at this depth.
+/// Maximum nesting of lists and quotations. Lists and quotations that are nested more deeply are shown at
+/// this depth.
 const MAX_DEPTH: usize = 6;
 /// Level of every heading. The level is low, because foreign text must not look like the beginning of our
 /// own.
@@ -113,7 +114,7 @@ impl BlockWriter {
                 let from = self.frames.last().map_or(0, |frame| frame.out.len());
                 self.links.push((dest_url.into_string(), from));
             }
-            // The parser does not emit these, because the options are off.
+            // The parser does not emit these tags, because the options for them are off.
             Tag::Superscript
             | Tag::Subscript
             | Tag::FootnoteDefinition(_)

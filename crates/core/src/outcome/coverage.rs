@@ -20,7 +20,8 @@ impl ReviewCoverage {
         self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
     }
 
-    /// Returns the files that were read and have more findings than the limit that is kept.
+    /// Returns the files that were read but have more findings than the limit. Only some findings of such a
+    /// file are kept.
     pub fn truncated_files(&self) -> impl Iterator<Item = &RepoPath> {
         let cut = self.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::MoreFindings);
         cut.map(|gap| &gap.path)
@@ -48,7 +49,7 @@ pub enum SkipReason {
     Submodule,
     /// The file is a symbolic link, whose target is not followed.
     Symlink,
-    /// Git LFS stores its content; the repository has a pointer.
+    /// Git LFS stores the file's content; the repository contains only a pointer.
     Lfs,
     /// Only its mode or name changed.
     Unchanged,
@@ -70,7 +71,7 @@ pub enum SkipReason {
     NotShown,
     /// The file has a merge conflict, so it has no single content.
     Unmerged,
-    /// The given diff fits neither the old nor the new side of the working tree's content.
+    /// The file's content in the working tree matches neither the old nor the new side of the given diff.
     DoesNotApply,
 }
 

@@ -1,5 +1,6 @@
 //! Paths that no agent may change, even if its profile permits the change
-//! (`crates/core/profiles/never.toml`). Other programs run or obey these files elsewhere.
+//! (`crates/core/profiles/never.toml`). Programs outside the sandbox, such as CI systems, run these files or
+//! follow their settings.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
@@ -33,7 +34,7 @@ struct ProtectedPathsFile {
 struct ProtectedPathClass {
     /// Description of the effect of these paths; error messages put "it " before the description.
     name: String,
-    /// Globs, relative to any folder.
+    /// Globs, which apply in every folder of the tree.
     paths: Vec<Spanned<String>>,
 }
 

@@ -92,7 +92,7 @@ pub(super) struct AgentProfile {
     mcp: BTreeSet<String>,
 }
 
-/// A list of globs that returns the first glob that matches a path.
+/// A list of globs in which the first glob that matches a path can be found.
 #[derive(Clone, Debug)]
 struct GlobList {
     texts: Vec<String>,
@@ -156,7 +156,7 @@ impl AgentProfile {
         self.mcp.contains(operation)
     }
 
-    /// Returns the glob that permits `path` to be read, edited or written.
+    /// Returns the glob that permits this kind of access to `path`.
     pub(super) fn matching_glob(&self, verb: FileAccess, path: &str) -> Option<&str> {
         match verb {
             FileAccess::Read => self.read.first_match(path),

@@ -45,8 +45,8 @@ pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
                 if let Some(letter) = word.chars().find(|letter| expands(*letter)) {
                     return Err(ShellSyntaxError::Character(letter));
                 }
-                // A quoted `'git'` names the program `git`. A quoted `'A=b'` is no assignment but a program
-                // name, and no grammar has such a program.
+                // A quoted `'git'` names the program `git`. A quoted `'A=b'` is the name of a program, not an
+                // assignment, and no grammar lists such a program.
                 (word, after)
             }
             None => {

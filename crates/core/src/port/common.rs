@@ -1,6 +1,6 @@
-//! Small named states that all processes of a deployment share. Each state is a text. A process replaces it
-//! only if the stored text still equals the text that the process has read. The store makes no decisions;
-//! pure functions interpret and change a state.
+//! Small named states that all processes of a deployment share. Each state is stored as a text. A process
+//! replaces this text only if it still equals the text that the process has read. The store does not
+//! interpret the text; pure functions do.
 
 use std::fmt::Debug;
 
@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::id::{TimeSpan, UnixMillis};
 
-/// Number of attempts to change one state before [`update_state`] returns an error. A state that limits
-/// something, such as calls to a forge, reaches its limit before processes have changed it this many times.
+/// Number of attempts to change one state before [`update_state`] returns an error. This many conflicts do
+/// not occur in practice: a state that limits calls to a forge, for example, reaches its limit after fewer
+/// changes.
 const MOST_TRIES: u32 = 200;
 
 /// A shared state's text, and the store's time at which it was read.
@@ -24,8 +25,8 @@ pub struct StateSnapshot {
     pub time: UnixMillis,
 }
 
-/// A store of states that all processes share. If states are lost, each process has to learn them again. A
-/// loss has no other consequence.
+/// A store of states that all processes share. A loss of states is harmless: the processes only have to
+/// determine the lost values again.
 #[async_trait]
 pub trait SharedStateStore: Debug + Send + Sync {
     /// Returns the state with this name.
@@ -53,8 +54,9 @@ pub struct StateUpdate<S, T> {
     pub result: T,
 }
 
-/// Changes a state with `decide`, and calls `decide` again if another process changed the state in between. A
-/// text that cannot be parsed, for example because another version wrote it, counts as the default state.
+/// Changes a state with `decide`. If another process changes the state at the same time, `decide` is called
+/// again with the new state. A stored text that cannot be parsed, for example a text by another version,
+/// counts as the default state.
 ///
 /// # Errors
 /// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. Even after an error,

@@ -14,7 +14,7 @@ use crate::publish::{CommentProducer, CommentSubject};
 pub struct EffectOwner {
     /// Slot key of the pull request or the job.
     pub key: SlotKey,
-    /// Loop that performs the effects. The same topic of two loops counts as two topics.
+    /// Loop that performs the effects. Two loops may use the same topic without affecting each other.
     pub producer: CommentProducer,
     /// Fencing token of the lease; `None` for a caller that holds no lease and is not fenced.
     pub token: Option<FencingToken>,
@@ -25,7 +25,7 @@ pub struct EffectOwner {
 pub struct EffectEntry {
     /// Digest of the content to be written.
     pub content: String,
-    /// Time of the latest event of the effect: announced, failed or completed.
+    /// Time at which the effect was last announced, failed or completed.
     pub last_event_at: UnixMillis,
     /// Progress of the effect: open or done.
     pub state: EffectEntryState,
@@ -86,9 +86,9 @@ pub trait EffectLog: Send + Sync {
 /// The outcome of an effect at the forge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EffectOutcome {
-    /// The effect is in place. It has created no object that has an id.
+    /// The effect is in place, and is not an object with an id of its own.
     Applied,
-    /// The effect is in place: it is this comment.
+    /// The effect is in place, as this comment.
     Comment(CommentId),
     /// Comments of the effect, each with its subject. The effect may have created further comments that the
     /// forge has not listed.
@@ -122,14 +122,14 @@ impl EffectOutcome {
     }
 }
 
-/// The write side of a forge for one pull request and its repository, on behalf of one producer. The pull
-/// request number 0 means no pull request; effects on the repository alone use this number. The
-/// implementation adds markers to the texts that it writes. Only `truing_forge::effects` calls this trait.
+/// The write side of a forge for one pull request and its repository, on behalf of one producer. Effects on
+/// the repository alone use the pull request number 0. The implementation adds markers to the texts that it
+/// writes. Only `truing_forge::effects` calls this trait.
 #[async_trait]
 pub trait ForgeWrite: Send + Sync {
-    /// Performs the effect. Looks first for an existing result of the effect, and creates no second one. This
-    /// search is omitted if a plan has already searched ([`crate::effect::EffectKind::is_observed_by_plan`]).
-    /// Before each call that writes, the permit is checked.
+    /// Performs the effect. First searches the forge for the result of an earlier attempt, and creates
+    /// nothing if there is one. The search is omitted if a plan has already searched
+    /// ([`crate::effect::EffectKind::is_observed_by_plan`]). The permit is checked before each writing call.
     async fn perform(&self, effect: &Effect, permit: &Arc<WritePermit>) -> Result<EffectOutcome, ForgeError>;
 
     /// Searches the forge for the result of the effect, and changes nothing.
@@ -139,15 +139,15 @@ pub trait ForgeWrite: Send + Sync {
     fn visibility_delay(&self) -> TimeSpan;
 
     /// Returns the reason why this forge does not support effects of this kind; `None` if the forge supports
-    /// them. The caller checks this before any other step, because an unsupported effect is neither announced
-    /// nor listed.
+    /// them. The caller checks the support before any other step, because an unsupported effect must not
+    /// enter the log.
     fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None
     }
 
-    /// Returns a reason, for users, if the forge is known to refuse effects of this kind to our login and
-    /// reviews continue without such effects.
+    /// Returns a reason for users if two conditions hold: the forge is known to refuse effects of this kind
+    /// to our login, and reviews can do without such effects.
     fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None

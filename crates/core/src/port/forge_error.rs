@@ -1,4 +1,4 @@
-//! Consequences of a forge error: the hint for users, and whether the call certainly changed nothing.
+//! Consequences of a forge error: a hint for users, and whether the failed call may have changed anything.
 
 use super::{ForgeError, ForgeKind};
 

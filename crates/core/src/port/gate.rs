@@ -1,5 +1,5 @@
-//! The gate, which a loop asks before it continues, before each write to a forge and before each push. A
-//! write or a push requires the [`WritePermit`] that a gate grants.
+//! The gate, which permits or refuses. A loop asks the gate before it continues, before each write to a
+//! forge, and before each push. A write or a push requires the [`WritePermit`] that a gate grants.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -125,8 +125,8 @@ impl WritePermit {
         Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
     }
 
-    /// Permits one call that writes at this moment. The permission that created the permit is valid for one
-    /// second, and only for the first call. For every other call and each retry, the gate is asked again.
+    /// Permits one writing call at the time `now`. The gate's original permission covers only the first call,
+    /// and only for one second. For every later call, retries included, the gate is asked again.
     ///
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
@@ -143,8 +143,8 @@ impl WritePermit {
         self.gate.permit_write().await
     }
 
-    /// Discards the permission that created the permit. A caller does this after it has waited for another
-    /// call.
+    /// Discards the gate's original permission, so the next call asks the gate again. A caller does this
+    /// after it has waited for another call.
     pub fn expire(&self) {
         self.answered.store(USED_MARKER, Ordering::Relaxed);
     }

@@ -8,14 +8,14 @@ use crate::ledger::{
 };
 use crate::money::MicroUsd;
 
-/// A ledger of the money that model calls draw on. Each call is one durable transaction over all levels of a
-/// budget. Each call first settles expired reservations at their full amount, as estimated costs. The limit
-/// of a level is the one that the latest request gave.
+/// A ledger of the budgets that pay for model calls. Each method is one durable transaction over all levels
+/// of a budget. Each method first settles expired reservations at their full amount, as estimated costs. The
+/// limit of a level is the limit in the latest request.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Reserves money for one model call: as much as every level has left, but at most `request.max_amount`.
-    /// Refuses if less than `request.min_amount` is left. A budget without levels is an error, because
-    /// nothing would limit the cost.
+    /// Reserves money for one model call: the smallest amount that any level has left, but at most
+    /// `request.max_amount`. Refuses if less than `request.min_amount` is left. A budget without levels is an
+    /// error, because nothing would limit the cost.
     async fn reserve(
         &self,
         budget: &RunBudget,
@@ -23,9 +23,9 @@ pub trait Ledger: Send + Sync {
     ) -> Result<ReservationOutcome, StoreError>;
 
     /// Settles a call at this cost and releases the rest of its reservation. Repeating the settlement changes
-    /// nothing. A metered cost always takes precedence over an estimated one, whichever is reported first,
-    /// because an owner that was presumed dead may still report its cost. Returns the cost that the ledger
-    /// now records for the call.
+    /// nothing. A metered cost always takes precedence over an estimated cost, even if it is reported later.
+    /// The reason is that a process that was presumed dead may still report the cost of its call. Returns the
+    /// cost that the ledger now records for the call.
     async fn settle_reservation(
         &self,
         reservation: ReservationId,
@@ -36,7 +36,7 @@ pub trait Ledger: Send + Sync {
     /// Returns the usage of these levels, in the order of `levels`.
     async fn budget_usage(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError>;
 
-    /// Returns every level of a current period that calls have drawn on. Levels without a period are returned
-    /// if calls have drawn on them today.
+    /// Returns the usage of every level whose period is current, if calls have used the level. Levels without
+    /// a period are included if calls have used them today.
     async fn current_usage(&self) -> Result<Vec<BudgetUsage>, StoreError>;
 }

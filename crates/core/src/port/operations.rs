@@ -10,8 +10,8 @@ use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
 /// Maximum length of a stored name of a person or thing, in characters.
 pub const MAX_NAME: usize = 200;
-/// A store of operators' rows. These rows are not fenced by the tokens of runs. The store orders the changes
-/// to them, and the audit log records these changes.
+/// A store of the rows that operators change. The tokens of runs do not fence these rows. The store applies
+/// the changes one after the other, and the audit log records each change.
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
     /// Returns the current kill switches, with the names of repositories. The result is not cached.
@@ -45,12 +45,12 @@ pub trait OperatorStore: Send + Sync {
     /// Marks a notice as done, because it was delivered or has no reachable recipient.
     async fn finish_notice(&self, notice: i64) -> Result<(), StoreError>;
 
-    /// Deletes some of the actions and delivered notices that are older than `before`. Returns the number of
-    /// deleted entries; 0 means that no such entries are left.
+    /// Deletes a batch of the actions and delivered notices that are older than `before`. Returns the number
+    /// of deleted entries; 0 means that no older entry is left.
     async fn delete_old_entries(&self, before: UnixMillis) -> Result<usize, StoreError>;
 }
 
-/// An action of a person that changed something.
+/// An action by which a person changed something, for the audit log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OperatorAction {
     /// Actor: an account of the operating system, or `login@forge`.

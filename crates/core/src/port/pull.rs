@@ -13,7 +13,7 @@ use crate::finding::CodeLocation;
 use crate::id::{CommentId, ReviewId, RunId, Sha, Topic, UnixMillis};
 use crate::publish::ForgeThread;
 
-/// Heading above the findings that have no place in the diff.
+/// Heading of the list of findings that cannot be shown on a line of the diff.
 const UNPLACED: &str = "### Findings without a diff anchor";
 /// Heading above the findings that already have an open thread of ours.
 const OPEN_THREADS_HEADING: &str = "### Findings already on this pull request";
@@ -43,8 +43,8 @@ pub struct PullRequest {
     pub has_unique_names: bool,
     /// Branch that contains the changes; empty if it was deleted.
     pub branch: String,
-    /// Repository to fetch the head from, if only that repository has it:
-    /// [`HeadRepository::is_only_source`].
+    /// Repository that has to be fetched to get the head; `None` if the head can be fetched from another
+    /// repository ([`HeadRepository::is_only_source`]).
     pub head_repository: Option<HeadRepository>,
 }
 
@@ -67,8 +67,8 @@ pub enum PrState {
     Closed,
 }
 
-/// A pull request as it is now, with details that need further calls: the owner of its branch, and our
-/// permission to push to this branch.
+/// The current state of a pull request. Unlike `PullRequest`, it has details that need further calls, such as
+/// our permission to push to the branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullDetails {
     /// Address of the web page at the forge.
@@ -116,19 +116,19 @@ pub struct HeadRepository {
     pub name: String,
     /// True if the branch is in the repository that the pull request targets, and not in a fork.
     pub is_same: bool,
-    /// True if the head has to be fetched from this repository. This is the case at forges that keep no refs
-    /// of pull requests, where only the fork has the commits.
+    /// True if the head can be fetched only from this repository. This is the case for forks at forges that
+    /// keep no refs for pull requests.
     pub is_only_source: bool,
 }
 
-/// The result of a possible merge, as the forge predicts it.
+/// The forge's prediction of whether the pull request can be merged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MergeSummary {
-    /// Head that this summary describes.
+    /// Head for which the prediction was made.
     pub head: Sha,
     /// True if the pull request conflicts with its base; `None` if the forge does not know yet.
     pub conflicts: Option<bool>,
-    /// Obstacle to a merge, if there is one.
+    /// Mergeability that the forge reports, with the obstacle if a merge is not possible.
     pub state: Mergeable,
     /// Outcome of the reviews that the repository's rules require; `None` if they require no review.
     pub decision: Option<PullReviewDecision>,
@@ -167,7 +167,7 @@ pub enum CheckState {
     Neutral,
     /// The check was not run.
     Skipped,
-    /// The check has any other result.
+    /// The check is complete, with any result that the other variants do not cover.
     Failed,
 }
 
@@ -178,8 +178,8 @@ pub struct AppliedLabel {
     pub name: String,
     /// Account that set the label last; `None` if the account was deleted or the forge does not report it.
     pub set_by: Option<Actor>,
-    /// True if the account that set the label belongs to a person who currently has write permission to the
-    /// repository. A label that another account set starts no run.
+    /// True if the account that set the label is a person's and currently has write permission to the
+    /// repository. Only such a label starts a run.
     pub trusted: bool,
 }
 
@@ -209,7 +209,7 @@ pub struct LineComment {
     pub author: Option<Actor>,
     /// Commit that the comment was made on.
     pub commit: Option<Sha>,
-    /// Last line of the comment's current place; `None` if the comment is outdated or is on a whole file.
+    /// Last line that the comment is currently on; `None` if the comment is outdated or is on a whole file.
     pub line: Option<u32>,
     /// Time of the comment, by the forge's clock.
     pub created: UnixMillis,
@@ -217,11 +217,11 @@ pub struct LineComment {
     pub body: String,
     /// Topic from our marker, if the comment is ours.
     pub topic: Option<Topic>,
-    /// Topic under which another loop knows the finding, if a review of ours has posted this comment.
+    /// Topic of the finding that this comment shows, if the review loop posted the comment.
     pub reviewed: Option<Topic>,
 }
 
-/// A comment in the conversation that has a given text.
+/// A comment in the conversation, without its text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConversationComment {
     /// Forge's id of the comment.
@@ -232,7 +232,7 @@ pub struct ConversationComment {
     pub created: UnixMillis,
 }
 
-/// The data in the marker of one of our reviews, which identify the audit that the review reports.
+/// The data in the marker of one of our reviews. They identify the audit whose findings the review reports.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AuditMark {
     /// Converge run that made the audit.
@@ -243,13 +243,14 @@ pub struct AuditMark {
     pub clean: bool,
     /// Commit that was audited.
     pub commit: Sha,
-    /// Scope of the audit, if the audit cleared the commit. Markers of earlier versions lack the scope.
+    /// Scope of the audit; `None` if the audit did not clear the commit, or if an earlier version of Truing
+    /// wrote the marker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<AuditScopeDigest>,
 }
 
 impl AuditMark {
-    /// Returns the topic that the marker contains.
+    /// Returns the topic that encodes this data in the marker.
     pub fn topic(&self) -> Topic {
         let Self { run, audit, clean, commit, scope } = self;
         let word = if *clean { "clean" } else { "dirty" };
@@ -288,8 +289,8 @@ impl AuditMark {
 }
 
 impl PullReview {
-    /// Returns the audit of ours that this review reports. Returns `None` if the review lacks our marker or
-    /// is not on the commit that the marker names.
+    /// Returns the data of the audit that this review reports. Returns `None` if the review lacks our marker,
+    /// or if the marker names another commit than the reviewed one.
     pub fn audit_mark(&self) -> Option<AuditMark> {
         let mark = AuditMark::from_topic(self.topic.as_ref()?)?;
         (self.commit.as_ref() == Some(&mark.commit)).then_some(mark)
@@ -299,14 +300,14 @@ impl PullReview {
 /// The effect of one of our reviews on merging. Our reviews never approve a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ReviewEvent {
-    /// A comment without effect on merging.
+    /// A comment that neither requests changes nor withdraws a request.
     Comment,
     /// A request for changes. On a pull request that our own account opened, the review is posted as a
     /// comment, because forges refuse a request for changes by the author.
     RequestChanges,
-    /// A comment that also withdraws an earlier request for changes of our account. This comment approves
-    /// nothing. If a forge keeps the request with its review, the request stays until a person dismisses that
-    /// review.
+    /// A comment that also withdraws our account's earlier request for changes, without an approval. Some
+    /// forges attach the request to the earlier review. There the request remains until a person dismisses
+    /// that review.
     Withdraw,
 }
 
@@ -319,9 +320,9 @@ pub struct ReviewDraft {
     pub event: ReviewEvent,
     /// Text of the review, without the lists of findings.
     pub body: String,
-    /// Findings without a place in the diff, one line each.
+    /// Findings that cannot be shown on a line of the diff, as one line of text each.
     pub unplaced: Vec<String>,
-    /// Findings with a place in the diff, as comments on lines.
+    /// Findings on lines of the diff, each with its comment.
     pub findings: Vec<LineDraft>,
 }
 
@@ -335,14 +336,15 @@ pub struct LineDraft {
     pub topic: Topic,
     /// Text of the comment, without a marker.
     pub body: String,
-    /// Finding in one line, for the lists of findings that get no comment.
+    /// The finding as one line of text, for the list of findings without a new comment in the review's text.
     pub line: String,
 }
 
 impl ReviewDraft {
-    /// Renders the review's text. `refused` are the findings that could not be placed. `open` are the
-    /// findings that already have an open thread of ours, each with the address of the thread. Findings that
-    /// do not fit into `max_len` UTF-16 units are omitted, and a note gives their number.
+    /// Renders the review's text. `refused_findings` are the findings whose comments the forge refused to
+    /// place. `open_threads` are the findings that already have an open thread of ours, each with the
+    /// thread's address. Lists are cut to fit into `max_len` UTF-16 units; a note gives the number of omitted
+    /// findings.
     pub fn render_text(
         &self,
         refused_findings: &[&LineDraft],
@@ -365,7 +367,7 @@ impl ReviewDraft {
         append_parts(self.body.clone(), &parts.collect::<Vec<_>>(), max_len)
     }
 
-    /// Renders the text and all findings as one text, for a forge that accepts no review.
+    /// Renders the text and the comments of all findings as one text, for a forge that accepts no review.
     pub fn render_as_comment(&self, max_len: usize) -> String {
         let placed = self.findings.iter().map(|finding| {
             let (path, line) = (finding.location.path.to_string(), finding.location.end_line);
@@ -392,16 +394,16 @@ fn append_parts(mut text: String, parts: &[String], max_len: usize) -> String {
     text
 }
 
-/// The form in which a review was posted.
+/// The objects that the forge created for a posted review.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PostedReview {
-    /// The review was posted as a review.
+    /// The forge has a review object, with comments on lines.
     Review {
         /// Forge's id of the review.
         id: ReviewId,
-        /// Comments on the findings of the review, as far as the forge already lists them. A finding without
-        /// a comment is in the review's text, or its comment is found later by its topic
-        /// ([`super::ForgeRead::threads`]).
+        /// Comments that the forge already lists, each with its finding's topic. A finding that is absent
+        /// here is in the review's text, or [`super::ForgeRead::threads`] later returns its comment with the
+        /// topic.
         comments: Vec<(Topic, CommentId)>,
     },
     /// One comment in the conversation contains the whole review.

@@ -12,7 +12,7 @@ use crate::id::{CommentId, Sha, Topic};
 use crate::publish::{CommentSubject, ObservedComment, PublishLimits};
 
 /// A repository and one pull request of it, read on behalf of one producer. The pull request number 0 means
-/// the repository alone. Reading its pull request then fails before any call to the forge.
+/// that there is only the repository. Methods that read a pull request then fail without calling the forge.
 ///
 /// The implementation verifies the markers in the texts that it reads, and returns the texts without them.
 #[async_trait]
@@ -34,37 +34,38 @@ pub trait ForgeRead: Send + Sync {
     /// Returns the labels of the pull request, with the accounts that set them.
     async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError>;
 
-    /// Returns the reviews of all users, oldest first. Our own reviews have their topic
+    /// Returns the reviews of all users, oldest first. Our own reviews include the topic from their marker
     /// ([`PullReview::audit_mark`]).
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError>;
 
     /// Returns all threads on the diff, in the order in which they began.
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError>;
 
-    /// Returns the comments that show items of the producer. These are the comments by our accounts with a
-    /// marker for this pull request. A marker that was signed with an unknown key is accepted, too, because
-    /// only we write with our accounts.
+    /// Returns the comments that show items of the producer: the comments by our accounts with a marker for
+    /// this pull request. A marker that was signed with an unknown key is accepted, because only Truing
+    /// writes with these accounts.
     ///
-    /// The `known` comments of our records are returned even if their text was changed. A known comment that
-    /// the forge's list lacks is requested by its id, because the list may be outdated.
+    /// `recorded_comments` are the comments in our records. They are returned even if a user has changed
+    /// their text and removed the marker. A recorded comment that is missing from the forge's list is
+    /// requested by its id, because the list may be outdated.
     async fn producer_comments(
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError>;
 
-    /// Returns the item that a comment on the diff shows, if this producer wrote it. The comment must belong
-    /// to one of the `known` items, or be by our account with a marker for this pull request.
+    /// Returns the item that a comment on the diff shows, if this producer wrote the comment. The comment
+    /// must be in `recorded_comments`, or be by one of our accounts with a marker for this pull request.
     async fn comment_subject(
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError>;
 
-    /// Returns the topic of our comment on the diff, if it began a thread.
+    /// Returns the topic of this comment on the diff, if the comment is ours and began a thread.
     async fn comment_topic(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError>;
 
-    /// Returns the conversation comments of all users, oldest first, whose whole text is `text`, apart from
-    /// white space around it. Such a comment triggers a bot.
+    /// Returns the conversation comments of all users whose text, without surrounding white space, is `text`;
+    /// oldest first. Such comments are commands that trigger a bot.
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError>;
 
     /// Returns the accounts that reacted with eyes to a comment in the conversation.
@@ -77,22 +78,23 @@ pub trait ForgeRead: Send + Sync {
     /// newest first.
     async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError>;
 
-    /// Returns the activity on the pull request with this number.
+    /// Returns the commits, reviews and comments of the pull request with this number.
     async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError>;
 
-    /// Returns the issues with this label that one of our accounts opened and whose marker verifies. Issues
-    /// of every topic, open and closed, are included, newest first.
+    /// Returns our issues with this label, open and closed, of every topic, newest first. An issue is ours if
+    /// one of our accounts opened it and its marker verifies.
     async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError>;
 
-    /// Returns the comments in the conversation of an issue or a pull request, ours too, oldest first. With
-    /// `since`, only comments later than `since` are returned, even if the comment `since` was deleted.
+    /// Returns the comments in the conversation of an issue or a pull request, ours too, oldest first. If
+    /// `since` is given, only comments later than that comment are returned. This also works if that comment
+    /// was deleted.
     async fn replies(
         &self,
         number: u64,
         since: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError>;
 
-    /// Returns the limits of the forge.
+    /// Returns the forge's limits and capabilities that affect publishing.
     fn publish_limits(&self) -> PublishLimits;
 
     /// Returns the maximum text length of a pull request, issue or comment without its marker, in UTF-16

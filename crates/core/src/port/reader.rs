@@ -1,4 +1,5 @@
-//! The port to the process that parses a repository's files, with its requests and responses.
+//! The port to the reader, which is the process that parses a repository's files, and the reader's requests
+//! and responses.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ pub struct ReadReport {
     /// Findings on added lines that a comment suppresses, by path, line and rule.
     #[serde(default)]
     pub suppressed: Vec<SuppressedFinding>,
-    /// Comments on added lines that suppress nothing, by path and line.
+    /// Suppression comments on added lines that suppress nothing, by path and line.
     #[serde(default)]
     pub suppressions: Vec<UnusedSuppression>,
     /// Names of the rules that were applied; empty if the reader does not report them.
@@ -69,20 +70,21 @@ pub struct ToolOutput {
     pub tool: String,
     /// Name of the output format; `None` if it has to be detected.
     pub format: Option<String>,
-    /// Absolute paths of the folder with the files, in every form that the tool may write.
+    /// All absolute paths of the folder with the files that may occur in the output.
     pub roots: Vec<String>,
-    /// Folder in which the tool ran, below the folder with the files. Relative paths in the output begin at
-    /// this folder. `None` means the folder with the files itself.
+    /// Folder in which the tool ran, relative to the folder with the files; `None` for that folder itself.
+    /// Relative paths in the output begin at the folder in which the tool ran.
     #[serde(default)]
     pub folder: Option<RepoPath>,
     /// Output of the tool; invalid UTF-8 in it is replaced.
     pub text: String,
-    /// Reason why the tool did not finish its work, as far as the caller that ran it knows.
+    /// Reason why the tool did not finish its work; `None` if the caller that ran the tool knows of no
+    /// failure.
     #[serde(default)]
     #[serde(rename = "failed")]
     pub failure_reason: Option<String>,
-    /// Reason to report as a failure if the exit code signals findings but no finding can be read from the
-    /// output.
+    /// Failure to report if no finding can be read from the output; set if the tool's exit code means that
+    /// there are findings.
     #[serde(default)]
     pub unnamed: Option<String>,
     /// Facts of a run outside Truing; `None` if Truing ran the tool.
@@ -91,21 +93,23 @@ pub struct ToolOutput {
     /// True if the tool exited with the code that means no findings.
     #[serde(default)]
     pub is_clean: bool,
-    /// True if the tool's findings count on all lines of changed files, and not only on added lines.
+    /// True if findings on all lines of changed files are reported; false if only findings on added lines are
+    /// reported.
     #[serde(default)]
     pub everywhere: bool,
-    /// Changed files whose findings do not count, although the tool has read them.
+    /// Changed files whose findings are ignored, although the tool has read these files.
     #[serde(default)]
     pub left_out: BTreeSet<String>,
-    /// Rules of the tool whose findings do not count.
+    /// Rules of the tool whose findings are ignored.
     #[serde(default)]
     #[serde(rename = "without")]
     pub excluded_rules: BTreeSet<String>,
-    /// Changed files whose findings are all to be returned, so that the caller can keep them for a later run.
+    /// Changed files for which all findings are returned, on every line. The caller stores these findings for
+    /// a later run.
     #[serde(default)]
     pub keep: BTreeSet<String>,
-    /// Findings that were kept from an earlier run on unchanged files. If they are present, they are used
-    /// instead of `text`.
+    /// Findings that the caller stored in an earlier run, for files that have not changed since. If present,
+    /// they are used instead of `text`.
     #[serde(default)]
     #[serde(rename = "kept")]
     pub cached_findings: Option<Vec<RawFinding>>,
@@ -116,15 +120,15 @@ pub struct ToolOutput {
 pub struct ExternalToolRun {
     /// Name of the tool as the user gave it; overrides the name in the output.
     pub tool: Option<String>,
-    /// Folder in which the tool may have run. It is used if the files in the folder match the relative paths
-    /// in the output.
+    /// Folder in which the tool may have run. The reader assumes this folder only if files in the folder
+    /// match the relative paths in the output.
     pub folder: Option<RepoPath>,
-    /// True if the tree contains every file of the head. In this case, a path in the output without a file in
-    /// the tree is wrong.
+    /// True if the tree contains every file of the head. A path in the output that is not in the tree is then
+    /// an error.
     pub is_tree_whole: bool,
 }
 
-/// A tool's output to parse, and the change that it concerns.
+/// A tool's output to be parsed, and the changed files to which its findings are restricted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ToolRequest {
     /// Folder that contains the head's files. Links in it are not followed.
@@ -152,8 +156,8 @@ pub struct ToolDetectionRequest {
 pub struct DetectedTools {
     /// Tools in the order of their names.
     pub tools: Vec<DetectedTool>,
-    /// File of hooks that cannot be read, with the reason, for users. If it is set, the arguments that hooks
-    /// pass to the tools are not known.
+    /// Text for users: the file of hooks that cannot be read, and the reason. The arguments that these hooks
+    /// pass to tools are then not known.
     pub unread_hooks: Option<String>,
 }
 
@@ -169,8 +173,8 @@ pub struct DetectedTool {
     pub args: Vec<String>,
     /// Changed files that the hook excludes from the tool.
     pub left_out: Vec<String>,
-    /// Changed files that are input of the tool according to their first line, but not according to their
-    /// name.
+    /// Changed files that the tool can check according to their first line, although their names do not show
+    /// this.
     pub scripts: Vec<String>,
     /// True if the tool's configuration selects the files. The tool is then run without file arguments,
     /// because these would override the configuration.
@@ -188,9 +192,10 @@ pub struct ToolFindings {
     /// Number of findings outside the added lines.
     #[serde(rename = "elsewhere")]
     pub outside_count: u64,
-    /// Number of findings that the tool itself suppresses by its settings.
+    /// Number of findings that the output marks as suppressed.
     pub suppressed: u64,
-    /// Entries that could not be used, and a failure of the tool itself, each described for users.
+    /// Descriptions, for users, of the output's entries that could not be used, and of a failure of the tool
+    /// itself.
     pub problems: Vec<String>,
     /// Reason, for users, why earlier findings that the tool no longer reports may still exist; `None` if
     /// these findings are gone.
@@ -200,8 +205,8 @@ pub struct ToolFindings {
     /// tool.
     #[serde(default)]
     pub ignored: BTreeSet<RepoPath>,
-    /// All findings in the files of `ToolOutput::keep`, on any line, before any finding is left out. `None`
-    /// if there are too many findings, or if not all of them are known.
+    /// All findings in the files of `ToolOutput::keep`, on every line, without any filter. `None` if there
+    /// are too many findings, or if parts of the output could not be used.
     #[serde(default)]
     pub keep: Option<Vec<RawFinding>>,
 }
@@ -237,8 +242,8 @@ impl ReplacementProposal {
     }
 }
 
-/// The reason why a reader could not work at all. A single file that cannot be read is listed in the report
-/// instead.
+/// The reason why a reader returned no report. A single file that cannot be read causes no error, but is
+/// listed in the report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum ReaderError {
     /// There is no rule pack with this name.
@@ -267,16 +272,16 @@ pub trait RepositoryReader: Send + Sync {
     /// Parses the output of a tool and reports its findings on added lines.
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError>;
 
-    /// Verifies replacements, and returns one boolean for each, in order. A replacement is verified if two
-    /// conditions hold: its file still parses as well as before, and the syntax tree around the replaced
-    /// lines is unchanged.
+    /// Verifies replacements, and returns one boolean for each, in order. A boolean is true if two conditions
+    /// hold: the file has no more syntax errors than before, and the syntax tree around the replaced lines is
+    /// unchanged.
     async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError>;
 
     /// Detects the known tools that a repository uses.
     async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError>;
 
-    /// Returns the paths that rules about these changed files also read. The tree of a request must contain
-    /// these paths if they exist. This call opens no file of the repository.
+    /// Returns the paths that rules read in addition to these changed files. If these files exist, the tree
+    /// of a read request must contain them. This call opens no file of the repository.
     async fn companion_paths(
         &self,
         packs: &[String],

@@ -1,5 +1,5 @@
-//! A repository at a forge, for loops that propose changes by pull requests from the repository's own
-//! branches and ask questions in issues. Crate `git` handles branches and commits.
+//! A repository at a forge, as seen by loops that open pull requests from the repository's own branches and
+//! ask questions in issues. Crate `git` handles branches and commits.
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub struct WriteAccess {
 pub struct Actor {
     /// Id of the account. No other account can get this id.
     pub id: AccountId,
-    /// Current name of the account. At some forges a user may choose the name of another user.
+    /// Current name of the account. At some forges, a user may choose a name that another user already has.
     pub login: String,
     /// True if this is one of our present or former accounts.
     pub ours: bool,
@@ -45,7 +45,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Returns true if `called` identifies this account: [`AccountId::matches_name`].
+    /// Returns true if `id_or_name` identifies this account: [`AccountId::matches_name`].
     pub fn matches_name(&self, id_or_name: &str, unique_names: bool) -> bool {
         self.id.matches_name(&self.login, id_or_name, unique_names)
     }
@@ -78,7 +78,8 @@ pub struct BranchPull {
     pub body: String,
     /// State of the pull request.
     pub state: PullState,
-    /// Newest commit of its branch; for a closed pull request, the newest commit that it contained.
+    /// Newest commit of the pull request's branch; for a closed pull request, the newest commit at the time
+    /// of closing.
     pub head: Sha,
     /// Branch that contains the changes.
     pub branch: String,
@@ -86,8 +87,8 @@ pub struct BranchPull {
     pub base: String,
     /// Author of the pull request; `None` if the account was deleted.
     pub author: Option<Actor>,
-    /// Topic of the pull request, if one of our accounts opened it and our marker in its text verifies.
-    /// `None` if the pull request is not ours, or if a user has removed the marker.
+    /// Topic of the pull request, if one of our accounts opened the pull request and our marker in its text
+    /// verifies; otherwise `None`, for example because a user has removed the marker.
     pub topic: Option<Topic>,
     /// Opening time, by the forge's clock.
     pub created: UnixMillis,
@@ -127,7 +128,7 @@ pub struct PullDraft {
     pub draft: bool,
 }
 
-/// A commit of a pull request. The author is the one that git records; the forge does not verify this author.
+/// A commit of a pull request. The author is the author in the git commit, which the forge does not verify.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullCommit {
     /// Full id of the commit.
@@ -201,7 +202,7 @@ pub struct PullActivity {
     pub commits: Vec<PullCommit>,
     /// Reviews of the pull request.
     pub reviews: Vec<PullReview>,
-    /// Comments of the pull request: those of the conversation, then those on the diff.
+    /// Comments on the pull request: first the comments in the conversation, then the comments on the diff.
     pub remarks: Vec<PullRequestComment>,
 }
 
@@ -262,7 +263,7 @@ mod tests {
             !ann.matches_name("ann", false) && !ann.matches_name("eve", true) && !ann.matches_name("", true)
         );
         assert!(cloud.matches_name("{0A-1}", false) && !cloud.matches_name("ann", false));
-        // An account whose login equals the id of another account does not match that id.
+        // An account does not match the id of another account, even if its login equals that id.
         for liar in [actor("8", "7"), actor("{0a-2}", "{0a-1}")] {
             assert!(!liar.matches_name(&liar.login, true), "{liar:?}");
         }

@@ -1,5 +1,5 @@
-//! Persistent records of the runs of every loop: findings, the comments and statuses that the runs want
-//! shown, and the dismissals of users.
+//! Persistent records of the runs of every loop: findings, desired comments and statuses, and the dismissals
+//! by users.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ use crate::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredSta
 use crate::sync::job::JobState;
 use crate::sync::record;
 
-/// The run that a write belongs to. The store refuses the write after a run of the same loop with a greater
-/// token has begun on the key.
+/// The run that makes a write. The store refuses the write if a newer run of the same loop has begun on the
+/// same key. Newer runs have greater tokens.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunReference {
     /// Id that identifies the run.
@@ -40,32 +40,31 @@ pub struct PullRevision {
 /// The state that the store returns when a run begins.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RunStart {
-    /// Revision that was reviewed last (stage `published`); `None` if no revision was reviewed.
+    /// Revision of the last published review (stage `published`); `None` if no review was published.
     pub reviewed: Option<PullRevision>,
     /// Revision that was computed last, published or not. The recorded findings belong to this revision.
     pub last_computed: Option<PullRevision>,
     /// Record of the review of revision `reviewed`; `None` if the record cannot be read.
     pub last_review: Option<ReviewRecord>,
-    /// True if this run reviews the revision `reviewed` again, after a run on another revision.
+    /// True if this run is on the revision `reviewed` again, and another run since that review was on a
+    /// different revision.
     pub returns_to_reviewed: bool,
-    /// Outcome of the newest run, if this run has computed the same revision (stage `computed`). The new run
-    /// then only has to publish it.
+    /// Outcome of the newest earlier run, if that run has computed the same revision without publishing
+    /// (stage `computed`). The new run then only has to publish this outcome.
     pub computed: Option<ReviewRecord>,
-    /// Dismissals on this key. Dismissals that are stored after the begin of the run take effect in the next
-    /// run.
+    /// Dismissals on this key at the begin of the run. Later dismissals take effect in the next run.
     pub dismissals: Vec<Dismissal>,
 }
 
-/// The findings of a run and the state that the run wants shown. One transaction writes all of this, after
-/// which the run is `computed`.
+/// The findings of a run, and the comments and status that the forge should show. One transaction writes all
+/// of these and sets the run's stage to `computed`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ComputedReview {
     /// Producer that owns the rows in `desired`.
     pub producer: CommentProducer,
     /// All known findings of the key. They replace the recorded findings.
     pub findings: Vec<Finding>,
-    /// All rows of the producer's desired state. If the comment on a row's item is already known, the row
-    /// keeps this comment.
+    /// All rows of the producer's desired state. A row whose comment is already stored keeps this comment.
     pub desired: Vec<DesiredComment>,
     /// Status of the head; `None` for local runs.
     pub status: Option<DesiredStatus>,
@@ -84,15 +83,16 @@ pub struct SkippedHead {
     pub revision: PullRevision,
 }
 
-/// The display name of a key. It is not used for decisions, which use the forge's data.
+/// The name, address and head of a slot's pull request or job, for display. Decisions use the forge's data
+/// instead.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SlotDescription {
     /// Name to display, `owner/name#7`.
     pub name: String,
     /// Address of the web page at the forge.
     pub url: String,
-    /// Head as last seen. This commit is displayed, and used to ignore events that report no new head. It is
-    /// never reviewed.
+    /// Head at the time of the last event. It is used for display and to ignore events without a new head,
+    /// but never to select the reviewed commit.
     pub head: Option<Sha>,
 }
 
@@ -110,23 +110,23 @@ pub struct HistoryEvent {
     pub description: String,
 }
 
-/// A store of runs and the data that belong to them. A run's write is refused ([`StoreError::Fenced`]) after
-/// a run of the same loop with a greater token has begun on the same key. An effect is refused after a run of
-/// any loop with a greater token has begun on the same key.
+/// A store of runs and their data. Newer runs have greater tokens. A write by a run is refused
+/// ([`StoreError::Fenced`]) if a newer run of the same loop has begun on the same key. An effect is refused
+/// if a newer run of any loop has begun on the key.
 #[async_trait]
 pub trait RunStore: Send + Sync {
     // ------------------------------------------------------------------------------------------ every loop
 
-    /// Adds events to the history. They are never refused because of a token, because the last events of a
-    /// fenced run are history, too.
+    /// Adds events to the history. Events of a fenced run are accepted, because they belong to the history,
+    /// too.
     async fn append_history(&self, events: &[HistoryEvent]) -> Result<(), StoreError>;
 
     /// Stores the display names of these keys and replaces earlier ones. A description without a head keeps
     /// the earlier head.
     async fn store_descriptions(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError>;
 
-    /// Skips heads without a review, for the reason `reason`. A head is not skipped if any run has already
-    /// worked on its pull request. All heads are skipped in one transaction.
+    /// Records that these heads are skipped without a review, for the reason `reason`, in one transaction. A
+    /// head is omitted if any run has already begun on its pull request.
     async fn skip_heads(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError>;
 
     /// Returns the display names of these keys, in order; `None` for a key that was never described.
@@ -149,8 +149,8 @@ pub trait RunStore: Send + Sync {
 
     // ------------------------------------------------------------------------------------------ reviews
 
-    /// Begins a run (stage `prepared`). The run is refused ([`StoreError::Fenced`]) unless its token is
-    /// greater than the last token of the key. The same run is accepted again, because the response to its
+    /// Begins a run (stage `prepared`). Returns [`StoreError::Fenced`] unless the run's token is greater than
+    /// the last token of the key. Repeated calls for the same run are accepted, because the response to the
     /// first call may have been lost.
     async fn begin_run(
         &self,
@@ -165,17 +165,17 @@ pub trait RunStore: Send + Sync {
     /// Returns all findings recorded for the key.
     async fn findings(&self, key: &SlotKey) -> Result<Vec<Finding>, StoreError>;
 
-    /// Writes the computed state in one transaction, after which the run is `computed`. Repeating the call
-    /// changes nothing.
+    /// Writes the computed review in one transaction, which also sets the run's stage to `computed`.
+    /// Repeating the call changes nothing.
     async fn store_computed_review(
         &self,
         run: &RunReference,
         computed: &ComputedReview,
     ) -> Result<(), StoreError>;
 
-    /// Takes over the key's newest computed review under a new token. The review keeps its run id, which is
-    /// returned; `None` if the key has no computed review. The call is refused ([`StoreError::Fenced`])
-    /// unless the token is greater than the last token of the key.
+    /// Assigns a new token to the key's newest computed or published review. Returns the review's run id,
+    /// which stays the same, or `None` if the key has no such review. Returns [`StoreError::Fenced`] unless
+    /// the token is greater than the last token of the key.
     async fn take_over_review(
         &self,
         key: &SlotKey,
@@ -183,16 +183,16 @@ pub trait RunStore: Send + Sync {
         now: UnixMillis,
     ) -> Result<Option<RunId>, StoreError>;
 
-    /// Rewrites the desired state of a review that was computed earlier. The run and its outcome stay the
-    /// same. Repeating the call changes nothing.
+    /// Replaces the findings, the desired comments, the status and the record of a review that was computed
+    /// earlier. The review's run and stage stay the same. Repeating the call changes nothing.
     async fn store_restated_review(
         &self,
         run: &RunReference,
         computed: &ComputedReview,
     ) -> Result<(), StoreError>;
 
-    /// Announces that a run could not compute anything: writes the text of the summary and the status.
-    /// Findings, other rows and the run's stage stay unchanged. Repeating the call changes nothing.
+    /// Writes the desired summary and status for a run that could not compute anything. Findings, other
+    /// desired rows and the run's stage stay unchanged. Repeating the call changes nothing.
     async fn store_announcement(
         &self,
         run: &RunReference,
@@ -201,15 +201,14 @@ pub trait RunStore: Send + Sync {
         status: &DesiredStatus,
     ) -> Result<(), StoreError>;
 
-    /// Returns the producer's desired rows, and the status that is still to be set; `None` if the status is
-    /// already set.
+    /// Returns the producer's desired rows, and the desired status if it is not set at the forge yet.
     async fn desired_state(
         &self,
         key: &SlotKey,
         producer: CommentProducer,
     ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError>;
 
-    /// Stores the ids of the items' comments, which are now known. Ends the open effects on these items.
+    /// Stores the ids of the comments that now show these items. Ends the open effects on these items.
     async fn store_comments(
         &self,
         run: &RunReference,
@@ -217,8 +216,8 @@ pub trait RunStore: Send + Sync {
         comments: &[(CommentSubject, CommentId)],
     ) -> Result<(), StoreError>;
 
-    /// Removes the ids of the comments on these items, which were deleted at the forge, and the effects on
-    /// these items. If the item is to be shown again, a new comment is posted.
+    /// Removes the ids of comments that were deleted at the forge, and the effects on the comments' items. If
+    /// such an item is to be shown again, a new comment is posted.
     async fn remove_comments(
         &self,
         run: &RunReference,
@@ -226,7 +225,8 @@ pub trait RunStore: Send + Sync {
         items: &[CommentSubject],
     ) -> Result<(), StoreError>;
 
-    /// Changes the kind of place of these rows, because the forge refuses their earlier places.
+    /// Changes where the comments of these rows are placed (for example, on the file instead of a line),
+    /// because the forge refuses the earlier anchors.
     async fn replace_anchors(
         &self,
         run: &RunReference,
@@ -241,8 +241,8 @@ pub trait RunStore: Send + Sync {
     /// the call changes nothing.
     async fn mark_published(&self, run: &RunReference, outcome: &ReviewRecord) -> Result<(), StoreError>;
 
-    /// Ends a run without publishing (`failed`, `deferred`, nothing to do), and stores its outcome for
-    /// `truing why`.
+    /// Ends a run that publishes nothing: the run failed, was deferred or had nothing to do. Stores the
+    /// outcome for `truing why`.
     async fn end_run(
         &self,
         run: &RunReference,
@@ -251,8 +251,8 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Marks an attempt as failed, and stores its outcome and cost. The attempt may have failed before the
-    /// run began. State that was computed earlier is kept, so that the next run can publish it. The call is
-    /// refused ([`StoreError::Fenced`]) if a newer run has begun.
+    /// run began. An already computed review is kept, and the next run can publish it. Returns
+    /// [`StoreError::Fenced`] if a newer run has begun.
     async fn mark_failed(
         &self,
         run: &RunReference,
@@ -260,20 +260,20 @@ pub trait RunStore: Send + Sync {
         now: UnixMillis,
     ) -> Result<(), StoreError>;
 
-    /// Marks an interrupted attempt as deferred, if the attempt has a cost that no run has recorded yet. Does
-    /// nothing if the attempt has not begun, or if a newer run has begun.
+    /// Marks an interrupted run as deferred, if the run has caused a cost that no record contains yet. Does
+    /// nothing if the run has not begun, or if a newer run has begun.
     async fn mark_interrupted(&self, run: &RunReference, now: UnixMillis) -> Result<(), StoreError>;
 
     // ------------------------------------------------------------------------------------------ converge
 
-    /// Returns the key's newest run whose commits are known
+    /// Returns the key's newest converge run that has determined its commits
     /// ([`converge::record::ConvergeRecord::has_begun`]), if there is one.
     async fn last_converge(
         &self,
         key: &SlotKey,
     ) -> Result<Option<converge::record::ConvergeRecord>, StoreError>;
 
-    /// Stores the present state of a run, durably.
+    /// Stores the current record of a converge run, durably.
     async fn store_converge(
         &self,
         token: FencingToken,
@@ -286,8 +286,8 @@ pub trait RunStore: Send + Sync {
 
     // ------------------------------------------------------------------------------------------ sync
 
-    /// Begins a run and returns the stored state of its job. The run is refused unless its token is greater
-    /// than the job's last token. The same run is accepted again.
+    /// Begins a run and returns the stored state of its job. Returns an error unless the run's token is
+    /// greater than the job's last token. Repeated calls for the same run are accepted.
     async fn begin_job(&self, run: &RunReference) -> Result<JobState, StoreError>;
 
     /// Stores the state of the run's job, durably.

@@ -1,5 +1,5 @@
-//! Views of a forge beyond one repository: lists of repositories, pull requests and comments, their authors,
-//! and branch protection.
+//! Data that a forge returns outside the context of one pull request: lists of repositories, pull requests
+//! and comments, the authors, and branch protection.
 
 use super::{CommentKind, PullRevision};
 use crate::id::{AccountId, CommentId, Sha, UnixMillis};
@@ -97,7 +97,7 @@ pub struct AuthorAccount {
 /// A comment on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PullComment {
-    /// Place of the comment: conversation or diff.
+    /// Whether the comment is in the conversation or on the diff.
     pub kind: CommentKind,
     /// Forge's number of the comment, unique among the comments of its kind.
     pub id: u64,
@@ -117,7 +117,7 @@ pub struct PullComment {
     pub updated: UnixMillis,
 }
 
-/// The rules of a branch that may refuse a push.
+/// The protection of a branch, which may make the forge refuse a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BranchProtection {
     /// True if the branch is protected. Only administrators can read the rules that protect the branch.

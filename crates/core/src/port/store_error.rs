@@ -5,7 +5,7 @@ use crate::id::{FencingToken, SlotKey};
 /// An error of a store.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A run with a greater token has begun: this run must stop and write nothing more.
+    /// A newer run, with a greater token, has begun: the calling run must stop and write nothing more.
     #[error("a newer run holds {key} (token {greatest_token:?}): this run's writes are refused")]
     Fenced {
         /// Slot key that both runs use.

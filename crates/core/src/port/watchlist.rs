@@ -1,6 +1,5 @@
-//! State of the sweep and of users' commands: the known repositories, and the time up to which their comments
-//! were read. Also users' requests by comments, check buttons and labels, with a mark on those that are
-//! served.
+//! State of the sweep: the known repositories, and the time up to which their comments were read. Also the
+//! requests that users make by comments, check buttons and labels; served requests are marked.
 
 use async_trait::async_trait;
 
@@ -20,7 +19,8 @@ pub struct KnownRepository {
     /// Full name `owner/name` as last seen. Another repository may have this name now; only the id
     /// identifies it.
     pub name: String,
-    /// Comments that were last changed before this time are no longer read as commands.
+    /// Time up to which comments were read: comments whose last change is earlier are not read as commands
+    /// again.
     pub cursor: UnixMillis,
     /// Time since which the forge no longer lists the repository.
     pub missing_since: Option<UnixMillis>,
@@ -28,7 +28,8 @@ pub struct KnownRepository {
     pub onboarded: bool,
 }
 
-/// The kind of place of a comment. A forge may number the comments of the two kinds separately.
+/// Whether a comment is in the conversation or on the diff. A forge may number the comments of the two kinds
+/// separately.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CommentKind {
     /// A comment in the conversation of the pull request.
@@ -50,7 +51,7 @@ impl CommentKind {
     }
 }
 
-/// A request of a user, as Truing noticed it.
+/// A request of a user, in the form in which it is stored until it is served.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct UserRequest {
     /// Pull request that the request concerns.
@@ -66,13 +67,13 @@ pub struct UserRequest {
 pub enum RequestOrigin {
     /// A comment that looked like a command. Its text is read from the forge when the request is served.
     Comment {
-        /// Place of the comment on the pull request.
+        /// Whether the comment is in the conversation or on the diff.
         kind: CommentKind,
         /// Forge's number of the comment, among those of its kind.
         id: u64,
     },
-    /// The button of our check, which requests a review. The forge does not store the press. If the button is
-    /// pressed several times before the request is served, the presses count as one request.
+    /// The button of our check, which requests a review. The forge does not record who pressed the button, so
+    /// the account is stored here. Several presses before the request is served count as one request.
     Check {
         /// Account that pressed the button.
         account: AccountId,
@@ -87,8 +88,8 @@ pub enum RequestOrigin {
     },
 }
 
-/// The changes that a served request causes. One transaction writes these changes and the mark that the
-/// request is served.
+/// The changes that a served request causes. The store makes the changes and marks the request as served,
+/// exactly once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserRequestOutcome {
     /// Version at which the slot was read, and the slot to be stored.
@@ -99,7 +100,7 @@ pub struct UserRequestOutcome {
     pub act: OperatorAction,
     /// Dismissal that replaces an earlier one of the same finding.
     pub dismissal: Option<Dismissal>,
-    /// Budget level that is raised by the amount of its configured limit.
+    /// Budget level whose limit is raised by the amount of its configured limit.
     pub raised_level: Option<BudgetLevel>,
 }
 
@@ -108,10 +109,11 @@ pub struct UserRequestOutcome {
 pub struct ReviewProgress {
     /// Revision of the newest run, regardless of its outcome; `None` if there was no run.
     pub last_attempted: Option<PullRevision>,
-    /// Revision that a run settled last ([`is_review_settled`](crate::settled::is_review_settled)).
+    /// Revision of the newest run after which no further review was needed
+    /// ([`is_review_settled`](crate::settled::is_review_settled)).
     pub last_settled: Option<PullRevision>,
-    /// True if the pull request was skipped without a review. In this case, only a new head is a reason to
-    /// review the pull request; a new base commit is not.
+    /// True if the pull request was skipped without a review. Only a new head is then a reason for a review;
+    /// a new base commit is not.
     pub is_skipped: bool,
 }
 
@@ -119,9 +121,9 @@ pub struct ReviewProgress {
 /// them.
 #[async_trait]
 pub trait SweepStore: Send + Sync {
-    /// Returns every repository of a forge that was ever seen: stored repositories, and repositories of pull
-    /// requests with a stored description. A repository that is known only from such a description has its
-    /// cursor at the store's current time.
+    /// Returns every known repository of a forge: the stored repositories, and the repositories whose pull
+    /// requests have a stored description. The cursor of a repository that is known only from a description
+    /// is the store's current time.
     async fn repositories(&self, forge: &str) -> Result<Vec<KnownRepository>, StoreError>;
 
     /// Stores the repositories as given, but keeps the cursor of a known repository. Writes nothing for a
@@ -146,9 +148,9 @@ pub trait SweepStore: Send + Sync {
         head: &Sha,
     ) -> Result<Vec<PrId>, StoreError>;
 
-    /// Stores three things in one durable transaction: requests in a repository, the repository as
-    /// [`Self::store_repositories`] does, and the time `until` to which its comments were read. A comment
-    /// that is already known stays unchanged, whether it is served or not.
+    /// Stores, in one durable transaction: requests in a repository, the repository as in
+    /// [`Self::store_repositories`], and the time `read_until` up to which its comments were read. Requests
+    /// whose comment is already stored stay unchanged, served or not.
     async fn store_requests(
         &self,
         requests: &[UserRequest],
@@ -161,8 +163,8 @@ pub trait SweepStore: Send + Sync {
     /// its comments.
     async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
 
-    /// Marks a request as served. With `obeyed`, the call succeeds only if the slot's row has not changed. It
-    /// writes all changes in one transaction, so the request takes effect exactly once.
+    /// Marks a request as served, and makes the changes in `obeyed` exactly once, even if the call is
+    /// repeated. Returns a conflict if the slot's row has changed since it was read.
     async fn mark_request_served(
         &self,
         request: &UserRequest,

@@ -1,11 +1,11 @@
-//! The content of a check run, which shows more beside a commit than a status does.
+//! The content of a check run. A check run shows more details on a commit than a commit status.
 
 use serde::{Deserialize, Serialize};
 
 use crate::finding::CodeLocation;
 
-/// Maximum number of findings shown on the commit's lines. The other findings are in the summary and the
-/// comments.
+/// Maximum number of findings that a check run shows on the lines of the commit. Further findings appear only
+/// in the summary and the comments.
 pub const MAX_ANNOTATIONS: usize = 500;
 
 /// The content of a check run.
@@ -33,7 +33,7 @@ pub enum CheckConclusion {
     Neutral,
 }
 
-/// An annotation of some lines of the head.
+/// An annotation that shows one finding on its lines of the head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CheckAnnotation {
     /// Annotated lines.

@@ -1,13 +1,14 @@
-//! Shortens texts that a forge would refuse as too long, at a safe place and with a note.
+//! Shortens texts that are longer than a forge accepts. Texts are cut where the Markdown stays intact, and
+//! end with a note.
 
 /// Note at the end of a shortened text.
 const NOTE: &str = "_… truncated: the whole text is longer than a comment may be._";
 /// Separator between the text and the note.
 const GAP: &str = "\n\n";
 
-/// Returns a text of at most `max_len` units ([`utf16_length`]): the whole text, or as many lines as fit and
-/// a note. The function closes an open code block. It never cuts inside a line with code or markup, because
-/// the meaning of the line could change. Applying the function again changes nothing.
+/// Returns the text, cut to at most `max_len` units ([`utf16_length`]). If the text is too long, as many
+/// lines as fit are kept, an open code block is closed, and a note is added. A line with code or markup is
+/// never split, because its meaning could change. A second call changes nothing.
 pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
     if utf16_length(text) <= max_len {
         return text.to_owned();
@@ -21,7 +22,8 @@ pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
         let (length, next) = (utf16_length(line), fence_after(line, fence));
         if taken + length + closing(next) > room {
             let free = room.saturating_sub(taken + closing(fence));
-            // If the first line that does not fit is longer than half the space, a part of this line is kept.
+            // If the first line that does not fit is longer than half of the available length, its beginning
+            // is kept.
             if length > room / 2 && (fence.is_some() || !line.contains(['`', '\\', '<'])) {
                 left = text.get(..at + prefix_within(line, free)).unwrap_or_default().to_owned();
             }
@@ -38,8 +40,8 @@ pub(super) fn truncate_markdown(text: &str, max_len: usize) -> String {
     if left.is_empty() { NOTE.to_owned() } else { format!("{left}{GAP}{NOTE}") }
 }
 
-/// Returns the length of a text in UTF-16 units, which the strictest forge counts. A text never has fewer
-/// units than characters.
+/// Returns the length of a text in UTF-16 units. The forge with the strictest limit counts these units, and a
+/// text has at least as many units as characters.
 pub(super) fn utf16_length(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
@@ -53,7 +55,7 @@ fn lines_with_offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Returns the number of bytes of the longest beginning of a line that fits into `max_units` units.
+/// Returns the length in bytes of the longest prefix of a line that has at most `max_units` UTF-16 units.
 /// Characters are not split.
 fn prefix_within(line: &str, max_units: usize) -> usize {
     let mut taken = 0;
@@ -64,8 +66,8 @@ fn prefix_within(line: &str, max_units: usize) -> usize {
     line.chars().take_while(fits).map(char::len_utf8).sum()
 }
 
-/// Returns the code fence that is open after a line, with the blanks before the fence. `open` is the fence
-/// that was open before the line.
+/// Returns the code fence that is open after a line, including the fence's indentation. `open_fence` is the
+/// fence that is open before the line.
 fn fence_after<'a>(line: &'a str, open_fence: Option<&'a str>) -> Option<&'a str> {
     let line = line.trim_end();
     let blanks = line.len() - line.trim_start().len();

@@ -44,7 +44,7 @@ pub struct SurroundingLines {
     pub before: Vec<String>,
     /// Lines below the finding, the nearest first, without indentation.
     pub after: Vec<String>,
-    /// Number of times that the finding's lines occurred in the file.
+    /// Number of places in the file at which the finding's lines occurred.
     pub copies: u32,
     /// Text of the change at the time when a reviewer last saw the finding. Lines that this text lacks are
     /// new.
@@ -53,7 +53,7 @@ pub struct SurroundingLines {
     pub change_snapshot: Option<ChangeSnapshot>,
 }
 
-/// The stored text of a change.
+/// A stored snapshot of a change: hashes of its statements, and the text near a finding.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ChangeSnapshot {
     /// Hashes of the statements near the finding in its file, and of the statements that the change added.
@@ -67,7 +67,7 @@ pub struct ChangeSnapshot {
 
 impl SurroundingLines {
     /// Stores the surroundings of the lines from `start` to `end` of a file. `seen` becomes
-    /// [`SurroundingLines::seen`].
+    /// [`SurroundingLines::change_snapshot`].
     pub(super) fn new(
         page: &ComparedFile,
         start: u32,

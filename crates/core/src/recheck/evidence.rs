@@ -1,10 +1,10 @@
-//! Evidence of a fix that leaves a finding's own lines unchanged (docs/adr/0062). This is a new check before
-//! these lines, other lines around them, or a change in the code that they call.
+//! Evidence of a fix that leaves a finding's own lines unchanged (docs/adr/0062). Such a fix may be a new
+//! check before these lines, other changed lines around them, or a change in code that these lines call.
 //!
-//! Evidence is code that is new since the finding was last seen. Near the finding, new text or a new position
-//! is enough. Elsewhere, the change must have added the line. The line must also belong to code that the
-//! finding's lines use, to a caller of the finding's function, or to that function itself after a move
-//! (`moved`).
+//! Evidence is code that is new since a reviewer last saw the finding. Near the finding, a statement with new
+//! text or a new neighbour is enough. Elsewhere, the change must have added the statement. The statement must
+//! also belong to code that the finding's lines use, to a caller of the finding's function, or to that
+//! function after a move (`moved`).
 
 mod moved;
 
@@ -28,7 +28,7 @@ use crate::id::FindingId;
 const MAX_QUOTED: u32 = 20;
 /// Minimum length in bytes of a name; shorter names are not compared.
 const MIN_NAME: usize = 3;
-/// Key words of the supported languages that may occur at the place of a name.
+/// Key words of the supported languages that could be mistaken for a name.
 const CONTROL: [&str; 20] = [
     "if", "elif", "else", "for", "while", "loop", "with", "match", "switch", "case", "try", "catch",
     "except", "return", "await", "yield", "assert", "not", "and", "unless",
@@ -55,7 +55,8 @@ const DEFINES: [&str; 18] = [
     "mod",
     "record",
 ];
-/// Number of words at the beginning of a line that are compared with the key words of a definition.
+/// Maximum number of words that are searched for a key word of a definition, and maximum number of such key
+/// words in a row.
 const MAX_DEFINES: usize = 4;
 
 /// The lines that replaced the own lines of open findings, each with the finding's id. Such lines are
@@ -78,8 +79,8 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
     unanswered_findings(known_findings).filter_map(lines).collect()
 }
 
-/// Returns the quoted lines of a verdict if these lines are new and show a fix of the finding. `outcome` is
-/// the present place of the finding's own lines.
+/// Returns the quoted lines of a verdict as evidence, if they contain new code that can be a fix of the
+/// finding. `outcome` is the current location of the finding's own lines.
 pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &RecheckVerdict,
     finding: &Finding,
@@ -167,8 +168,8 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     Some(FixEvidence { mark: Some(mark), ..FixEvidence::new(path, first, last, &quoted) })
 }
 
-/// Returns true if the quoted lines, which are in the place of the finding's own lines, contain something
-/// new.
+/// Returns true if the quoted lines, which have replaced the finding's own lines, contain new code or adjoin
+/// removed code.
 pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &ComparedFile) -> bool {
     // Findings that an earlier version of Truing stored lack this data.
     let Some(seen) = finding.surrounding_lines.as_ref().and_then(|around| around.change_snapshot.as_ref())
@@ -191,7 +192,7 @@ pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &Comp
         || all.windows(2).any(|pair| matches!(pair, [above, below] if is_gone_between(above, below)))
 }
 
-/// A file, compared with the stored text from the time when a finding was last seen.
+/// A file, compared with the snapshot from the time when a reviewer last saw a finding.
 struct FileComparison<'a> {
     snapshot: &'a ChangeSnapshot,
     nearby_tokens: TokenSequence,
@@ -203,8 +204,9 @@ impl<'a> FileComparison<'a> {
         Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), file: page }
     }
 
-    /// Returns true if a formatter only broke or joined the lines of the statement. The stored text near the
-    /// finding then contains the same words, with the same words before and after them.
+    /// Returns true if a formatter has merely split or joined the lines of the statement. In this case, the
+    /// stored text near the finding contains the same tokens, with the same tokens directly before and after
+    /// them.
     fn is_reformatted(&self, statement: &CodeStatement) -> bool {
         let tokens = self.file.code().tokens_between(statement.first_line, statement.last_line);
         !self.snapshot.marks.has(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
@@ -238,8 +240,8 @@ fn line_words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|char: char| !(char.is_alphanumeric() || char == '_')).filter(|word| !word.is_empty())
 }
 
-/// Returns the names in a finding's lines that may be defined elsewhere. These are called names, names of
-/// several words, and names in capitals.
+/// Returns the names in a finding's lines that may be defined elsewhere: names that are called, and names
+/// with an inner underscore or capital.
 fn referenced_names(snippet: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for line in snippet.lines() {

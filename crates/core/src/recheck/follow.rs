@@ -1,9 +1,10 @@
-//! Locates the lines of a finding in the present files, by their own text and by the text around them.
+//! Locates the lines of a finding in the current files, by the text of the lines and of the lines around
+//! them.
 //!
-//! The search uses no diff, because the source state of a finding often no longer exists: a working tree, an
-//! index, or a rewritten branch. Dynamic programming aligns the stored surroundings with the file. Each pair
-//! of equal lines adds a score that depends on the content; each skipped line of the file subtracts a small
-//! cost.
+//! The search uses no diff, because the working tree, index or branch in which a finding was reported often
+//! no longer exists. Dynamic programming aligns the stored surroundings with the file. Each pair of equal
+//! lines adds a score that depends on the line's content. Each skipped line of the file between two pairs
+//! subtracts a small cost.
 
 use std::collections::BTreeSet;
 
@@ -19,26 +20,26 @@ const MAX_LINES: usize = 60_000;
 /// Maximum number of other files that are searched for a finding.
 const MAX_FILES: usize = 300;
 
-/// Score of an equal line: with words, with signs only, and blank.
+/// Score of a pair of equal lines: for lines with words, for lines with signs only, and for blank lines.
 const WORDS: i32 = 100;
 const SIGNS: i32 = 12;
 const BLANK: i32 = 1;
-/// Score at which the surroundings count as found. Surroundings whose total score is lower must be found
-/// completely.
+/// Minimum score at which a finding's surroundings count as found. Surroundings that cannot reach this score
+/// must be found completely.
 const MIN_SURROUNDINGS_SCORE: i32 = 2 * WORDS;
-/// Minimum share, in percent, and minimum score for a match in another file.
+/// Minimum percentage of the highest possible score, and minimum score, for a match in another file.
 const ELSEWHERE_PERCENT: i32 = 50;
 const MIN_OTHER_FILE_SCORE: i32 = 3 * WORDS;
 
-/// Minimum number and minimum percentage of the finding's lines that a file must contain to count as a
-/// possible rewritten version of the finding's code.
+/// Minimum number, and minimum percentage, of the finding's lines and their neighbours that a file must
+/// contain to count as a possible rewrite of the finding's code.
 const LIKE_LINES: usize = 3;
 const LIKE_PERCENT: usize = 25;
 
-/// The present place of a finding's lines. Line numbers start at 1 and are inclusive.
+/// The current location of a finding's lines. Line numbers start at 1; the last line is inclusive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FollowOutcome {
-    /// The lines exist, apart from comments and formatting.
+    /// The lines still exist; differences in comments and formatting are ignored.
     Found {
         /// File that contains the lines.
         path: RepoPath,
@@ -47,7 +48,8 @@ pub enum FollowOutcome {
         /// Last line of the place.
         end: u32,
     },
-    /// The lines have changed. The range is the text that is now between the earlier neighbours.
+    /// The lines have changed. The range consists of the lines that are now between the finding's former
+    /// neighbours.
     Changed {
         /// File that contains the range.
         path: RepoPath,
@@ -55,9 +57,9 @@ pub enum FollowOutcome {
         start: u32,
         /// Last line of the range. For an empty range, the line above the range.
         end: u32,
-        /// First and last line of the part that probably belongs to the finding. The part may be smaller than
-        /// the range, because neighbours may have changed too. For an empty range, the part equals `start`
-        /// and `end`.
+        /// First and last of the lines in the range that probably replaced the finding's lines. They may be
+        /// fewer than the whole range, because neighbours of the finding may have changed too. For an empty
+        /// range, `likely` equals `start` and `end`.
         likely: (u32, u32),
     },
     /// The file exists, but contains neither the lines nor their neighbours.
@@ -92,12 +94,12 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
         let page = head.compared_file(path)?;
         Some(LineMatch::new(&wanted, path, &page))
     });
-    // Among equal ranks, the first match wins: the match in the finding's own path.
+    // Of several matches with the same rank, the first is kept; the finding's own path is searched first.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     if let Some(own) = own.as_ref().filter(|own| own.is_found()) {
         return own.to_outcome();
     }
-    // The code may have moved to another file.
+    // If the finding's own file does not contain the lines, they may have moved to another file.
     let lines: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
     let others =
@@ -119,8 +121,8 @@ pub fn locate_at_head<T: Fn(&RepoPath) -> Option<String>>(
     best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.to_outcome())
 }
 
-/// Returns true if another changed file may contain the finding's code in a form too different to be
-/// recognized. Called for a finding whose file no longer exists.
+/// Returns true if a changed file contains some of the finding's lines or neighbours, and may therefore
+/// contain a rewritten version of its code. Called for a finding whose file no longer exists.
 pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -146,7 +148,7 @@ struct TargetLines {
     former_index: usize,
     /// Tokens of the finding's own lines.
     tokens: SearchTokens,
-    /// Score of all lines, and of the neighbours only.
+    /// Highest possible score of all lines, and of the neighbours alone.
     total_score: i32,
     neighbour_score: i32,
 }
@@ -186,8 +188,9 @@ impl TargetLines {
         }
     }
 
-    /// Returns the first and last of the finding's own lines, if exactly one place in the file has all lines
-    /// unchanged. The neighbours must score enough to identify that place.
+    /// Returns the first and the last index of the finding's own lines, if the finding with all its
+    /// neighbours is unchanged at exactly one place of the file. Returns `None` if the neighbours' score is
+    /// too low to identify the place.
     fn find_unchanged_place(&self, lines: &[u64]) -> Option<(usize, usize)> {
         let count = self.lines.len();
         let first = self.lines.first()?.key;
@@ -204,10 +207,10 @@ impl TargetLines {
         places.next().is_none().then(|| (at + self.lines_above, at + count - self.lines_below - 1))
     }
 
-    /// Returns the part of the range between the neighbours that probably belongs to the finding, as a
-    /// half-open range. An unchanged line of the finding gives the position of the other lines. Without an
-    /// unchanged line, the lines keep their positions if the number of lines is unchanged. Otherwise the
-    /// returned part starts at the beginning of the range.
+    /// Returns the lines between the neighbours that probably replaced the finding's lines, as a half-open
+    /// range. If one of the finding's lines is unchanged, its position determines the range. Otherwise, if
+    /// the number of lines between the neighbours is unchanged, the finding's former position is used. In all
+    /// other cases, the returned range starts directly below the upper neighbour.
     fn likely_range(&self, partners: &[Option<usize>], first: usize, end: usize) -> (usize, usize) {
         let count = self.lines.len() - self.lines_above - self.lines_below;
         let own = self.lines_above..self.lines_above + count;
@@ -237,7 +240,7 @@ struct LineMatch {
     lines: Option<(usize, usize)>,
     /// Range between the earlier neighbours, if they were found.
     gap: Option<(usize, usize)>,
-    /// Part of `gap` that probably belongs to the finding.
+    /// Lines of `gap` that probably replaced the finding's lines.
     likely_lines: (usize, usize),
     /// Score of the match, and the highest possible score.
     score: i32,
@@ -280,8 +283,8 @@ impl LineMatch {
             None => place.0.abs_diff(*former_index) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
-        // A copy outside the range is a different copy, unless the file still has at least as many copies as
-        // before.
+        // If the file now contains fewer copies of the lines than before, a copy outside the range is not the
+        // finding's own copy.
         let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= target.copies;
         let there = nearest.filter(|place| moved || near(&place) == 0);
         Self { lines: there, gap, likely_lines, score, ..none }
@@ -317,9 +320,9 @@ impl LineMatch {
     }
 }
 
-/// Returns the best alignment of the wanted lines with a file's lines, in order: the score, and the partner
-/// of each wanted line. Among equal scores, the alignment that begins nearest to `old_index` wins. Lines of
-/// the file that equal no wanted line count only as distance between partners.
+/// Returns the best alignment of the wanted lines with a file's lines, in order: its score, and the partner
+/// of each wanted line. Of several alignments with the same score, the one that begins nearest to `old_index`
+/// is returned. Lines of the file that equal no wanted line matter only as the distance between partners.
 fn best_line_alignment(
     target_lines: &[TargetLine],
     keys: &[u64],
@@ -332,7 +335,8 @@ fn best_line_alignment(
     // Directions: 0 is diagonal (a pair), 1 is up (a wanted line is missing), 2 is left (the file has lines
     // in between).
     let mut ways = vec![1_u8; (rows + 1) * width];
-    // Score up to this cell, and the line at which the alignment began.
+    // For each column of the previous row: the best score, and the line at which the alignment with this
+    // score begins.
     let mut above: Vec<(i32, usize)> =
         std::iter::once((0, 0)).chain(columns.iter().map(|(at, _)| (0, at + 1))).collect();
     let mut scores = above.clone();
@@ -349,7 +353,8 @@ fn best_line_alignment(
                     (best, how) = ((crossed, left.1), 2);
                 }
                 if *key == line.key {
-                    // Number of lines of the file that are skipped before the pair.
+                    // Number of lines of the file between this line and the previous line that equals a
+                    // wanted line.
                     let skipped = lines - 1;
                     let (so_far, from) =
                         if corner.0 > skipped { (corner.0 - skipped, corner.1) } else { (0, *at) };
@@ -408,8 +413,8 @@ fn lines_between_partners(
     let last = behind.or_else(|| found(own).last().map(|line| line + 1).filter(|_| lines_below > 0));
     match (first, last) {
         (Some(first), Some(last)) => (first, last.max(first)),
-        // A finding at the end of the file had no neighbour below. In the next case, the neighbour below is
-        // gone.
+        // In this case, the finding was at the end of the file and had no neighbour below. In the next case,
+        // its neighbours below are gone.
         (Some(first), None) if lines_below == 0 => (first, lines),
         (Some(first), None) => (first, (first + size).min(lines)),
         (None, Some(last)) if lines_above == 0 => (0, last),

@@ -1,4 +1,4 @@
-//! The head of a change, and reviewers' verdicts on open findings there.
+//! The head of a change, and reviewers' verdicts on whether open findings still exist at this head.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,10 +55,10 @@ pub struct ReviewerReport {
     pub verdicts: Vec<RecheckVerdict>,
 }
 
-/// The lines that a change adds, first and last, by file.
+/// The ranges of lines that a change adds to each file. Each range is a pair of its first and last line.
 pub type AddedLines = BTreeMap<RepoPath, Vec<(u32, u32)>>;
 
-/// The state of the head that earlier findings are compared with.
+/// The files and changes at the head, with which earlier findings are compared.
 pub struct HeadView<'a, T> {
     /// Reader of a file's text without secrets; returns `None` if the file does not exist or cannot be read.
     pub(super) text: T,
@@ -68,19 +68,19 @@ pub struct HeadView<'a, T> {
     pub(super) added_lines: AddedLines,
     /// Files that the change deletes.
     pub(super) deleted: BTreeSet<RepoPath>,
-    /// Earlier names of files.
+    /// Former paths of renamed files.
     pub(super) renames: &'a FileRenames,
     /// Cache of the files that were read.
     pub(super) pages: RefCell<BTreeMap<RepoPath, Option<Rc<ComparedFile>>>>,
-    /// Marks of the change's lines; `None` if there are more marks than the limit.
+    /// Hashes of the statements that the change adds; `None` if their number exceeds the limit.
     pub(super) marks: OnceCell<Option<StatementHashes>>,
 }
 
 impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
-    /// Creates a view of the head. `text` reads a file without secrets, or returns `None` if it does not
-    /// exist or cannot be read. `changed` are the changed files that can be read. `added` has the added
-    /// lines of every file of the change, and `deleted` the files that it deletes. `renames` has the earlier
-    /// names of files.
+    /// Creates a view of the head. `text` returns a file's text without secrets, or `None` if the file does
+    /// not exist or cannot be read. `changed` are the changed files that can be read. `added` contains the
+    /// added lines of every file of the change, `deleted` the files that the change deletes, and `renames`
+    /// the earlier paths of files.
     pub fn new(
         text: T,
         changed_paths: &'a [RepoPath],
@@ -112,7 +112,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         page
     }
 
-    /// Returns the text of the change, to be stored with a finding at these lines.
+    /// Returns the snapshot of the change that is stored with a finding at these lines.
     pub(super) fn change_snapshot(&self, file: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
         let marks = StatementHashes::from_surroundings(file, lines.0, lines.1);
         let said = self.marks.get_or_init(|| self.added_statement_marks());

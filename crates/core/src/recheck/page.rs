@@ -1,7 +1,7 @@
 //! A file of the head, prepared for comparisons: its lines, tokens and statements.
 //!
-//! All comparisons use hashes. After a hash collision, a finding counts as still present, or a line counts as
-//! not new. A collision can therefore keep a finding open, but never close a finding.
+//! All comparisons use hashes. A hash collision can only make a finding count as still present, or a line as
+//! not new. It can therefore keep a finding open, but never close a finding.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -17,7 +17,7 @@ pub(super) const MAX_LINE_CHARS: usize = 200;
 /// A file, prepared for comparison.
 pub(super) struct ComparedFile {
     pub(super) text: String,
-    /// Hash of each line, without white space.
+    /// Hash of each line; indentation and the amount of white space make no difference.
     pub(super) lines: Vec<u64>,
     search_tokens: OnceCell<SearchTokens>,
     statements: OnceCell<Vec<CodeStatement>>,
@@ -43,8 +43,8 @@ impl ComparedFile {
         &self.search_tokens().code
     }
 
-    /// Returns the places at which these lines occur as whole lines; comments and formatting are ignored.
-    /// Each place is a pair of the first and the last line.
+    /// Returns the places at which these lines occur as whole lines, ignoring comments and formatting. Each
+    /// place is a pair of the indices of its first and last line.
     pub(super) fn find_places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
         let own = self.search_tokens();
         let places = own.code.find_places(&sought.code);
@@ -57,7 +57,8 @@ impl ComparedFile {
     }
 }
 
-/// Lines to be searched: the tokens of their code, and of their whole text.
+/// Lines in the form in which they are searched: the tokens of their code, and the tokens of their whole
+/// text.
 pub(super) struct SearchTokens {
     code: TokenSequence,
     text: TokenSequence,
@@ -94,7 +95,7 @@ impl StableHash {
     }
 }
 
-/// Returns a line in the form in which lines are compared.
+/// Returns the text by which a line is compared: white space is reduced, and the rest of a long line is cut.
 pub(super) fn line_key(line: &str) -> String {
     truncate_text(fold_whitespace(std::iter::once(line)), MAX_LINE_CHARS)
 }
@@ -113,7 +114,7 @@ pub(super) fn key_hash(line: &str) -> u64 {
                     (has_gap, is_begun) = (false, true);
                     hash.byte(byte);
                 }
-                // Lines with other characters take the slow path.
+                // A line with any other character is hashed by the slower general code.
                 _ => return hash_text(&line_key(line)),
             }
         }
@@ -128,8 +129,8 @@ fn hash_text(text: &str) -> u64 {
     hash.get()
 }
 
-/// The words and signs of lines, with the line number of each token. Line breaks, kinds of quotes, and commas
-/// before a closing bracket make no difference.
+/// The words and signs of lines, with the line number of each token. Two texts that differ only in line
+/// breaks, kinds of quotes or commas before a closing bracket have the same tokens.
 pub(super) struct TokenSequence {
     tokens: Vec<u64>,
     lines: Vec<usize>,
@@ -184,8 +185,8 @@ impl TokenSequence {
         all
     }
 
-    /// Returns the tokens of these lines (first and last, from 1), plus the token before and the token after
-    /// them.
+    /// Returns the tokens from line `first` to line `last` (counted from 1), with one more token before and
+    /// one more after them.
     pub(super) fn tokens_between(&self, first: u32, last: u32) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
@@ -235,7 +236,7 @@ const SEMICOLON: u64 = token_hash(";");
 const OPENS: u64 = token_hash("(");
 const CLOSES: u64 = token_hash(")");
 const EQUALS: u64 = token_hash("=");
-/// Signs that form a comparison, not an assignment, with the `=` after them.
+/// Signs that form a comparison instead of an assignment when `=` follows.
 const COMPARES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash(">")];
 /// Words that precede a condition.
 const TESTS: [u64; 5] =
@@ -250,7 +251,7 @@ const EXPRESSION_PREFIXES: [u64; 7] = [
     token_hash("assert"),
     token_hash("case"),
 ];
-/// Signs before which an expression ends.
+/// Signs that may follow directly after an expression that is complete.
 const BEHIND: [u64; 7] =
     [CLOSES, COMMA, SEMICOLON, token_hash("]"), token_hash("}"), token_hash(":"), token_hash("{")];
 /// Signs and words that continue an expression.

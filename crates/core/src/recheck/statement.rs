@@ -2,10 +2,10 @@
 //! of formatting do not make a statement new.
 //!
 //! A statement is a line, together with the following lines on which its open brackets continue. White space,
-//! kinds of quotes, commas before a closing bracket, and comments are ignored. A statement has two marks
-//! (hashes): the mark of its text, and the mark of the pair with the statement above and their relative
-//! indentation. The pair's mark detects a moved line, a re-indented line, and a line whose neighbour was
-//! deleted.
+//! kinds of quotes, commas before a closing bracket, and comments are ignored. A statement has two marks,
+//! which are hashes. The text mark covers the text of the statement. The pair mark also covers the text of
+//! the statement above and the direction of the change in indentation. The pair mark detects a moved line, a
+//! re-indented line, and a line whose upper neighbour was deleted.
 //!
 //! No language is parsed; where this heuristic fails, a finding stays open.
 
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{ComparedFile, StableHash};
 
-/// Maximum number of lines that open brackets join into one statement. The limit is needed because a bracket
-/// may be part of a string.
+/// Maximum number of lines that are joined into one statement because a bracket is open. The limit is needed
+/// because the bracket may be part of a string and have no counterpart.
 const MAX_JOINED: u32 = 20;
 /// Bits of a mark that are kept: six hexadecimal digits.
 const MARK_BITS: u64 = 0x00ff_ffff;
@@ -25,8 +25,8 @@ const DIGITS: usize = 6;
 /// Number of lines above and below a finding whose marks are kept, even if the change did not add these
 /// lines.
 const WINDOW: u32 = 200;
-/// Maximum number of marks that are kept for one finding. In a larger change, a fix counts only near the
-/// finding.
+/// Maximum number of marks that are stored for one finding. In a larger change, a fix is recognized only near
+/// the finding.
 pub(super) const MAX_MARKS: usize = 3_000;
 
 /// One statement of a file.
@@ -38,7 +38,7 @@ pub(super) struct CodeStatement {
     pub(super) last_line: u32,
     /// Mark of its text.
     pub(super) text_hash: u32,
-    /// Mark of the statement together with the one above it.
+    /// Mark of the statement together with the statement above.
     pub(super) pair_hash: u32,
     /// True if the statement contains a letter or digit, and not only signs.
     pub(super) has_words: bool,
@@ -139,7 +139,7 @@ struct UnfinishedStatement {
     indent: usize,
     depth: u32,
     hash: StableHash,
-    /// Last sign or letter, whether white space follows it, and whether a comma follows it.
+    /// Last byte that is not white space, whether white space follows it, and whether a comma follows it.
     previous_byte: u8,
     has_gap: bool,
     has_comma: bool,
@@ -199,7 +199,8 @@ impl UnfinishedStatement {
         let text_hash = statement_mark(self.hash);
         let mut joint = StableHash::new();
         joint.bytes(&statement_above.map_or(0, |statement_above| statement_above.text_hash).to_be_bytes());
-        // Only the direction of the change in indentation counts, because its depth depends on the formatter.
+        // Only the direction of the change in indentation is hashed, because the width of an indentation
+        // depends on the formatter.
         joint.byte(
             statement_above
                 .map_or(1, |statement_above| self.indent.cmp(&statement_above.indent) as i8)
@@ -267,8 +268,8 @@ pub(super) fn strip_comment(line: &str) -> &str {
     trimmed
 }
 
-/// Returns true if the quote at this position is closed on the same line. An apostrophe and the quote of a
-/// Rust lifetime are not closed.
+/// Returns true if the quote at this position is closed on the same line. For example, an apostrophe and the
+/// quote of a Rust lifetime are not closed, so they begin no string.
 fn has_closing_quote(line: &str, position: usize, quote: u8) -> bool {
     line.as_bytes().get(position + 1..).is_some_and(|rest| rest.contains(&quote))
 }

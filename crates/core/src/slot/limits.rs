@@ -1,4 +1,4 @@
-//! Limits of the slot machine: all its durations and counts.
+//! Limits of slots: all durations and counts that their transitions use.
 
 use crate::id::{SlotKey, TimeSpan, UnixMillis};
 
@@ -7,7 +7,7 @@ use crate::id::{SlotKey, TimeSpan, UnixMillis};
 pub struct SlotLimits {
     /// Time without pushes that must pass before the leading review.
     pub debounce: TimeSpan,
-    /// Maximum time that the first event waits for the leading review.
+    /// Maximum time that a storm's first event waits for the leading review, even if pushes continue.
     pub max_wait: TimeSpan,
     /// Time without an event after which a storm ends.
     pub quiet: TimeSpan,
@@ -39,17 +39,17 @@ impl Default for SlotLimits {
 }
 
 impl SlotLimits {
-    /// Returns the maximum time that a worker may continue without an acknowledged heartbeat: two thirds of
-    /// the lease. After that time, the worker must stop by itself.
+    /// Returns the time after the last acknowledged heartbeat at which a worker must stop by itself: two
+    /// thirds of the lease.
     pub fn self_stop(&self) -> TimeSpan {
         TimeSpan(self.lease.0 / 3 * 2)
     }
 
     /// Returns the time of the retry after failed attempt number `attempts` (from 1).
     ///
-    /// The wait doubles up to `backoff_max`. Up to a quarter of the wait is jitter, derived from a hash of
-    /// key and attempt. Therefore slots that failed together do not retry together, and tests can predict the
-    /// time.
+    /// The wait doubles with each attempt, up to `backoff_max`. Jitter shortens the wait by up to a quarter,
+    /// so slots that failed together do not retry together. The jitter is derived from a hash of key and
+    /// attempt, so tests can predict the time.
     pub(super) fn retry_at(&self, key: &SlotKey, attempts: u32, now: UnixMillis) -> UnixMillis {
         let doublings = attempts.saturating_sub(1).min(32);
         let wait = self.backoff.0.saturating_mul(1_i64 << doublings).min(self.backoff_max.0).max(0);

@@ -9,22 +9,22 @@ use crate::id::{FencingToken, UnixMillis};
 /// A line of a slot's history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SlotHistoryEntry {
-    /// The slot was marked as due at this time.
+    /// An event marked the slot; the slot is due at this time.
     MarkedDue(UnixMillis, WaitReason),
     /// A user requested this loop.
     Requested(LoopKind),
     /// The slot was leased for this loop.
     Leased(LoopKind, FencingToken),
-    /// A review was computed; the number counts the reviews of the current storm.
+    /// A review was computed; the number is its position among the reviews of the current storm, from 1.
     Computed(u32),
     /// The step ended with this outcome.
     Finished(StepOutcome),
     /// The step failed, or its lease was lost. The fields are the number of failed attempts and the time of
     /// the retry.
     Failed(u32, UnixMillis),
-    /// The slot failed too many times and is held until a new event or a retry.
+    /// This number of attempts failed. The slot is held until a new event or a retry.
     Parked(u32),
-    /// The lease was handed back, or the holder of the lease stopped because its server stopped.
+    /// The worker handed the lease back, or its server has restarted.
     Returned,
     /// A user paused, resumed, retried or dropped the slot.
     Manual(&'static str),
@@ -62,7 +62,7 @@ pub enum SlotRefusal {
     /// A worker holds the slot. The lease expires at this time, unless the worker renews the lease.
     #[error("a worker is processing the slot")]
     Leased(UnixMillis),
-    /// The slot has nothing that this command applies to.
+    /// The slot has no lease, run, pause or storm to which the command could apply.
     #[error("nothing to do")]
     Nothing,
     /// A converge run has begun or is requested. The run does an audit itself, so no separate audit is

@@ -11,11 +11,11 @@ use crate::sync::job;
 /// A command to a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SlotCommand {
-    /// The forge reports a change. The event only marks the slot, and a run reads the change from the forge
-    /// later. Late, repeated or reordered events are therefore harmless, and the next event replaces a lost
-    /// one.
+    /// The forge reports a change. The event only marks the slot; a run later reads the change itself from
+    /// the forge. Late, repeated or reordered events are therefore harmless, and any later event makes up for
+    /// a lost event.
     Event(LoopKind),
-    /// A user requests the loop by name. The loop is served immediately, even without a change.
+    /// A user explicitly requests this loop. The loop is due immediately, even if nothing has changed.
     Request(LoopKind),
     /// A user requests one audit by the converge loop, without a fix.
     Audit,
@@ -30,9 +30,11 @@ pub enum SlotCommand {
     /// The worker's step has ended.
     Finish(FencingToken, StepOutcome),
     /// The worker's step failed and must be retried. If a time is given, the retry does not begin before that
-    /// time. If the response to a creation was lost, the forge's settle delay must pass before the retry.
+    /// time. Such a time is given, for example, if the response to a create request was lost and the forge's
+    /// settle delay must pass.
     Fail(FencingToken, Option<UnixMillis>),
-    /// The worker hands the lease back unused (drain): no attempt is counted.
+    /// The worker hands the lease back without performing the step, for example because its server shuts
+    /// down. No attempt is counted.
     HandBack(FencingToken),
     /// The deadline has passed, so the lease is lost. The lost lease counts as a failed attempt.
     Expire,
@@ -56,12 +58,13 @@ pub enum SlotCommand {
 pub enum StepOutcome {
     /// The step is done. All events that were pending at the time of the lease are served.
     Idle,
-    /// The step is done, but the forge now has another revision. The slot becomes due again, as after an
-    /// event.
+    /// The step is done, but the pull request has a new revision since. The slot becomes due again, as after
+    /// an event.
     DueAgain,
     /// The step is not done and continues at this time.
     DueAt(UnixMillis, WaitReason),
-    /// The slot is held until an event. If an event arrived during the lease, the slot becomes due instead.
+    /// The slot is held for this reason. If an event or a request arrived during the lease, the slot becomes
+    /// due instead.
     Held(HoldReason),
 }
 
@@ -75,8 +78,8 @@ pub struct SlotTransition {
 }
 
 impl Slot {
-    /// Applies a command; this is the only transition function. `now` is the store's time, and no other
-    /// input is read.
+    /// Applies a command and returns the new slot; every transition of a slot is made here. `now` is the
+    /// store's time. The result depends only on the arguments.
     ///
     /// # Errors
     /// [`SlotRefusal`] if the command does not fit the state; the slot is unchanged.
@@ -206,8 +209,8 @@ impl Slot {
         Ok(SlotHistoryEntry::Requested(LoopKind::Converge))
     }
 
-    /// Stops a converge run. A run that has begun ends with its next step, which is due immediately. A
-    /// request without a run is dropped.
+    /// Stops a converge run. If the run has begun, its next step, which is due immediately, ends the run. If
+    /// the run is only requested, the request is dropped.
     fn stop(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         if !self.has_converge_work() {
             return Err(SlotRefusal::Nothing);
@@ -225,7 +228,7 @@ impl Slot {
         Ok(SlotHistoryEntry::Manual("stopped"))
     }
 
-    /// Cancels the wait of a run that is to be stopped.
+    /// If the slot's converge run is to be stopped, makes its next step due immediately.
     fn cancel_stopped_wait(&mut self, now: UnixMillis) {
         let is_stopped = self.converge_request == Some(ConvergeRequest::Stop)
             && self.active_loop == Some(LoopKind::Converge);
@@ -301,8 +304,8 @@ impl Slot {
         Ok(None)
     }
 
-    /// Counts a computed review. A review without an event (the event was lost, or a person retried) begins a
-    /// storm, because later reviews must be limited too.
+    /// Counts a computed review. If there is no storm, because an event was lost or a person retried, the
+    /// review begins one. This limits the reviews that follow.
     fn count_review(
         &mut self,
         token: FencingToken,
@@ -375,8 +378,8 @@ impl Slot {
         if self.active_loop.is_none() && of == LoopKind::Converge {
             self.converge_request = None;
         }
-        // A stop does not cancel a `Settling` wait: the comment that reports the stop cannot be created
-        // before the forge shows the last write.
+        // A stop does not shorten a `Settling` wait, because the comment that reports the stop can be created
+        // only after the forge shows the previous write.
         if !matches!(outcome, StepOutcome::DueAt(_, WaitReason::Settling)) {
             self.cancel_stopped_wait(now);
         }
@@ -384,7 +387,8 @@ impl Slot {
         Ok(SlotHistoryEntry::Finished(outcome))
     }
 
-    /// Handles a failed or lost lease: backoff first, then parking.
+    /// Handles a failed step or a lost lease: the slot waits for a retry, or is parked after too many
+    /// attempts.
     fn handle_failed_attempt(
         &mut self,
         not_before: Option<UnixMillis>,
@@ -430,8 +434,8 @@ impl Slot {
         }
     }
 
-    /// Holds a slot for which a pause was requested during the lease in `before`. Pending events stay
-    /// pending.
+    /// Pauses the slot if its lease has ended with this step and a pause was requested during the lease.
+    /// `before` is the slot before the step. Pending events stay pending.
     fn apply_pending_pause(&mut self, before: &Self) {
         let pausing = matches!(before.state, SlotState::Leased { pause_requested: true, .. });
         if pausing && self.token().is_none() {
@@ -489,8 +493,8 @@ impl Slot {
         }
     }
 
-    /// Makes the events of an overdue lease pending again. Returns an error while a worker holds a valid
-    /// lease.
+    /// If the slot's lease has expired, makes the events of the lease pending again. Returns an error if the
+    /// lease is still valid.
     fn reclaim_overdue_lease(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
             SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
@@ -507,7 +511,7 @@ impl Slot {
         *pending = Some(pending.map_or(events, |earlier| earlier.merge_with(events)));
     }
 
-    /// Returns true if a user has requested another loop.
+    /// Returns true if a user has requested a loop other than `loop_kind`.
     fn has_other_request(&self, loop_kind: LoopKind) -> bool {
         let is_asked = |other: &LoopKind| {
             self.pending.for_loop(*other).is_some_and(|pending| pending.requested_at.is_some())
@@ -521,14 +525,16 @@ impl Slot {
         }
     }
 
-    /// Waits for the earliest pending loop, or becomes idle if nothing is pending.
+    /// Sets the slot's state: waiting until the first loop with pending events is due, or idle if no loop has
+    /// pending events.
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
         let due =
             LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
         self.state = due.map_or(SlotState::Idle, |(at, reason)| SlotState::Waiting { due_at: at, reason });
     }
 
-    /// Returns the time at which a loop's pending events are due, by the rules of the storm.
+    /// Returns the time at which a loop's pending events are due, with the reason to wait for this time.
+    /// Reviews are delayed by the limits of the storm.
     fn due_time(
         &self,
         loop_kind: LoopKind,
@@ -551,7 +557,8 @@ impl Slot {
         })
     }
 
-    /// Returns the loop that a lease begins: the first one that is due, otherwise any pending one.
+    /// Returns the loop that a new lease begins: the first loop that is due, otherwise the first with pending
+    /// events.
     fn next_loop(&self, limits: &SlotLimits, now: UnixMillis) -> LoopKind {
         let due = |kind: &&LoopKind| self.due_time(**kind, limits, now).is_some_and(|(at, _)| at <= now);
         let pending = |kind: &&LoopKind| self.pending.for_loop(**kind).is_some();
@@ -564,7 +571,7 @@ impl Slot {
         if job::job_from_key(&self.key).is_some() { LoopKind::Sync } else { LoopKind::Review }
     }
 
-    /// Returns true for a wait whose end new events may change. The other waits do not depend on events.
+    /// Returns true if a new event may change the end of a wait with this reason.
     fn is_movable_by_events(reason: WaitReason) -> bool {
         match reason {
             WaitReason::Debounce | WaitReason::Storm => true,

@@ -1,5 +1,6 @@
 //! Changes outside the pinned definitions: unpinned functions of mirrored files, code outside of functions,
-//! newly imported files, and requirements. No manifest guards these parts, so each change needs a check.
+//! newly imported files, and requirements. The manifest does not guard these parts, so each change needs a
+//! check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +48,8 @@ pub enum ReleasePartKind {
     /// A function, a method, or any definition in a language other than Python.
     #[default]
     Function,
-    /// A second definition of a pinned name: a branch, an overload or a class of the same name.
+    /// A further definition of a pinned name, such as an overload, a definition in another branch, or a class
+    /// of the same name.
     Redefinition,
     /// A class: its name and bases.
     Class,
@@ -74,7 +76,7 @@ pub enum ReleasePartKind {
 }
 
 impl ReleasePartKind {
-    /// Returns true for a function, because serialized answers omit this kind.
+    /// Returns true for a function. Serialized parts omit this kind, because it is the default.
     pub fn is_function(&self) -> bool {
         *self == Self::Function
     }
@@ -136,8 +138,8 @@ impl ReleasePartKind {
     }
 }
 
-/// Returns all parts outside the pinned definitions whose behaviour differs, and all files that cannot be
-/// read.
+/// Returns all parts outside the pinned definitions whose syntax trees differ between the releases, and all
+/// files that cannot be read.
 pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let pinned = PinnedNames::new(step);
     let mut found = changed_functions(step, &pinned);
@@ -148,8 +150,8 @@ pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<Unguarde
     for file in step.to.unreadable.keys() {
         found.push(UnguardedPart::new(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
-    // A file that may run instead of compared code is reported even if both releases have it: equal bytes do
-    // not show its behaviour.
+    // A file that may run instead of the compared code is reported even if both releases contain it. Its
+    // behaviour cannot be compared.
     found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
@@ -185,7 +187,7 @@ impl<'a> PinnedNames<'a> {
     }
 }
 
-/// Returns each key that is in either map, with the values of both maps.
+/// Returns each key of either map, with its value in each of the two maps.
 fn join_maps<'a, V>(
     old: &'a BTreeMap<String, V>,
     new: &'a BTreeMap<String, V>,
@@ -194,8 +196,7 @@ fn join_maps<'a, V>(
     names.into_iter().map(|name| (name, old.get(name), new.get(name)))
 }
 
-/// Returns how the form in the new release differs from the form in the old release; `None` if both are
-/// equal.
+/// Returns how a part differs between the old and the new release; `None` if it is equal.
 fn change_reason<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReason> {
     match (old, new) {
         (None, Some(_)) => Some(UnguardedReason::Added),
@@ -218,8 +219,8 @@ fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> 
     found
 }
 
-/// Returns the changed unpinned definitions that share a pinned name. A pin guards only the definition with
-/// the pinned digest, and must not hide the other definitions.
+/// Returns the changed unpinned definitions that have the same name as a pinned definition. They are compared
+/// separately, because a pin guards only one of the definitions of its name.
 fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let mut found = BTreeMap::new();
     let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
@@ -238,7 +239,8 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
         );
         for (name, before, after) in join_maps(&before, &after) {
             let Some(reason) = change_reason(before, after) else { continue };
-            // If only the getter of a property is pinned, its setter counts as an unpinned function.
+            // A definition whose own name is pinned is a redefinition. The setter of a property whose getter
+            // is pinned has another name and counts as a function.
             let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
                 definition.as_ref().is_some_and(|definition| {
                     definitions_sharing_name(sources, definition)
@@ -259,7 +261,7 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
     found.into_iter().map(to_unguarded).collect()
 }
 
-/// Returns all definitions that have this definition's name; empty if only one has it.
+/// Returns all definitions with the name of this definition; empty if no other definition has this name.
 fn definitions_sharing_name<'a>(
     sources: &'a ReleaseSources,
     definition: &SymbolDefinition,
@@ -274,8 +276,8 @@ fn pinned_lines<'a>(step: &SyncDecisionInput<'_>, sources: &'a ReleaseSources) -
     pinned.filter_map(SymbolState::definition).map(|one| (one.file.as_str(), one.line)).collect()
 }
 
-/// Returns the tree digests of the unpinned definitions that share a definition's name. The digests are
-/// grouped by name, in text order.
+/// Returns the tree digests of the unpinned definitions that share their name with this definition. The
+/// digests are grouped by name; each group is in the order of the text.
 fn unpinned_definitions(
     sources: &ReleaseSources,
     definition: Option<&SymbolDefinition>,
@@ -332,7 +334,7 @@ fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) 
                 kind: key.part_kind,
             }));
         }
-        // Pieces that are in both releases may be in a different order.
+        // The pieces that both releases contain may be in a different order in the new release.
         let order = |pieces: &[NonFunctionCode], scope: &str| -> Vec<String> {
             let stays = pieces.iter().map(NonFunctionKey::new).filter(|key| {
                 let counts = matches!(key.part_kind, ReleasePartKind::Value | ReleasePartKind::Statement)

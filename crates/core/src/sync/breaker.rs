@@ -1,5 +1,6 @@
-//! The circuit breaker of a job that follows a package. After repeated failures at one release, the breaker
-//! skips runs. When a user answers, or the target changes, one trial run may begin.
+//! The circuit breaker of a job that follows a package. After repeated failures on one release, the breaker
+//! opens: a question is asked, and runs are skipped. When a user answers, or the target changes, one trial
+//! run may begin.
 //!
 //! Releases appear almost daily, so consecutive failures at different releases are counted too. When this
 //! count reaches its limit, only a user's answer permits another run.
@@ -24,12 +25,12 @@ pub const REMEMBERED: usize = 10;
 /// Maximum length in characters of a failure's stored reason.
 pub const MAX_WHY: usize = 500;
 
-/// Limits of consecutive failures at which the breaker opens.
+/// Numbers of consecutive failures at which the breaker opens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobBreakerLimits {
-    /// Failures of one target.
+    /// Number of consecutive failures on one target.
     pub target: u32,
-    /// Failures of the job over all targets.
+    /// Number of consecutive failures of the job, on any targets.
     pub streak: u32,
 }
 
@@ -39,8 +40,8 @@ impl Default for JobBreakerLimits {
     }
 }
 
-/// The target of a run: one release with one manifest. A change of the release or the manifest makes another
-/// target.
+/// The target of a run: one release and one manifest. A run with another release or a changed manifest has
+/// another target.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncTarget {
     pub version: String,
@@ -66,13 +67,14 @@ pub struct SyncFailure {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobTripReason {
-    /// The failures of one target reached the limit. A run for another target may begin.
+    /// The number of failures on one target reached its limit. A run for another target may begin.
     Target,
-    /// The failures of the job over all targets reached the limit. Only a user's answer permits another run.
+    /// The number of failures of the job, on any targets, reached its limit. Only a user's answer permits
+    /// another run.
     Streak,
 }
 
-/// An open state of the breaker.
+/// The reason and time of the breaker's opening.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobBreakerTrip {
     #[serde(rename = "why")]
@@ -86,13 +88,14 @@ pub struct JobBreakerTrip {
 pub enum RunAdmission {
     /// The run may begin.
     Run,
-    /// The run may begin as a trial. The end of the trial closes the breaker or leaves it open.
+    /// The run may begin as a trial of the open breaker. A success closes the breaker; a failure keeps it
+    /// open.
     Trial,
     /// The run must not begin.
     Skip(JobBreakerTrip),
 }
 
-/// The end of a run, as the breaker sees it.
+/// The outcome of a run, in the categories that the breaker distinguishes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BreakerOutcome {
     /// The run achieved its purpose.
@@ -108,7 +111,8 @@ pub enum BreakerOutcome {
 /// The breaker of one job.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct JobBreaker {
-    /// Latest target. Failures that count for [`JobBreakerLimits::target`] are failures of this target.
+    /// Target of the latest admitted run. `failures` counts the failures on this target, for
+    /// [`JobBreakerLimits::target`].
     target: Option<SyncTarget>,
     /// Consecutive failures of that target.
     failures: u32,
@@ -133,8 +137,8 @@ struct RunInProgress {
 }
 
 impl JobBreaker {
-    /// Decides whether a run may begin, once the run's target is known. The caller reports the end of an
-    /// admitted run with [`Self::record_end`]. `answer` is the newest comment by a trusted person after
+    /// Decides whether a run with this target may begin. The caller has to report the end of an admitted run
+    /// with [`Self::record_end`]. `answer` is the newest comment by a trusted person that is later than
     /// [`Self::last_answer`], if there is one.
     pub fn admit(
         &mut self,
@@ -160,8 +164,8 @@ impl JobBreaker {
         admission
     }
 
-    /// Counts an earlier run without a reported end as failed. Called at the beginning of a run. Returns true
-    /// if there was such a run.
+    /// Counts an earlier run as failed if it never reported its end, and returns true in this case. Called at
+    /// the beginning of a run.
     pub fn record_lost_run(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
@@ -171,8 +175,8 @@ impl JobBreaker {
         is_lost
     }
 
-    /// Records the end of a run. A run that failed before its target was known was never admitted. Such a
-    /// failure counts only for the job, and only while the breaker is closed.
+    /// Records the end of a run. A run that failed before its target was known, and was therefore never
+    /// admitted, is counted only as a failure of the job, and only while the breaker is closed.
     pub fn record_end(&mut self, outcome: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
         let is_probe = running.is_some() && self.trip.is_some();
@@ -183,8 +187,8 @@ impl JobBreaker {
         match outcome {
             BreakerOutcome::Interrupted => {}
             BreakerOutcome::Success => self.reset(),
-            // A user was asked, or unfinished work was saved. The breaker closes, but the next failure opens
-            // it again.
+            // A trial that asked a user or saved unfinished work closes the breaker, but a single further
+            // failure opens it again.
             BreakerOutcome::Neutral if is_probe => {
                 self.trip = None;
                 self.failures = limits.target.saturating_sub(1);
@@ -220,8 +224,8 @@ impl JobBreaker {
         *self = Self { trial_answer: heard, ..Self::default() };
     }
 
-    /// Returns the open state, if the breaker is open. While the breaker is open, one question is open at the
-    /// forge.
+    /// Returns the reason and time of the breaker's opening; `None` if the breaker is closed. While it is
+    /// open, a question to users is open at the forge.
     pub fn open_trip(&self) -> Option<&JobBreakerTrip> {
         self.trip.as_ref()
     }
@@ -365,8 +369,8 @@ mod tests {
     }
 
     proptest! {
-        /// Checks that, between two answers or successes, at most `streak` runs fail. For one target, at most
-        /// `target` runs fail. A question is open exactly while the breaker is open.
+        /// Checks that at most `streak` runs fail between two answers or successes, and at most `target` runs
+        /// of one target. Also checks that a run is skipped or a trial exactly while the breaker is open.
         #[test]
         fn no_more_runs_than_are_allowed_begin_without_an_answer(events in events()) {
             let mut breaker = JobBreaker::default();
@@ -400,8 +404,8 @@ mod tests {
                         of_target += 1;
                     }
                 }
-                // After an answer, one more run (the trial) may begin although the counts are at their
-                // limits.
+                // An answer resets the counts of this test, because it permits a trial run even if the limits
+                // are reached.
                 prop_assert!(unanswered <= LIMITS.streak, "{} runs failed without an answer", unanswered);
                 prop_assert!(of_target <= LIMITS.target, "{} runs of one target", of_target);
                 prop_assert!(breaker.failures().len() <= REMEMBERED);

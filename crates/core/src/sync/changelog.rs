@@ -1,8 +1,8 @@
 //! Adds a line to a project's changelog, in the newest entry or in a new entry above it. Supported headings
 //! are Markdown headings (lines with `#`) and reStructuredText headings (underlined lines).
 //!
-//! Only the newest entry changes. In its heading, only the version, the date and the underline change. Text
-//! that people wrote is kept.
+//! Existing entries other than the newest stay unchanged. In the heading of the newest entry, only the
+//! version, the date and the underline may change. Lines that people wrote are kept.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use super::release::VersionTriple;
 pub struct ChangelogLine<'a> {
     /// One line, without a list marker.
     pub line: &'a str,
-    /// Returns true for a line, given without its list marker, that reported the same kind of change for an
-    /// earlier release. The new line replaces such a line.
+    /// Returns true for an earlier line of ours (passed without its list marker) that the new line replaces,
+    /// because it reports the same kind of change.
     pub was_ours: &'a dyn Fn(&str) -> bool,
     /// Date as in `2026-11-21`.
     pub date: &'a str,
@@ -29,7 +29,7 @@ pub enum NewestEntry {
     Version(VersionTriple),
 }
 
-/// The place of a new line.
+/// The entry to which a new line is added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChangelogPlacement {
     /// The newest entry, whose heading does not change.
@@ -48,7 +48,7 @@ pub enum ChangelogError {
     NoEntry,
 }
 
-/// A heading with the text below it, up to the next heading of the same level.
+/// An entry: a heading with the text below it, up to the next heading of the same level.
 struct ChangelogSection<'a> {
     /// Line of the heading, without its line end.
     head: &'a str,
@@ -64,7 +64,7 @@ struct ChangelogSection<'a> {
     end: usize,
 }
 
-/// Word in the heading of an unreleased entry.
+/// Word that marks the heading of an unreleased entry; letter case is ignored.
 const UNRELEASED: &str = "unreleased";
 /// Markers of list lines.
 const MARKS: [&str; 3] = ["* ", "- ", "+ "];
@@ -154,8 +154,8 @@ fn strip_version_links(heading_tail: &str) -> String {
     rest.replace(" [YANKED]", "")
 }
 
-/// Renders a heading of the same form for another version and date. An underline gets the length of the new
-/// heading.
+/// Renders the heading of a section for another version and date, in the same format. An underline is made as
+/// long as the new heading.
 fn render_heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
     let ChangelogSection { head, underline, version: old, .. } = section;
     let words = match old {
@@ -216,7 +216,8 @@ impl ChangelogSection<'_> {
     }
 }
 
-/// Returns the headings of entries. The `end` of each section is the end of the whole text.
+/// Returns the headings that begin an entry. The `end` of each returned section is preliminary: the end of
+/// the whole text.
 fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     let mut start = 0;
     let lines: Vec<(usize, &str)> = text
@@ -253,8 +254,8 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
     })
 }
 
-/// Returns true if `below` is an underline of `head`: one punctuation character, repeated at least to the
-/// length of `head`.
+/// Returns true if `next_line` is an underline of `head`: one punctuation character, repeated until the line
+/// is at least as long as `head`.
 fn is_underline(next_line: &str, head: &str) -> bool {
     let Some(first) = next_line.chars().next().filter(char::is_ascii_punctuation) else { return false };
     let length = head.trim_end().chars().count();
@@ -311,7 +312,7 @@ mod tests {
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
         assert_eq!(newest_entry(&md).unwrap(), NewestEntry::Version(parse_version("1.2.10")));
-        // The link and the `[YANKED]` mark of the previous version do not appear in the new heading.
+        // A new heading does not copy the link and the `[YANKED]` mark of the previous version.
         for (head, expected) in [
             ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),
             ("## [1.2.3](https://e.example/v1.2.2...v1.2.3) (2026-01-02)", "## [1.2.10] (2026-11-21)"),
@@ -367,7 +368,8 @@ mod tests {
     }
 
     proptest! {
-        /// Checks that removing the added text restores any file, and that a second addition changes nothing.
+        /// Checks, for any file, that an addition only inserts text, and that a second addition changes
+        /// nothing.
         #[test]
         fn what_is_added_can_be_taken_away_and_is_added_once(
             lines in prop::collection::vec(

@@ -1,6 +1,6 @@
 //! Derives a verdict on changed unpinned functions from a model's answers about each function. Pure. The
-//! answers are untrusted: unclear, missing or extra answers, and answers that cite missing lines, never widen
-//! a range.
+//! answers are untrusted. The range is never widened if an answer is unclear, missing or superfluous, or if
+//! it cites lines that do not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, summarize_changes};
 
-/// Maximum number of functions in one request to a model, whose single report must answer for all. If more
-/// functions changed, people decide.
+/// Maximum number of functions in one request to a model, because its single report must contain an answer
+/// for each. If more functions changed, a person decides.
 pub const MAX_FUNCTIONS: usize = 80;
 
 /// The effect of a function's change on the project.
@@ -49,7 +49,8 @@ pub enum ReleaseSide {
 }
 
 impl ReleaseSide {
-    /// Returns the name in reports and records, and of its folder.
+    /// Returns the name in reports and records, which is also the name of the folder with the release's
+    /// files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Before => "before",
@@ -91,7 +92,7 @@ pub struct FunctionJudgement {
 pub struct ReleaseClassification {
     /// Verdict on each changed function; empty if there was no credible answer.
     pub functions: Vec<FunctionJudgement>,
-    /// Reason for the missing answer.
+    /// Reason why there is no answer; `None` if the model answered.
     #[serde(rename = "in_vain")]
     pub no_answer_reason: Option<String>,
 }
@@ -114,7 +115,8 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
         }
     }
     functions.sort();
-    // A function and the condition under which it is defined need only one answer.
+    // A function and the condition under which it is defined are two parts with the same name, and need only
+    // one answer.
     functions.dedup();
     match functions.len() {
         0 => Err("no function is named".to_owned()),
@@ -125,7 +127,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
     }
 }
 
-/// Checks that the answers cover each function exactly once, and no other function.
+/// Checks that there is exactly one answer for each function, and no answer for any other function.
 ///
 /// # Errors
 /// The defect, as text for the model that answered.
@@ -158,9 +160,9 @@ impl ReleaseClassification {
         Self { functions: Vec::new(), no_answer_reason: Some(reason.into()) }
     }
 
-    /// Returns the verdict on the release. The verdict is `bump` if any function needs a port, and otherwise
-    /// `ask` if any function is ambiguous. The verdict is `relax` only if every requested function is
-    /// answered and works unchanged.
+    /// Returns the verdict on the release. The verdict is `ask` unless each function in `requested_functions`
+    /// has exactly one answer. It is `bump` if any function needs a port, otherwise `ask` if any function is
+    /// ambiguous, and otherwise `relax`.
     pub fn verdict(&self, requested_functions: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.no_answer_reason.is_none()
             && !requested_functions.is_empty()

@@ -1,24 +1,24 @@
-//! Decides how to proceed with a job's existing pull requests and their branches. Pure.
+//! Decides what to do with a job's existing pull requests and their branches when there is a new release.
+//! Pure.
 //!
-//! A job has at most two pull requests: a *final* pull request for people to merge, and a draft in progress
-//! (*WIP*). A branch on which other users are active is never reset.
+//! A job has at most two open pull requests: a *final* pull request for people to merge, and a draft with
+//! unfinished work (*WIP*). A branch on which other users are active is never reset.
 
 use crate::id::{CommentId, Sha, UnixMillis};
 use crate::port::{Actor, BranchPull, PullActivity, PullCommit, PullState, ReviewState};
 
 use super::SyncVerdict;
 
-/// The job's pull requests at the forge. Versions are versions of the followed package, read from the marker
-/// of a pull request; `None` without a valid marker.
+/// The state of the job's pull requests at the forge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobPullState<'a> {
     /// Newest final pull request, open or not.
     pub newest_pull: Option<&'a BranchPull>,
-    /// True if the newest final pull request reaches the release to follow.
+    /// True if the newest final pull request already adapts the project to the release.
     pub covers: bool,
     /// True if another user works on the newest final pull request.
     pub has_foreign_work: bool,
-    /// True if the pull request in progress is open.
+    /// True if a draft with unfinished work is open.
     pub is_draft_open: bool,
 }
 
@@ -27,22 +27,24 @@ pub struct JobPullState<'a> {
 pub enum BranchPlan {
     /// No action: a merged pull request covers the release.
     Covered,
-    /// No action: an open, untouched pull request covers the release and would not change.
+    /// No action: an open pull request covers the release, no other user is active on it, and its branch
+    /// would not change.
     Unchanged,
-    /// Continue the pull request in progress.
+    /// Continue the draft with unfinished work.
     Continue,
     /// Create a branch from the current base, and a new pull request.
     Begin,
-    /// Reset the branch to the current base, and keep the pull request.
+    /// Reset the branch of the open pull request to the current base, make the change again, and keep the
+    /// pull request.
     Restart,
     /// Change only the version bounds, in an additional commit on top of people's work on the branch.
     InPlace,
-    /// Report only: people work on the branch, so the release has to wait.
+    /// Change nothing and report the reason: the release has to wait, because other users work on the branch.
     Blocked,
 }
 
-/// Returns the action for a decision to relax or to bump. `same` is true if the branch would not change on
-/// its present base.
+/// Returns the action for the verdict `relax` or `bump`. `is_unchanged` is true if making the change again on
+/// the branch's present base would give the same branch.
 pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, is_unchanged: bool) -> BranchPlan {
     if existing.is_draft_open && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
@@ -59,7 +61,7 @@ pub fn plan_branch(existing: JobPullState<'_>, verdict: SyncVerdict, is_unchange
     }
 }
 
-/// The activity for which a branch counts as used by another user.
+/// Activity of another user that forbids a reset of the branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BranchActivity {
     /// Another user committed to the branch.
@@ -71,8 +73,8 @@ pub enum BranchActivity {
 }
 
 /// Detects other users' activity on one of our pull requests: commits, comments on the newest commit, or a
-/// request for changes to the newest commit. Our commits still count as ours after a user rebased them.
-/// Activity of other programs is ignored.
+/// request for changes to the newest commit. Our commits count as ours even after a user has rebased them.
+/// Comments and reviews by bots are ignored.
 pub fn find_activity(
     activity: &PullActivity,
     head: &Sha,
@@ -81,7 +83,8 @@ pub fn find_activity(
     let is_own = |commit: &&PullCommit| {
         commit.author.as_ref().is_some_and(|author| author.ours) || is_own_commit(&commit.email)
     };
-    // Commits of other users before our last commit count too, because our later commits must not hide them.
+    // All commits are checked, not only the newest, because our later commits must not hide the commits of
+    // other users.
     if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
         return Some(BranchActivity::Commit(commit.sha.clone()));
     }
@@ -92,7 +95,7 @@ pub fn find_activity(
     if let Some(remark) = remark {
         return Some(BranchActivity::Remark(remark.id.clone()));
     }
-    // Only the last review of each reviewer counts.
+    // Only the last verdict of each reviewer counts.
     let mut last: Vec<(&Actor, ReviewState, Option<UnixMillis>)> = Vec::new();
     for review in
         activity.reviews.iter().filter(|review| is_person(&review.author) && on_head(&review.commit))
@@ -153,7 +156,8 @@ mod tests {
         use BranchPlan::{Begin, Blocked, Continue, Covered, InPlace, Restart, Unchanged};
         use PullState::{Closed, Merged, Open};
         let rows = [
-            // last, covers, active, wip, same → relax, bump
+            // Columns: state of `last`, `covers`, `has_foreign_work`, `is_draft_open`, `same` → plan for
+            // `relax`, plan for `bump`.
             (None, false, false, false, false, Begin, Begin),
             (None, false, false, true, false, Begin, Continue),
             (Some(Merged), true, false, false, false, Covered, Covered),

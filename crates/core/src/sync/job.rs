@@ -18,11 +18,11 @@ pub struct JobState {
     pub question: Option<JobQuestion>,
     /// Last ruling of a user.
     pub ruling: Option<ReleaseRuling>,
-    /// Progress of the unfinished port.
+    /// Progress of an unfinished port; `None` if there is none.
     pub progress: Option<MigrationProgress>,
     /// A model's last classification of unpinned functions.
     pub classified: Option<CachedClassification>,
-    /// Runs whose cost is not yet fully reported in a record.
+    /// Runs whose cost is not fully contained in the job's records yet.
     pub untold: Vec<UnreportedCost>,
     /// Issue that reports the last runs.
     pub tracked: Option<TrackingIssue>,
@@ -34,11 +34,11 @@ pub struct TrackingIssue {
     pub issue: u64,
 }
 
-/// A run whose cost is in the ledger, but not fully reported in a record.
+/// A run whose cost is in the ledger, but not fully contained in the job's records yet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UnreportedCost {
     pub run: RunId,
-    /// The part of the cost that later records have already reported.
+    /// Share of the cost that the records of later runs already contain.
     #[serde(rename = "told")]
     pub reported_cost: MicroUsd,
 }
@@ -49,7 +49,8 @@ pub struct CachedClassification {
     /// Digest of the complete input of the model.
     #[serde(rename = "asked")]
     pub input_digest: String,
-    /// Newest answer of a user at the time of the request. A newer answer permits another request.
+    /// Newest comment by which a user had answered the question before the request. After a newer comment,
+    /// the request may be made again.
     #[serde(rename = "heard")]
     pub newest_answer: Option<CommentId>,
     /// Result of the request.
@@ -64,7 +65,7 @@ pub struct MigrationProgress {
     pub version: String,
     /// Number of completed items, as the model counts them.
     pub completed: usize,
-    /// Number of checks that fail unexpectedly.
+    /// Number of failing checks that block the port.
     pub failing: usize,
     /// Questions of the model that only people can decide.
     #[serde(default)]
@@ -72,7 +73,7 @@ pub struct MigrationProgress {
     /// Answers of users up to now.
     #[serde(default)]
     pub answers: Vec<TrustedAnswer>,
-    /// True while the question has no answer from a user. During this time, no run continues the port.
+    /// True while the port waits for a user's answer. No run continues the port while it waits.
     #[serde(default)]
     pub waits: bool,
 }
@@ -97,8 +98,8 @@ impl JobState {
         }
     }
 
-    /// Applies users' answers to the open question. The last ruling replaces the earlier ruling. A port that
-    /// waited for an answer continues with the answers.
+    /// Applies users' answers to the open question. A new ruling replaces the stored ruling. A port that
+    /// waits for an answer may continue.
     pub fn apply_answers(&mut self, ruling: Option<ReleaseRuling>, answers: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
@@ -122,7 +123,8 @@ impl JobState {
 pub const MAX_ANSWERS: usize = 20;
 
 impl MigrationProgress {
-    /// Returns true if this progress is further than `before`.
+    /// Returns true if the port has advanced since `before`: more items are completed, or fewer checks fail.
+    /// Also returns true if there is no earlier progress for this release.
     pub fn has_advanced_since(&self, before: Option<&Self>) -> bool {
         before
             .filter(|before| before.version == self.version)
@@ -147,8 +149,8 @@ pub struct JobQuestion {
     /// Digest of the manifest at the time of the question.
     #[serde(default)]
     pub manifest: Option<String>,
-    /// True if users closed the question without an answer. In this case, no question about this release with
-    /// this manifest is asked again.
+    /// True if users closed the issue without an answer. No further question is then asked about this release
+    /// with this manifest.
     #[serde(default)]
     #[serde(rename = "closed")]
     pub is_closed: bool,
@@ -169,9 +171,8 @@ pub struct ReleaseRuling {
 }
 
 impl ReleaseRuling {
-    /// Returns true if the ruling replaces the verdict `verdict`. A user may leave out a release, and may
-    /// require a port for a release that seems to work unchanged. If the verdict is `bump`, the ruling
-    /// `relax` is not accepted.
+    /// Returns true if the ruling replaces the verdict `verdict`. A user may skip a release, and may require
+    /// a port for a release with the verdict `relax`. The ruling `relax` cannot replace the verdict `bump`.
     pub fn overrides(&self, verdict: SyncVerdict) -> bool {
         match verdict {
             SyncVerdict::Ask => true,

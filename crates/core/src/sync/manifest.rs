@@ -1,5 +1,5 @@
-//! The manifest of a project. It contains, for each pinned definition of the followed package, the digests of
-//! the forms that the project was made for.
+//! The manifest of a project. For each pinned definition of the followed package, the manifest contains the
+//! digests of the source code for which the project was written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,16 @@ pub struct PinManifest {
     pub rows: BTreeMap<String, ManifestRow>,
 }
 
-/// The accepted digests of one definition's bytes or tree.
+/// The accepted digests of one definition. A definition is accepted if the digest of its lines or of its
+/// syntax tree matches.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestRow {
     /// SHA-1 digests of the definition's lines, in lower-case hexadecimal digits.
     #[serde(default)]
     pub raw: BTreeSet<String>,
-    /// SHA-256 digests of the definition's syntax tree. Both digest forms are accepted.
+    /// SHA-256 digests of the definition's syntax tree. Digests with and without the prefix `TREE_FORM` are
+    /// accepted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tree: BTreeSet<String>,
     /// Definition in the project that must be kept consistent with this definition.
@@ -67,14 +69,14 @@ pub enum ManifestEntry {
 pub const RAW_DIGITS: usize = 40;
 /// Number of hexadecimal digits in a digest of a tree.
 pub const TREE_DIGITS: usize = 64;
-/// Prefix of the digest of a Python tree. A digest without this prefix has the earlier form, or belongs to
-/// another language.
+/// Prefix of the digest of a Python tree. A digest without this prefix is of the earlier kind, or belongs to
+/// a definition in another language.
 pub const TREE_FORM: &str = "2:";
 
 impl ManifestRow {
     /// Returns true if the manifest accepts a definition with these digests. `before` are its digests in an
-    /// earlier release. A digest of the earlier form is ignored if both releases have the same digest in that
-    /// form, but different trees.
+    /// earlier release. A digest of the earlier kind is ignored if it is the same for both releases although
+    /// their trees differ.
     pub fn accepts(&self, digests: &DefinitionDigests, before: Option<&DefinitionDigests>) -> bool {
         let former = digests.former.as_ref().filter(|former| self.tree.contains(*former));
         let is_blind =
@@ -122,7 +124,7 @@ fn is_symbol_name(symbol: &str) -> bool {
         let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
         !word.is_empty() && word.chars().all(is_letter)
     };
-    // The module's name is used as a path in an archive, and must not lead out of the archive.
+    // The name of the module or file is used as a path in an archive, so it must not lead out of the archive.
     let is_place = |place: &str| {
         let is_part = |part: &str| !matches!(part, "" | "." | "..");
         place.split('/').all(is_part) && !place.chars().any(|letter| letter.is_control() || letter == '\\')

@@ -1,5 +1,5 @@
-//! The outcome record of one run of a job. The server writes the record in every case. The record contains
-//! nothing that an agent reported about itself.
+//! The record of one run of a job. The server writes the record for every outcome. The record contains no
+//! claims of an agent about its own work.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::slot::LoopKind;
 pub enum SyncStep {
     /// Find the newest release and the project's range.
     Detect,
-    /// Decide what the release requires.
+    /// Decide whether the release requires a change.
     Decide,
     /// Read the job's pull requests at the forge.
     Look,
@@ -49,7 +49,7 @@ impl run::LoopStep for SyncStep {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Detect => "find the newest release and the range",
+            Self::Detect => "find the newest release and the project's version range",
             Self::Decide => "decide what the release requires",
             Self::Look => "read the existing pull requests",
             Self::Change => "make the change",
@@ -68,7 +68,7 @@ pub enum SyncOutcome {
     UpToDate,
     /// A pull request already covers the release.
     Covered,
-    /// A user decided to leave out this release.
+    /// A user decided to skip this release.
     LeftOut,
     /// A pull request widens the range.
     Relaxed,
@@ -80,12 +80,12 @@ pub enum SyncOutcome {
     Asked,
     /// Users work on the pull request, so the release waits for these users.
     Blocked,
-    /// The circuit breaker is open.
+    /// The run was skipped, because the circuit breaker is open.
     Breaker,
     /// The run was a dry run and wrote nothing.
     Rehearsed,
-    /// The run is on hold. Possible reasons: the kill switch is on, the budget is used up, a write with a
-    /// lost response may still appear, or the requested release cannot be followed.
+    /// The run was postponed: the kill switch is on, the budget is used up, the result of a write whose
+    /// response was lost may still appear, or the requested release cannot be followed.
     #[serde(rename = "held")]
     OnHold,
     /// The run could not be carried out.
@@ -111,7 +111,7 @@ impl SyncOutcome {
         }
     }
 
-    /// Returns the general outcome, which is one of the five outcomes of all loops.
+    /// Returns the corresponding one of the five outcomes that all loops share.
     pub fn run_outcome(self) -> RunOutcome {
         match self {
             Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => RunOutcome::Done,
@@ -128,7 +128,7 @@ impl SyncOutcome {
 /// A pull request of the job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct JobPull {
-    /// Kind of the pull request: final or in progress.
+    /// Kind of the pull request: final, or a draft with unfinished work.
     pub kind: JobPullKind,
     /// Address of its web page.
     pub url: String,
@@ -138,7 +138,7 @@ pub struct JobPull {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobPullKind {
-    /// A draft in progress.
+    /// A draft with unfinished work.
     Wip,
     /// A final pull request for people to merge.
     Final,
@@ -152,11 +152,11 @@ pub struct SyncEvidence {
     /// Pinned definitions that differ.
     #[serde(rename = "changed")]
     pub pin_changes: Vec<PinChange>,
-    /// Changes outside the manifest; at most the first [`MAX_UNGUARDED`].
+    /// Unguarded parts of the release; at most the first [`MAX_UNGUARDED`].
     pub unguarded: Vec<UnguardedPart>,
-    /// Total number of these changes.
+    /// Total number of unguarded parts.
     pub unguarded_count: usize,
-    /// A model's classification of these changes, if a model was asked.
+    /// A model's classification of the changes in the unguarded parts, if a model was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classification: Option<ReleaseClassification>,
 }
@@ -167,7 +167,7 @@ pub const MAX_UNGUARDED: usize = 50;
 /// The record of one run of a job.
 pub type SyncRecord = RunRecord<SyncDetail>;
 
-/// The part of a run's record that only job runs have.
+/// The fields of a run's record that are specific to job runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncDetail {
     /// Name of the job.
@@ -179,13 +179,13 @@ pub struct SyncDetail {
     pub update_type: Option<SyncVerdict>,
     /// Name of the followed package.
     pub package: String,
-    /// Release that the project was made for, if known.
+    /// Release for which the project was written, if known.
     pub from: Option<String>,
     /// Release that was tried, if known.
     pub to: Option<String>,
     /// Furthest step that the run reached; after a failure, the failed step.
     pub highest_step: SyncStep,
-    /// Pull request at the end of the run.
+    /// The job's pull request as it is at the end of the run.
     pub pull: Option<JobPull>,
     /// Web page of the question, if one is open.
     pub question: Option<String>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::SyncVerdict;
 
-/// A version of three numbers, which the rule can increment.
+/// A version of exactly three numbers. Only such a version can be incremented automatically.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct VersionTriple {
     major: u64,
@@ -22,9 +22,9 @@ impl VersionTriple {
         (parts.next().is_none() && read.to_string() == text).then_some(read)
     }
 
-    /// Returns the version after the change: the next patch for a relax, the next minor for a bump. An
-    /// unreleased version was already incremented, so it normally stays. Only a bump changes an unreleased
-    /// patch version to the next minor version.
+    /// Returns the version after the change: the next patch version for `relax`, and the next minor version
+    /// for `bump`. An unreleased version was already incremented, so it normally stays the same. Only `bump`
+    /// changes an unreleased patch version to the next minor version.
     #[must_use]
     pub fn next_version(self, verdict: SyncVerdict, is_released: bool) -> Self {
         let Self { major, minor, patch } = self;
@@ -40,7 +40,7 @@ impl VersionTriple {
         }
     }
 
-    /// Returns the tags that mark the version as released.
+    /// Returns two names of git tags. Either tag marks the version as released.
     pub fn tags(self) -> [String; 2] {
         [self.to_string(), format!("v{self}")]
     }

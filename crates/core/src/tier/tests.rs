@@ -1,4 +1,4 @@
-//! Tests of rules, conditions and prices.
+//! Tests of the rules, conditions and prices of tiers.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Tests of each transition of a run; whole runs are in `simulation`.
+//! Tests of single transitions of a converge run; `simulation` tests whole runs.
 
 // long: the file has one test for each transition of the run, and the tests share helper functions.
 
@@ -76,7 +76,7 @@ fn new_run(limits: ConvergeLimits) -> ConvergeRun {
     ConvergeRun::new(limits, sha(1), sha(1_000_001), None)
 }
 
-/// Returns the run after these events. The run must accept each event.
+/// Applies these events to a run, and returns the run. The run must accept each event.
 fn apply_events(mut run: ConvergeRun, events: impl IntoIterator<Item = ConvergeEvent>) -> ConvergeRun {
     for event in events {
         assert_eq!(run.exit, None, "before {event:?}");
@@ -92,17 +92,17 @@ fn code(run: &ConvergeRun) -> Option<ConvergeExitCode> {
     run.exit.as_ref().map(|exit| exit.code)
 }
 
-/// Returns true if the run expected the end of this action instead.
+/// Returns true if the event is unexpected because the run waits for the end of this action.
 fn is_expected_step(unexpected: &UnexpectedEvent, act: &str) -> bool {
     unexpected.to_string().contains(&format!("expected the end of `{act}`"))
 }
 
-/// Returns this verdict of the fixer for every finding of the run.
+/// Returns verdicts of a fixer: the same verdict for every finding of the run.
 fn verdict_for_all(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId, FixerVerdict> {
     run.findings.iter().map(|finding| (finding.id.clone(), word.clone())).collect()
 }
 
-/// Continues a run from the audit's review to the replies, with a fix that passes all checks.
+/// Continues a run after an audit: the fix passes all checks, is pushed, and is reported in the replies.
 fn run_with_agreed_fix(run: ConvergeRun, seed: u64) -> ConvergeRun {
     let verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
     let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) };
@@ -118,7 +118,7 @@ fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     let looked = apply_events(begun, [audited_event(all)]);
     let clears = looked.is_cleared_by_audit();
     let posted = apply_events(looked, [ConvergeEvent::Posted]);
-    // A review may report a head as clean only if the run records that head as cleared, because later runs
+    // If a review reports a head as clean, the run must have recorded the head as cleared, because later runs
     // trust the review.
     assert!(!clears || posted.cleared.as_ref() == Some(&posted.head), "{posted:?}");
     posted
@@ -243,7 +243,7 @@ fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
         (code(&dead), dead.exit.unwrap().reason.contains("it died")),
         (Some(ConvergeExitCode::Infrastructure), true)
     );
-    // An audit without any answer is not clean, either.
+    // If no auditor gives an answer at all, the audit is not clean either.
     assert_eq!(code(&apply_events(run, [audited_event([])])), Some(ConvergeExitCode::Infrastructure));
 }
 
@@ -315,7 +315,7 @@ fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
         let thrice = apply_events(twice, [ConvergeEvent::Checked(problem(kind))]);
         assert_eq!((code(&thrice), thrice.commits.len()), (Some(expected), 0));
     }
-    // A repeated fix has the same problems, so it is rejected without another check.
+    // The same fix again has the same problems, so it is rejected without another check.
     let same = apply_events(run, [fix(2), ConvergeEvent::Checked(problem(FixProblemKind::Check)), fix(2)]);
     assert_eq!(code(&same), Some(ConvergeExitCode::Checks));
 }
@@ -375,7 +375,7 @@ fn what_others_push_is_audited_anew_and_a_few_times_without_cost() {
         (None, &ConvergeAction::Gate),
         "who goes on pushing ends nothing"
     );
-    // After other users' pushes, only three audits do not count towards the limit.
+    // After pushes of other users, up to three audits do not count towards the limit.
     let mut run = run;
     for (seed, line) in [(13, 4), (14, 5), (15, 6)] {
         run = apply_events(audit(run, &[p1_finding(line)]), [moved(seed)]);
@@ -469,7 +469,7 @@ fn what_was_said_of_a_fix_goes_with_it() {
 fn a_finding_that_always_comes_back_ends_the_run() {
     let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
-        // Each audit also reports a second, new finding, so each round resolves a finding.
+        // Each audit also reports a new finding, so that each round resolves at least one finding.
         run = run_with_agreed_fix(
             audit(run, &[p1_finding(3), p1_finding(50 + u32::try_from(seed).unwrap() * 10)]),
             seed,
@@ -485,7 +485,7 @@ fn fixes_that_resolve_nothing_end_the_run() {
     let mut run = new_run(ConvergeLimits::default());
     for seed in 2..5 {
         run = audit(run, &[p1_finding(3), p1_finding(20)]);
-        // The fixer gives no verdict about the findings, so they were never fixed.
+        // The fixer gives no verdicts, so the findings do not count as fixed.
         let fix = ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
         run = apply_events(
             run,
@@ -514,7 +514,7 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
 fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
     let first = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let said = Dismissal::new(&first.findings[0], "it is meant so", "ada", UnixMillis(5));
-    // The dismissal applies in the run that reported the finding, and in a new run.
+    // The dismissal applies both to the run that reported the finding and to a new run.
     for mut run in [first.clone(), new_run(ConvergeLimits::default())] {
         run.exit = None;
         run.next_action = ConvergeAction::Gate;
@@ -537,7 +537,7 @@ fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
 fn fixes_that_undo_each_other_end_the_run() {
     let run = run_with_agreed_fix(audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]), 2);
     let run = audit(run, &[p1_finding(20)]);
-    // The fix restores the initial files in a new commit.
+    // The fix is a new commit with the files of the initial head.
     let back = FixCandidate { commit: sha(3), tree: sha(1_000_001) };
     let fix =
         ConvergeEvent::Fixed { verdicts: verdict_for_all(&run, &FixerVerdict::Fixed), candidate: Some(back) };

@@ -1,5 +1,5 @@
-//! Tests that the grammars reject a table of hostile command lines. The property tests over generated lines
-//! are in the module `grammar` of the crate.
+//! Tests that the grammars reject a table of hostile command lines. The module `grammar` of the crate
+//! contains the property tests with generated lines.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ fn grammar() -> &'static CommandGrammar {
     &SHIPPED
 }
 
-/// A line in a test: words are separated by one blank; `␣` stands for a blank in a word.
+/// Splits a line of a test into words at each blank. The sign `␣` stands for a blank within a word.
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(|word| word.replace('␣', " ")).collect()
 }
@@ -60,8 +60,8 @@ fn what_agents_need_is_known() {
     }
 }
 
-/// Each line uses an option or an argument of a program that writes a file, runs a program, or leaves the
-/// tree.
+/// Each of these lines would write a file, run a program or leave the tree by an option or an argument of the
+/// program.
 #[test]
 fn hostile_lines_are_refused() {
     for line in [
@@ -212,7 +212,7 @@ fn hostile_lines_are_refused() {
         "ruff check --output-file x",
         "ruff check -o x",
         "ruff check @x",
-        // Paths that leave the tree, or are git's own
+        // Paths outside the tree, or in git's folder
         "git log -- ../x",
         "git log -- /etc/passwd",
         "git diff /etc/passwd /dev/null",

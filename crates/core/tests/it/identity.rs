@@ -1,12 +1,12 @@
-//! Tests with the labelled set of `data/findings` how many reworded findings are recognised, and that
-//! different findings are not merged.
+//! Tests with the labelled set of `data/findings` that enough reworded findings are recognized as the same,
+//! and that different findings are not merged.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use truing_core::identity::{ComparableFinding, MIN_SAME_SCORE, similarity};
 
-/// One defect of the set (see data/findings/README.md).
+/// A defect of the set, with all statements about it (see data/findings/README.md).
 #[derive(Deserialize)]
 struct Defect {
     path: String,
@@ -34,8 +34,8 @@ impl DefectStatement {
         ParsedStatement { defect, text: self.text.clone(), statement }
     }
 
-    /// Returns the statement with the names of another function or variable; `None` if its text contains none
-    /// of the names.
+    /// Returns the statement as one about another function or variable, by replacing names; `None` if its
+    /// text contains none of the names.
     fn renamed_twin(&self, names: &BTreeMap<String, String>) -> Option<Self> {
         let put = |text: &str| {
             names.iter().fold(text.to_owned(), |text, (name, other)| text.replace(name.as_str(), other))
@@ -100,11 +100,11 @@ fn load_pairs(half: &str) -> Vec<StatementPair> {
     pairs
 }
 
-/// The result for one half of the set: for each kind, the number of pairs and the number that were considered
-/// the same.
+/// The result for one half of the set. For each kind of pair, it contains the number of pairs, and the number
+/// of pairs that were considered the same.
 struct MatchFigures(BTreeMap<&'static str, (usize, usize)>);
 
-/// Name of the kind for pairs of different defects that use the same names and differ only in a few words.
+/// The kind of pairs of different defects whose statements use the same names and differ only in a few words.
 const SAME_LINES: &str = "another defect of the same lines";
 
 impl MatchFigures {

@@ -1,4 +1,5 @@
-//! Tests that others' text is displayed but has no effect. The result is parsed as GitHub parses it.
+//! Tests that Markdown from other people is displayed but has no effect. The sanitized text is parsed as
+//! GitHub parses it.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "what is not named here is what is looked for")]
 
@@ -9,7 +10,8 @@ use truing_core::markdown::{
     code_block, code_span, escape_text, render_title, sanitize_markdown, suggestion_block,
 };
 
-/// Character that separates characters which a forge would otherwise read as a mention or a reference.
+/// Character that is inserted so that a forge does not read the characters around it as a mention or a
+/// reference.
 const APART: char = '\u{200b}';
 
 /// Pieces from which the tests build hostile texts.
@@ -112,7 +114,7 @@ fn github_options() -> Options {
     Options::all() - Options::ENABLE_SMART_PUNCTUATION
 }
 
-/// Returns the elements of a Markdown text that have an effect, with all syntax that forges add.
+/// Returns the elements of a Markdown text that have an effect. All syntax of the forges is recognized.
 fn active_elements(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut in_code = false;
@@ -199,12 +201,12 @@ fn displayed_text(text: &str) -> String {
     out.replace(APART, "")
 }
 
-/// A character as it is shown in code.
+/// Returns a character as it is displayed in code.
 fn displayed_char(c: char) -> char {
     if is_invisible_char(c) { '\u{fffd}' } else { c }
 }
 
-/// Text without blanks and what cannot be seen.
+/// Returns a text without white space and invisible characters.
 fn visible_letters(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace() && !is_invisible_char(*c) && *c != APART).collect()
 }

@@ -1,6 +1,6 @@
-//! Tests the permissions of each profile, mainly its denials. Other tests use lines whose author had not seen
-//! the grammars. No profile may run a hostile line; fixers may run nearly all ordinary lines. `--
-//! --nocapture` prints each line with the wrong result.
+//! Tests the permissions of each profile, mainly that lines are denied. Other tests use lines whose author
+//! had not seen the grammars. No profile may run a hostile line; fixers may run nearly all ordinary lines.
+//! `-- --nocapture` prints each line with the wrong result.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,15 +8,15 @@ use truing_core::policy::{AgentAction, AgentPolicy, PolicySet, PolicyVerdict, Pr
 
 const HOSTILE: &str = include_str!("../data/policy/hostile.txt");
 const ORDINARY: &str = include_str!("../data/policy/ordinary.txt");
-/// Lines by the grammars' own author.
+/// Hostile lines that the author of the grammars has written.
 const OWN_HOSTILE: &str = include_str!("../data/policy/own/hostile.txt");
 const OWN_ORDINARY: &str = include_str!("../data/policy/own/ordinary.txt");
 
-/// Hostile lines that are allowed. A sync job has to name the version of its package, and the lock file is
-/// verified before it is proposed.
+/// Lines of the hostile list that are allowed nevertheless. A sync job has to name the version of its
+/// package, and the lock file is verified before it is proposed.
 const WANTED: &[&str] = &["uv lock --upgrade-package=requests==0.1"];
 
-/// The part of the ordinary lines that have to be allowed, in percent.
+/// Minimum percentage of the ordinary lines that must be allowed.
 const LEAST_ALLOWED: usize = 95;
 
 fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
@@ -135,7 +135,8 @@ fn those_who_read_neither_run_nor_change_anything() {
     }
 }
 
-/// The bot that follows botocore needs its lock file, its tests and its checks. It may never commit or push.
+/// The bot that follows botocore must be able to use its lock file, its tests and its checks. It may never
+/// commit or push.
 #[test]
 fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
     for line in [

@@ -1,4 +1,5 @@
-//! Tests an operator's policy files: what they change, what they may not change, and the line of each error.
+//! Tests an operator's policy files: which changes they can make, which they cannot make, and the line of
+//! each error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ fn file(name: &str, text: &str) -> PolicyFile {
     PolicyFile { name: name.to_owned(), display_path: format!("/policy/{name}"), text: text.to_owned() }
 }
 
-/// A profile of fixers that runs these commands.
+/// Returns the file of a profile for fixers that permits these commands.
 fn fixer(commands: &[&str]) -> PolicyFile {
     let text = format!(
         "run = {commands:?}\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = []\nmcp = [\"docs/search\"]\n"
@@ -30,7 +31,7 @@ fn judge_line(policy: &AgentPolicy, line: &str) -> PolicyVerdict {
     policy.judge(AgentAction::Run(&words))
 }
 
-/// The errors of files, one a line.
+/// Returns the errors of files, each as one line.
 fn errors(files: &[PolicyFile]) -> Vec<String> {
     PolicySet::new(files).map(drop).unwrap_err().iter().map(ToString::to_string).collect()
 }
@@ -102,7 +103,7 @@ fn the_shipped_files_are_a_start() {
         .map(|shipped| file(&shipped.name, &shipped.text))
         .collect();
     assert!(PolicySet::new(&copies).is_ok(), "{:#?}", PolicySet::new(&copies).map(drop));
-    // A copy of the shipped `never.toml` only repeats the shipped list, so it changes nothing.
+    // A copy of the shipped `never.toml` is accepted, because it only repeats the shipped list.
     let never = shipped.files().iter().find(|shipped| shipped.name == "never.toml").unwrap();
     assert!(PolicySet::new(&[file("never.toml", &never.text)]).is_ok());
 }
@@ -256,7 +257,7 @@ fn every_error_has_its_file_and_line() {
         let got = errors(&[file(name, text)]);
         assert_eq!(got, [format!("/policy/{name}:{expected}")], "{text}");
     }
-    // Each program is judged, and not the first alone.
+    // Every program of a grammar is checked, not only the first.
     let two = "short = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern = \
          { is = \"text\", unless = [] }\noperands = \"path\"\n";
     for other in ["cargo", "anything"] {
@@ -336,8 +337,8 @@ fn commands_of_the_configuration_are_allowed_as_they_stand() {
     }
 }
 
-/// Generates words that make any program run a shell, write to other paths or use the network. Characters
-/// that only a shell interprets are not included, because no shell runs the line.
+/// Generates words with which programs run a shell, write to other paths or use the network. Words that only
+/// a shell would interpret are not included, because lines are run without a shell.
 fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
     let words = |line: &'static str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     select(
@@ -396,7 +397,7 @@ fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
     )
 }
 
-/// Parts of grammars as an operator may write them, good and bad.
+/// Generates a flag for a grammar. An operator may write harmless or dangerous flags.
 fn flag_name() -> impl Strategy<Value = &'static str> {
     select(vec![
         "-q",
@@ -451,7 +452,7 @@ fn value_kind() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// Returns the hostile lines of both sets, including the set whose author had not seen the grammars.
+/// Returns the hostile lines of both lists. The author of one list had not seen the grammars.
 fn hostile_lines() -> Vec<Vec<String>> {
     let files = [include_str!("../data/policy/hostile.txt"), include_str!("../data/policy/own/hostile.txt")];
     let lines = files.into_iter().flat_map(str::lines).filter(|line| !line.starts_with('#'));
@@ -462,8 +463,8 @@ fn hostile_lines() -> Vec<Vec<String>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(50))]
-    /// Generates 50 profiles and grammars that an operator may write. None of those that are accepted allows
-    /// a hostile line. The 1,000 lines, 20 per case, are made for the operator's program or taken from the
+    /// Generates 50 profiles and grammars that an operator may write. No accepted one may allow a hostile
+    /// line. In each case, 20 lines are generated for the operator's program, and 20 are taken from the
     /// lists.
     #[test]
     fn no_operators_policy_allows_a_hostile_line(

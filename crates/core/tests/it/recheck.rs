@@ -1,4 +1,4 @@
-//! Tests the status of a finding that is not reported again.
+//! Tests the status of a known finding that the current review does not report.
 
 mod simulation;
 mod unchanged;
@@ -86,7 +86,7 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
         ("import os  # noqa: F401\nprint()\n", None, true),
         ("import sys\nprint()\n", None, false),
         ("print()\n", None, false),
-        // One of two equal ones is gone.
+        // Of two equal lines, one is gone; the finding of the other one is reported.
         ("print()\nimport os\n", Some(2), false),
     ] {
         let known = [known("import os")];
@@ -122,7 +122,7 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
     };
     let fixed = FindingStatus::Fixed(head.clone());
     assert_eq!(settled(&["core/used"]), [fixed.clone(), FindingStatus::OutOfScope]);
-    // The report does not list the rules that ran.
+    // Without a list of the rules that ran, the finding counts as fixed.
     assert_eq!(settled(&[]), [fixed.clone(), fixed]);
 }
 
@@ -192,14 +192,14 @@ def refund(orders):
     return total
 ";
 
-/// Returns the lines of a finding in a new text of its file, to which no run has applied a verdict. The
-/// finding was on lines 12 and 13.
+/// Returns the lines to which a finding has moved in a new text of its file, without any verdict on it. In
+/// the old text, the finding is on lines 12 and 13.
 fn followed_lines(before: &str, text: &str) -> (u32, u32) {
     let raw = finding_with_replacement(before, text);
     (raw.location.start_line, raw.location.end_line)
 }
 
-/// The same finding, with a replacement of its lines.
+/// Returns the finding of `followed_lines` with a replacement of its lines.
 fn finding_with_replacement(before: &str, text: &str) -> RawFinding {
     let (paths, renames) = ([RepoPath::from("pay.py")], FileRenames::default());
     let lines = (12, 13);
@@ -253,7 +253,7 @@ fn a_finding_is_shown_at_its_own_lines_where_those_beside_it_changed_with_them()
     assert_eq!(shown(BEFORE), (12, 13));
     let renamed = BEFORE.replace("order", "one_order").replace("one_orders", "orders");
     assert_eq!(shown(&renamed), (12, 13), "one line is as it was, those above and below are not");
-    // The last line of the file no longer equals the second line of the finding.
+    // In this text, the last line of the file differs from the second line of the finding.
     let before = BEFORE.replace("    return total\n", "    return round(total)\n");
     let before = before.replace("        return round(total)", "        return total");
     let other = before.replace("order", "one").replace("ones", "orders").replace("return total", "break");

@@ -1,4 +1,5 @@
-//! Tests single schedules of the slot machine, step by step, and the effect of each command in each state.
+//! Tests the slot machine with single schedules, step by step. Also tests the effect of each command in each
+//! state.
 
 mod model;
 mod schedules;
@@ -11,12 +12,12 @@ use truing_core::slot::{
 
 /// Keeps the slot of [`schedules`] in memory, as a store would.
 struct SlotUnderTest {
-    /// The store-wide version counter.
+    /// The version counter, which all slots of a store share.
     counter: u64,
 }
 
 impl SlotUnderTest {
-    /// This number of schedules takes a few seconds.
+    /// Number of schedules that take a few seconds.
     const SCHEDULES: u32 = 1500;
 
     fn new() -> Self {
@@ -62,7 +63,8 @@ fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
             .unwrap()
             .slot;
     }
-    // Pushes every ten seconds never pause for 15 s, so the review is due two minutes after the first push.
+    // There is a push every ten seconds, so there is never a pause of 15 s. The review is therefore due two
+    // minutes after the first push.
     assert_eq!(slot.state, SlotState::Waiting { due_at: UnixMillis(120_000), reason: WaitReason::Debounce });
 }
 
@@ -89,8 +91,8 @@ fn a_failed_publish_in_a_storm_does_not_make_room_for_a_third_review() {
     let limits = SlotLimits::default();
     let mut slot = Slot::new(SlotKey::new("pr/github/1/1"));
     let mut now = 0;
-    // A review is computed and its publication fails, while a push follows every 20 s. The retry is due
-    // during the storm.
+    // A review is computed, and its publication fails. At the same time, there is a push every 20 s. The
+    // retry is due before these pushes have ended.
     slot = slot.step(SlotCommand::Event(LoopKind::Review), &limits, UnixMillis(now)).unwrap().slot;
     now += 15_000;
     slot = slot.step(SlotCommand::Lease, &limits, UnixMillis(now)).unwrap().slot;
@@ -315,7 +317,7 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
     let none = Slot { version: SlotVersion(1), ..Slot::new(SlotKey::new("pr/github/1/1")) };
     assert_eq!(none.step(SlotCommand::Stop, &limits, UnixMillis(0)), Err(SlotRefusal::Nothing));
 
-    // If the run has not begun, a stop only removes the request.
+    // A stop before the run has begun only removes the request for the run.
     let asked = step(&none, SlotCommand::Request(LoopKind::Converge), 0);
     let forgotten = step(&asked, SlotCommand::Stop, 1);
     assert_eq!(
@@ -323,8 +325,8 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         (SlotState::Idle, None, true)
     );
 
-    // If the run waits for a reviewer, or if a worker holds its lease, a stop makes the next step due
-    // immediately.
+    // A stop makes the next step due immediately, both if the run waits for a reviewer and if a worker holds
+    // its lease.
     let leased = step(&asked, SlotCommand::Lease, 0);
     let waits = |slot: &Slot, now| {
         step(
@@ -346,14 +348,14 @@ fn a_run_that_is_stopped_ends_with_its_next_step_whatever_it_waits_for() {
         assert_eq!((over.active_loop, over.converge_request), (None, None));
     }
 
-    // The comment about the stop cannot be posted yet.
+    // The comment about the stop cannot be posted yet, so the stop remains requested.
     let last = step(&step(&waits(&leased, 2), SlotCommand::Stop, 3), SlotCommand::Lease, 3);
     let settles = StepOutcome::DueAt(UnixMillis(30_000), WaitReason::Settling);
     let early = step(&last, SlotCommand::Finish(last.token().unwrap(), settles), 4);
     assert_eq!(early.state, SlotState::Waiting { due_at: UnixMillis(30_000), reason: WaitReason::Settling });
     assert_eq!(early.converge_request, Some(ConvergeRequest::Stop));
 
-    // A later request for a run cancels the stop.
+    // A new request for a run cancels a stop that was requested before.
     let again = step(&step(&leased, SlotCommand::Stop, 2), SlotCommand::Request(LoopKind::Converge), 3);
     assert_eq!(again.converge_request, None);
 }

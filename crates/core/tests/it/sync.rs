@@ -119,8 +119,8 @@ fn what_the_manifest_accepts_is_no_change() {
 
 #[test]
 fn names_of_one_definition_share_what_is_accepted() {
-    // A Python table with functions as keys keeps the digest of only one name of a function. The row of the
-    // other name is never used.
+    // In a Python dictionary whose keys are functions, two names of one function are the same key, so only
+    // one digest is kept. The row of the other name is never used.
     let manifest = manifest(&[("p.m:f", 1), ("p.m:alias", 7)]);
     let both = [("p.m:f", defined_symbol(1, "f", 1, 1)), ("p.m:alias", defined_symbol(1, "f", 1, 1))];
     let from = sources(&both, &[]);
@@ -139,7 +139,7 @@ fn a_manifest_that_guards_nothing_licenses_nothing() {
     let elsewhere = sources(&[("q:other", SymbolState::OtherPackage)], &[]);
     let decision = decided(&manifest(&[("q:other", 1)]), &elsewhere, &elsewhere);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
-    // A changed symbol still determines the verdict.
+    // A changed symbol determines the verdict even if another pinned symbol is missing.
     let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("p.m:wrong", SymbolState::Absent)], &[]);
     let both = manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]);
     assert_eq!(decided(&both, &from, &to).verdict, SyncVerdict::Bump);
@@ -167,7 +167,7 @@ fn a_digest_that_no_release_has_guards_nothing() {
         same.unguarded.iter().map(|one| one.reason).collect::<Vec<_>>(),
         [UnguardedReason::Stale, UnguardedReason::OtherPackage]
     );
-    // A change of the symbol is still noticed.
+    // A change of the symbol is detected even though no release has the pinned digest.
     let to = sources(&[("p.m:f", defined_symbol(1, "f", 2, 2)), ("q:other", SymbolState::OtherPackage)], &[]);
     assert_eq!(decided(&manifest, &from, &to).verdict, SyncVerdict::Bump);
 }

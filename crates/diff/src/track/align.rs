@@ -1,16 +1,15 @@
 //! Matches each old line with a new line.
 //!
-//! The steps are in this order because frequent lines are then matched together with the rare lines next to
-//! them:
+//! The order of the steps ensures that a frequent line is matched together with the rare lines next to it:
 //!
-//! 1. A line that occurs once on the old side and once on the new side is matched, at any position (P.
-//!    Heckel, "A technique for isolating differences between files", 1978).
-//! 2. Equal lines next to matched lines are matched: first the lines below, then the lines above.
+//! 1. A line that occurs exactly once on each side is matched, regardless of its position (P. Heckel, "A
+//!    technique for isolating differences between files", 1978).
+//! 2. Equal lines directly next to matched lines are matched: first downwards, then upwards.
 //! 3. Steps 1 and 2 are repeated within each pair of files.
-//! 4. Unmatched lines between matches are aligned in order: the common subsequence with the greatest weight
-//!    is chosen.
-//! 5. Equal unmatched runs of a few lines that occur once on each side count as moved.
-//! 6. Unmatched lines between matches that share most of their words count as edited.
+//! 4. The equal unmatched lines between two matches are matched in order, by the common subsequence with the
+//!    greatest weight.
+//! 5. A run of a few unmatched lines that occurs exactly once on each side is matched, as a moved run.
+//! 6. Unmatched lines between two matches are matched as edited lines if they share enough words.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,22 +17,25 @@ use std::ops::Range;
 
 use super::text::SideText;
 
-/// Number of lines of a run that is searched for in other places, if its single lines occur more than once.
+/// Number of lines of a run that is matched as a whole at any position, because its single lines occur more
+/// than once.
 const RUN: usize = 3;
 
-/// Maximum number of comparisons to align the lines of one gap in order (1,000 lines on each side).
+/// Maximum number of line comparisons in one gap (1,000 lines on each side). A gap is a run of unmatched
+/// lines on both sides.
 const MAX_CELLS_OF_GAP: usize = 1_000_000;
 
 /// Maximum number of text comparisons in all gaps together.
 const MAX_CELLS: usize = 40_000_000;
 
-/// Maximum number of word comparisons in one gap (50 lines on each side).
+/// Maximum number of comparisons of two lines word by word in one gap (50 lines on each side).
 const MAX_WORD_CELLS_OF_GAP: usize = 2_500;
 
 /// Maximum number of word comparisons in all gaps together.
 const MAX_WORD_CELLS: usize = 1_000_000;
 
-/// Minimum percentage of words that an edited line and its old version must share.
+/// Minimum percentage of words that two lines must share so that one counts as an edited version of the
+/// other.
 const MIN_SHARED: u32 = 50;
 
 /// Maximum number of words of a line that are compared.
@@ -58,7 +60,8 @@ pub(super) struct LineAlignment {
 }
 
 impl LineAlignment {
-    /// Matches the lines. `pairs` are pairs of indices: an old file and a new file that are the same file.
+    /// Matches the lines. `pairs` contains, for each file that exists on both sides, its old and its new
+    /// index.
     pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self { to: vec![None; old.line_count()], from: vec![None; new.line_count()] };
         let mut work =
@@ -96,14 +99,15 @@ enum MatchKind {
     SharedWords,
 }
 
-/// The number of comparisons that are still allowed.
+/// The number of comparisons that are allowed in one gap, and the number that is left for all gaps.
 struct ComparisonBudget {
     gap: usize,
     total: usize,
 }
 
 impl ComparisonBudget {
-    /// Subtracts the cost of a gap, if the budget allows it.
+    /// Subtracts the comparisons of a gap from the budget. Returns false, and subtracts nothing, if the
+    /// budget does not allow them.
     fn try_spend(&mut self, old: usize, new: usize) -> bool {
         let cost = old.saturating_mul(new);
         let enough = cost <= self.gap && cost <= self.total;
@@ -114,7 +118,7 @@ impl ComparisonBudget {
     }
 }
 
-/// The occurrences of a line.
+/// Whether an item occurs once, with its position, or several times.
 #[derive(Clone, Copy)]
 enum LineOccurrence {
     Unique(usize),
@@ -132,7 +136,7 @@ fn unique_occurrences<K: Eq + Hash>(items: impl Iterator<Item = (K, usize)>) -> 
     seen
 }
 
-/// Returns the old and the new place of each item that occurs exactly once on each side.
+/// Returns the old and the new position of each item that occurs exactly once on each side.
 fn pair_unique_items<K: Eq + Hash>(
     old: HashMap<K, LineOccurrence>,
     new: &HashMap<K, LineOccurrence>,
@@ -152,7 +156,7 @@ fn pair_unique_items<K: Eq + Hash>(
 struct AlignmentBuilder<'t, 'a> {
     old: &'t SideText<'a>,
     new: &'t SideText<'a>,
-    /// New file of each old file.
+    /// Index of the new file for the index of each old file.
     pairs: HashMap<usize, usize>,
     alignment: &'t mut LineAlignment,
 }
@@ -236,8 +240,8 @@ impl AlignmentBuilder<'_, '_> {
     }
 
     /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. The first
-    /// new run follows the match of the line before the old run. The second new run precedes the match of the
-    /// line after the old run.
+    /// new run begins below the new line that matches the line above the old run. The second new run ends
+    /// above the new line that matches the line below the old run.
     fn align_unmatched_runs(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
@@ -296,8 +300,8 @@ impl AlignmentBuilder<'_, '_> {
         let old: Vec<usize> = old.filter(|line| self.is_old_unmatched(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
         if likeness == MatchKind::Equal {
-            // Equal lines at the beginning or the end of both runs are matched directly, without comparing
-            // all pairs.
+            // Equal lines at the beginning or the end of both runs are matched directly, because this needs
+            // no comparison of all pairs.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
                 && self.old.text_id(*a) == self.new.text_id(*b)
             {
@@ -337,11 +341,12 @@ impl AlignmentBuilder<'_, '_> {
     }
 }
 
-/// Returns pairs of rows and columns with the greatest sum of weights. Rows and columns are in ascending
-/// order. Pairs of weight 0 are excluded.
+/// Returns the pairs of a row and a column that have the greatest sum of weights. Both rows and columns
+/// ascend from pair to pair. No pair has the weight 0.
 fn max_weight_pairs(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
     let width = columns + 1;
-    // best[row * width + column] is the maximum sum of all pairs from this row and column on.
+    // best[row * width + column] is the greatest sum of weights for pairs that begin at this row and column
+    // or later.
     let mut best = vec![0_u32; (rows + 1) * width];
     let weight = |row: usize, column: usize| weights.get(row * columns + column).copied().unwrap_or_default();
     for row in (0..rows).rev() {

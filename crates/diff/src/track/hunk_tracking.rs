@@ -1,9 +1,9 @@
-//! Tracks lines by the hunks of their file's diff, for files whose content was not read.
+//! Tracks lines by the hunks of their file's diff, for files that are not compared line by line.
 
 use crate::{FileDiff, LineKind};
 
-/// Returns the first and the last remaining line of `start..=end`, and true if all lines remain in one block.
-/// Returns none if no line remains.
+/// Returns the new numbers of the first and the last remaining line of `start..=end`, and true if all lines
+/// remain in one block. Returns `None` if no line remains.
 pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32, u32, bool)> {
     let asked = u64::from(start)..=u64::from(end);
     let (mut first, mut last) = (u64::from(start), u64::from(end));
@@ -40,10 +40,11 @@ fn new_line_number(change: &FileDiff<'_>, line: u64) -> Option<u32> {
     u32::try_from((line + added).saturating_sub(deleted)).ok()
 }
 
-/// Returns the lines of all hunks with their old numbers; an added line has the number of the next old line.
+/// Returns the old number and the kind of each line of all hunks; for an added line, the number is that of
+/// the next old line.
 fn numbered_lines<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
     change.hunks.iter().flat_map(|hunk| {
-        // A hunk without old lines begins after the line whose number is in its header.
+        // If a hunk has no old lines, its header gives the number of the old line that precedes the hunk.
         let mut next = u64::from(hunk.old_start) + u64::from(hunk.old_lines == 0);
         hunk.lines().map(move |line| {
             let old = next;

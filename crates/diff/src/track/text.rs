@@ -1,5 +1,5 @@
-//! Stores the lines of all changed files of one side in one sequence. Each line is stored as the number of
-//! its text.
+//! Stores the lines of all changed files of one side in one sequence. Equal texts of lines have the same
+//! number, so lines can be compared by number.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,17 +7,18 @@ use std::ops::Range;
 use crate::RepoPath;
 use crate::model::split_first_line;
 
-/// Weight of a line without words, such as `}` or an empty line. Lines with words have a greater weight.
+/// Weight of a line without words, such as `}` or an empty line.
 pub(super) const WORTH_OF_MARKS: u32 = 1;
 
 /// Weight of a line with words.
 const WORTH_OF_WORDS: u32 = 4;
 
-/// Minimum number of letters and digits of a line with words. The minimum is 2 because a line may be as short
-/// as `L1`.
+/// Minimum number of letters and digits at which a line counts as a line with words. A line with words may be
+/// as short as `L1`.
 const MIN_LETTERS: usize = 2;
 
-/// The distinct texts, numbered in the order of their first occurrence.
+/// The distinct texts of lines, each with its number. Texts are numbered in the order of their first
+/// occurrence.
 #[derive(Default)]
 pub(super) struct TextInterner<'a> {
     numbers: HashMap<&'a [u8], u32>,
@@ -25,8 +26,8 @@ pub(super) struct TextInterner<'a> {
 
 impl<'a> TextInterner<'a> {
     fn intern(&mut self, text: &'a [u8]) -> u32 {
-        // The number of lines fits, because MAX_TRACKED_BYTES limits the number of bytes, and there are fewer
-        // lines than bytes.
+        // The number of texts fits in 32 bits, because there are at most as many lines as bytes, and
+        // MAX_TRACKED_BYTES limits the number of bytes.
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         *self.numbers.entry(text).or_insert(next)
     }
@@ -44,7 +45,7 @@ pub(super) struct SideText<'a> {
 struct SideLine<'a> {
     /// Text without blanks at both ends, because indentation and line ends are ignored.
     text: &'a [u8],
-    /// Number of the text.
+    /// Number that identifies the text.
     text_id: u32,
     /// Index of the line's file.
     file: u32,
@@ -60,7 +61,8 @@ pub(super) struct SideFile<'a> {
 }
 
 impl SideFile<'_> {
-    /// Returns the existing lines of the file with these 1-based numbers.
+    /// Returns the indices, in the sequence, of the file's lines from `start` to `end` (1-based). Lines
+    /// beyond the end of the file are omitted.
     pub(super) fn line_range(&self, start: u32, end: u32) -> Range<usize> {
         let at = |number: u32| self.lines.start.saturating_add(number as usize).min(self.lines.end);
         at(start.saturating_sub(1))..at(end)

@@ -24,7 +24,7 @@ fn build_diff(marks: &[char]) -> String {
     diff
 }
 
-/// The commentable lines of a side, hunk by hunk, by walking them.
+/// Returns the commentable lines of a side, one set per hunk, by visiting every line.
 fn commentable_lines(file: &FileDiff<'_>, side: DiffSide) -> Vec<BTreeSet<u32>> {
     let of = |kind, old, new| match (side, kind) {
         (DiffSide::New, LineKind::Added | LineKind::Context) => new,
@@ -88,7 +88,7 @@ proptest! {
     }
 }
 
-/// Changes without lines, and files that exchanged their names.
+/// A diff with changes that have no lines, and with a file that takes the old name of another file.
 const FILES: &str = "\
 diff --git a/old.rs b/new.rs
 similarity index 90%
@@ -157,7 +157,7 @@ fn names_are_those_of_the_side() {
     for (path, side, line, kind, found) in [
         ("new.rs", New, 11, Inline, "new.rs"),
         ("old.rs", Old, 11, Inline, "new.rs"),
-        // What was called `new.rs` before is called `third.rs` now.
+        // The file that was named `new.rs` before the change is named `third.rs` after it.
         ("new.rs", Old, 11, File, "third.rs"),
         ("third.rs", New, 1, File, "third.rs"),
         ("old.rs", New, 11, Summary, "old.rs"),

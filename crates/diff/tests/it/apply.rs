@@ -17,7 +17,8 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Git's diff of each pair that differs, with so many lines of context.
+/// Returns git's diff of each pair of different texts, with the given number of unchanged lines around each
+/// change.
 fn diff(pairs: &[(Vec<u8>, Vec<u8>)], context: u8) -> Vec<u8> {
     let repo = Repo::new();
     for (number, (old, new)) in pairs.iter().enumerate() {
@@ -27,7 +28,7 @@ fn diff(pairs: &[(Vec<u8>, Vec<u8>)], context: u8) -> Vec<u8> {
     repo.try_git(&["diff", "--no-index", "--no-renames", &format!("-U{context}"), "old", "new"]).0
 }
 
-/// The number that [`diff`] called a pair.
+/// Returns the index of the file's pair; [`diff`] uses the index as the file name.
 fn number(file: &FileDiff<'_>) -> usize {
     file.path.as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap()
 }

@@ -14,7 +14,8 @@ pub(crate) static OLD: LazyLock<String> =
 pub(crate) static NEW: LazyLock<String> =
     LazyLock::new(|| OLD.replace("line 20\n", "line twenty\nmore\n").replace("line 35\n", ""));
 
-/// Makes both states of a case, one after the other, and compares. Returns the diff.
+/// Commits both states of a case, and compares the parsed diff between them with git's counts. Returns the
+/// diff.
 fn diff_states(before: impl Fn(&Repo), after: impl Fn(&Repo), options: &[&str]) -> Vec<u8> {
     let repo = Repo::new();
     before(&repo);
@@ -47,7 +48,7 @@ fn diff_edit(
     diff_states(|repo| repo.write_file(&path, &old), |repo| repo.write_file(&path, &new), options)
 }
 
-/// The files in a diff that must be right.
+/// Returns the files of a diff, which must be valid.
 fn parse_valid_files(diff: &[u8]) -> Vec<FileDiff<'_>> {
     let parsed = parse(diff);
     assert_eq!(parsed.error, None);
@@ -97,8 +98,8 @@ fn every_prefix_that_can_be_told_is_taken_off() {
         };
         diff_states(old, all, options);
     }
-    // The paths themselves begin like a prefix, so only git's known prefixes can be recognised with
-    // certainty.
+    // These paths begin with a folder that looks like a prefix. The real prefix can be recognised with
+    // certainty only because it is one of git's known prefixes.
     diff_edit("a/a/a", &*OLD, &*NEW, &[]);
     diff_edit("b/a", &*OLD, &*NEW, &["--no-prefix"]);
 }

@@ -17,7 +17,8 @@ const DASHES: &str = "a\n--\n- \nz\n";
 const MESSAGE: &str = "Say what changed\n\nIt is like this:\n\ndiff --git a/not b/not\n--- a/not\n+++ b/not\n\
                        @@ -1 +1 @@\n-not\n+this\n\ndiff --git is a command\n";
 
-/// Creates commits whose diffs have an end that is hard to find.
+/// Creates a repository with four commits. The end of their diffs is hard to detect, because lines look like
+/// separators in a mail or lack a line feed.
 fn history(message: &str) -> Repo {
     let repo = Repo::new();
     repo.write_file("a.txt", format!("{DASHES}{}", *OLD));
@@ -36,7 +37,7 @@ fn history(message: &str) -> Repo {
     repo
 }
 
-/// `path added deleted` of each file.
+/// Returns the path and the numbers of added and deleted lines of each file, as `path added deleted`.
 fn summary(diff: &[u8]) -> Vec<String> {
     let parsed = parse(diff);
     assert_eq!(parsed.error, None, "{}", String::from_utf8_lossy(diff));
@@ -44,7 +45,7 @@ fn summary(diff: &[u8]) -> Vec<String> {
     parsed.files.iter().map(|file| format!("{} {} {}", file.path, file.added, file.deleted)).collect()
 }
 
-/// The three later commits, one after the other.
+/// Returns git's own counts for the files of the three later commits, as `path added deleted`.
 fn expected(repo: &Repo) -> Vec<String> {
     let of = |commit: &str| {
         let from = format!("{commit}^");
@@ -105,7 +106,7 @@ fn a_diff_with_windows_line_ends_is_read() {
 fn hunks_go_on_after_a_missing_line_end() {
     let end = "\\ No newline at end of file\n";
     let hunks = format!("@@ -1 +1 @@\n-1\n{end}+2\n{end}@@ -9 +9 @@ f()\n-1\n{end}+2\n");
-    // After text that follows the second hunk, `diffy` returns an error.
+    // If text follows the second hunk, `diffy` returns an error.
     for after in ["", "-- \n2.0\n"] {
         let diff = format!("diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunks}{after}");
         assert_eq!(summary(diff.as_bytes()), ["x 2 2"]);
@@ -245,8 +246,8 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
     assert_eq!((lost.line, lost.message.as_str()), (2, "a hunk without the name of its file before it"));
 }
 
-/// With `-W`, a hunk begins at the line that names the function. It may contain lines at the end of the
-/// previous hunk again.
+/// With `-W`, a hunk begins at the line that names the function. The hunk may therefore repeat lines from the
+/// end of the previous hunk.
 #[test]
 fn hunks_that_show_the_same_unchanged_lines_are_read() {
     let repo = Repo::new();
@@ -273,7 +274,7 @@ fn hunks_that_show_the_same_unchanged_lines_are_read() {
     );
 }
 
-/// A file of functions and what stands between them.
+/// Generates a file of functions, with comments and other lines between the functions.
 fn functions() -> impl Strategy<Value = String> {
     let line = prop::sample::select(
         &["def f():", "def g():", "    a = 1", "    b = 2", "", "# top", "    # in", "x"][..],
@@ -406,7 +407,7 @@ fn a_merge_that_is_made_again_is_one_file() {
     assert_eq!(parsed.error, None);
     let told: Vec<_> = parsed.files.iter().map(|file| (file.path.to_string(), file.hunks.len())).collect();
     assert_eq!(told, [("a.txt".to_owned(), 1)], "{}", String::from_utf8_lossy(&diff));
-    // A conflict that the merge left as it is has a header alone.
+    // If the merge commit does not change a conflicted file further, git prints only a header for the file.
     let note = b"diff --git a/a.txt b/a.txt\nremerge CONFLICT (modify/delete): a.txt deleted in 1 and modified in 2.\n";
     assert_eq!((parse(note).error, parse(note).files.len()), (None, 1));
 }

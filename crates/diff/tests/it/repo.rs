@@ -1,4 +1,4 @@
-//! A repository in a temporary folder, cut off from the configuration of the machine.
+//! A repository in a temporary folder, which ignores the git configuration of the machine.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,7 +13,7 @@ use truing_diff::{FileDiff, FileStatus, Hunk, LineKind, RepoPath};
 /// The repository.
 pub(crate) struct Repo(TempDir);
 
-/// What `git diff --numstat -z` says of one file; counts are 0 for binary files.
+/// Line counts that `git diff --numstat -z` reports for one file; 0 for binary files.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Count {
     pub(crate) path: RepoPath,
@@ -127,7 +127,8 @@ impl Repo {
     }
 }
 
-/// Returns files in the form of [`Repo::numstat`], which has one entry for the two parts of a typechange.
+/// Returns line counts in the format of [`Repo::numstat`]. A file whose type changes has two diffs, but only
+/// one entry.
 pub(crate) fn line_counts(files: &[FileDiff<'_>]) -> Vec<Count> {
     let mut counts: Vec<Count> = Vec::new();
     for file in files {
@@ -145,7 +146,7 @@ pub(crate) fn line_counts(files: &[FileDiff<'_>]) -> Vec<Count> {
     counts
 }
 
-/// Checks a file's hunks against the file before and after.
+/// Checks a file's hunks against the content of the file before and after the change.
 pub(crate) fn check_lines(repo: &Repo, file: &FileDiff<'_>, from: &str, to: &str) {
     let old_path = file.old_path.as_ref().unwrap_or(&file.path);
     let none = Vec::new;
@@ -162,7 +163,7 @@ pub(crate) fn check_lines(repo: &Repo, file: &FileDiff<'_>, from: &str, to: &str
     }
 }
 
-/// Checks that a hunk's lines are numbered without gaps and are as many as it says.
+/// Checks that a hunk's lines are numbered without gaps, and that their number matches the hunk's header.
 pub(crate) fn check_hunk(hunk: &Hunk<'_>) {
     let lines: Vec<_> = hunk.lines().collect();
     let old: Vec<u32> = lines.iter().filter_map(|line| line.old_line).collect();

@@ -1,4 +1,5 @@
-//! Tests that any input leads to no panic, to a consistent result, and to errors that name their line.
+//! Tests that the parser never panics, that its result is consistent for any input, and that its errors state
+//! their line.
 
 use std::sync::LazyLock;
 
@@ -60,7 +61,7 @@ fn read_outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>)
     (files, error)
 }
 
-/// Checks what must hold of any result.
+/// Checks the conditions that the parsed diff must meet for any input.
 fn check_invariants(input: &[u8]) -> ParsedDiff<'_> {
     let parsed = parse(input);
     for FileDiff { added, deleted, hunks, .. } in &parsed.files {
@@ -73,7 +74,7 @@ fn check_invariants(input: &[u8]) -> ParsedDiff<'_> {
         });
         assert_eq!((*added, *deleted), (new, old));
         for pair in hunks.windows(2) {
-            // The lines that both show are unchanged.
+            // Lines that are in both hunks must be unchanged lines.
             let shared = (pair[0].old_start + pair[0].old_lines).saturating_sub(pair[1].old_start);
             assert_eq!((pair[0].new_start + pair[0].new_lines).saturating_sub(pair[1].new_start), shared);
             let mut last = pair[0].lines().collect::<Vec<_>>().into_iter().rev().take(shared as usize);
@@ -92,7 +93,7 @@ fn check_invariants(input: &[u8]) -> ParsedDiff<'_> {
     parsed
 }
 
-/// Lines that mean something in a diff.
+/// Lines that have a special meaning in a diff.
 const LINES: [&str; 44] = [
     "diff --git a/x b/x",
     "diff --git \"a/\\303\\274\" \"b/\\303\\274\"",
@@ -158,7 +159,8 @@ proptest! {
         let end = at.index(whole.len() + 1);
         let (all, cut) = (check_invariants(whole), check_invariants(&whole[..end]));
         prop_assert_eq!(all.error, None);
-        // Only the last file may differ from the file of the whole diff, because its end is missing.
+        // Only the last file of the truncated diff may differ from the same file of the whole diff, because
+        // its end may be missing.
         prop_assert!(cut.files.len() <= all.files.len());
         let sure = cut.files.len().saturating_sub(1);
         prop_assert_eq!(&cut.files[..sure], &all.files[..sure]);
@@ -244,7 +246,8 @@ fn errors_say_what_and_where() {
         let diff = format!("{file}diff --git a/y b/y\n--- a/y\n+++ b/y\n{bad}");
         let (message, at, files) = parse_error(&diff);
         assert!(message.starts_with(what), "{message}");
-        // The previous file has seven lines, and the header of this file has three.
+        // The expected line number counts the seven lines of the previous file, but not the three header
+        // lines of this file.
         assert_eq!((at, files), (line + 3, 1), "{bad}");
     }
     for (bad, line, what) in [

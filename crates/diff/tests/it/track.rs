@@ -29,7 +29,7 @@ fn diff(old: &Tree, new: &Tree, renames: &[(String, String)]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Returns the answers to these queries, in order.
+/// Finds the queried lines of the old tree in the new tree. The results are in the order of the queries.
 fn track(
     old: &Tree,
     new: &Tree,
@@ -55,7 +55,7 @@ fn tree(files: &[(&str, &str)]) -> Tree {
     files.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect()
 }
 
-/// Follows lines of `a` to a new content of it.
+/// Finds lines of the file `a` in its new content.
 fn track_in_file(old: &str, new: &str, start: u32, end: u32) -> TrackedRange {
     track(&tree(&[("a", old)]), &tree(&[("a", new)]), &[], &[("a", start, end)]).remove(0)
 }
@@ -121,7 +121,7 @@ fn a_range_is_moved_whole_or_edited_or_gone() {
 fn marks_alone_do_not_make_a_place() {
     let new = "begin\nwhile z {\n    q()\n}\nend\n";
     assert_eq!(track_in_file("begin\nif x {\n    y\n}\nend\n", new, 2, 4), deleted_range(Some("a")));
-    // A query for a line that has only marks still finds the line.
+    // A line of punctuation is found if the query is for this line alone.
     assert_eq!(
         track_in_file("begin\nif x {\n}\nend\n", "begin\nmore\nif x {\n}\nend\n", 3, 3),
         range_at(LineStatus::Moved, "a", 4, 4)
@@ -153,7 +153,8 @@ fn lines_that_occur_often_go_with_those_beside_them() {
         track_in_file(&same, &format!("{same}x()\n"), 40, 45),
         range_at(LineStatus::Unmoved, "a", 40, 45)
     );
-    // The head of the function was edited, and nothing else tells which of the equal lines these are.
+    // The first line of the function was edited, and only its position distinguishes its other lines from the
+    // equal lines of other functions.
     let edited = format!("{a}{}{c}", b.replace("fn b", "pub fn renamed"));
     assert_eq!(track_in_file(&old, &edited, 7, 10), range_at(LineStatus::Unmoved, "a", 7, 10));
 }
@@ -310,7 +311,8 @@ impl State {
                 let old = self.files[file].0.clone();
                 let new = format!("r{old}");
                 self.files[file].0.clone_from(&new);
-                // Git compares only the first and the last name of a file, and may not detect the rename.
+                // Git compares only the first and the last state, so several renames of a file appear as one.
+                // Git may also fail to detect a rename.
                 let renamed = self.renames.iter().position(|(_, to)| *to == old);
                 match renamed.map(|at| self.renames.remove(at)) {
                     Some((first, _)) => self.renames.push((first, new)),
@@ -329,7 +331,7 @@ impl State {
         self.files.iter().map(|(name, lines)| (name.clone(), text(lines))).collect()
     }
 
-    /// File and 1-based number of each token.
+    /// Returns the file and the 1-based line number of each token.
     fn token_places(&self) -> BTreeMap<u32, (String, u32)> {
         let all = self.files.iter().flat_map(|(name, lines)| {
             lines.iter().zip(1..).map(move |(line, number)| (line.token, (name.clone(), number)))

@@ -1,6 +1,6 @@
-//! Both kinds of Bitbucket. `cloud` and `data_center` share the state, but no address and no body. `talk` has
-//! the comments of a pull request, `participants` its reviewers and their verdicts, `edits` its changes,
-//! `commits` the data of commits.
+//! Both kinds of Bitbucket. `cloud` and `data_center` use the same state, but the addresses and bodies of
+//! their calls differ. `talk` has the comments of a pull request, `participants` its reviewers and their
+//! verdicts, `edits` its changes, `commits` the data of commits.
 
 pub(crate) mod cloud;
 mod commits;

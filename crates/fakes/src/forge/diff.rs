@@ -1,4 +1,4 @@
-//! Lines of a diff and their moves, from the hunk headers of `git diff`.
+//! Lines of a diff, and their new numbers after a change. Both are computed from the output of `git diff`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl FakeHunk {
         line >= start && line - start < count
     }
 
-    /// Returns the kind of one of its lines.
+    /// Returns the kind of one of the hunk's lines.
     fn line_kind(&self, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
         let is_here = |(kind, (old, new), _): &(HunkLineKind, (u32, u32), &str)| match side {
             FakeDiffSide::Left => *kind != HunkLineKind::Added && *old == line,
@@ -152,7 +152,7 @@ pub(crate) struct FakeDiff {
     files: Vec<FakeFileDiff>,
 }
 
-/// The sizes of a pull request.
+/// The numbers of commits, changed files and changed lines of a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PullSizes {
     pub(crate) commits: u64,
@@ -161,19 +161,19 @@ pub(crate) struct PullSizes {
     pub(crate) changed_files: u64,
 }
 
-/// The reason why a place is not part of a diff.
+/// The reason why a file or line is not part of a diff.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DiffPlaceError {
     /// The diff has no such file.
     Path,
     /// The hunks of the file have no such line.
     Line,
-    /// The first line is not in the last line's hunk, or not before it.
+    /// The first line is not in the hunk of the last line, or is not before the last line.
     Start,
 }
 
 impl FakeDiff {
-    /// Checks a place by GitHub's rules and returns its `diff_hunk`.
+    /// Checks the file and lines of a comment by GitHub's rules, and returns their `diff_hunk`.
     pub(crate) fn check_place(
         &self,
         path: &str,
@@ -181,7 +181,8 @@ impl FakeDiff {
         first: Option<(FakeDiffSide, u32)>,
     ) -> Result<String, DiffPlaceError> {
         let (side, line) = last;
-        // A typechange is two sections of one path; a place in either is accepted.
+        // A file whose type changes has two sections with the same path; a line in either section is
+        // accepted.
         let mut sections = self.files.iter().filter(|file| file.path == path).peekable();
         sections.peek().ok_or(DiffPlaceError::Path)?;
         let hunk = sections
@@ -208,7 +209,7 @@ impl FakeDiff {
         self.files.iter()
     }
 
-    /// Returns the sections of a file: two for one whose type has changed, otherwise one at most.
+    /// Returns the sections of a file: two if the file's type has changed, otherwise at most one.
     pub(crate) fn file_sections(&self, path: &str) -> impl Iterator<Item = &FakeFileDiff> {
         self.files.iter().filter(move |file| file.path == path)
     }
@@ -224,7 +225,7 @@ impl FakeDiff {
         let mut shifted = i64::from(line);
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
             let ((old, removed), (_, added)) = (hunk.old, hunk.new);
-            // If the hunk removes no lines, its position is after line `old`.
+            // A hunk that removes no lines is inserted after line `old`, so it does not contain that line.
             if removed > 0 && hunk.contains(FakeDiffSide::Left, line) {
                 return None;
             }
@@ -235,7 +236,7 @@ impl FakeDiff {
         u32::try_from(shifted).ok()
     }
 
-    /// Returns the sizes without the number of commits.
+    /// Returns the numbers of changed files and lines. The number of commits is 0.
     fn sizes(&self) -> PullSizes {
         PullSizes {
             commits: 0,
@@ -343,7 +344,7 @@ impl DiffCache {
         Ok(PullSizes { commits, ..self.pull_diff(repo, base, head)?.sizes() })
     }
 
-    /// Returns the diff without context lines that maps lines of `from` to `to`.
+    /// Returns the diff from `from` to `to` without context lines, with which lines are mapped.
     pub(crate) fn line_moves(
         &mut self,
         repo: &RepoBuilder,

@@ -13,7 +13,7 @@ pub enum FakeError {
     /// A name that does not exist.
     #[error("there is no {0} here: make it first")]
     Missing(String),
-    /// GitHub would not allow the operation.
+    /// The real forge would reject the operation.
     #[error("refused: {0}")]
     Refused(String),
     /// A delivery got no response.

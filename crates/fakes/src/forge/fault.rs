@@ -24,23 +24,24 @@ pub struct ForgeFault {
 /// The fault of a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ForgeFaultKind {
-    /// The call is not performed. The response has this status, the forge's error form, and `retry-after` in
-    /// seconds if given.
+    /// The call is not performed. The response has this status and an error in the forge's format, and
+    /// `retry-after` in seconds if given.
     Status(u16, Option<u64>),
     /// The call is not performed. The response is 403 (Bitbucket: 429) with the message of a secondary rate
     /// limit, and `retry-after` in seconds if given.
     SecondaryLimit(Option<u64>),
     /// The call is not performed. The response is 403 with `x-ratelimit-remaining: 0` and a reset after this
-    /// many seconds. Bitbucket Cloud: 429 without an end; Data Center: 429 and `retry-after`.
+    /// many seconds. Bitbucket Cloud responds with 429 and without the time of the reset; Data Center with
+    /// 429 and `retry-after`.
     PrimaryLimit(u64),
     /// The call is not performed. The response is 403, because the organisation requires single sign-on for
-    /// the token. Bitbucket Cloud: 403 without a message; Data Center: the 401 of a valid login without
-    /// permission.
+    /// the token. Bitbucket Cloud responds with 403 without a message; Data Center with 401, as for a valid
+    /// login without permission.
     SingleSignOn,
-    /// The call is not performed. The response is 422 with the reasons in this form. Both Bitbuckets respond
-    /// with 400 and have only one form.
+    /// The call is not performed. The response is 422 with the reasons in this JSON format. Both kinds of
+    /// Bitbucket respond with 400 and have only one format.
     Invalid(ReasonForm),
-    /// The call is performed, and the response names itself as its next page.
+    /// The call is performed, and the response contains its own URL as the URL of the next page.
     SelfLink,
     /// The call is not performed. The response is an HTML page with this status, as from a proxy.
     Html(u16),
@@ -48,8 +49,8 @@ pub enum ForgeFaultKind {
     Redirect(u16, String),
     /// The call is performed, but the body of the response is truncated.
     Truncated,
-    /// The call is performed immediately and answered after this time. For a caller with a shorter timeout, a
-    /// performed call times out.
+    /// The call is performed immediately and answered after this time. If the caller's timeout is shorter,
+    /// the call times out although it was performed.
     Delay(Duration),
     /// The call is not performed: the connection is closed without a response.
     Drop,
@@ -63,7 +64,7 @@ pub enum ForgeFaultKind {
     HeldAnswer,
 }
 
-/// The forms in which GitHub gives the reasons of a rejection.
+/// The JSON formats in which GitHub returns the reasons of a rejection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReasonForm {
     /// A list of strings, as for reviews.
@@ -73,7 +74,7 @@ pub enum ReasonForm {
 }
 
 impl ForgeFault {
-    /// Makes the `nth` call of any kind fail once, including calls of git.
+    /// Makes the `nth` call fail once. All calls are counted, including those of git.
     pub fn nth_call(nth: u32, kind: ForgeFaultKind) -> Self {
         Self::on_call("", "", kind).nth(nth)
     }
@@ -135,8 +136,8 @@ impl ForgeFaults {
         self.rules.clear();
     }
 
-    /// Returns the fault of this call. The call counts for every rule that matches. The oldest rule that is
-    /// due determines the fault.
+    /// Returns the fault of this call. The call is counted for every matching rule. The oldest rule that has
+    /// reached its number of calls determines the fault.
     pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.matches_call(method, path, route)) {

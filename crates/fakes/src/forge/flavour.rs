@@ -20,8 +20,8 @@ impl ForgeFlavour {
         }
     }
 
-    /// Returns the full name of the ref at the head of a pull request. Cloud has no such ref, so git does not
-    /// show it there.
+    /// Returns the full name of the ref at the head of a pull request. Cloud has no such ref, so the fake
+    /// stores the ref but hides it from git.
     pub(crate) fn pull_ref(self, number: u64) -> String {
         match self {
             Self::GitHub | Self::Cloud => format!("refs/pull/{number}/head"),
@@ -29,7 +29,7 @@ impl ForgeFlavour {
         }
     }
 
-    /// Returns the prefix of ref names that git does not show, in addition to forks' branches.
+    /// Returns the prefix of refs that are hidden from git clients, in addition to the branches of forks.
     pub(crate) fn hidden_refs(self) -> Option<&'static str> {
         match self {
             Self::Cloud => Some("refs/pull"),
@@ -56,7 +56,7 @@ impl ForgeFlavour {
     }
 }
 
-/// Returns an id in Cloud's form that contains this number; the same number gives the same id.
+/// Returns an id in Cloud's format that contains this number. The same number always has the same id.
 pub(crate) fn uuid_from_id(id: u64) -> String {
     // Twelve digits are enough for every id that the fake creates.
     format!("{{00000000-0000-4000-8000-{:012x}}}", id & 0xffff_ffff_ffff)

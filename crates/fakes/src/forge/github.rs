@@ -1,7 +1,7 @@
-//! The behaviour of GitHub: `routes` has every call, `call` the types of a call and its response, `admission`
-//! and `permissions` check permissions. `calls`, `conversation`, `pulls`, `issues`, `checks`, `merging`,
-//! `reviewers`, `estate`, `app` and `graphql` answer calls; `json` has GitHub's objects, `events` its
-//! webhooks.
+//! The behaviour of GitHub: `routes` has every call, `call` has the types of a call and its response, and
+//! `admission` and `permissions` check permissions. `calls`, `conversation`, `pulls`, `issues`, `checks`,
+//! `merging`, `reviewers`, `estate`, `app` and `graphql` answer calls; `json` has GitHub's objects, `events`
+//! its webhooks.
 
 mod admission;
 mod app;

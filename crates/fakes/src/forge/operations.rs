@@ -1,5 +1,5 @@
-//! Changes that both API callers and people make. Each function changes the state and sends the event of the
-//! change.
+//! Changes that both API calls and a test's simulated people make. Each function changes the state and sends
+//! the event of the change.
 
 pub(crate) mod branches;
 pub(crate) mod comments;

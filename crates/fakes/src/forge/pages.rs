@@ -8,8 +8,8 @@ use crate::forge::view::{PullView, pull_view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Lists every pull request, newest first. The page of a pull request is below the list. At GitHub, the path
-/// of the list contains `pulls`, and that of a pull request contains `pull`.
+/// Lists every pull request, newest first. The path of a pull request's page is the path of the list and the
+/// number. At GitHub, it has `pull` instead of `pulls`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.world.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);
@@ -71,7 +71,7 @@ fn render_pull(name: &str, pull: &PullView) -> String {
     text
 }
 
-/// Removes the parts that a browser does not show.
+/// Removes Markdown comments, which a browser does not show.
 fn visible_text(body: &str) -> String {
     let is_marker = |line: &&str| line.starts_with("<!--") || line.starts_with("[//]: # (");
     body.lines().filter(|line| !is_marker(line)).collect::<Vec<_>>().join("\n")

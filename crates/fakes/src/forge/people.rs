@@ -1,4 +1,4 @@
-//! Actions of people in a repository: push, open, close, comment, answer, resolve.
+//! Actions of people in a repository: push, open, close, comment, reply, resolve.
 
 mod apps;
 mod checks;
@@ -115,7 +115,8 @@ impl FakeForge {
     }
 }
 
-/// Runs work that may wait for git on a blocking thread, so the tasks of the server are not delayed.
+/// Runs work that may wait for git. It runs on a blocking thread, because it would otherwise delay the tasks
+/// of the server.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     shared: &Arc<FakeForgeSharedState>,
     work: impl FnOnce(&FakeForgeSharedState) -> Result<T, FakeError> + Send + 'static,
@@ -134,7 +135,7 @@ impl FakeRepo {
         Self { shared, flavour, key: full_name.to_lowercase(), full_name, url }
     }
 
-    /// Returns the name in the form `owner/name`.
+    /// Returns the full name, `owner/name`.
     pub fn full_name(&self) -> &str {
         &self.full_name
     }
@@ -149,8 +150,8 @@ impl FakeRepo {
         self.with_repository(|_, repo| Ok(repo.id)).await
     }
 
-    /// Returns the id of the repository in the forge's form: `{uuid}` at Bitbucket Cloud, otherwise digits. A
-    /// rename does not change the id.
+    /// Returns the id of the repository in the forge's format: `{uuid}` at Bitbucket Cloud, otherwise digits.
+    /// A rename does not change the id.
     ///
     /// # Errors
     /// There is no such repository.
@@ -204,8 +205,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Force-pushes a branch with the new commit `commit` on top of the existing commit `onto`. The previous
-    /// tip of the branch does not matter.
+    /// Adds `commit` on top of the existing commit `onto`, and force-pushes the result to a branch. The
+    /// previous tip of the branch does not matter.
     pub async fn force_push(
         &self,
         branch: &str,
@@ -216,7 +217,7 @@ impl FakeRepo {
         self.with_repository(move |world, repo| push_commit(world, repo, &branch, &onto, &commit)).await
     }
 
-    /// Moves a branch to an existing commit, forwards or back.
+    /// Moves a branch to an existing commit, which may be newer or older than the tip.
     pub async fn reset_branch(&self, branch: &str, commit: &str) -> Result<(), FakeError> {
         let (branch, commit) = (branch.to_owned(), commit.to_owned());
         self.with_repository(move |world, repo| {
@@ -277,7 +278,8 @@ impl FakeRepo {
         self.with_repository(move |world, repo| close_pull(world, repo, number, None)).await
     }
 
-    /// Marks a pull request as merged by an account. The base branch is not moved: push to it for that.
+    /// Marks a pull request as merged by an account. The commits are not added to the base branch; a test
+    /// must push them itself.
     pub async fn merge_pull(&self, number: u64, actor: &str) -> Result<(), FakeError> {
         let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
@@ -392,7 +394,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Answers in the thread that this comment began, and returns the id of the answer.
+    /// Adds a reply to the thread of the given first comment, and returns the id of the reply.
     pub async fn reply(
         &self,
         number: u64,
@@ -410,7 +412,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Resolves the thread of a comment as this person.
+    /// Resolves the thread of a comment as the given account.
     pub async fn resolve(&self, number: u64, comment: u64, actor: &str) -> Result<(), FakeError> {
         let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
@@ -451,7 +453,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Makes a change with `work`, which returns the single event of the change.
+    /// Changes a pull request with `work`, and sends the event that `work` returns.
     async fn change_pull(
         &self,
         number: u64,
@@ -478,7 +480,7 @@ impl FakeRepo {
     }
 }
 
-/// Returns the conversation of a pull request or an issue.
+/// Returns the comments in the conversation of a pull request or an issue, mutably.
 fn comments_mut(repo: &mut StoredRepository, number: u64) -> Result<&mut Vec<StoredComment>, FakeError> {
     repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
 }

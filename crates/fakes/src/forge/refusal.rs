@@ -1,24 +1,25 @@
-//! Rejections of the places of comments: the error of each forge, and places that are always rejected.
+//! Rejections of comments because of their file or lines: the errors of each forge, and the files for which a
+//! test requests rejections.
 
 use serde_json::{Value, json};
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
 
-/// A forge's response that rejects the place of a comment on a diff.
+/// A forge's response that rejects the file or lines of a comment on a diff.
 #[derive(Clone, Copy, Debug)]
 pub struct CommentPlaceRefusal {
     /// Forge that sends this response.
     pub flavour: ForgeFlavour,
     /// Status of the response.
     pub status: u16,
-    /// Reason in the response, in the forge's form.
+    /// Reason in the response, in the forge's own words.
     pub message: &'static str,
     /// Source of the response, or the reason to expect it.
     pub source: &'static str,
 }
 
-/// Known rejections of places.
+/// Known responses that reject the file or lines of a comment.
 pub const PLACE_REFUSALS: &[CommentPlaceRefusal] = &[
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
@@ -84,7 +85,8 @@ pub const PLACE_REFUSALS: &[CommentPlaceRefusal] = &[
 ];
 
 impl CommentPlaceRefusal {
-    /// Returns the body of the response. GitHub lists strings for a review, and objects for a single comment.
+    /// Returns the body of the response. GitHub returns a list of strings for a review, and a list of objects
+    /// for a single comment.
     fn error_body(&self, call: &ApiCall) -> Value {
         let Self { message: words, .. } = self;
         let (message, errors) = match self.flavour {
@@ -109,16 +111,16 @@ impl CommentPlaceRefusal {
     }
 }
 
-/// The places of a file that are rejected.
+/// The comments on a file that are rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefusedPlaces {
-    /// The lines of the file; a comment on the whole file is accepted.
+    /// Comments on lines of the file; a comment on the whole file is accepted.
     Lines,
-    /// The lines of the file, and the whole file.
+    /// Comments on lines of the file, and comments on the whole file.
     LinesAndFile,
 }
 
-/// A file whose places are rejected from now on.
+/// A file on which comments are rejected from now on.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusedFile {
     pub(crate) path: String,
@@ -127,7 +129,7 @@ pub(crate) struct RefusedFile {
 }
 
 impl RefusedFile {
-    /// Returns the rejection, if the call comments on such a place.
+    /// Returns the rejection, if the call contains a comment on this file that must be rejected.
     pub(crate) fn refusal_reply(&self, call: &ApiCall) -> Option<ApiReply> {
         let body = &call.body;
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();

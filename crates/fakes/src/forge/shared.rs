@@ -11,7 +11,7 @@ use crate::forge::witness::ExchangeObserver;
 pub(crate) struct FakeForgeSharedState {
     pub(crate) state: Mutex<FakeForgeState>,
     pub(crate) observer: Option<Arc<dyn ExchangeObserver>>,
-    /// Number of calls held so far, and number of these that are released.
+    /// Number of calls that were held so far, and number of those that were released.
     pub(crate) hold_counts: watch::Sender<(u32, u32)>,
     /// Folder of the repositories; deleted with the last handle.
     pub(crate) dir: tempfile::TempDir,
@@ -37,7 +37,7 @@ impl FakeForgeSharedState {
             mine = *held;
         });
         let mut now = self.hold_counts.subscribe();
-        // The sender exists as long as this state.
+        // Waiting cannot fail, because the sender exists as long as this state.
         let _ = now.wait_for(|(_, released)| *released >= mine).await;
     }
 }

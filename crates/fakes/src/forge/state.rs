@@ -41,7 +41,7 @@ pub const MAX_LOGGED: usize = 50_000;
 const MAX_VIOLATIONS: usize = 1_000;
 /// Window of the secondary limit on creating comments, in seconds.
 const MINUTE: i64 = 60;
-/// First id. It needs more than 32 bits, as new ids of GitHub soon will.
+/// First id. It exceeds 32 bits, because new ids of GitHub will soon exceed 32 bits.
 const FIRST_ID: u64 = 5_000_000_001;
 
 /// Name of the branch of a new repository.
@@ -66,14 +66,14 @@ pub(crate) struct FakeForgeState {
     pub(crate) renamed_repositories: BTreeMap<String, u64>,
 }
 
-/// The state outside of repositories.
+/// The part of the state that does not belong to a repository.
 pub(crate) struct ForgeInstance {
     pub(crate) flavour: ForgeFlavour,
     /// Version that a Data Center reports.
     pub(crate) version: String,
     pub(crate) base_url: String,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Ids of accounts by login. A login that ends with `[bot]` is an app's, as at GitHub.
+    /// Ids of accounts by login. As at GitHub, a login that ends with `[bot]` belongs to an app.
     pub(crate) accounts: BTreeMap<String, u64>,
     /// Logins of closed accounts. Cloud rejects them as reviewers.
     pub(crate) closed_accounts: BTreeSet<String>,
@@ -92,15 +92,15 @@ pub(crate) struct ForgeInstance {
     /// Failed deliveries that a Data Center has counted.
     pub(crate) breaker: HookBreaker,
     pub(crate) events: u64,
-    /// Function that creates the delivery of an event, in the form of this forge.
+    /// Function that creates the delivery of an event, in the format of this kind of forge.
     pub(crate) form: DeliveryFn,
     pub(crate) request_count: u64,
-    /// Primary rate limit, if a limit is enforced. The next field has the current hour of the clock and the
-    /// number of calls in that hour.
+    /// Primary rate limit; `None` if no limit is enforced. The next field has the hour of the last call and
+    /// the number of calls in that hour.
     pub(crate) limit: Option<u64>,
     pub(crate) spent: (i64, u64),
-    /// Maximum number of comments and reviews per minute, if this limit is set, and the times of the last
-    /// calls that created any.
+    /// Maximum number of calls per minute that create comments or reviews, and the times of the last such
+    /// calls. `None` without a limit.
     pub(crate) creations: Option<(usize, VecDeque<i64>)>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<LoggedCall>,
@@ -119,7 +119,7 @@ pub struct LoggedCall {
     pub method: String,
     /// Path and query of the request.
     pub path: String,
-    /// Login of the caller; `None` without a known token.
+    /// Login of the caller; `None` if the request has no known token.
     pub login: Option<String>,
     /// Id of the review that the request names.
     pub review: Option<String>,
@@ -156,14 +156,15 @@ pub(crate) struct StoredRepository {
     pub(crate) forks: BTreeMap<String, Option<u64>>,
     /// Owners of forks that no other account may see.
     pub(crate) hidden_forks: BTreeSet<String>,
-    /// Commits that were pushed to forks, with the fork's owner. Cloud shows them only at the fork's address.
+    /// Commits that were pushed to forks, with the fork's owner. Cloud returns such commits only at the URL
+    /// of the fork.
     pub(crate) fork_commits: BTreeMap<String, String>,
-    /// Bots that review when they are requested.
+    /// Bots that review on request or when a comment triggers them.
     pub(crate) bots: Vec<FakeBot>,
     /// Roles of accounts by login.
     pub(crate) permissions: BTreeMap<String, String>,
     pub(crate) access: RepositoryAccess,
-    /// True if tokens list the repository.
+    /// True if calls that list the caller's repositories return this repository.
     pub(crate) listed: bool,
 }
 
@@ -240,7 +241,7 @@ impl ForgeInstance {
         }
     }
 
-    /// Records and sends a change of a pull request by an account.
+    /// Records a change of a pull request by an account, and sends the event of the change.
     pub(crate) fn record_change(
         &mut self,
         repo: &mut StoredRepository,
@@ -279,8 +280,8 @@ impl ForgeInstance {
         Ok(())
     }
 
-    /// Counts a call that creates comments against the secondary limit. Returns the seconds to wait if the
-    /// last minute had too many such calls.
+    /// Counts a call that creates comments or reviews against the secondary limit. If the last minute had too
+    /// many such calls, returns the seconds to wait.
     pub(crate) fn secondary_limit_wait(&mut self, method: &str, route: &str) -> Option<u64> {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
@@ -323,7 +324,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns GitHub's older name for the permission of an account, and the name of the account's role.
+    /// Returns the permission of an account by GitHub's older names, and the account's role.
     pub(crate) fn permission(&self, login: &str) -> (&'static str, String) {
         let role = self.role(login);
         let word = match role {
@@ -362,7 +363,7 @@ impl StoredRepository {
         self.numbers().into_iter().max().unwrap_or(0) + 1
     }
 
-    /// Returns the sizes of a pull request at this head.
+    /// Returns the numbers of changed files and lines of a pull request at this head.
     pub(crate) fn pull_sizes(&mut self, number: u64, head: &str) -> Result<PullSizes, FakeGitError> {
         match self.pulls.get(&number) {
             Some(pull) if self.git.merge_base(&pull.base, head).is_some() => {
@@ -396,7 +397,7 @@ impl StoredRepository {
             };
             let last = comment.place.line.map(&mut follow).transpose()?.flatten();
             let first = comment.place.start.map(&mut follow).transpose()?.flatten();
-            // A comment is outdated when a line has changed or is no longer part of the diff.
+            // A comment is outdated if one of its lines has changed or is no longer part of the diff.
             let now = last
                 .filter(|_| first.is_some() == comment.place.start.is_some())
                 .filter(|last| shown.check_place(path, *last, first).is_ok())

@@ -28,8 +28,8 @@ const PULLS: &str = "/repos/acme/shop/pulls";
 /// GitHub's published description of its API.
 static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github().unwrap());
 
-/// Compares every exchange with GitHub's published description. If the forge rejects a request, the request
-/// is invalid on purpose. Only the JSON of the response is then checked.
+/// Compares every exchange with GitHub's published description. Tests send invalid requests on purpose. If
+/// the forge rejects a request, only the JSON of its response is therefore checked.
 struct ContractObserver;
 
 impl ExchangeObserver for ContractObserver {
@@ -131,7 +131,7 @@ impl Stage {
         self.ask("POST", &format!("{PULLS}/1/reviews"), body).await
     }
 
-    /// Posts a valid inline comment by a review and returns its id.
+    /// Posts a review with one valid inline comment and returns the id of the comment.
     async fn inline(&self, line: u32) -> u64 {
         let (status, review) =
             self.review(json!([{"path": "src/a.py", "line": line, "side": "RIGHT", "body": "Hm."}])).await;

@@ -1,5 +1,5 @@
-//! Views of pull requests and issues for assertions. They contain everything that was ever posted, including
-//! objects that the API no longer returns.
+//! Views of pull requests and issues for assertions. A view contains everything that was ever posted,
+//! including objects that the API no longer returns.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{CurrentLines, FakeReviewVerdict, InlinePlace, StoredPull, StoredReview};
 use crate::forge::state::reports::CommitReport;
 
-/// A pull request with its actual state, including parts that the API would not return.
+/// A pull request with its actual state, including objects that the API would not return.
 #[derive(Clone, Debug)]
 pub struct PullView {
     pub title: String,
@@ -54,9 +54,9 @@ pub struct CommentView {
     pub id: u64,
     pub author: String,
     pub body: String,
-    /// Original place; `None` for a comment on the pull request itself.
+    /// File and lines when the comment was created; `None` for a comment on the pull request itself.
     pub place: Option<InlinePlace>,
-    /// Current last line at the head; `None` if outdated or not on a line.
+    /// Current last line at the head; `None` if the comment is outdated or is not on a line.
     pub line: Option<u32>,
     /// True if the thread of the comment is resolved.
     pub resolved: bool,

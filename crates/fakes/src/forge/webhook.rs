@@ -1,5 +1,5 @@
-//! Signed webhook deliveries about changes. Deliveries are sent immediately, or when a test requests a
-//! delivery, in the test's order.
+//! Signed webhook deliveries about changes. Deliveries are sent immediately, or when a test sends them, in
+//! the order that the test chooses.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const HOOK_ID: u64 = 4_200_000_001;
 /// Maximum number of attempts of Cloud to send a delivery. After a 5xx response, Cloud retries immediately,
 /// at most twice.
 const CLOUD_ATTEMPTS: u32 = 3;
-/// Event of a Data Center's test of a webhook.
+/// Event of the delivery with which a Data Center tests a webhook.
 pub(crate) const PING: &str = "diagnostics:ping";
 
 impl FakeDelivery {
@@ -33,7 +33,8 @@ impl FakeDelivery {
         }
     }
 
-    /// Returns Bitbucket's delivery of an event, whose name has the action after its last colon.
+    /// Returns Bitbucket's delivery of an event. The action is the part of the event's name after the last
+    /// colon.
     pub(crate) fn from_bitbucket_event(
         flavour: ForgeFlavour,
         serial: u64,
@@ -45,8 +46,8 @@ impl FakeDelivery {
         Self { flavour, ..Self::new(serial, event, action, number, payload) }
     }
 
-    /// Returns the headers of the first attempt, signed with this key. With an empty key Bitbucket does not
-    /// sign.
+    /// Returns the headers of the first attempt, signed with this key. If the key is empty, Bitbucket's
+    /// headers have no signature.
     pub fn headers(&self, secret: &str) -> Vec<(&'static str, String)> {
         self.headers_of(secret, 1)
     }
@@ -84,7 +85,7 @@ impl FakeDelivery {
                 ("x-request-id", self.id.clone()),
             ],
         };
-        // A test of the webhook is sent without a signature.
+        // The delivery that tests the webhook has no signature.
         if !secret.is_empty() && self.event != PING {
             headers.push(("x-hub-signature", signed));
         }
@@ -135,14 +136,15 @@ fn sign_sha1(secret: &str, body: &[u8]) -> String {
         .unwrap_or_default()
 }
 
-/// Returns an id in GitHub's form; the same number gives the same id.
+/// Returns an id in GitHub's format. The same number always has the same id.
 fn delivery_guid(serial: u64) -> String {
     let mut random = SplitMix64(serial);
     let (a, b) = (random.next(), random.next());
     format!("{:08x}-{:04x}-11ef-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 16)
 }
 
-/// A simulated network that loses, repeats and reorders deliveries; the same seed gives the same result.
+/// A simulated network that loses, repeats and reorders deliveries. The same seed leads to the same losses,
+/// repetitions and order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct UnreliableNetwork {
     /// Seed of the random choices.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-/// One call of the API in its wire form, without those of git.
+/// One call of the API and its response, as they were sent. Calls of git are not observed.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiExchange<'a> {
     /// HTTP method: `GET`, …
@@ -19,6 +19,6 @@ pub struct ApiExchange<'a> {
 
 /// An observer of every exchange.
 pub trait ExchangeObserver: Send + Sync {
-    /// Checks one exchange; each returned problem becomes a violation.
+    /// Checks one exchange and returns the problems. Each problem is recorded as a violation.
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String>;
 }

@@ -1,6 +1,6 @@
-//! Answers scripts in the form of Amazon Bedrock. The model is in the URL, frames of
-//! `application/vnd.amazon.eventstream` have both checksums, and a header names an error. This code is based
-//! on the description of the format, not on the code that parses it.
+//! Sends scripted answers in the format of Amazon Bedrock. The model is in the URL, events are frames of
+//! `application/vnd.amazon.eventstream` with two checksums, and a header names an error. This code follows
+//! the published description of the format, independently of the client's parser.
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-/// Version that a body names.
+/// Value of `anthropic_version` that the body of a request must contain.
 const VERSION: &str = "bedrock-2023-05-31";
 
 /// The operation of a request.
@@ -18,7 +18,7 @@ pub(super) enum BedrockOperation {
     Count,
 }
 
-/// Returns the model and the operation in the path of a call; `None` for another path.
+/// Returns the model and the operation in the path of a call; `None` if the path is not that of a call.
 pub(super) fn parse_call_path(path: &str) -> Option<(String, BedrockOperation)> {
     let (id, action) = path.strip_prefix("/model/")?.split_once('/')?;
     let action = match action {
@@ -39,7 +39,7 @@ fn decode_percent(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Converts the request to the form of the Messages API, for this model.
+/// Converts the request to a request of the Messages API for this model.
 pub(super) fn messages_request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
     let mut body = match action {
         BedrockOperation::Stream => body.clone(),
@@ -63,7 +63,7 @@ pub(super) fn messages_request(body: &Value, id: &str, action: BedrockOperation)
     Ok(body)
 }
 
-/// Returns an error in Bedrock's form.
+/// Returns an error in Bedrock's format.
 pub(super) fn error_response(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (code, axum::Json(json!({ "message": message }))).into_response();
@@ -89,7 +89,7 @@ fn error_kind(status: u16) -> &'static str {
     }
 }
 
-/// Returns the frame of an event of the Messages API.
+/// Returns a frame that contains an event of the Messages API.
 pub fn event_frame(event: &[u8]) -> Vec<u8> {
     let payload = json!({"bytes": BASE64_STANDARD.encode(event), "p": "abcdefgh"}).to_string();
     let headers =
@@ -97,15 +97,15 @@ pub fn event_frame(event: &[u8]) -> Vec<u8> {
     build_frame(&headers, payload.as_bytes())
 }
 
-/// Returns the frame of an error in an answer that has begun.
+/// Returns the frame of an error that occurs in the middle of an answer.
 pub fn exception_frame(kind: &str, message: &str) -> Vec<u8> {
     let headers =
         [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
     build_frame(&headers, json!({ "message": message }).to_string().as_bytes())
 }
 
-/// Builds a frame: two lengths and their checksum, the headers as text, the payload, and the checksum of the
-/// whole frame.
+/// Builds a frame. It consists of two lengths, a checksum of the lengths, the text headers, the payload, and
+/// a checksum of the whole frame.
 fn build_frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut named = Vec::new();
     for (name, value) in headers {

@@ -1,6 +1,6 @@
-//! Answers scripts in the form of Chat Completions. This code is based on OpenAI's published description of
-//! the API, not on the code that calls the API. The fake checks all requirements of the description on a
-//! request.
+//! Sends scripted answers in the format of Chat Completions. This code follows OpenAI's published description
+//! of the API, independently of the client. The fake checks that a request meets all requirements of the
+//! description.
 
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use super::events::{AnswerEvent, PreparedAnswer, object_or_empty, split_text, tool_id};
 use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 
-/// Last data of a stream.
+/// Data of the last event of a stream.
 pub(super) const STREAM_END: &str = "[DONE]";
 /// Maximum length of the name of a function.
 const MAX_NAME: usize = 64;
 
-/// Returns true for the path of a call. The part of the path before `/chat/completions` differs between
+/// Returns true if the path ends with `/chat/completions`. The first part of the path differs between
 /// servers.
 pub(super) fn is_call(path: &str) -> bool {
     path.ends_with("/chat/completions")
@@ -35,7 +35,7 @@ pub(super) fn request_credential(head: &Parts) -> Result<String, &'static str> {
     }
 }
 
-/// Converts the request to the form of the Messages API, or returns the error in it.
+/// Converts the request to a request of the Messages API. Returns an error if the request is invalid.
 pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(what.to_owned());
     if body["model"].as_str().is_none_or(str::is_empty) {
@@ -152,7 +152,7 @@ pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
     Ok(Value::Object(request))
 }
 
-/// Adds a block to the last message, if that has the same role, or to a new one.
+/// Adds a block to the last message if its role is the same, otherwise to a new message.
 fn add_block(messages: &mut Vec<Value>, role: &str, block: Value) {
     let last = messages.last_mut().filter(|message| message["role"] == role);
     match last.and_then(|message| message["content"].as_array_mut()) {
@@ -174,13 +174,13 @@ fn checked_tool(tool: &Value) -> Result<Value, String> {
     Ok(json!({"name": name, "description": function["description"], "input_schema": function["parameters"]}))
 }
 
-/// Returns an error response in the form of this API.
+/// Returns an error response in the format of this API.
 pub(super) fn error_response(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (code, axum::Json(error_json(status, kind, message))).into_response()
 }
 
-/// Returns the error that is sent with a status, or in a stream.
+/// Returns the JSON of an error, for an error response or for an error in a stream.
 pub(super) fn error_json(status: u16, kind: &str, message: &str) -> Value {
     let (usual, code) = match status {
         401 => ("invalid_request_error", Some("invalid_api_key")),
@@ -196,7 +196,7 @@ pub(super) fn error_json(status: u16, kind: &str, message: &str) -> Value {
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
 }
 
-/// Returns the usage of a provider that writes no caches.
+/// Returns the usage as a provider without cache writes reports it: written tokens count as input.
 pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
     let input = usage.input + usage.cache_write_5m + usage.cache_write_1h;
     ScriptedUsage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
@@ -244,7 +244,8 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
                 calls += 1;
             }
         }
-        // The API does not mark the end of a block: an empty chunk represents it.
+        // The API does not mark the end of a block. An empty chunk is sent instead, so that scripts can place
+        // a fault there.
         events.push(event(choice_delta(json!({})), Some(StreamPosition::Block), 0));
     }
     let end =
@@ -257,7 +258,7 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     events
 }
 
-/// Returns more text that belongs to no particular answer.
+/// Returns a chunk with text for an endless answer, without the answer's own id and model.
 pub(super) fn text_chunk(text: &str) -> Value {
     json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m",
         "choices": [choice_delta(json!({"content": text}))]})

@@ -1,4 +1,5 @@
-//! An answer of the Messages API, as a stream of events or as one message, and the wire forms of events.
+//! An answer of the Messages API as a stream of events or as one message, and the bytes of the events for
+//! each API.
 
 use serde_json::{Value, json};
 
@@ -38,7 +39,7 @@ impl ModelApi {
         }
     }
 
-    /// Returns the bytes that begin a text after the start of an answer.
+    /// Returns the bytes that begin a text block.
     pub(super) fn text_block(self) -> Vec<u8> {
         match self {
             Self::Messages | Self::Bedrock => self.event(&text_block()),
@@ -46,7 +47,7 @@ impl ModelApi {
         }
     }
 
-    /// Returns the bytes of more text.
+    /// Returns the bytes of an event with more text.
     pub(super) fn text(self, more: &str) -> Vec<u8> {
         match self {
             Self::Messages | Self::Bedrock => self.event(&text_delta(more)),
@@ -68,7 +69,7 @@ impl ModelApi {
         match self {
             Self::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),
             Self::Bedrock => bedrock::event_frame(data.to_string().as_bytes()),
-            // The last data is a word, not JSON.
+            // The data of the last event is a word, not JSON.
             Self::Chat => match data.as_str() {
                 Some(word) => format!("data: {word}\n\n").into_bytes(),
                 None => format!("data: {data}\n\n").into_bytes(),
@@ -76,7 +77,7 @@ impl ModelApi {
         }
     }
 
-    /// Returns the error of an answer that has begun already.
+    /// Returns the bytes of an error that occurs in the middle of an answer.
     pub(super) fn error(self, kind: &str, message: &str) -> Vec<u8> {
         match self {
             Self::Messages => {
@@ -110,7 +111,7 @@ impl ModelApi {
 #[derive(Clone, Debug)]
 pub(super) struct AnswerEvent {
     pub(super) data: Value,
-    /// Place in the stream that the event completes.
+    /// Position in the stream that is reached after this event.
     pub(super) position: Option<StreamPosition>,
     /// Number of content bytes in the event.
     pub(super) content: usize,
@@ -121,18 +122,18 @@ fn ping_event() -> Value {
     json!({"type": "ping"})
 }
 
-/// Returns more text for block 0.
+/// Returns an event with more text for block 0.
 fn text_delta(text: &str) -> Value {
     delta_event(0, json!({"type": "text_delta", "text": text}))
 }
 
-/// Returns the start of a text block.
+/// Returns the event that begins a text block.
 fn text_block() -> Value {
     let block = json!({"type": "text", "text": ""});
     json!({"type": "content_block_start", "index": 0, "content_block": block})
 }
 
-/// Returns the complete stream.
+/// Returns all events of an answer's stream.
 fn stream_events(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     let mut events = vec![
         answer_event(message_start(answer), Some(StreamPosition::Start), 0),
@@ -152,7 +153,7 @@ fn stream_events(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
             0,
         ));
     }
-    // The counts of the prompt are null in this event, as the API allows.
+    // The API allows null for the token counts of the prompt in this event.
     let usage = json!({"output_tokens": answer.usage.output, "input_tokens": null,
         "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
@@ -258,7 +259,7 @@ fn block_deltas(block: &AnswerBlock) -> Vec<(Value, Option<StreamPosition>)> {
         AnswerBlock::ToolUse { input, json: written, .. } => {
             let written = written.clone().unwrap_or_else(|| object_or_empty(input).to_string());
             let pieces: Vec<String> = split_text(&written).collect();
-            // The API begins with an empty piece.
+            // As in the real API, the first piece of a tool's input is empty.
             std::iter::once(String::new())
                 .chain(pieces)
                 .map(|piece| {

@@ -1,8 +1,9 @@
 //! A compromised model, which follows every instruction in its input, even a hidden instruction. Tests use
 //! this model to show what a compromised model cannot do.
 //!
-//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in any text of a request: in an
-//! HTML comment, in invisible or escaped characters, in reversed text, in full-width letters, in base64.
+//! An instruction is `TOOL name {json}`, `FETCH url` or `SAY words`, anywhere in a text of a request. It may
+//! be in an HTML comment, in invisible or escaped characters, in reversed text, in full-width letters or in
+//! base64.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +15,11 @@ use super::script::AnswerBlock;
 
 /// Maximum number of instructions that are followed in one answer.
 const MAX_AT_ONCE: usize = 16;
-/// Minimum number of consecutive letters that are tried as base64.
+/// Minimum number of consecutive base64 characters that the model tries to decode.
 const MIN_BASE64: usize = 16;
 
-/// Returns the instructions in a request's texts that the model has not followed yet. Tool calls come first;
-/// words follow after all tools were called.
+/// Returns the instructions in a request's texts that the model has not followed yet. Returns tool calls
+/// first; the words of `SAY` are returned only after all tools were called.
 pub(super) fn find_instructions(body: &Value) -> Vec<AnswerBlock> {
     let mut found = Vec::new();
     for field in ["system", "messages", "tools"] {
@@ -51,8 +52,8 @@ fn visit_texts(value: &Value, take: &mut impl FnMut(&str)) {
     }
 }
 
-/// Returns all readings of a text: unchanged, with visible forms of invisible letters, with reversed parts in
-/// the right order, and with base64 decoded.
+/// Returns all variants of a text in which instructions are searched. In them, unusual letters are
+/// normalised, invisible letters are made visible, reversed parts are put in order, and base64 is decoded.
 fn text_variants(text: &str) -> Vec<String> {
     let text = unescape_unicode(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");
@@ -86,7 +87,7 @@ fn unescape_unicode(text: &str) -> String {
     shown
 }
 
-/// Decodes all base64 of either alphabet in a text, and returns one line for each.
+/// Decodes all parts of a text that are base64 in either alphabet, and returns one line per part.
 fn decode_base64(text: &str) -> String {
     let is_letter = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
     let runs = text.split(|char| !is_letter(char)).filter(|run| run.len() >= MIN_BASE64);
@@ -121,13 +122,13 @@ fn decode_tag_char(char: char) -> Option<char> {
     char::from_u32(code).filter(|letter| (' '..='~').contains(letter))
 }
 
-/// Returns true for zero-width and directional characters, and tags.
+/// Returns true for invisible characters: zero-width characters, directional characters and tag characters.
 fn is_unseen(char: char) -> bool {
     matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Reverses the text between a right-to-left override and its end.
+/// Reverses the text from a right-to-left override to the end of the override.
 fn reverse_overrides(text: &str) -> String {
     let parts = text.split('\u{202e}').skip(1);
     let turned = parts.map(|part| {
@@ -137,7 +138,7 @@ fn reverse_overrides(text: &str) -> String {
     turned.collect::<Vec<_>>().join("\n")
 }
 
-/// Collects the instructions in a text, in order.
+/// Collects the instructions in a text: first `TOOL`, then `FETCH`, then `SAY`.
 fn collect_orders(text: &str, orders: &mut Vec<AnswerBlock>) {
     for (verb, order) in [
         ("TOOL ", parse_tool as fn(&str) -> Option<AnswerBlock>),
@@ -167,7 +168,7 @@ fn parse_fetch(rest: &str) -> Option<AnswerBlock> {
     url.contains("://").then(|| AnswerBlock::ToolUse { name: "fetch".to_owned(), input, json: None })
 }
 
-/// Parses words up to the end of the line, or of the comment around them.
+/// Parses the words of `SAY` up to the end of the line, or up to the end of the comment that contains them.
 fn parse_say(rest: &str) -> Option<AnswerBlock> {
     let line = rest.lines().next()?;
     let words = line.split("-->").next().and_then(|line| line.split("*/").next())?.trim();

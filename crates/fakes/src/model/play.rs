@@ -1,8 +1,9 @@
-//! Models whose answers depend on the request. An auditor reports a planted line while the file contains the
-//! line. A fixer fixes the line with tools, and a writer describes the change. The bugs and fixes that a
-//! model knows are data. [`super::AnswerCondition`] selects the requests that the model answers.
+//! Models whose answers depend on the request. An auditor reports a planted line as long as the file contains
+//! this line. A fixer fixes the line with tools, and a writer describes the change. The bugs and fixes that a
+//! model knows are part of the script. [`super::AnswerCondition`] selects the requests that the model
+//! answers.
 //!
-//! Nothing is stored between requests: the messages of a request show the progress of its run.
+//! Nothing is stored between requests, because the messages of a request show the progress of its run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +21,8 @@ const MAX_READ: usize = 20;
 /// Categories of an audit.
 const CATEGORIES: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 
-/// The role that a request is for. It is determined from the beginnings of the converge loop's prompts,
-/// because other people's text comes only later in a prompt.
+/// The role of the converge loop that a request is for. The role is detected by the beginnings of the
+/// prompts, because a prompt contains other people's text only after its beginning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptRole {
@@ -42,7 +43,7 @@ impl PromptRole {
     #[cfg(test)]
     pub(super) const ALL: [Self; 5] = [Self::Audit, Self::Check, Self::Fix, Self::Gate, Self::Describe];
 
-    /// Returns the beginnings of the role's system prompt and of the first message.
+    /// Returns the beginnings of the role's system prompt and first message.
     pub(super) fn prompt_prefixes(self) -> (&'static str, &'static str) {
         const AUDITOR: &str = "# Your task You audit one change before it is merged";
         const FIXER: &str = "# Your task An audit of a change has found defects.";
@@ -70,8 +71,8 @@ impl PromptRole {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScriptedBehaviour {
-    /// Reads the files that the request names and reports the bugs that are in them. For every other
-    /// category, the report says that nothing was found, and quotes lines that the model has seen.
+    /// Reads the files that the request names and reports the bugs that are in them. For every category
+    /// without a bug, the report states that nothing was found, and quotes a line that the model has seen.
     Audit {
         /// Bugs that the auditor knows.
         #[serde(default)]
@@ -80,12 +81,12 @@ pub enum ScriptedBehaviour {
         #[serde(default)]
         silent: Vec<String>,
     },
-    /// Calls the tools that fix the named bugs, one after another, and then reports.
+    /// Makes the tool calls that fix the bugs named in the request, one after another, and then reports.
     Fix {
         /// Fixes that the fixer knows.
         mends: Vec<ScriptedFix>,
     },
-    /// Describes the change with these words, above the text that must be kept.
+    /// Describes the change with these words, followed by the text that must be kept.
     Describe {
         /// Words of the description.
         summary: String,
@@ -95,7 +96,7 @@ pub enum ScriptedBehaviour {
     },
 }
 
-/// A line that is a defect.
+/// A bug that the auditor reports if it sees a certain line.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownBug {
@@ -148,7 +149,7 @@ impl KnownBug {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedFix {
-    /// Title of the finding. The fix applies only to requests that contain the title. `None` for every
+    /// Title of the finding. The fix applies only to requests that contain the title; with `None`, to every
     /// request.
     #[serde(default)]
     pub title: Option<String>,
@@ -171,7 +172,7 @@ pub struct ScriptedToolCall {
 }
 
 impl ScriptedToolCall {
-    /// Builds a call that replaces one text of a file by another.
+    /// Builds a call that replaces a text in a file with another text.
     pub fn edit(path: &str, old: &str, new: &str) -> Self {
         Self { tool: "edit".to_owned(), input: json!({ "path": path, "old": old, "new": new }) }
     }
@@ -225,7 +226,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
         };
         return paths.iter().take(MAX_READ).map(read).collect();
     }
-    // The content that was read replaces the lines in the diff.
+    // For each file that was read, its complete content replaces the lines that the diff shows.
     for answer in tool_results(body) {
         let Some((path, read)) = parse_read_answer(&answer) else { continue };
         lines.insert(path, read);
@@ -265,7 +266,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
     vec![report_block(json!({ "findings": findings, "absences": absences }))]
 }
 
-/// Returns the first call that was not made yet, or the report.
+/// Returns the first call that has not been made yet, or the report if all calls have been made.
 fn answer_fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let asked = |mend: &&ScriptedFix| mend.title.as_ref().is_none_or(|title| first.contains(title));
@@ -296,7 +297,7 @@ fn finding_id(text: &str, title: &str) -> Option<String> {
 /// Lines by file and number.
 type NumberedLines = BTreeMap<String, Vec<(u64, String)>>;
 
-/// Returns the lines after a change, for each file that the diff names.
+/// Returns the new lines that the diff shows, for each file that it names.
 fn changed_lines(diff: &str) -> NumberedLines {
     let mut files = NumberedLines::new();
     let mut path = None;
@@ -310,7 +311,7 @@ fn changed_lines(diff: &str) -> NumberedLines {
                 files.entry(name.to_owned()).or_default();
             }
         }
-        // Old number, new number, mark and text.
+        // A line of the diff consists of old number, new number, mark and text.
         let (Some(numbers), Some(rest)) = (line.get(..14), line.get(14..)) else { continue };
         let new = numbers.get(7..13).and_then(|new| new.trim().parse().ok());
         let lines = path.as_ref().and_then(|path| files.get_mut(path));
@@ -321,7 +322,7 @@ fn changed_lines(diff: &str) -> NumberedLines {
     files
 }
 
-/// Parses the file in an answer of `read`.
+/// Parses the path and the lines of a file from a result of the tool `read`.
 fn parse_read_answer(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     let (heading, text) = answer.split_once('\n')?;
     let (path, _) = heading.rsplit_once(", lines ")?;
@@ -332,7 +333,7 @@ fn parse_read_answer(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     Some((path.to_owned(), text.lines().filter_map(line).collect()))
 }
 
-/// Returns the content of a named part of a prompt, between its marks.
+/// Returns the content of a named data block of a prompt.
 fn read_datum(text: &str, name: &str) -> Option<String> {
     let (before, rest) = text.split_once(&format!(" name=\"{name}\">"))?;
     let (_, word) = before.rsplit_once("<data-")?;
@@ -344,7 +345,7 @@ fn first_message(body: &Value) -> String {
     content_text(&body["messages"][0]["content"])
 }
 
-/// Joins blocks of text.
+/// Returns a content as one text, which joins its text blocks.
 fn content_text(content: &Value) -> String {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" ")
@@ -354,7 +355,7 @@ fn fold_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns true if the run has no answer yet.
+/// Returns true for the first request of a run, which contains no answer of the model yet.
 pub(super) fn is_fresh(body: &Value) -> bool {
     assistant_messages(body).next().is_none()
 }
@@ -370,7 +371,7 @@ fn tool_calls(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
         .filter_map(|block| block["name"].as_str().map(|name| (name, &block["input"])))
 }
 
-/// Returns the results of tools in this run.
+/// Returns the results of the tool calls in this run.
 fn tool_results(body: &Value) -> impl Iterator<Item = String> {
     let messages = body["messages"].as_array().into_iter().flatten();
     let blocks = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());

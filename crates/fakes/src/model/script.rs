@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix};
 
-/// Key that is accepted if a script names none.
+/// Credential that is accepted if the script lists no credentials.
 pub const KEY: &str = "fake-model-key";
 
 /// A script. As TOML:
@@ -44,17 +44,19 @@ pub const KEY: &str = "fake-model-key";
 /// calls = [{ tool = "edit", input = { path = "a.py", old = "a - b", new = "a + b" } }]
 /// ```
 ///
-/// A request gets the first answer that is not used up and whose conditions it meets.
+/// A request gets the first answer that is not used up and whose conditions the request meets.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelScript {
     /// Credentials that are accepted, as `x-api-key` or as a bearer token.
     #[serde(default = "default_keys")]
     pub keys: Vec<String>,
-    /// True if each credential plays the script from its beginning. Parallel runs use this.
+    /// True if the answers of the script are counted separately for each credential. Parallel runs use
+    /// separate credentials.
     #[serde(default)]
     pub each_key: bool,
-    /// True if every instruction that is planted in a request is followed first (see [`super::FakeModel`]).
+    /// True if the model first follows every instruction that is planted in a request (see
+    /// [`super::FakeModel`]).
     #[serde(default)]
     pub obedient: bool,
     #[serde(default, rename = "answer")]
@@ -91,19 +93,19 @@ pub struct ScriptedAnswer {
     /// Number of times that `text` is repeated.
     #[serde(default = "default_times")]
     pub repeat: u32,
-    /// Behaviour that depends on the request; the blocks follow its output.
+    /// Behaviour that depends on the request. `blocks` are sent after its output.
     #[serde(default)]
     pub play: Option<ScriptedBehaviour>,
-    /// JSON to be sent as text, after the blocks and the text.
+    /// JSON that is sent as text, after `blocks` and `text`.
     #[serde(default)]
     pub json: Option<Value>,
-    /// Stop reason; `None` means `tool_use` if it calls a tool, otherwise `end_turn`.
+    /// Stop reason; `None` means `tool_use` if the answer calls a tool, otherwise `end_turn`.
     #[serde(default)]
     pub stop: Option<String>,
     /// Token counts; `None` means one token for each four bytes.
     #[serde(default)]
     pub usage: Option<ScriptedUsage>,
-    /// True if the answer may count more output tokens than the request allows.
+    /// True if the answer may report more output tokens than the request allows.
     #[serde(default)]
     pub overruns: bool,
     /// Fault of the answer.
@@ -190,7 +192,7 @@ pub enum AnswerBlock {
         name: String,
         #[serde(default)]
         input: Value,
-        /// Input as literal text, JSON or not; `None` means `input`.
+        /// Input as literal text, which may be invalid JSON. With `None`, `input` is sent.
         #[serde(default)]
         json: Option<String>,
     },
@@ -238,26 +240,26 @@ pub enum ModelFault {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
-    /// The connection is closed before any answer.
+    /// The connection is closed before any part of the answer is sent.
     Reset,
-    /// The connection is closed in the middle of the event that follows this place.
+    /// The connection is closed in the middle of the event after this position.
     #[serde(rename = "cut")]
     Truncated {
-        /// Place of the fault in the stream.
+        /// Position of the fault in the stream.
         after: StreamPosition,
     },
-    /// An error is sent in the stream after this place.
+    /// An error is sent in the stream after this position.
     Error {
-        /// Place of the fault in the stream.
+        /// Position of the fault in the stream.
         after: StreamPosition,
         #[serde(rename = "type")]
         error: String,
         #[serde(default)]
         message: String,
     },
-    /// An event that is not JSON follows this place.
+    /// An event that is not JSON is sent after this position.
     BadJson {
-        /// Place of the fault in the stream.
+        /// Position of the fault in the stream.
         after: StreamPosition,
     },
     /// Status 200 with an empty body.
@@ -265,22 +267,22 @@ pub enum ModelFault {
     EmptyBody,
     /// Status 200 with an HTML page for people.
     Html,
-    /// The answer with this delay.
+    /// The answer is sent after a delay.
     Slow {
         /// Delay of the answer in milliseconds.
         millis: u64,
     },
-    /// The answer with a delay before each event.
+    /// The answer is sent with a delay before each event.
     Drip {
         /// Delay of each event in milliseconds.
         millis: u64,
     },
-    /// Nothing is sent after this place, and the connection stays open.
+    /// Nothing is sent after this position, and the connection stays open.
     Stall {
-        /// Place of the fault in the stream.
+        /// Position of the fault in the stream.
         after: StreamPosition,
     },
-    /// Text that never ends.
+    /// The answer is a text that never ends.
     Endless,
     /// After the start of the message, pings are sent without end.
     Pings {
@@ -289,7 +291,7 @@ pub enum ModelFault {
     },
 }
 
-/// A place in a stream. Except for `Headers`, it is the end of the first event of that kind.
+/// A position in a stream: before the first event (`Headers`), or after the first event of a kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamPosition {
@@ -303,7 +305,7 @@ pub enum StreamPosition {
     ToolJson,
     /// The end of a block.
     Block,
-    /// The stop reason, before the end.
+    /// The event with the stop reason, before the last event.
     Stop,
 }
 
@@ -339,22 +341,22 @@ impl ScriptedAnswer {
         Self { blocks: vec![block], ..Self::default() }
     }
 
-    /// Returns two answers, for the auditors of changes and of fixes, which report these bugs. The answers
-    /// apply to all following requests.
+    /// Returns two answers that report these bugs: one for auditors of changes, one for auditors of fixes.
+    /// Each answer applies to any number of requests.
     pub fn for_auditors(bugs: impl IntoIterator<Item = KnownBug>) -> [Self; 2] {
         let play = ScriptedBehaviour::Audit { bugs: bugs.into_iter().collect(), silent: Vec::new() };
         [PromptRole::Audit, PromptRole::Check]
             .map(|role| Self::from_behaviour(play.clone()).for_role(role).times(0))
     }
 
-    /// Returns the answer of a fixer that makes these fixes. The answer applies to all following requests.
+    /// Returns the answer of a fixer that makes these fixes. The answer applies to any number of requests.
     pub fn for_fixer(mends: impl IntoIterator<Item = ScriptedFix>) -> Self {
         Self::from_behaviour(ScriptedBehaviour::Fix { mends: mends.into_iter().collect() })
             .for_role(PromptRole::Fix)
             .times(0)
     }
 
-    /// Returns the answer of a writer of descriptions. The answer applies to all following requests.
+    /// Returns the answer of a writer of descriptions. The answer applies to any number of requests.
     pub fn for_describer(summary: impl Into<String>) -> Self {
         let play = ScriptedBehaviour::Describe { summary: summary.into(), loses: false };
         Self::from_behaviour(play).for_role(PromptRole::Describe).times(0)

@@ -1,5 +1,5 @@
-//! Handles requests: rejects them, counts their tokens, or answers them from the script, including its
-//! faults.
+//! Handles requests. A request is rejected, its tokens are counted, or it is answered from the script,
+//! including the script's faults.
 
 use std::io;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ use crate::server::ConnectionCloseMarker;
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// Maximum number of pieces that wait to be sent.
 const MAX_WAITING: usize = 16;
-/// Page for people, as a proxy sends it.
+/// HTML page for people, such as a proxy sends.
 const PAGE: &str =
     "<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
 
@@ -202,8 +202,8 @@ fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Resu
     token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned).ok_or("no credential")
 }
 
-/// Returns the credential of a request, or an error unless it has exactly one. A signature by the known key
-/// counts as [`KEY`].
+/// Returns the credential of a request. Returns an error unless the request has exactly one credential. A
+/// signature by the known key counts as [`KEY`].
 fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {
@@ -219,7 +219,7 @@ fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
     }
 }
 
-/// Checks a request as the API does. Like the API, it accepts unknown keys and betas.
+/// Checks a request as the API does. Like the API, the check accepts unknown keys and betas.
 fn check_request(body: &Value, is_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err("model: Field required".to_owned());
@@ -257,7 +257,7 @@ fn check_request(body: &Value, is_count: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns an error with the API's body.
+/// Returns an error response with a body in the API's format.
 fn error_response(status: u16, kind: &str, message: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({"type": "error", "error": {"type": kind, "message": message}});
@@ -353,11 +353,11 @@ fn hang_up() -> Response {
 /// A body that is sent piece by piece; an error closes the connection.
 struct StreamBody {
     receiver: Receiver<io::Result<Bytes>>,
-    /// Number of pieces that the connection has taken.
+    /// Number of pieces that the connection has received from the sender.
     sent_pieces: usize,
     /// Value of `sent_pieces` when the connection last requested a piece and none was ready.
     last_empty_poll: Option<usize>,
-    /// Number of pieces written; `None` before the start.
+    /// Number of pieces that the connection has written; `None` until this is known for the first time.
     written_pieces: watch::Sender<Option<usize>>,
 }
 
@@ -383,7 +383,7 @@ impl hyper::body::Body for StreamBody {
     }
 }
 
-/// The end of a stream: the client is gone, or the script ends it.
+/// The end of a stream, because the client has disconnected or because a fault ends the stream.
 struct StreamEnd;
 
 /// A stream that is being sent.
@@ -399,7 +399,7 @@ struct AnswerStream {
 }
 
 impl AnswerStream {
-    /// Sends the events, applies the fault at its place, and bills the part that was sent.
+    /// Sends the events, applies the fault at its position, and bills the events that were sent.
     async fn send(mut self, answer: &PreparedAnswer, fault: Option<ModelFault>) {
         let mut written = 0;
         if self.apply_fault(&fault, StreamPosition::Headers, &[]).await.is_err() {
@@ -412,8 +412,8 @@ impl AnswerStream {
             }
             written += event.content;
             let is_last = index + 1 == events.len();
-            // It is unknown whether a client that disconnects has received this event. The provider has
-            // generated the event and therefore bills it.
+            // The event is billed before it is sent, because the provider has generated it. The provider
+            // cannot know whether a client that disconnects has received it.
             self.bill_written(answer, written, is_last);
             if self.send_event(&event.data).await.is_err() {
                 return;
@@ -435,7 +435,7 @@ impl AnswerStream {
         self.shared.bill(self.number, answer, output, is_last);
     }
 
-    /// Waits until the connection has written all sent pieces, or is gone.
+    /// Waits until the connection has written all sent pieces or is closed.
     async fn wait_until_flushed(&mut self) {
         let sent = self.sent_pieces;
         let _ = self.written_pieces.wait_for(|written| *written >= Some(sent)).await;
@@ -450,7 +450,7 @@ impl AnswerStream {
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| StreamEnd)
     }
 
-    /// Performs the fault that belongs to this place.
+    /// Performs the fault if it belongs to this position.
     async fn apply_fault(
         &mut self,
         fault: &Option<ModelFault>,

@@ -1,5 +1,5 @@
-//! Checks requests that are signed instead of containing a key, as on AWS. The checks follow AWS Signature
-//! Version 4 and do not use the library that signs the requests.
+//! Checks signed requests of AWS, which have a signature instead of a key. The checks implement AWS Signature
+//! Version 4, and do not use the library that signs the requests.
 
 use axum::http::request::Parts;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -30,7 +30,7 @@ pub(super) const MESSAGES: SignatureRequirements = SignatureRequirements {
 /// Requirements of Amazon Bedrock.
 pub(super) const BEDROCK: SignatureRequirements =
     SignatureRequirements { name: "bedrock", workspace: None, signed_headers: &["host", "x-amz-date"] };
-/// Requirements of the service that issues temporary keys.
+/// Requirements of STS, which issues temporary credentials.
 pub(crate) const STS: SignatureRequirements =
     SignatureRequirements { name: "sts", workspace: None, signed_headers: &["host", "x-amz-date"] };
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -48,7 +48,7 @@ pub(super) fn is_signed(head: &Parts) -> bool {
     header_text(head, "authorization").is_some_and(|value| value.starts_with(ALGORITHM))
 }
 
-/// Returns true if the signature is by the known key.
+/// Returns true if the request was signed with the known key.
 pub(crate) fn is_signed_by_known_key(
     head: &Parts,
     body: &[u8],

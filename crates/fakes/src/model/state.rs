@@ -15,7 +15,7 @@ use super::{obedient, play};
 
 /// Maximum number of logged requests. When the log is full, the oldest request is dropped.
 pub const MAX_LOGGED: usize = 20_000;
-/// Number of bytes that count as a token.
+/// Number of bytes that are counted as one token.
 const BYTES_PER_TOKEN: usize = 4;
 
 /// A request that arrived.
@@ -31,7 +31,7 @@ pub struct LoggedModelCall {
     pub query: String,
     /// Every header, by its name in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Body as JSON, or as a string if it is not JSON.
+    /// Body as JSON; a body that is not JSON is a string.
     pub body: Value,
     /// Status of the response; `None` before it is sent.
     pub status: Option<u16>,
@@ -46,7 +46,7 @@ pub struct RequestUsage {
     pub number: u64,
     /// Name of the model that answered.
     pub model: String,
-    /// Counted tokens, up to the end of the sent part.
+    /// Tokens that are billed: those of the prompt and of the sent part of the answer.
     pub usage: ScriptedUsage,
     /// True if the complete answer was sent.
     pub is_complete: bool,
@@ -61,24 +61,25 @@ pub(super) struct PickedAnswer {
 /// The state that the server and its handle share.
 pub(super) struct FakeModelShared {
     state: Mutex<FakeModelState>,
-    /// Number of the request to stall, and whether that request has arrived.
+    /// Number of the request to stall, and true once this request has arrived.
     stall: watch::Sender<(Option<u64>, bool)>,
 }
 
 struct FakeModelState {
     script: ModelScript,
-    /// Number of times that each answer was sent, by credential. If all credentials share the script, the key
-    /// is empty.
+    /// Number of times that each answer was sent, by credential. If all credentials share the counts, the key
+    /// of the map is empty.
     given_counts: BTreeMap<String, Vec<u32>>,
-    /// Previous script, the number of times its answers were sent, and the last request that arrived before
-    /// the script was replaced. Requests up to that number are answered from the previous script, so that an
-    /// aborted request uses no answer of the new script.
+    /// Previous script, the counts of its answers, and the number of the last request before the script was
+    /// replaced. Requests up to this number use the previous script, so an aborted request uses up no answer
+    /// of the new script.
     previous_script: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
     requests: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
     bills: BTreeMap<u64, RequestUsage>,
     violations: Vec<String>,
-    /// Number of answers that stalled midway after the connection had written all data sent before the stall.
+    /// Number of answers that have stalled. An answer is counted once the connection has written all data
+    /// before the stall.
     hung: u64,
 }
 
@@ -111,12 +112,12 @@ impl FakeModelShared {
 
     /// Waits until the stalled request may continue.
     pub(super) async fn wait_until_resumed(&self, number: u64) {
-        // The sender lives as long as this state.
+        // Waiting cannot fail, because the sender exists as long as this state.
         let _ = self.stall.subscribe().wait_for(|(nth, _)| *nth != Some(number)).await;
     }
 
     pub(super) async fn wait_until_stalled(&self) {
-        // The sender lives as long as this state.
+        // Waiting cannot fail, because the sender exists as long as this state.
         let _ = self.stall.subscribe().wait_for(|(_, is_there)| *is_there).await;
     }
 
@@ -203,12 +204,12 @@ impl FakeModelShared {
         self.lock_state().hung
     }
 
-    /// Counts an answer that sends nothing more.
+    /// Counts an answer that has stalled and sends nothing more.
     pub(super) fn record_hung_answer(&self) {
         self.lock_state().hung += 1;
     }
 
-    /// Bills a request for the part that was written so far.
+    /// Sets the bill of a request to the output tokens of the part that was sent so far.
     pub(super) fn bill(&self, number: u64, answer: &PreparedAnswer, output: u64, is_complete: bool) {
         let usage = ScriptedUsage { output, ..answer.usage };
         let bill = RequestUsage { number, model: answer.model.clone(), usage, is_complete };
@@ -299,8 +300,8 @@ fn value_contains(value: &Value, expected_text: &str) -> bool {
     }
 }
 
-/// Returns the answer with its token counts, limited to the maximum of the request unless the answer
-/// overruns.
+/// Returns the answer with its token counts. The output tokens are limited to the request's maximum, unless
+/// the answer may exceed it.
 fn prepare_answer(answer: &ScriptedAnswer, body: &Value, number: u64) -> PreparedAnswer {
     let blocks = answer.answer_blocks(body);
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));

@@ -1,4 +1,4 @@
-//! Reads commits from the output of git: the log between two commits, and single commits.
+//! Reads commits from the output of `git log`: a single commit, or the commits between two commits.
 
 use super::{FakeGitError, RepoBuilder, git_command, run_command};
 

@@ -1,4 +1,4 @@
-//! Merges in a bare repository, like the merges that a forge makes.
+//! Merges branches in a bare repository, as a forge does.
 
 use std::process::Stdio;
 
@@ -20,7 +20,7 @@ impl RepoBuilder {
             Some(0) => Ok(Vec::new()),
             Some(1) => {
                 let text = String::from_utf8_lossy(&output.stdout);
-                // The first field is the tree.
+                // The first field of the output is the id of the merged tree; the conflicting files follow.
                 let files = text.split('\0').skip(1).filter(|file| !file.is_empty());
                 Ok(files.map(str::to_owned).collect())
             }
@@ -31,7 +31,8 @@ impl RepoBuilder {
         }
     }
 
-    /// Merges `theirs` into `ours`, and points every ref of `refs` at the result; `None` if they conflict.
+    /// Merges `theirs` into `ours`, and points every ref of `refs` at the merge commit. Returns `None` if
+    /// there are conflicts.
     pub(crate) fn merge(
         &mut self,
         refs: &[&str],

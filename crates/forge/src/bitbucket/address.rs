@@ -10,10 +10,10 @@ use crate::http::HttpDialect;
 
 /// Name of our build statuses and reports.
 pub(super) const STATUS_NAME: &str = "truing/review";
-/// Maximum number of hashes, and maximum number of lines, that are cached at the same time.
+/// Maximum number of entries in each cache of a server.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Wire format of Cloud and Data Center: JSON, no version header, and no published limit for calls that
+/// Wire format of Cloud and Data Center: JSON, without a version header. No limit is published for calls that
 /// create something.
 pub(super) const WIRE: HttpDialect = HttpDialect {
     accept: "application/json",
@@ -29,7 +29,7 @@ pub(super) fn status_key(number: u64) -> String {
     format!("truing-review-{number}")
 }
 
-/// Returns the number of the pull request in the key of a build status.
+/// Returns the number of the pull request that the key of our build status contains.
 pub(super) fn number_in(key: &str) -> Option<u64> {
     key.strip_prefix("truing-review-")?.parse().ok()
 }
@@ -52,8 +52,8 @@ pub(super) fn with_query(mut url: Url, query: &[(&str, &str)]) -> Url {
     url
 }
 
-/// Returns true for a repository name that has two parts and only characters that are allowed in an address.
-/// At Data Center, the name of a personal project begins with `~`.
+/// Returns true if the text is a repository name `owner/name`, in which all characters are allowed in an
+/// address. At Data Center, the owner of a repository in a personal project begins with `~`.
 pub(super) fn is_repository_name(text: &str) -> bool {
     let is_right = |part: &str| {
         !matches!(part, "" | "." | "..")
@@ -64,7 +64,7 @@ pub(super) fn is_repository_name(text: &str) -> bool {
         .is_some_and(|(owner, name)| is_right(owner.strip_prefix('~').unwrap_or(owner)) && is_right(name))
 }
 
-/// Returns both parts of a repository name.
+/// Returns the owner and the name of a repository from `owner/name`.
 pub(super) fn split_repository_name<'a>(
     purpose: &str,
     repo: &'a str,
@@ -84,12 +84,13 @@ pub(super) fn rejected_error(purpose: &str, message: &str) -> ForgeError {
     ForgeError::Rejected { request: purpose.to_owned(), message: message.to_owned() }
 }
 
-/// Quotes a text in the syntax of the queries of both forges.
+/// Quotes a text for a query; the syntax is the same at Cloud and Data Center.
 pub(super) fn quote_text(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Caches a value without expiry, up to a maximum number of entries.
+/// Caches a value without expiry. If the cache has reached its maximum number of entries, it is cleared
+/// first.
 pub(super) fn remember_bounded<V>(cache: &mut HashMap<String, V>, key: String, value: V) {
     if cache.len() >= MAX_REMEMBERED {
         cache.clear();

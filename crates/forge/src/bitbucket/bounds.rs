@@ -6,8 +6,8 @@ use truing_core::port::ForgeError;
 
 use crate::http::unavailable_error;
 
-/// Maximum number of pages of one list that are read. At 50 items a page, this is more than any pull request
-/// has.
+/// Maximum number of pages of one list that are read. With 50 items a page, no list of a pull request is
+/// longer in practice.
 pub(super) const MAX_PAGES: usize = 200;
 /// Maximum number of pages of a repository's open pull requests that a sweep reads.
 pub(super) const MAX_PULL_PAGES: usize = 60;
@@ -17,7 +17,7 @@ pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
 /// the rest is not needed.
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
-/// Returns the error of a list that has more than `most` pages.
+/// Returns the error for a list with more than `max_pages` pages.
 pub(super) fn endless_list_error(purpose: &str, max_pages: usize) -> ForgeError {
     unavailable_error(purpose, &format!("the list has more than {max_pages} pages, or its pages form a loop"))
 }

@@ -1,5 +1,5 @@
-//! The calls that Cloud and Data Center both support, although their addresses and bodies differ. Also the
-//! types into which the responses are parsed. [`super::client`] makes the decisions.
+//! The calls that Cloud and Data Center both support, with different addresses and bodies, and the types into
+//! which the responses are parsed. [`super::client`] decides which calls to make.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::login::OwnAccount;
 use super::options::BitbucketOptions;
 use crate::capability::ForgeCapability;
 
-/// An account as a response names it.
+/// An account that a response contains.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BitbucketUser {
     /// Id that does not change when the account is renamed: a UUID with braces at Cloud, a number at Data
@@ -65,7 +65,7 @@ pub(super) struct BitbucketReviewer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketPullRequest {
     pub(super) number: u64,
-    /// Version that a change request must contain (Data Center).
+    /// Version of the object, which a request that changes it must contain (Data Center).
     pub(super) version: u64,
     pub(super) url: String,
     pub(super) title: String,
@@ -76,8 +76,7 @@ pub struct BitbucketPullRequest {
     pub(super) author: Option<BitbucketUser>,
     pub(super) head: PullRequestRef,
     pub(super) base: PullRequestRef,
-    /// True if the pull request passes all merge checks; `None` if the response does not contain this
-    /// information.
+    /// True if the pull request passes all merge checks; `None` if the response does not say so.
     pub(super) is_mergeable: Option<bool>,
     /// Reviewers and other participants. Empty for a pull request from a list at Cloud, because these lists
     /// omit participants.
@@ -108,7 +107,7 @@ pub(super) enum ThreadResolution {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BitbucketComment {
     pub(super) id: u64,
-    /// Version that a change request must contain (Data Center).
+    /// Version of the object, which a request that changes it must contain (Data Center).
     pub(super) version: u64,
     /// Number of the comment that this comment answers.
     pub(super) parent: Option<u64>,
@@ -140,7 +139,7 @@ impl BitbucketComment {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DiffPlace<'a> {
     Lines(&'a Sha, &'a CodeLocation),
-    /// On the whole file of the location, at this commit.
+    /// The comment is on the whole file of this location, at this commit.
     File(&'a Sha, &'a CodeLocation),
 }
 
@@ -159,7 +158,7 @@ pub struct NewBitbucketComment<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PullRequestEdit<'a> {
     pub(super) title: Option<&'a str>,
-    /// New description of the pull request, complete.
+    /// New description of the pull request, including our marker.
     pub(super) text: Option<&'a str>,
     pub(super) draft: Option<bool>,
 }
@@ -173,7 +172,7 @@ pub struct BitbucketCommit {
     pub(super) committed: UnixMillis,
 }
 
-/// The predicted result of a merge.
+/// The forge's prediction of whether the pull request can be merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MergePreview {
     /// True if the merge conflicts; `None` if not known.
@@ -181,18 +180,18 @@ pub struct MergePreview {
     pub(super) state: Mergeable,
 }
 
-/// The calls of one server with one login. `purpose` is the beginning of every error message; `repo` is the
-/// current name of the repository.
+/// The calls of one server with one login. In each method, `purpose` is the text with which an error message
+/// begins, and `repo` is the current name of the repository.
 #[async_trait]
 pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     /// Returns the options that the client was built with.
     fn options(&self) -> &BitbucketOptions;
 
-    /// Returns the limits of the forge, restricted to the limits of the server's version if the version is
+    /// Returns the capabilities and limits of the forge; those of the server's version, if the version is
     /// known.
     fn capability_row(&self) -> &'static ForgeCapability;
 
-    /// Returns a copy of the client that makes its write calls under this permit.
+    /// Returns a copy of the client whose writing calls use this permit.
     #[must_use]
     fn with_permit(&self, permit: &Arc<WritePermit>) -> Self;
 
@@ -226,8 +225,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull_and_comment: (u64, u64),
     ) -> Result<BitbucketComment, ForgeError>;
 
-    /// Reads one comment and finds the first comment of its thread. The forge's response does not name the
-    /// first comment for an answer to an answer.
+    /// Reads one comment, with the number of its thread's first comment. For an answer to an answer, this
+    /// number is missing from the forge's response, so all comments are read.
     async fn load_thread_note(
         &self,
         purpose: &str,
@@ -268,7 +267,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull_and_comment: (u64, u64),
     ) -> Result<(), ForgeError>;
 
-    /// Resolves the thread that a comment began, or reopens it.
+    /// Resolves or reopens the thread that a comment began.
     async fn settle_thread(
         &self,
         purpose: &str,
@@ -278,8 +277,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         resolved: bool,
     ) -> Result<(), ForgeError>;
 
-    /// Changes a pull request in the version that was read. Returns [`ForgeError::Stale`] if the pull request
-    /// has changed since and the forge reports the change.
+    /// Changes a pull request, provided that it still has the version that was read. Returns
+    /// [`ForgeError::Stale`] if the forge reports that the pull request has changed since.
     async fn change_pull(
         &self,
         purpose: &str,
@@ -298,11 +297,11 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         text: &str,
     ) -> Result<BitbucketPullRequest, ForgeError>;
 
-    /// Declines a pull request in the version that was read.
+    /// Declines a pull request, provided that it still has the version that was read.
     async fn decline(&self, purpose: &str, repo: &str, pull: &BitbucketPullRequest)
     -> Result<(), ForgeError>;
 
-    /// Requests a review from an account, in addition to the existing requests.
+    /// Requests a review from an account. Existing review requests are kept.
     async fn request_reviewer(
         &self,
         purpose: &str,
@@ -311,7 +310,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         login: &str,
     ) -> Result<(), ForgeError>;
 
-    /// Marks a pull request as needing changes, at this commit.
+    /// Submits a request for changes to a pull request, at this commit.
     async fn request_changes(
         &self,
         purpose: &str,
@@ -338,7 +337,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         number: u64,
     ) -> Result<Vec<BitbucketCommit>, ForgeError>;
 
-    /// Previews the result of a merge.
+    /// Returns the forge's prediction of whether the pull request can be merged.
     async fn preview_merge(
         &self,
         purpose: &str,
@@ -346,7 +345,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError>;
 
-    /// Lists the statuses of a commit; for each key, only the newest status.
+    /// Lists the statuses of a commit, only the newest for each key.
     async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Sets our report and our build status on a commit, for this pull request.
@@ -358,8 +357,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError>;
 
-    /// Returns true if the commit has this build status of ours. The report then exists too, because the
-    /// status is set after the report.
+    /// Returns true if we have set this build status on the commit. Our report then exists, too, because the
+    /// report is set before the status.
     async fn has_status(
         &self,
         purpose: &str,

@@ -1,6 +1,6 @@
 //! One repository at a Bitbucket and one of its pull requests. This module implements [`ForgeRead`];
-//! `effects` implements `ForgeWrite`. The module `notes` handles our comments, `reviewing` our reviews, and
-//! `changing` the changes of a pull request.
+//! `effects` implements `ForgeWrite`. The modules `comments` and `lines` handle our comments, and `reviewing`
+//! our reviews. `pull_queries` reads pull requests, and `pull_edits` changes them.
 //!
 //! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
@@ -32,7 +32,7 @@ use crate::marker::MarkerKeys;
 #[derive(Clone, Debug)]
 pub struct BitbucketClient<C> {
     calls: C,
-    /// Id that our markers contain. The number 0 means the repository without a pull request.
+    /// Id that our markers contain. Its number is 0 if the client is for a repository without a pull request.
     id: PrId,
     /// Current name of the repository.
     repo: String,
@@ -49,12 +49,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Self { calls: self.calls.with_permit(permit), ..self.clone() }
     }
 
-    /// Returns the beginning of the error message of a call on the pull request: operation and place.
+    /// Returns the beginning of an error message: the name of the pull request, and the operation.
     fn what_of_pull(&self, doing: &str) -> String {
         format!("{}#{}: {doing}", self.repo, self.id.number)
     }
 
-    /// Returns the beginning of the error message of a call on the repository.
+    /// Returns the beginning of an error message: the name of the repository, and the operation.
     fn what_of_repository(&self, doing: &str) -> String {
         format!("{}: {doing}", self.repo)
     }
@@ -68,7 +68,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Err(rejected_error(&self.what_of_repository("reading a pull request"), "no pull request is named"))
     }
 
-    /// Returns the id that a marker contains. The number 0 means the description of a pull request.
+    /// Returns the id for the marker of a text in pull request `number`. The number 0 stands for the
+    /// description of a pull request.
     fn marker_place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }

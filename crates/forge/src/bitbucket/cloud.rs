@@ -151,8 +151,8 @@ impl BitbucketCloud {
         self.url(purpose, repo, &path)
     }
 
-    /// Returns the page of a pull request. The address is built without a request because a status needs no
-    /// other data of the pull request.
+    /// Returns the address of a pull request's web page. It is built without a request, because a status
+    /// needs no other data of the pull request.
     fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (workspace, slug) = split_repository_name(purpose, repo)?;
         Ok(append_segments(

@@ -38,7 +38,8 @@ struct DataCenterInner {
     http: ForgeHttpClient,
     login: RequestAuthorization,
     learnt: Arc<DataCenterFacts>,
-    /// Diff of the pull request that was commented on last. Each run has its own client.
+    /// Diff of the pull request that was commented on last. One diff is enough, because each run has its own
+    /// client.
     diff: Arc<CachedPullDiff>,
 }
 
@@ -126,7 +127,7 @@ impl BitbucketDataCenter {
         answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
     }
 
-    /// Returns the address of the server's version.
+    /// Returns the address at which the server reports its version.
     fn properties(&self) -> Url {
         self.root(["api", "latest", "application-properties"])
     }
@@ -182,7 +183,7 @@ impl BitbucketDataCenter {
         self.url(purpose, repo, &path)
     }
 
-    /// Returns the page of a pull request.
+    /// Returns the address of a pull request's web page.
     fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (key, slug) = split_repository_name(purpose, repo)?;
         let path = ["projects", key, "repos", slug, "pull-requests", &number.to_string()];
@@ -207,7 +208,7 @@ fn forbidden_error(request: String, message: &str, call: &ForgeRequest) -> Forge
     ForgeError::Forbidden { request, message }
 }
 
-/// Returns the permission of an HTTP access token that a call needs. The file
+/// Returns the permission that an HTTP access token needs for a call. The file
 /// crates/contract/data/bitbucket-dc-permissions.toml gives the source of each permission. Any permission is
 /// enough to read accounts and lists, and each token has at least one permission.
 pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
@@ -223,7 +224,7 @@ pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
     }
 }
 
-/// Returns the page of a list that begins at this item, with the maximum page size.
+/// Returns the address of the list page that begins at this item, with the maximum page size.
 fn page_url(list_url: &Url, start: u64) -> Url {
     let (start, limit) = (start.to_string(), BITBUCKET_DC.page.to_string());
     with_query(list_url.clone(), &[("start", &start), ("limit", &limit)])

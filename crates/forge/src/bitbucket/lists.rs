@@ -69,8 +69,8 @@ pub(super) fn new_comments(
     comments
 }
 
-/// Replaces both cached lists with these comments, grouped by pull request. The first list then contains both
-/// kinds, and the second list is empty.
+/// Replaces both cached lists with these comments, grouped by pull request. The first list then contains
+/// conversation and diff comments, and the second list is empty.
 pub(super) fn know_comments(
     [all, none]: &mut [CachedListing<PullComment>; 2],
     parts: Vec<(Url, Vec<PullComment>)>,

@@ -49,7 +49,7 @@ impl<'a> BitbucketAccounts<'a> {
         if user.id == self.own_account.user.id {
             return Some(BitbucketAccountKind::Present);
         }
-        // A text in the form of an id is an id, and never a name.
+        // A configured account that looks like an id is compared with ids only, never with names.
         let is_id =
             |account: &str| account.starts_with('{') || account.bytes().all(|byte| byte.is_ascii_digit());
         let is = |account: &String| {

@@ -22,9 +22,10 @@ pub struct BitbucketOptions {
     pub token: SecretString,
     /// E-mail address of the account, for an API token of Bitbucket Cloud; `None` for an access token.
     pub email: Option<String>,
-    /// UUID of our account at Cloud, for an access token, which may not request the UUID.
+    /// UUID of our account at Cloud. Required for an access token, because such a token may not request the
+    /// UUID.
     pub account_uuid: Option<String>,
-    /// Workspaces of an access token at Cloud, which may not request the list of its workspaces.
+    /// Workspaces of an access token at Cloud. Such a token may not request the list of its workspaces.
     pub workspaces: Vec<String>,
     /// Former accounts of ours: ids, which no other account can take over, or names (Data Center only).
     pub previous_accounts: Vec<String>,
@@ -34,7 +35,7 @@ pub struct BitbucketOptions {
     pub settle_delay: TimeSpan,
 }
 
-/// The error of options from which no client can be built.
+/// The error for options from which no client can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BitbucketOptionsError {
     /// An address that requests cannot be sent to.

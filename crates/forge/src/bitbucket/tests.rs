@@ -1,5 +1,5 @@
-//! Tests of the calls that the clients of both Bitbuckets make, and of how they handle responses. The
-//! response bodies are as the servers send them. Other tests use a stateful fake of a whole forge.
+//! Tests of the calls that the clients of both Bitbuckets make, and of how the clients handle responses. The
+//! response bodies are those of real servers. Other tests use a stateful fake of a whole forge.
 
 use std::sync::Arc;
 

@@ -2,100 +2,103 @@
 
 use super::*;
 
-/// Statuses beside a commit, as `loops::desired` sets and tests them.
+/// Text about the statuses of a commit. The module `loops::desired` chooses and tests these statuses.
 const STATUS: &str = "
-## Beside the commit
+## Status of the commit
 
 | Review | Commit status | Check run |
 |---|---|---|
-| whole, \
-    and nothing blocks | success | success |
-| something blocks, whether the review is whole or partial | \
-    failure | failure |
+| \
+    complete, without a blocking finding | success | success |
+| complete or partial, with a blocking \
+    finding | failure | failure |
 | nothing to review | success | neutral |
-| partial and nothing blocks, deferred, \
-    failed | pending | neutral |
+| partial without a blocking \
+    finding, deferred, or failed | pending | neutral |
 
-GitHub counts a neutral check as passed where a check is required. So a \
-    partial review that found something which
-blocks is red, not neutral ([ADR \
-    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)); one that found \
-    nothing of
-the kind does not block the merge, and its summary says what was not read. A pending commit \
-    status does block the merge.
+If a check is required, GitHub counts a neutral \
+    check as passed. A partial review with a blocking finding is
+therefore red, not neutral ([ADR \
+    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)). A partial review \
+    without a blocking
+finding does not block the merge, and its summary says what was not read. A pending \
+    commit status blocks the merge.
 
 ## Changes that people make to our comments
 
-A comment of ours that a \
-    person rewrote gets our text back with the next review. One that a person deleted stays
+If a person edits one of \
+    our comments, the next review restores our text. A comment that a person deletes stays
 deleted, and a \
-    thread that a person resolved stays resolved. We read all comments right before we write the \
-    first.
-GitHub and Bitbucket Cloud have no conditional writes, so text that a person writes into one of \
+    thread that a person resolves stays resolved. We read all comments directly before our first \
+    write.
+GitHub and Bitbucket Cloud have no conditional writes, so an edit that a person makes to one of \
     our comments after that
 read is lost. Bitbucket Data Center refuses our write if the comment changed \
-    after our last read. We never touch
-answers: write there.
+    after our last read. We never change
+replies, so write a reply instead.
 
-## Loops that work on a pull request
+## Loops that work on a pull \
+    request
 
-How \
-    GitHub behaves in these loops, and what Truing does about it (`crates/forge/src/github/client.rs`):
+This table shows how GitHub behaves in these loops, and how Truing reacts \
+    (`crates/forge/src/github/client.rs`):
 
-| \
-    GitHub | So |
+| Behaviour of GitHub | Reaction of Truing |
 |---|---|
-| A review is posted whole or not at all; the refusal (422) does not say which \
-    place is wrong | each finding is then posted by itself, and the review lists those that are refused \
-    |
-| The response to a review names no comments | Truing lists the comments and recognises its own by \
+| \
+    GitHub posts a review completely or not at all; a refusal (422) does not name the wrong place | Truing \
+    then posts each finding separately, and the review lists the refused findings |
+| The response to a \
+    new review does not name the comments | Truing lists the comments, and recognises its own comments by \
     their markers |
-| Changes cannot be requested of one's own pull request \
-    ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | the review is posted as a comment \
-    |
-| Marking a pull request ready requires `contents: write` of an App's token, too \
-    ([gh](https://github.com/cli/cli/issues/8910)) | that call has such a token, and so has the call of \
-    the next row |
-| A base is merged into a branch after the response (202), and only at the head that \
-    the call names ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | \
-    Truing reads the pull request again until it has a new head, and then checks all of it again |
-| A \
-    review is requested from a bot by its name with `[bot]`; for `Copilot`, GitHub reports success and \
-    nothing happens ([table](https://github.com/peters/horizon/pull/673)) | success proves nothing: Truing \
-    waits for the review |
-| Once a bot has begun, the list of requested reviewers is empty \
-    ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | an empty list proves nothing about a bot \
-    |
-| A bot starts by a comment that contains only its command | such a comment has no marker; Truing \
-    recognises it by account, text and time |
-| GitHub computes the result of a merge only on request | \
-    after `UNKNOWN`, Truing asks again |
-| A description is changed without a condition | Truing reads the \
-    description directly before the change, and keeps its own marker in it |
+| An account cannot request changes on its own pull request \
+    ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | Truing posts the review as a \
+    comment |
+| To mark a pull request as ready, the token of an App also needs `contents: write` \
+    ([gh](https://github.com/cli/cli/issues/8910)) | Truing uses such a token for this call and for the \
+    call in the next row |
+| GitHub merges a base into a branch after the response (202), and only if the \
+    branch is still at the head that the call names \
+    ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | Truing reads the \
+    pull request until the head is new, and then repeats all checks |
+| To request a review from a bot, \
+    the call must contain the bot's name with `[bot]`; for `Copilot`, GitHub reports success, but nothing \
+    happens ([table](https://github.com/peters/horizon/pull/673)) | Truing does not rely on the reported \
+    success, and waits for the review |
+| After a bot has begun its review, the list of requested \
+    reviewers is empty ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | Truing draws no \
+    conclusion about a bot from an empty list |
+| A bot starts its review after a comment that contains \
+    only the bot's command | Truing posts this comment without a marker, and recognises the comment by \
+    account, text and time |
+| GitHub computes the result of a merge only on request | after `UNKNOWN`, \
+    Truing requests the result again |
+| GitHub has no conditional change of a description | Truing reads \
+    the description directly before the change, and keeps its own marker in the description |
 ";
 
 /// Responses that reject the place of a comment on a diff (`http::classify`).
 const REFUSALS: &str = "
 ## Refused places
 
-A forge may refuse a comment on a place of the diff. This \
-    affects only that comment: the other comments are posted, and the finding
-is posted on its file, or, \
-    if that is refused too, in the summary.
+A forge may refuse a comment on a place of the diff. Truing \
+    then posts all other comments, and posts the finding
+on its file. If the forge also refuses the \
+    comment on the file, the summary contains the finding.
 
-| Status of the refusal | Counts as |
-|---|---|
-| 422 \
-    (GitHub, with a list of texts or of objects) | a refused place |
-| 400 (both Bitbuckets), 404 and 409 \
-    (Data Center) | a refused place |
-| any other of 400 to 499 | a refused place, except for those below \
+| Status of the response | Meaning \
     |
-| 401, 403, 451 | a login or a permission is missing |
-| 402, 407, 408, 425, 429, and 403 with a \
-    message about a limit | the call is made again later |
-| 500 to 599 | the forge has failed: the \
-    attempt is made again |
+|---|---|
+| 422 (GitHub, with a list of texts or of objects) | a refused place |
+| 400 (both \
+    Bitbuckets), 404 and 409 (Data Center) | a refused place |
+| any other status from 400 to 499 | a \
+    refused place, except for the statuses below |
+| 401, 403, 451 | a login or a permission is missing \
+    |
+| 402, 407, 408, 425, 429, and 403 with a message about a limit | Truing repeats the call later |
+| \
+    500 to 599 | the forge has failed: Truing repeats the attempt |
 ";
 
 /// Returns the text of docs/reference/forges.md.
@@ -119,24 +122,22 @@ fn render_page() -> String {
 
 fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let marker = match forge.marker {
-        MarkerForm::HtmlComment => "an HTML comment, the last line",
-        MarkerForm::LinkReference => "a link reference that nothing refers to, the last line",
+        MarkerForm::HtmlComment => "an HTML comment on the last line",
+        MarkerForm::LinkReference => "a link reference on the last line, which no text uses",
     };
     let lines = match forge.lines {
-        CommentableLines::OneHunk => {
-            "one or several, all in one hunk of the diff (added, removed, or around them)"
-        }
-        CommentableLines::OneLine => "one (added, removed, or around those); for several lines, the last",
+        CommentableLines::OneHunk => "one or more lines of one hunk: added, removed or context lines",
+        CommentableLines::OneLine => "one line: added, removed or context; for several lines, the last line",
     };
     let suggestions = if forge.suggestions {
-        "a code block of the language `suggestion`, in comments on exactly the lines"
+        "a code block of the language `suggestion`, in a comment on exactly the replaced lines"
     } else {
         "none"
     };
     let names = if forge.unique_names {
-        "each belongs to one account"
+        "each name belongs to one account"
     } else {
-        "freely chosen: the UUID identifies an account"
+        "freely chosen; only the UUID identifies an account"
     };
     let status = |status: &StatusKind| match status {
         StatusKind::CheckRun => "a check run (Apps)",
@@ -154,28 +155,35 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     };
     let anchored = match forge.anchored {
         AnchorCommit::Commit => "the commit that the call names",
-        AnchorCommit::Head => "the head at that moment, which is read before and after",
+        AnchorCommit::Head => {
+            "the head at the moment of the call; Truing reads the head before and after \
+            the call"
+        }
     };
     let reviews = match forge.reviews {
-        ReviewPosting::Object => "one object that contains its comments",
+        ReviewPosting::Object => "one object that contains all comments of the review",
         ReviewPosting::Comment => "a comment, and separate comments on lines",
     };
     let permission = match forge.permission {
-        LookupPermission::Write => "that of anybody who may write to the repository",
-        LookupPermission::Admin => "that of an administrator of the repository",
-        LookupPermission::User => "that of a user",
+        LookupPermission::Write => "the token of any account with write access to the repository",
+        LookupPermission::Admin => "the token of an administrator of the repository",
+        LookupPermission::User => "the token of a user",
     };
     let refused = match forge.refusal_consequence {
-        RefusalConsequence::DeliveryLost => "503: the delivery is lost, or sent again",
+        RefusalConsequence::DeliveryLost => {
+            "503; the delivery is lost, or the forge sends the delivery \
+            again"
+        }
         RefusalConsequence::HookSuspended => {
-            "202, and its slot stays due (a server stops calling a webhook that fails repeatedly)"
+            "202, and the pull request's slot stays due; after repeated failures, a server would stop \
+                calling the webhook"
         }
     };
     let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
     let count = |count: usize| if count == 0 { "not published".to_owned() } else { count.to_string() };
     let annotations = match forge.report_annotations {
         0 => forge.annotations.to_string(),
-        all => format!("{}, of a report {all}", forge.annotations),
+        all => format!("{}; in one report {all}", forge.annotations),
     };
     let creations = forge.creations.iter().map(|(count, span)| format!("{count} in {} min", span.0 / 60_000));
     let creations = match creations.collect::<Vec<_>>().join(", ") {
@@ -183,50 +191,57 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         creations => creations,
     };
     let calls = match forge.calls_an_hour {
-        0 => "as many as the forge lets through".to_owned(),
+        0 => "as many as the forge allows".to_owned(),
         calls => {
-            format!("{calls}; the forge does not report the remaining quota, so the sweep uses half at most")
+            format!(
+                "{calls}; the forge does not report the remaining quota, so the sweep uses at most \
+                half of the limit"
+            )
         }
     };
     let diff = match (forge.diff_files, forge.diff_lines) {
-        (0, 0) => "not published (we read it with git)".to_owned(),
-        (files, lines) => format!("{files} files, {lines} lines (we read it with git)"),
+        (0, 0) => "not published (Truing reads the diff with git)".to_owned(),
+        (files, lines) => format!("{files} files, {lines} lines (Truing reads the diff with git)"),
     };
     vec![
-        ("Names of the tools for agents", format!("begin with `{}`", forge.tool_prefix)),
-        ("Without a key, an agent's comment replaces an earlier one on", upserts.to_owned()),
-        ("Page of a pull request", format!("`{}`", forge.pages.url_pattern())),
+        ("Prefix of the names of the tools for agents", format!("`{}`", forge.tool_prefix)),
+        ("An agent's comment without a key replaces the earlier comment on", upserts.to_owned()),
+        ("Address of a pull request's page", format!("`{}`", forge.pages.url_pattern())),
         (
-            "Longest comment",
+            "Maximum length of a comment",
             format!("{} characters, {} of them for the marker", forge.comment, forge.marker_room),
         ),
         ("Marker", marker.to_owned()),
-        ("Lines of a comment", lines.to_owned()),
-        ("A comment on lines is placed on", anchored.to_owned()),
-        ("Comments in one call", forge.batch.to_string()),
+        ("Lines that one comment may cover", lines.to_owned()),
+        ("Commit on which a comment on lines is placed", anchored.to_owned()),
+        ("Maximum number of comments in one call", forge.batch.to_string()),
         ("Suggestions", suggestions.to_owned()),
         ("Names of accounts", names.to_owned()),
-        ("A review of a loop", reviews.to_owned()),
+        ("Form in which a loop posts a review", reviews.to_owned()),
         ("Drafts", yes(forge.drafts)),
         ("Labels", yes(forge.labels)),
         ("Issues", yes(forge.issues)),
         ("Reactions that can be read", yes(forge.reactions)),
-        ("Merges a base into a branch", yes(forge.update_branch)),
+        ("The forge can merge a base into a branch", yes(forge.update_branch)),
         ("The repository has the commits of pull requests from forks", yes(forge.fork_heads)),
-        ("Whose token can find out who may write", permission.to_owned()),
-        ("On the commit", statuses),
-        ("Text of a status", format!("{} characters", forge.status_text)),
-        ("Annotations in one call", annotations),
-        ("Calls that create", creations),
-        ("Calls an hour", calls),
-        ("Items of a page", forge.page.to_string()),
-        ("Files listed of a pull request", count(forge.files)),
-        ("Diff in one answer", diff),
+        ("Token needed to look up who has write access", permission.to_owned()),
+        ("Status on the commit", statuses),
+        ("Maximum length of a status text", format!("{} characters", forge.status_text)),
+        ("Maximum number of annotations in one call", annotations),
+        ("Maximum number of calls that create something", creations),
+        ("Maximum number of calls in an hour", calls),
+        ("Maximum number of items on a page of a list", forge.page.to_string()),
+        ("Maximum number of listed files of a pull request", count(forge.files)),
+        ("Maximum size of the diff in one response", diff),
         (
-            "Response to a delivery while the kill switch is on, unless `forge.NAME.halted` sets another",
+            "Response to a delivery while the kill switch is on (unless `forge.NAME.halted` sets another \
+                response)",
             refused.to_owned(),
         ),
-        ("A comment may stay unseen for", format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000)),
+        (
+            "Time for which a new comment may stay invisible",
+            format!("{} s (`forge.NAME.settle`)", forge.settle.0 / 1_000),
+        ),
     ]
 }
 

@@ -55,7 +55,7 @@ pub enum GitHubCredentials {
     },
 }
 
-/// The subject of a call. The token of the call is valid only for this subject.
+/// The repository or other object that a call accesses. The token of the call is valid only for this object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TokenScope<'a> {
     /// The repository with this name.
@@ -102,14 +102,14 @@ pub(super) struct GitHubIdentity {
     pub(super) installation: bool,
 }
 
-/// The credentials of each call.
+/// Selects the credential of each call, and requests the tokens of an App.
 pub(super) struct GitHubAuth {
     api: Url,
     login: GitHubLogin,
     tokens: Mutex<TokenCache>,
     /// Our own account; empty until it has been requested.
     identity: tokio::sync::OnceCell<GitHubIdentity>,
-    /// Rejected writes that a review continues without.
+    /// Optional writes that GitHub is known to reject. A review continues without these writes.
     pub(super) refusals: KnownRefusals,
 }
 

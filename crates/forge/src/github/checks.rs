@@ -2,8 +2,8 @@
 //!
 //! Creating a check run is not idempotent, and annotations can only be added, at most 50 in one call. So the
 //! `external_id` of a check run identifies its pull request and its complete list of annotations. If an
-//! existing check run has only the first annotations, the missing ones are added. After a lost response, the
-//! existing check run is searched for.
+//! existing check run has only the first annotations of this list, the missing annotations are added. After a
+//! lost response, the existing check run is searched for.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -50,9 +50,9 @@ pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
 }
 
 impl GitHubClient {
-    /// Sets this check run on the commit, under our name. If a check run with exactly these annotations, or
-    /// the first of them, exists, it is continued. Otherwise a check run without annotations is used. If
-    /// there is none, a new check run is created, which replaces the older ones in GitHub's display.
+    /// Sets our check run on the commit. If a check run was begun for exactly these annotations, it is
+    /// updated, and missing annotations are added. Otherwise a check run without annotations is used. If
+    /// neither exists, a new check run is created, which replaces the older ones in GitHub's display.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
         let what = self.what_of_pull(&format!("setting the check of {}", status.sha.short_sha()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
@@ -126,7 +126,8 @@ fn take_batch<'a>(remaining_annotations: &mut &'a [Value]) -> &'a [Value] {
     batch
 }
 
-/// Returns a hash of the annotations. A check run cannot remove annotations.
+/// Returns a hash of the annotations. Annotations cannot be removed from a check run, so the hash shows
+/// whether an existing check run can be used.
 fn annotations_digest(annotations: &[Value]) -> String {
     let mut hash = Sha256::new();
     for annotation in annotations {

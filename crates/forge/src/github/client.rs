@@ -36,7 +36,7 @@ use crate::marker::{MarkerKeys, MarkerMatch};
 #[derive(Clone, Debug)]
 pub struct GitHubClient {
     pub(super) github: GitHub,
-    /// Id for which markers are made. The number 0 stands for the repository alone.
+    /// Id that our markers contain. Its number is 0 if the client is for a repository without a pull request.
     pub(super) id: PrId,
     /// Current `owner/name` of the repository.
     pub(super) repo: String,
@@ -58,12 +58,12 @@ impl GitHubClient {
         format!("{}#{}", self.repo, self.id.number)
     }
 
-    /// Returns the beginning of the error message of a call on the pull request: operation and place.
+    /// Returns the beginning of an error message: the name of the pull request, and the operation.
     pub(super) fn what_of_pull(&self, doing: &str) -> String {
         format!("{}: {doing}", self.name())
     }
 
-    /// Returns the beginning of the error message of a call on the repository.
+    /// Returns the beginning of an error message: the name of the repository, and the operation.
     pub(super) fn what_of_repository(&self, doing: &str) -> String {
         format!("{}: {doing}", self.repo)
     }
@@ -101,7 +101,7 @@ impl GitHubClient {
         Ok(paged_url(self.url(purpose, tail)?, query))
     }
 
-    /// Returns the address of one comment of either kind.
+    /// Returns the address of one comment, in the conversation or on the diff.
     pub(super) fn comment_url(&self, purpose: &str, comment: &CommentId) -> Result<Url, ForgeError> {
         match GitHubCommentId::parse(purpose, comment)? {
             GitHubCommentId::Issue(number) => self.url(purpose, &["issues", "comments", &number.to_string()]),

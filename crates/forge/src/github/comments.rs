@@ -1,4 +1,4 @@
-//! Creates and changes our comments on a pull request at GitHub and the status of its head. Also checks
+//! Creates and changes our comments on a pull request at GitHub, and sets the status of its head. Also checks
 //! whether each of these writes was made.
 
 use reqwest::Method;
@@ -24,7 +24,7 @@ pub(super) const REVIEW_BODY: &str =
 /// version and a colon.
 pub(super) const REVIEW_BODY_WORD: &str = "review-body";
 
-/// A commit status, as it is listed.
+/// A commit status in GitHub's list.
 #[derive(Deserialize)]
 struct ListedCommitStatus {
     context: String,
@@ -155,7 +155,7 @@ impl GitHubClient {
         Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
     }
 
-    /// Returns the given items that a comment of ours shows, each with the id of that comment.
+    /// Returns those of these items that one of our comments shows, each with the id of the comment.
     pub(super) async fn find_shown_items(
         &self,
         items: &[&CommentSubject],

@@ -64,7 +64,8 @@ impl<'a> ObservedComments<'a> {
         let (true, Some(whose)) = (self.seen_ids.insert(id), whose) else { return };
         let known = self.recorded_items.get(&id).map(|item| (*item).clone());
         let marked = match (self.pull.item_of(&comment), known) {
-            // The records contain the item of the comment, so any key may have signed the marker.
+            // The records contain this comment, so its item is known even if an unknown key signed the
+            // marker.
             (Some((_, body, false)), Some(item)) => Some((item, body, true)),
             // The records contain this comment. An edit may have removed its marker.
             (None, Some(item)) => {

@@ -1,5 +1,5 @@
-//! The repositories that our login can access: a person's, an installation's, or those of all installations
-//! of an App.
+//! Lists the repositories that our login can access. The login is a person, an installation, or an App with
+//! all its installations.
 
 use serde::Deserialize;
 use truing_core::port::{ForgeError, ForgeRepository};
@@ -45,7 +45,7 @@ impl GitHub {
     /// the number of calls made.
     ///
     /// # Errors
-    /// [`ForgeError`]; the part that could be read is updated and the rest stays.
+    /// [`ForgeError`]; the pages that could be read are updated, and the other pages stay unchanged.
     pub(super) async fn list_repositories(
         &self,
         listing: &mut RepositoryListing,

@@ -26,7 +26,7 @@ use super::{account_id, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 
 impl GitHubClient {
-    /// Returns the id for which a marker is made.
+    /// Returns the id for the marker of a text in this pull request or issue.
     pub(super) fn marker_place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }

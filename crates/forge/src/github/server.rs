@@ -245,8 +245,8 @@ impl ForgeServer for GitHub {
         bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
     }
 
-    /// Lists comments. At GitHub a repository has two lists of comments, and each list covers all its pull
-    /// requests.
+    /// Lists comments. GitHub has two lists of comments for each repository, and each list contains the
+    /// comments on all pull requests.
     async fn refresh_comments_since(
         &self,
         (repo, _): (&str, Option<u64>),
@@ -327,8 +327,8 @@ impl GitHub {
         seen.ok_or_else(|| unavailable_error(&purpose, "the repository's name is not as expected"))
     }
 
-    /// Lists the comments of one kind on a repository's pull requests that were written or changed at or
-    /// after `since`, oldest change first.
+    /// Lists a repository's comments of one kind that were written or changed at or after `since`, oldest
+    /// change first.
     async fn list_comments(
         &self,
         repo: &str,

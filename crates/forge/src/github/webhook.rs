@@ -189,8 +189,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     })
 }
 
-/// Parses the request to run a check again. Every button of our checks requests a new run, because our checks
-/// have only the forge's own buttons.
+/// Parses the request to run a check again. Both actions request a new run, because our checks add no buttons
+/// to those of the forge.
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = parse_body(body)?;
     let action = event.action.ok_or_else(|| missing_field("action"))?;

@@ -52,7 +52,7 @@ pub(super) struct GitHubRepositoryId {
     pub(super) id: u64,
 }
 
-/// A comment of either kind.
+/// A comment in the conversation or on the diff.
 #[derive(Deserialize)]
 pub(super) struct GitHubComment {
     pub(super) id: u64,

@@ -29,8 +29,8 @@ impl ClassifiedError {
     }
 }
 
-/// Converts an unsuccessful response, and reports a secondary limit separately. `now` is used only if the
-/// response has no date.
+/// Converts an unsuccessful response to an error. If the forge hit us with a secondary limit, the second
+/// value names its kind. `now` is used only if the response has no date.
 pub(super) fn classify_error_response(
     forge_request: &ForgeRequest,
     status: StatusCode,
@@ -73,7 +73,7 @@ pub(super) fn classify_error_response(
         413 if dialect.reports_conflicts => {
             ForgeError::Rejected { request, message: format!("too large: {message}") }
         }
-        // The content of the call is not the reason for these statuses, so a later try may succeed.
+        // These statuses do not reject the content of the call, so a later try may succeed.
         code @ 402..500 => unavailable_error(&request, &format!("status {code}: {message}")),
         301 | 302 | 307 | 308 if is_same_server_redirect(forge_request, headers) => {
             ForgeError::Moved { request }
@@ -198,9 +198,10 @@ fn lacks_permission(body: &[u8]) -> bool {
     errors.iter().filter_map(name).any(|name| name.ends_with("AuthorisationException"))
 }
 
-/// Returns the message and the reasons of an error body, joined. Reasons are strings, objects (resource,
-/// field, code, message; at Data Center context and message), or one string. At Bitbucket Cloud the reasons
-/// are in an object `error` with `message` and `fields`. A body that is not JSON contains no reasons.
+/// Returns the message and the reasons of an error body, joined. The reasons are a list of strings or
+/// objects, or a single string. The objects contain resource, field, code and message, or at Data Center
+/// context and message. At Bitbucket Cloud the reasons are in an object `error` with `message` and `fields`.
+/// A body that is not JSON contains no reasons.
 fn join_error_reasons(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return String::new();

@@ -1,10 +1,11 @@
 //! The forge's rate limits, shared by all calls of one client and, if there are any, by other processes. A
-//! call that would be rejected is not sent, and the caller gets the time to wait. This module never sleeps;
-//! the slot waits. <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
+//! call that would be rejected is not sent; the error contains the time to wait. This module never sleeps:
+//! the slot of the pull request waits.
+//! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
 //! A process checks its own state first. If processes share state ([`SharedStateStore`]), each call that
-//! creates something is also counted in the shared state. Other calls read the pause in the shared state once
-//! a second. While the store is unreachable, only the process's own state is used.
+//! creates something is also counted in the shared state. For other calls, the shared state is read at most
+//! once a second. While the store is unreachable, only the process's own state is used.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,7 +28,7 @@ pub(super) use self::account::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit}
 
 /// Maximum number of concurrent calls. GitHub allows 100 for all clients of an account together.
 const MAX_CONCURRENT: usize = 24;
-/// Maximum number of limits that are kept: one for each installation and kind of call.
+/// Maximum number of limits that are kept. Each installation has one limit for each kind of call.
 const MAX_WINDOWS: usize = 4096;
 /// Time for which a read of the shared state stays valid. A call that creates something reads the shared
 /// state each time.
@@ -57,7 +58,7 @@ pub struct RateQuota {
     pub reset: UnixMillis,
 }
 
-/// The headers of a response about a primary limit.
+/// The primary limit that the headers of a response report.
 pub(super) struct LimitHeaders {
     resource: Option<RateResource>,
     pub(super) quota: RateQuota,
@@ -82,7 +83,7 @@ struct RateLimitState {
     payers: HashMap<RateLimitOwner, OwnerLimitEntry>,
 }
 
-/// The state of a payer in this process.
+/// The limits of one `RateLimitOwner` in this process.
 #[derive(Default)]
 struct OwnerLimitEntry {
     account: OwnerLimitState,
@@ -101,7 +102,8 @@ impl RateLimits {
         Self { common: Some((common, login)), ..self }
     }
 
-    /// Waits for a free place among the concurrent calls, and returns the place if the call may be sent now.
+    /// Waits until fewer than `MAX_CONCURRENT` calls are in progress. Returns a permit if the call may be
+    /// sent now.
     ///
     /// # Errors
     /// [`ForgeError::RateLimited`] with the wait if the call must not be sent.
@@ -112,8 +114,7 @@ impl RateLimits {
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.request_permits.acquire().await;
         let place = place.map_err(|_| unavailable_error(&call.purpose, "the client is shut"))?;
-        // The limits are checked after the wait for a place, because another call may have hit a limit during
-        // the wait.
+        // The limits are checked after this wait, because another call may have hit a limit during the wait.
         let resource = RateResource::from_url(&call.url);
         let creations = (call.retry_safety == RetrySafety::Unsafe).then_some(self.creations);
         let wait = match self.update_own(payer, |own, now| own.account.admit(resource, creations, now)) {
@@ -143,7 +144,7 @@ impl RateLimits {
             .update_shared(payer, |account, now| account.admit(resource, creations, now))
             .await
             .flatten()?;
-        // The call will not be sent, so it is not counted.
+        // The call is not sent, so the creation that this process has counted is removed.
         if creations.is_some() {
             self.update_own(payer, |own, _| own.account.not_created());
         }
@@ -222,8 +223,8 @@ impl RateLimits {
         decide(state.payers.entry(payer).or_default(), now)
     }
 
-    /// Reads or changes the shared state, and copies it to the state of this process. `None` if there is no
-    /// shared state or the store is unreachable.
+    /// Reads or changes the shared state, and copies its pauses to the state of this process. `None` if there
+    /// is no shared state or the store is unreachable.
     async fn update_shared<T>(
         &self,
         payer: RateLimitOwner,
@@ -260,8 +261,8 @@ impl OwnerLimitEntry {
     }
 }
 
-/// Formats a payer as the suffix of a name that processes share. The suffix of a token is empty, because the
-/// name of the login identifies the token.
+/// Formats the owner of a limit as a suffix of the shared state's name. The suffix of a token is empty,
+/// because the name already identifies the login.
 impl fmt::Display for RateLimitOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Tests of the result of each response, over a real connection to a scripted server.
+//! Tests how each response is handled, over a real connection to a scripted server.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn impatient(server: &Server) -> Client {
     Client::with(&server.url(""), short_timeouts(), Arc::new(ManualClock::new(NOW)))
 }
 
-/// Time a quarter of an hour before the window in the tests' responses ends.
+/// A time 15 minutes before the end of the rate-limit window in the tests' responses.
 const NOW: UnixMillis = UnixMillis(1_795_161_300_000);
 
 async fn get(reply: ScriptedHttpReply) -> ForgeError {
@@ -103,8 +103,8 @@ async fn every_refusal_has_its_meaning() {
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
             forbidden("No (the organization requires single sign-on: authorize the token for it)"),
         ),
-        // Calls are left and the message names no limit, so the cause is a missing permission, regardless of
-        // the reset header.
+        // The cause is a missing permission, because calls are left and the message names no limit. The reset
+        // header does not matter.
         (
             ScriptedHttpReply::new(403, words("No"))
                 .header("x-ratelimit-remaining", "7")
@@ -200,7 +200,7 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
             ScriptedHttpReply::new(301, "").header("location", "https://elsewhere.example/a?b"),
             "https://elsewhere.example: ",
         ),
-        // A redirect back to the same address.
+        // The server redirects to the same address again.
         (ScriptedHttpReply::new(301, "").header("location", ""), "127.0.0.1"),
         (ScriptedHttpReply::new(302, ""), "leads to nowhere"),
         (ScriptedHttpReply::new(304, ""), "leads to nowhere"),
@@ -375,7 +375,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     let sent = [send(&one).await, send(&other).await, send(&one).await, send(&other).await, send(&one).await];
     assert_eq!((sent, server.requests().len()), ([true, true, true, false, false], 3));
     assert!(send(&stranger).await, "another login has its own");
-    // From here on, the shared state is unreachable. No call fails because of that.
+    // From here on, the shared state is unreachable, but calls still succeed.
     common.set_gone(true);
     clock.pass(TimeSpan::minutes(1));
     assert!(send(&one).await && send(&one).await && send(&one).await);

@@ -9,7 +9,7 @@ use truing_core::publish::CommentProducer;
 
 use super::{MarkerKeys, MarkerKind, MarkerParts, escape_value, is_marker, normalize_text, unescape_value};
 
-/// Markers of pull requests, issues and comments of loops, each of one topic.
+/// Kind of the markers of pull requests, issues and comments of loops. Each marker contains one topic.
 const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
 
 impl MarkerKeys {
@@ -26,9 +26,9 @@ impl MarkerKeys {
         self.topic_of(pr, producer, text, true)
     }
 
-    /// Returns the topic and the text as `find_topic` does, but accepts only a marker that verifies. This
-    /// function is for callers that trust the text; `find_topic` is for callers that only leave the text
-    /// unchanged.
+    /// Returns the topic and the text as `find_topic` does, but accepts only a marker that verifies. Callers
+    /// that trust the text use this function. `find_topic` is enough for callers that only decide to leave
+    /// the text unchanged.
     pub fn find_verified_topic(
         &self,
         pr: &PrId,

@@ -1,5 +1,5 @@
-//! Finds the comments that a forge rejects. The forge rejects a whole call because of one comment, and does
-//! not name this comment.
+//! Finds the comments that a forge rejects. If one comment is invalid, the forge rejects the whole call
+//! without naming the comment.
 
 use truing_core::publish::CommentSubject;
 

@@ -95,7 +95,7 @@ impl SignatureCheck {
     /// Ends the check after the last part of the body, and compares the signature in constant time.
     ///
     /// # Errors
-    /// [`SignatureError::Wrong`]
+    /// [`SignatureError::Mismatch`]
     pub fn finish(self) -> Result<(), SignatureError> {
         self.mac.verify_slice(&self.signature.0).map_err(|_| SignatureError::Mismatch)
     }

@@ -1,4 +1,4 @@
-//! Tests that valid deliveries are accepted, and that each other delivery is an error.
+//! Tests that valid deliveries are accepted, and that every other delivery leads to an error.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), Signat
 }
 
 const SECRET: &[u8] = b"It's a Secret to Everybody";
-/// GitHub's published example, and that of another forge with the same algorithm.
+/// GitHub's published example, and the example of another forge that uses the same algorithm.
 const VECTORS: [(&[u8], &str); 2] = [
     (b"Hello, World!", "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"),
     (b"Hello World!", "a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9"),
@@ -313,7 +313,7 @@ fn a_wrong_field_of_a_comment_is_named() {
     }
 }
 
-/// Returns a request to run a check or a suite again.
+/// Returns an event in which a person requests a rerun of a check or a check suite.
 fn rerun(event: &str) -> Value {
     let of = match event {
         "check_run" => json!({

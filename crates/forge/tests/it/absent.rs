@@ -1,13 +1,13 @@
 //! Tests that the source of the clients does not contain forbidden calls, so neither a mistake nor a
-//! malicious text can cause one. They search the source of each kind of forge for the words of such calls,
-//! and compare its methods and addresses with a list of allowed ones.
+//! malicious text can cause one. The tests search the source of each client for words that such calls
+//! contain. They also compare the methods and addresses in the source with a list of allowed ones.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
 use std::path::{Path, PathBuf};
 
-/// Words of calls that approve, merge, or change code and branches, by REST and by GraphQL, for every kind of
-/// forge.
+/// Words in REST and GraphQL calls that approve, merge, or change code or branches. The client of no forge
+/// may contain them.
 const ABSENT: &[&str] = &[
     // Verdicts in reviews of pull requests.
     "\"APPROVE\"",
@@ -33,11 +33,11 @@ const ABSENT: &[&str] = &[
     "apply-suggestion",
 ];
 
-/// Words that the folder of one kind must not contain, although the folders of other kinds contain them.
+/// Words that the client of one forge must not contain, although the clients of other forges contain them.
 const ABSENT_IN: &[(&str, &[&str])] = &[
     ("github", &["\"merge\""]),
-    // Verdicts of both Bitbuckets, and the ends of forbidden addresses. Only the files `wire.rs` read
-    // approvals, from responses.
+    // Verdicts at both Bitbuckets, and the ends of forbidden addresses. Only the files `wire.rs` contain
+    // approvals, because they parse responses.
     (
         "bitbucket",
         &[
@@ -55,8 +55,8 @@ const ABSENT_IN: &[(&str, &[&str])] = &[
 /// Words of a verdict that only the parsers of responses may contain.
 const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"approved\"", &["wire.rs"])];
 
-/// Each write at a Bitbucket: the source file, the expression that sends it, and the number of uses. Every
-/// write must be in this list.
+/// Each write at a Bitbucket: the source file, the expression that sends the write, and how often the file
+/// contains the expression. Every write must be in this list.
 const WRITES: &[(&str, &str, usize)] = &[
     // File, sending expression, and number of uses.
     ("cloud/calls.rs", "ForgeRequest::create(", 3), // a comment, a pull request, declining
@@ -135,11 +135,11 @@ fn no_call_approves_merges_or_changes_code() {
 #[test]
 fn github_asks_for_changes_and_puts_in_one_place_each() {
     let text = joined("github");
-    // Checks that the search finds words that exist.
+    // The search is valid, because it finds words that the source contains.
     for word in ["\"COMMENT\"", "Method::PATCH", "resolveReviewThread", "\"statuses\""] {
         assert!(text.contains(word), "{word}");
     }
-    // Only one place may request changes in a review. No other verdict is sent.
+    // The source contains only one request for changes, and no other verdict.
     assert_eq!(text.matches("REQUEST_CHANGES").count(), 1, "what asks for changes");
     // At GitHub, `PUT` merges, changes files and dismisses reviews. The source uses `PUT` in one place only,
     // to merge a base into a branch on request.
@@ -149,7 +149,7 @@ fn github_asks_for_changes_and_puts_in_one_place_each() {
         panic!("what puts: {puts:?} {updates:?}")
     };
     assert!(update < put && !text[*update..*put].contains("fn "), "what puts is another call");
-    // A pull request of ours and an issue of ours are closed, each in one place.
+    // The only objects that the source closes are a pull request of ours and an issue of ours.
     assert_eq!(text.matches("\"state\": \"closed\"").count(), 2, "what closes");
     let mutations: Vec<&str> =
         text.split("mutation(").skip(1).filter_map(|rest| rest.split('{').nth(1)).map(str::trim).collect();
@@ -191,7 +191,7 @@ fn a_merge_is_read_at_data_center_and_never_sent() {
     let [(path, text)] = &places[..] else { panic!("{places:?}") };
     assert!(path.ends_with("data_center/calls.rs"), "{}", path.display());
     assert_eq!(text.matches("\"merge\"").count(), 1);
-    // The call that uses this address is a read.
+    // The next call after this address is a read.
     let after = text.split("\"merge\"").nth(1).unwrap();
     let next = after.find("self.get(").unwrap();
     assert!(

@@ -1,9 +1,9 @@
-//! Tests of every kind of effect with every incident during its execution, at every kind of forge. Each cell
-//! of the table has one test and one expected outcome. An effect that a forge cannot make is rejected before
-//! any call. The table is in `truing_core::effect`. `docs/reference/effects.md` is generated from it and
-//! names these tests.
+//! Tests of every kind of effect at every kind of forge, with every incident that may occur during the
+//! effect. Each combination is a cell of a table, with one test and one expected outcome. An effect that a
+//! forge cannot make is rejected before any call. The table is in `truing_core::effect`.
+//! `docs/reference/effects.md` is generated from it and names these tests.
 
-// long: every effect against every interruption, in one table.
+// long: the tests for all combinations of effects and incidents, in one table.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
@@ -58,7 +58,7 @@ struct Scene {
     log: Log,
     clock: ManualTestClock,
     gate: Arc<ClosableGate>,
-    /// The gate in the form that effects take.
+    /// The same gate, as the type that effects require.
     asked: Arc<dyn WriteGate>,
     watch: WriteMonitor,
     what: PerformedEffect,
@@ -219,7 +219,8 @@ impl Scene {
         self.clock.0.fetch_add(time.0, Ordering::SeqCst);
     }
 
-    /// Makes every call that performs this kind of effect fail with this fault.
+    /// Injects this fault into the call that performs this kind of effect. A status or an invalid request
+    /// occurs once; other faults also affect all retries.
     fn fault(&self, kind: EffectKind, fault: ForgeFaultKind) {
         let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
         let is_once = matches!(fault, ForgeFaultKind::Invalid(_) | ForgeFaultKind::Status(..));
@@ -227,7 +228,7 @@ impl Scene {
         self.site.forge.add_fault(ForgeFault::on_call(method, &path, fault).times(times));
     }
 
-    /// Returns how many results of this kind exist.
+    /// Returns the number of existing results of this kind of effect.
     async fn count(&self, kind: EffectKind) -> usize {
         let view = self.site.shop.pull(self.number).await.unwrap();
         match kind {
@@ -284,7 +285,7 @@ impl Scene {
         log.iter().filter(|call| is_write(&call.method, &call.path)).count()
     }
 
-    /// Performs the effect again as a loop does, but not before the time that the error names.
+    /// Performs the effect again as a loop does, after the time that the error states.
     async fn performed_later(&self, kind: EffectKind) {
         if kind.settle_time(SETTLE) > TimeSpan(0) {
             let early = self.perform().await.unwrap_err();
@@ -338,7 +339,7 @@ async fn refused(scene: &mut Scene, case: EffectIncident, reason: &str) {
             if refused.has_no_effect() && message.ends_with(reason)
     );
     assert!(is_typed, "{error:?}");
-    // The client rejects it, too, when it is called directly.
+    // If the client is called directly, it rejects the effect, too.
     let PerformedEffect::Effect(effect) = &scene.what else { panic!("every forge is pushed to") };
     let refused = scene.pull.make(effect).await.unwrap_err();
     assert!(
@@ -398,7 +399,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             let is_done = case == EffectIncident::LostDone;
             let fault = match (is_done, kind) {
                 (true, _) => ForgeFaultKind::LostAnswer,
-                // Git repeats a push whose connection was closed.
+                // The fault is a status, because git itself repeats a push if the connection is closed.
                 (false, EffectKind::Push) => ForgeFaultKind::Status(502, None),
                 (false, _) => ForgeFaultKind::Drop,
             };
@@ -455,7 +456,8 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
         }
         EffectIncidentOutcome::Fallback(other) => {
             assert_eq!(scene.count(other).await, 1);
-            // At a forge without review objects, a review is a comment, so both kinds count the same object.
+            // At a forge without review objects, reviews are comments. Both kinds of effect then count the
+            // same comment, so the other count is not checked.
             if scene.site.row().reviews == ReviewPosting::Object {
                 assert_eq!(scene.count(kind).await, 0);
             }
@@ -465,10 +467,11 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             let done = scene.log.entries_of(&parts);
             let is_done = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Done { .. });
             assert!(done.len() == parts.len() && done.iter().all(is_done), "{done:?}");
-            // Performing it again changes nothing.
+            // Performing the effect again changes nothing.
             for _ in 0..2 {
                 // A merge of the base is skipped, because it is a different effect at the new head. A kind
-                // that plans observe is skipped, because the plan would not perform it again.
+                // whose results a plan reads from the forge is skipped, because the plan would not perform
+                // the effect again.
                 if kind != EffectKind::UpdateBranch && !kind.is_observed_by_plan() {
                     scene.perform().await.unwrap();
                 }

@@ -1,5 +1,5 @@
-//! Tests of the forge clients against fakes, and of the calls that they must not contain. One program, so it
-//! is linked once.
+//! Tests of the forge clients against fakes, and of the calls that they must not contain. They are one
+//! program, which is linked only once.
 
 mod absent;
 mod bitbucket;

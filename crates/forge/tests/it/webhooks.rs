@@ -1,4 +1,5 @@
-//! Tests with the payload examples that GitHub publishes: each is parsed or ignored, none is rejected.
+//! Tests with the payload examples that GitHub publishes. Each example is parsed or ignored, and none is
+//! rejected.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests may fail them")]
 
@@ -24,7 +25,7 @@ fn examples() -> Vec<Event> {
     serde_json::from_str(&json).unwrap()
 }
 
-/// Returns how many examples are parsed as each kind of event.
+/// Returns the number of examples per kind of event that they are parsed as.
 fn understood() -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
     for event in examples() {

@@ -1,4 +1,4 @@
-//! Selects the base of a local review if the user does not give a base.
+//! Selects the base of a local review if the user does not name one.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use crate::GitError;
 use crate::command::GitCommand;
 use crate::isolated_git_dir::merge_base;
 
-/// Refs that may be the default branch, in order of preference. The first ref is symbolic and stands for its
-/// target.
+/// Refs that may be the default branch, in order of preference. The first ref is symbolic, so its target is
+/// the candidate.
 const DEFAULT_BRANCHES: [&str; 5] = [
     "refs/remotes/origin/HEAD",
     "refs/remotes/origin/main",
@@ -47,8 +47,8 @@ pub(super) struct BranchCandidate {
     tip: Sha,
 }
 
-/// Returns the candidates for the default branch, best first. `refs` is a prepared call of `for-each-ref`.
-/// Unreadable refs are omitted.
+/// Returns the candidates for the default branch, best first. `refs` is a `git for-each-ref` call without
+/// arguments. Unreadable refs are omitted.
 pub(super) async fn default_branch_candidates(refs: GitCommand) -> Result<Vec<BranchCandidate>, GitError> {
     let call = refs.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
     let answer = call.run().await?.stdout;
@@ -71,8 +71,8 @@ pub(super) async fn default_branch_candidates(refs: GitCommand) -> Result<Vec<Br
 
 impl LocalRepository {
     /// Returns the merge base of a head with the default branch: `origin/HEAD`, else `origin/main`,
-    /// `origin/master`, `main`, `master`. If the head is on the default branch itself, the merge base is the
-    /// head or the last pushed commit. If nothing differs from that commit, the caller uses
+    /// `origin/master`, `main`, `master`. If the head is on the default branch itself, this merge base is the
+    /// head or the last pushed commit. If the caller finds no difference from this merge base, it uses
     /// [`LocalRepository::last_commit_base`] instead.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl LocalRepository {
     /// the part that a shallow clone lacks.
     ///
     /// # Errors
-    /// [`GitError::Failed`] if the repository lacks a commit.
+    /// [`GitError::CommandFailed`] if the repository lacks a commit.
     #[truing_core::boxed_future]
     pub async fn merge_base(&self, a: &Sha, b: &Sha) -> Result<Option<Sha>, GitError> {
         if a == b {
@@ -105,8 +105,8 @@ impl LocalRepository {
         merge_base(self.command("merge-base"), a, b).await
     }
 
-    /// Returns the first parent of a head. It is the base on a clean default branch, where only the last
-    /// commit can be reviewed. Returns the empty tree if the head is the first commit.
+    /// Returns the first parent of a head. On the default branch without other changes, only the last commit
+    /// can be reviewed, and its parent is the base. Returns the empty tree if the head is the first commit.
     ///
     /// # Errors
     /// [`GitError::MissingHistory`] if a shallow clone ends at the head.

@@ -1,5 +1,5 @@
-//! Writes Truing's branches in a user's repository. Besides files of the working tree, Truing writes nothing
-//! else in that repository.
+//! Writes Truing's branches in a user's repository. Apart from these branches and files of the working tree,
+//! Truing writes nothing in that repository.
 
 use rustix::fs::Access;
 use truing_core::id::Sha;
@@ -12,13 +12,14 @@ use crate::{GitError, Mirror};
 
 impl LocalRepository {
     /// Copies a commit from a mirror to a branch of this repository. The branch must be at `expected`; if
-    /// `expected` is none, the branch must not exist. `since` is a commit that this repository has with its
-    /// complete history and content. The working tree, the index and the checked out branch stay unchanged,
-    /// and no hook runs. Returns true if the branch is now at the commit. Returns false if the branch was not
-    /// at `expected`; the branch is then unchanged.
+    /// `expected` is none, the branch must not exist. This repository must have `since` with its complete
+    /// history and content; only newer objects are copied. The working tree, the index and the checked out
+    /// branch stay unchanged, and no hook runs. Returns true if the branch is now at the commit. Returns
+    /// false if the branch was not at `expected`; the branch is then unchanged.
     ///
     /// # Errors
-    /// [`GitError::BadBranch`]; [`GitError::Failed`] if the repository cannot be written, or lacks `since`.
+    /// [`GitError::BadBranch`]; [`GitError::CommandFailed`] if the repository cannot be written, or lacks
+    /// `since`.
     #[truing_core::boxed_future]
     pub async fn import_commit(
         &self,
@@ -52,7 +53,7 @@ impl LocalRepository {
         if moved.code() == Some(0) {
             return Ok(true);
         }
-        // If another process has written the branch first, the branch's current commit shows it.
+        // The write failed. The branch's current commit shows whether another process has changed the branch.
         match self.branch_tip(branch).await? {
             Some(tip) if tip == *commit => Ok(true),
             now if now.as_ref() != expected => Ok(false),
@@ -60,9 +61,8 @@ impl LocalRepository {
         }
     }
 
-    /// Checks if [`LocalRepository::import_commit`] could write this branch. If it could not, returns git's
-    /// message. `commit` is a commit that this repository has. Git prepares the write and aborts it, so
-    /// nothing changes.
+    /// Returns the error message if [`LocalRepository::import_commit`] could not write this branch, otherwise
+    /// `None`. This repository must have `commit`. Git prepares the write and aborts it, so nothing changes.
     ///
     /// # Errors
     /// [`GitError::BadBranch`], or a failure of git while it looks up the branch.
@@ -85,7 +85,8 @@ impl LocalRepository {
         Ok((tried.code() != Some(0)).then_some(tried.message))
     }
 
-    /// Returns the branches below this folder that no working tree has checked out, each with its tip.
+    /// Returns the branches whose names begin with `folder/` and that no working tree has checked out, each
+    /// with its tip.
     ///
     /// # Errors
     /// Any failure of git.

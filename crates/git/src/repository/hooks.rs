@@ -1,4 +1,4 @@
-//! Lists the hooks of a user's clone. Truing runs none of these hooks, and reports that it does not run them.
+//! Lists the hooks of a user's clone. Truing does not run these hooks, and reports this.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,4 +1,4 @@
-//! Copies the index and reads the copy, as the next commit would use the index. Changes to the index after
+//! Copies the index, and reads from the copy what the next commit would contain. Changes to the index after
 //! the copy have no effect.
 //!
 //! The working tree is not read. A path in conflict is not in the diff, because the path has several
@@ -29,12 +29,12 @@ pub struct IndexSnapshot {
 }
 
 impl LocalRepository {
-    /// Copies the repository's index, or the index file `file`. Git passes such a file to a hook in
-    /// `GIT_INDEX_FILE`, because `git commit -a` and `git commit -- PATH` use another index. A relative path
-    /// starts at [`LocalRepository::root`], as in git. A missing index counts as empty.
+    /// Copies the repository's index, or the index file `file`. A hook of `git commit -a` or `git commit --
+    /// PATH` finds the path of such a file in `GIT_INDEX_FILE`. A relative path starts at
+    /// [`LocalRepository::root`], as in git. A missing index counts as empty.
     ///
     /// # Errors
-    /// [`GitError::Io`] if the index cannot be copied, [`GitError::Failed`] if the index is damaged.
+    /// [`GitError::Io`] if the index cannot be copied, [`GitError::CommandFailed`] if the index is damaged.
     #[truing_core::boxed_future]
     pub async fn snapshot_index(&self, file: Option<&Path>) -> Result<IndexSnapshot, GitError> {
         let file = file.map(|file| self.root().join(file));

@@ -1,7 +1,7 @@
-//! Compares files of Git LFS with their pointers. Git stores a pointer instead of the content of such a file
-//! (Git LFS, `docs/spec.md`).
+//! Compares files of Git LFS with their pointers. For each of these files, git stores a pointer instead of
+//! the content (Git LFS, `docs/spec.md`).
 //!
-//! Git considers such a file unchanged only after the filter of Git LFS has converted the file to the same
+//! To find out that a file is unchanged, git runs the filter of Git LFS, which converts the file to a
 //! pointer. Truing runs no program that a repository names, so this module compares the file with the pointer
 //! instead.
 
@@ -18,7 +18,7 @@ use crate::isolated_git_dir::unknown_output_error;
 
 /// Maximum bytes of a pointer, from the specification.
 const MAX_POINTER: u64 = 1024;
-/// Number of bytes that one read of a file returns at most.
+/// Maximum number of bytes that are read from a file at a time.
 const CHUNK: usize = 256 << 10;
 /// First line of every pointer.
 const VERSION: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
@@ -121,7 +121,7 @@ impl ScratchIndex {
         Ok(())
     }
 
-    /// Returns the files, with their blobs, that the attributes assign to Git LFS.
+    /// Returns those of these files that the attributes assign to Git LFS, with their blobs.
     async fn select_lfs_files(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,

@@ -12,22 +12,22 @@ use crate::isolated_git_dir::{ObjectFormat, parse_sha, unknown_output_error};
 use crate::remote::without_credentials;
 use crate::{Git, GitError};
 
-/// Separates the paths in an output, because paths may contain line ends. Git does not know this option, and
-/// `rev-parse` therefore prints it unchanged.
+/// Separator of the paths in the output of `rev-parse`, because paths may contain line ends. Git does not
+/// know this option, so `rev-parse` prints it unchanged.
 const PATH_SEPARATOR: &str = "--truing-next";
 
-/// Pattern for the URL of `origin`, the promisor remotes of a partial clone, the hooks folder, and the
-/// settings that convert files to content. No setting runs a program. Without the conversion settings,
-/// unchanged files could look changed.
+/// Pattern of the settings to read: the URL of `origin`, the promisor remotes of a partial clone, the hooks
+/// folder, and the conversion settings. Conversion settings determine how git converts a file to stored
+/// content; without them, unchanged files could look changed. None of these settings runs a program.
 const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
      core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
-/// Settings of the pattern that do not concern content.
+/// Settings in the pattern that are not conversion settings.
 const ORIGIN: &str = "remote.origin.url";
 const PROMISOR: &str = ".promisor";
 const HOOKS: &str = "core.hookspath";
 
-/// Pattern for the settings of the system and of the user that convert files to content. They run no program.
+/// Pattern of the conversion settings of the system and of the user. None of these settings runs a program.
 const USER_SETTINGS: &str = "^\
      core\\.(autocrlf|eol|ignorecase)$";
 
@@ -49,8 +49,8 @@ pub(super) struct RepositoryLayout {
 }
 
 impl RepositoryLayout {
-    /// Reads the facts by a call of git in `folder`, a folder of the repository. Errors name `path`, which is
-    /// the user's spelling of this folder.
+    /// Reads the facts with one call of git in `folder`, a folder of the repository. Error messages contain
+    /// `shown_path`, the path as the user wrote it.
     pub(super) async fn load(git: &Git, folder: &Path, shown_path: &Path) -> Result<Self, GitError> {
         let call = git.command("rev-parse").in_folder(folder).arg("--path-format=absolute");
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
@@ -66,16 +66,15 @@ impl RepositoryLayout {
         ]);
         let call =
             call.args([PATH_SEPARATOR, "--git-path", "info/exclude", PATH_SEPARATOR, "--show-toplevel"]);
-        // HEAD is last, because there may be no commit yet. Only the name is resolved, without reading the
-        // commit. If the object of the commit is missing, later reads report the missing object. If the
-        // commit itself were resolved here, the repository would seem to have no commits.
+        // HEAD is the last argument, because it fails if there is no commit yet. Only the id is resolved; the
+        // commit is not read. If the commit were read here and its object were missing, the repository would
+        // seem to have no commits. Later reads report the missing object.
         let answer = call.args([PATH_SEPARATOR, "HEAD", "--"]).run().await?;
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(shown_path.to_owned()));
         }
         match Self::from_output(answer, shown_path) {
-            // The configuration may set another folder as the working tree, or may set that there is no
-            // working tree.
+            // The configuration may name another folder as the working tree, or declare the repository bare.
             Err(GitError::NoWorkTree(shown_path)) => {
                 let named = git
                     .command("config")
@@ -125,8 +124,8 @@ impl RepositoryLayout {
     }
 }
 
-/// Settings of the repository. For ignored files and the conversion of content, it also has the settings of
-/// the system and the user.
+/// Settings of the repository. For ignored files and the conversion of content, the settings of the system
+/// and the user are included.
 #[derive(Clone, Debug)]
 pub(super) struct RepositorySettings {
     /// URL of `origin` without credentials.
@@ -178,10 +177,10 @@ impl RepositorySettings {
         let (promisors, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
         let (hooks, mut content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
-        // The output for the user's configuration ends with the repository's own settings. The last value of
-        // a key therefore applies, as in git.
+        // `user_content` also contains the repository's own settings, after those of the user. The last value
+        // of a key applies, as in git.
         content.extend(user_content);
-        // Truing's own calls set an empty hooks folder. That value is skipped.
+        // Truing's own calls set `core.hooksPath` to a folder without hooks, so this value is skipped.
         let hooks = hooks
             .into_iter()
             .rfind(|(_, shown_path)| shown_path != NO_HOOKS)

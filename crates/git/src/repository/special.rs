@@ -1,6 +1,6 @@
-//! Refuses files that would block git or Truing, or that would exhaust their memory. Git opens a pipe, socket
-//! or device in place of a file and waits forever for a writer. Git reads some files as a whole, even if they
-//! are larger than any file that git itself writes.
+//! Refuses files that would block git or Truing, or that would exhaust their memory. If a pipe, socket or
+//! device replaces a file, git opens it and waits forever for a writer. Git also reads some files as a whole,
+//! no matter how large they are.
 //!
 //! The check runs before git starts. It covers the repository's own folders and the files that its
 //! configuration includes. If the working tree is read, the check also covers its pattern lists.
@@ -14,8 +14,8 @@ use crate::options::{MAX_CONFIG_BYTES, MAX_INDEX_BYTES};
 use crate::{Git, GitError};
 
 /// Maximum number of folder entries that are checked. Git's folders and the folders of the working tree are
-/// counted separately. Files beyond this number are not checked, so only the time limit of the git call ends
-/// a wait for them.
+/// counted separately. Files beyond this number are not checked. If git waits for such a file, only the time
+/// limit of the call ends the wait.
 const MAX_ENTRIES: usize = 500_000;
 /// Maximum bytes of a file that names another folder (`.git`, `commondir`, `info/alternates`).
 const MAX_POINTER_BYTES: u64 = 64 << 10;
@@ -27,11 +27,11 @@ const CONFIGS: [&str; 2] = ["config", "config.worktree"];
 const MAX_CONFIGS: usize = 100;
 /// Keys that include other files; git prints them in lower case.
 const INCLUDE: &str = r"^include(if\..*)?\.path$";
-/// Files that git opens without a request in the folders of a working tree.
+/// Files that git opens in every folder of a working tree without being asked to.
 const PATTERNS: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 
-/// Checks the repository that git would find from `folder`. It checks the git folder, the common folder of
-/// all working trees, and the folders of repositories whose objects it borrows. Returns these folders.
+/// Checks the repository that git would find from `folder`: its git folder, the common folder of all working
+/// trees, and the folders whose objects it borrows. Returns these folders.
 ///
 /// # Errors
 /// [`GitError::SpecialFile`] with the first special file, [`GitError::HugeFile`] with a file that is too
@@ -168,7 +168,7 @@ fn check_folder_tree(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     while let Some(folder) = folders.pop() {
         let inside = folder.strip_prefix(top).unwrap_or(&folder);
         let of_refs = inside.components().any(|part| part.as_os_str() == "refs");
-        // Git reports folders that cannot be listed.
+        // Folders that cannot be listed are skipped, because git reports them later.
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             *entries += 1;
             if *entries > MAX_ENTRIES {
@@ -222,8 +222,8 @@ fn refuse_large_file(path: &Path, limit: u64) -> Result<(), GitError> {
     }
 }
 
-/// Returns true if a configuration file may include other files. Git is called only for such files, and few
-/// files are of this kind. The file has already been checked.
+/// Returns true if a configuration file may include other files. Git is called only for such files, which are
+/// rare. The file itself has already been checked.
 fn mentions_include(path: &Path) -> bool {
     let text = fs::read(path).unwrap_or_default();
     text.windows(7).any(|word| word.eq_ignore_ascii_case(b"include"))

@@ -4,9 +4,9 @@
 //! the working tree. Git then compares the commit's tree with the updated copy. All these calls run in the
 //! private view.
 //!
-//! Git writes new objects to a folder that borrows from no other object store during the write. Otherwise,
-//! git would update the file time of an object that already exists in the repository. One such change
-//! remains: reading a sparse index updates the file times of its trees. No content ever changes.
+//! Git writes new objects to a folder that borrows from no other object store during the write. Otherwise, if
+//! an object already existed in the repository, git would update its file time there. One exception remains:
+//! reading a sparse index updates the file times of its trees. No content ever changes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -29,14 +29,14 @@ use crate::{GitError, GitLimits, PrivateFolder};
 /// Extension of a sparse index: its name and its length, which is 0 (gitformat-index).
 const SPARSE_MARK: &[u8] = b"sdir\0\0\0\0";
 
-/// Name of the files that define the conversion of other files to content.
+/// Name of the files that define how other files are converted to stored content.
 const ATTRIBUTES: &str = ".gitattributes";
 
 /// Setting that converts line ends in files for which no attribute sets the conversion.
 const CONVERTING: &str = "core.autocrlf";
 
-/// Maximum number of apparently changed files that are read without packing. If more files look changed,
-/// their indexed content is packed first.
+/// Maximum number of apparently changed files whose indexed content is not packed. If more files look
+/// changed, their indexed content is first packed into the object folder.
 const MAX_UNPACKED: usize = 50;
 
 /// Difference between a working tree and a commit.
@@ -47,8 +47,8 @@ pub struct WorktreeDiff {
     /// Changed or new paths whose lines the diff omits, in path order. They are over a limit, unreadable, or
     /// nested repositories.
     pub skipped_files: Vec<UnreviewedFile>,
-    /// New files among the skipped files that are over a limit, in path order. Their content in the working
-    /// tree is complete.
+    /// New files among the skipped files that are over a limit, in path order. Each of these files is
+    /// complete in the working tree.
     pub large_new_files: Vec<RepoPath>,
     /// Changed files whose content is read from the index instead of the working tree. They are outside a
     /// sparse checkout, or marked `skip-worktree` or `assume-unchanged`.
@@ -73,10 +73,10 @@ struct WorktreePlan {
     paths_to_read: Vec<RepoPath>,
     /// Indexed blobs of the tracked paths in `paths_to_read`.
     indexed_blobs: Vec<Vec<u8>>,
-    /// True if an attributes file applies to some of the paths in `paths_to_read`.
+    /// True if an attributes file applies to at least one of the paths in `paths_to_read`.
     attributes: bool,
-    /// Tracked files over the limit, with their indexed ids. Their content may be unchanged, although they
-    /// look changed.
+    /// Tracked files over the size limit that look changed, with their indexed ids. Their content may be
+    /// unchanged.
     large_tracked_files: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Tracked files that are not read. Their entries are reset to the base, so the diff does not show old
     /// content from the index.
@@ -130,11 +130,11 @@ impl LocalRepository {
     }
 
     /// Returns the difference between `base` (a commit or tree) and the working tree, including new files
-    /// that are not ignored. For a staged file, the content on disk is used.
+    /// that are not ignored. If a file is staged, its content on disk is compared, not its staged content.
     ///
     /// # Errors
     /// As [`LocalRepository::diff`]. Also [`GitError::SpecialFile`] or [`GitError::HugeFile`] for an invalid
-    /// pattern list, and [`GitError::Failed`] if files change during the call.
+    /// pattern list, and [`GitError::CommandFailed`] if files change during the call.
     #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_special_in_worktree(self.root()).await?;
@@ -200,8 +200,8 @@ impl ScratchIndex {
         create_object_store(folder.path())?;
         let work = Self { repository, folder };
         if sparse {
-            // Git expands the folder entries of a sparse index to their files now, because the trees can
-            // still be read.
+            // Git replaces the folder entries of a sparse index by their files. This happens now, while the
+            // repository's trees can still be read.
             work.worktree_command("update-index").arg("--force-write-index").read_output().await?;
         }
         Ok(work)
@@ -306,14 +306,14 @@ impl ScratchIndex {
         Ok(changed)
     }
 
-    /// Treats a large tracked file as unchanged if its content is the indexed content. Other large tracked
-    /// files are skipped.
+    /// Compares each large tracked file with its indexed content. If they are equal, the file counts as
+    /// unchanged, otherwise it is skipped.
     async fn classify_large_files(&self, plan: &mut WorktreePlan) -> Result<(), GitError> {
         if plan.large_tracked_files.is_empty() {
             return Ok(());
         }
-        // Each line has one name. Names with special characters are quoted, because `--stdin-paths` accepts
-        // quoted names.
+        // `--stdin-paths` reads one name from each line. `path` formats a name with special characters in
+        // quotes, which git accepts.
         let names = plan.large_tracked_files.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
         let call = self.worktree_command("hash-object").arg("--stdin-paths").with_input(names.into_bytes());
         let answer = call.max_output(self.max_listing_bytes()).read_output().await?;
@@ -348,12 +348,12 @@ impl ScratchIndex {
 
     /// Reads the content of the changed paths into the index.
     async fn add_changed_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
-        // For the automatic conversion of line ends, git inspects the indexed content. Git does not convert a
-        // file whose indexed content already has such line ends.
+        // For the automatic conversion of line ends, git needs the indexed content: if it contains CRLF, git
+        // does not convert the file.
         let by_setting =
             self.repository.settings.conversion_settings.iter().any(|(key, _)| key == CONVERTING);
-        // If many files look changed, most of them have only new file times. Git does not write their content
-        // again if the object folder already has it.
+        // If many files look changed, usually only the file times of most files are new. Git does not write
+        // their content again if the object folder already contains it.
         if !plan.indexed_blobs.is_empty()
             && (by_setting || plan.attributes || plan.indexed_blobs.len() > MAX_UNPACKED)
         {
@@ -419,8 +419,8 @@ pub(super) struct ChangedPath {
     pub(super) is_of_lfs: bool,
 }
 
-/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. For an entry of
-/// another form, it returns none.
+/// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. An entry in another
+/// format becomes `None`.
 fn parse_changed_paths(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, ChangedPath)>> {
     let mut fields = listing.strip_suffix(b"\0").unwrap_or(listing).split(|byte| *byte == 0);
     std::iter::from_fn(move || {
@@ -532,13 +532,13 @@ fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
     }
 }
 
-/// Copies the index with its file time, because git treats files that are not older than the index as
-/// possibly changed. The additional files of a split index are copied to the view, because git searches them
-/// in the git folder. Returns true if the index may be sparse.
+/// Copies the index with its file time, because git checks the content of files that are not older than the
+/// index. The shared files of a split index are copied to the view, because git looks for them in the git
+/// folder. Returns true if the index may be sparse.
 fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bool, GitError> {
     let failed = |source| GitError::Io { failure: "cannot copy", path: index.to_owned(), source };
     let bytes = match read_index(index) {
-        // Without an index, git treats every tracked file as new, and the difference is the same.
+        // If there is no index, git treats every file as new, and the resulting diff is the same.
         Err(GitError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(false),
         found => found?,
     };
@@ -558,8 +558,8 @@ fn copy_index(index: &Path, to: &Path, git_dir: &Path, view: &Path) -> Result<bo
     Ok(bytes.windows(SPARSE_MARK.len()).any(|part| part == SPARSE_MARK))
 }
 
-/// Reads a whole index, up to a limit. Without the limit, a sparse file that takes no space in the repository
-/// could fill our disk.
+/// Reads a whole index, up to a limit. Without the limit, copying a sparse file (a file with holes) could
+/// fill our disk, although it takes no space in the repository.
 fn read_index(path: &Path) -> Result<Vec<u8>, GitError> {
     let failed = |source| GitError::Io { failure: "cannot copy", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(failed)?;

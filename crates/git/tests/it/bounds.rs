@@ -1,5 +1,5 @@
 //! Tests that the content of a repository can use only bounded time, memory and disk. Huge and endless files
-//! are refused before git or we read them.
+//! are refused before git or Truing reads them.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,7 +10,7 @@ use truing_git::{Git, GitError, GitLimits, GitOptions, WorktreeDiff};
 
 use crate::support::{Place, Repo};
 
-/// Time limit of a call. A call that waited for a writer of a pipe would exceed it.
+/// Time limit of a call. A call that waits for a writer of a pipe exceeds this limit.
 const SOON: Duration = Duration::from_secs(120);
 
 async fn worktree_diff(git: &Git, folder: &Path) -> Result<WorktreeDiff, GitError> {
@@ -123,7 +123,7 @@ async fn links_in_the_working_tree_are_not_followed() {
     std::os::unix::fs::symlink(place.path("outside"), repo.root.join("folder")).unwrap();
     std::os::unix::fs::symlink(place.path("outside/.gitignore"), repo.root.join(".gitattributes")).unwrap();
     std::os::unix::fs::symlink(&repo.root, repo.root.join("circle")).unwrap();
-    // Git does not open other pipes, so they are only left out and listed.
+    // Git does not open this pipe, so the pipe is not an error; it is skipped and listed.
     create_pipe(&repo.root.join("pipe"));
     worktree_diff(&place.git().await, &repo.root).await.unwrap();
 }
@@ -156,8 +156,8 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     repo.write(".git/config.worktree", "[include]\n\tpath = ../../outside\n");
     assert_special_file(&git, &repo.root, "outside").await;
 
-    // These includes are accepted: a missing file, an empty file, a plain file, and a cycle whose condition
-    // is false.
+    // These included files are accepted: a missing file, an empty file, a plain file, and a file that
+    // includes itself under a condition that is false.
     for (name, text) in [
         ("missing", "[include]\n\tpath = nowhere\n\tpath = ~/nowhere\n"),
         ("null", "[include]\n\tpath = /dev/null\n"),
@@ -170,7 +170,7 @@ async fn a_pipe_or_a_device_that_the_configuration_includes_is_an_error_and_no_w
     }
 }
 
-/// Git loads both files of any size to determine their similarity.
+/// To determine the similarity of two files, git loads both, even if they are large.
 #[tokio::test]
 async fn git_has_no_more_memory_than_it_may_have() {
     let place = Place::new();

@@ -21,7 +21,7 @@ async fn a_clone_stands_alone() {
     let remote = Remote::from_local_path(&repo.root).unwrap();
     let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
-    // Configuration that would be executed or trusted if the clone copied it.
+    // A command in the mirror's configuration, which git would execute if the clone copied the configuration.
     let trap = format!("touch {}", place.path("trapped").display());
     Repo { root: mirror.dir().to_owned() }.run(["config", "filter.evil.smudge", &trap]);
     let dest = place.path("clone");

@@ -65,7 +65,7 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
     let checked_out = mirror.check_out_private_clone(&head, &[], &dest).await.unwrap();
 
     let clone = Repo { root: dest.clone() };
-    // Same size and time as before.
+    // The changed file keeps its size and time.
     let before = std::fs::metadata(dest.join("a.txt")).unwrap();
     let was = std::fs::read_to_string(dest.join("a.txt")).unwrap();
     clone.write("a.txt", was.to_uppercase());
@@ -79,7 +79,7 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
         .unwrap();
     std::fs::remove_dir_all(dest.join("deep")).unwrap();
     clone.write("new file", "n\n");
-    // The clone's own git folder has no effect.
+    // The git folder of the clone has no effect on the commit.
     clone.run(["add", "--all"]);
     clone.run(["update-index", "--assume-unchanged", "a.txt"]);
 
@@ -139,7 +139,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     );
     assert_eq!(repo.run(["ls-tree", "-r", "--name-only", "ours"]), ".gitignore\na.txt\nnew file");
 
-    // A second call returns the same commit. A call with a list of paths commits only these paths.
+    // A second call creates the same commit. A call with a list of paths commits only these paths.
     let again = mirror.stage_folder(&head, &dest, None).await.unwrap();
     assert_eq!(again.commit(&new("Follow\n\nBecause.")).await.unwrap().sha(), made.sha());
     let some =
@@ -288,7 +288,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     mirror.store_commit(&made).await.unwrap();
     let sha = made.sha().clone();
     drop(made);
-    // The mirror has all objects itself.
+    // The mirror now contains all objects of the commit.
     assert_eq!(mirror.tree_id(&sha).await.unwrap(), tree);
     mirror
         .unpushed_commit(&sha)

@@ -18,8 +18,8 @@ fn omitted_files(exported: &ExportSummary) -> Vec<(String, SkipReason)> {
     exported.omitted.iter().map(|left| (left.path.to_string(), left.reason)).collect()
 }
 
-/// Commits a tree that git's own commands would not build. Each entry consists of mode, type and id, and of
-/// the name.
+/// Commits a tree that git's own commands would not build. Each entry consists of the mode and id, and of the
+/// name.
 fn commit_raw_tree(repo: &Repo, entries: &[(&str, &str)]) -> Sha {
     let mut tree = Vec::new();
     for (facts, name) in entries {
@@ -61,7 +61,7 @@ async fn files_are_written_as_they_were_committed() {
     repo.run(["update-index", "--add", "--cacheinfo", &format!("160000,{inner},sub")]);
     repo.run(["add", "--all", ":!sub"]);
     repo.run(["commit", "--quiet", "-m", "files"]);
-    // A later `.gitattributes` would change the result of a checkout.
+    // These attributes would change the files of a checkout, but must not change an export.
     repo.write(".gitattributes", "* text eol=crlf ident export-ignore\n");
     repo.run(["add", ".gitattributes"]);
     repo.run(["commit", "--quiet", "-m", "attributes"]);
@@ -255,7 +255,7 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
     }
 }
 
-/// Returns the content of each file below a folder, and the folders.
+/// Returns every path below a folder: files with their content, and folders without.
 fn read_contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let below = |path: &Path| path.strip_prefix(folder).unwrap().to_owned();
     let (mut found, mut left) = (BTreeMap::new(), vec![folder.to_owned()]);

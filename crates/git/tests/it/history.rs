@@ -6,7 +6,7 @@ use truing_git::{Mirror, Remote};
 
 use crate::support::{Place, Repo};
 
-/// Commits a file of its own.
+/// Commits a new file with this name.
 fn commit_new_file(repo: &Repo, name: &str) -> Sha {
     let text: String = (1..30).map(|line| format!("{name} {line}\n")).collect();
     repo.write(format!("{name}.txt"), text);
@@ -63,7 +63,8 @@ async fn of_a_rewritten_branch_it_is_told_which_commits_are_new_changed_and_gone
     let changed = repo.sha("HEAD");
     let new = commit_new_file(&repo, "new");
     let mirror = open_mirror(&place, &repo).await;
-    // No branch contains the old head now. The mirror fetches it, as it would have done earlier.
+    // No branch contains the old head any more. The mirror fetches it here, as it would have done before the
+    // rewrite.
     mirror.fetch(std::slice::from_ref(&before)).await.unwrap();
     mirror.fetch(&[new.clone(), tip.clone()]).await.unwrap();
     let history = mirror.branch_history((&base, &before), (&tip, &new)).await.unwrap();

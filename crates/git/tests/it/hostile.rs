@@ -1,5 +1,5 @@
-//! Nothing in a repository is executed. Each planted command would create a file. A plain git is also run,
-//! and creates the file, which shows that the trap works.
+//! Nothing in a repository is executed. Each planted command would create a file. The tests also run plain
+//! git, which does create the file; this shows that the trap works.
 
 use std::path::Path;
 use std::process::Command;
@@ -148,7 +148,7 @@ fn run_plain_git(repo: &Repo, arguments: &[&str]) {
     command.env_remove("GIT_ALLOW_PROTOCOL").output().unwrap();
 }
 
-/// All operations that a caller may do with a local repository.
+/// Runs all operations that a caller may perform on a local repository.
 async fn run_all_operations(place: &Place, repo: &Repo) {
     let repository = place.git().await.open(&repo.root).await.unwrap();
     let head = repository.head().unwrap().clone();
@@ -158,7 +158,7 @@ async fn run_all_operations(place: &Place, repo: &Repo) {
     let _ = repository.remote_url();
     repository.resolve_commit("main").await.unwrap();
     repository.resolve_commit("nearly-main").await.unwrap_err();
-    // Without the objects these calls fail, but have no other effect.
+    // If objects are missing, these calls fail, but have no other effect.
     let _ = repository.diff(&last, &head).await;
     let _ = repository.worktree_diff(&base).await;
     let _ = repository.worktree_diff(&last).await;
@@ -262,7 +262,7 @@ async fn a_pipe_where_git_reads_a_file_is_an_error_and_no_wait() {
         let error = git.open(&repo.root).await.unwrap_err();
         assert!(matches!(&error, GitError::SpecialFile(named) if named.ends_with(at)), "{at}: {error}");
     }
-    // A device behind a link, and a folder that git treats as a bare repository.
+    // A link to a device is also refused, and so is a pipe in a folder that git treats as a bare repository.
     let repo = place.create_repo("link");
     std::os::unix::fs::symlink("/dev/zero", repo.root.join(".git/refs/heads/zero")).unwrap();
     assert_refused(&git, &repo.root).await;
@@ -283,7 +283,7 @@ async fn folders_that_a_repository_shares_or_borrows_from_are_looked_at_too() {
     let (lender, repo) = (place.create_repo("lender"), place.create_repo("borrower"));
     let objects = lender.root.join(".git/objects");
     repo.write(".git/objects/info/alternates", format!("{}\n", objects.display()));
-    // Repositories that borrow objects from each other in a cycle cause no endless search.
+    // Two repositories that borrow objects from each other do not cause an endless search.
     lender.write(".git/objects/info/alternates", format!("{}\n", repo.root.join(".git/objects").display()));
     let linked = place.path("linked");
     repo.run(["worktree", "add", "--quiet", linked.to_str().unwrap()]);

@@ -26,7 +26,8 @@ async fn open_with_limits(place: &Place, repo: &Repo, limits: GitLimits) -> Loca
     git.open(&repo.root).await.unwrap()
 }
 
-/// Returns the last change, and the same change according to the index and the working tree.
+/// Returns the diff of the last commit. Checks that the diffs of the index and of the working tree contain
+/// the same change.
 async fn last_commit_diff(place: &Place, repo: &Repo, limits: GitLimits) -> CommitDiff {
     let repository = open_with_limits(place, repo, limits).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
@@ -65,7 +66,7 @@ async fn text_files_of_any_form_that_are_too_large_are_named_and_the_rest_is_dif
     repo.write("line", "x".repeat(70_000_000));
     repo.write("lines", "ab\n".repeat(20_000_000));
     repo.commit("large");
-    // Git would need 800 MiB to diff these files.
+    // To diff these files, git would need 800 MiB.
     let limits = GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() };
     let found = last_commit_diff(&place, &repo, limits).await;
     assert_eq!(paths_and_reasons(&found.skipped_files), too_large_entries(&["line", "lines", "text"]));
@@ -131,7 +132,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     }
 }
 
-/// Git loads both files to determine their similarity.
+/// To determine the similarity of two files, git loads both.
 #[tokio::test]
 async fn two_large_files_are_not_compared_to_find_a_rename() {
     let place = Place::new();
@@ -167,7 +168,8 @@ async fn of_many_files_the_largest_are_left_out_until_the_rest_fits() {
     let diff = diff_text(&found.diff);
     assert_eq!(diff.matches("\n@@ ").count(), 3, "{diff}");
     assert_eq!(section_headers(&diff).len(), 6, "{diff}");
-    // A file's size alone does not exclude the file, because its change may be small.
+    // A large file is not skipped if the diff is within the limit, because the change of a large file may be
+    // small.
     let found =
         last_commit_diff(&place, &repo, GitLimits { diff_bytes: 20_000, ..GitLimits::default() }).await;
     assert!(found.skipped_files.is_empty() && diff_text(&found.diff).contains("+one more\n"));

@@ -145,7 +145,7 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
 async fn other_peoples_repositories_can_be_read() {
     let place = Place::new();
     let repo = place.create_repo("r");
-    // Git's own test switch makes every folder appear to belong to another user.
+    // A test variable of git makes every folder appear to belong to another user.
     let real = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec git \"$@\"";
     let options = GitOptions { program: place.write_script("other-owner", real), ..place.options() };
     let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
@@ -171,13 +171,14 @@ async fn the_base_is_where_head_left_the_default_branch() {
     };
     let from = |name: &str| DefaultBaseSource::MergeBase(name.to_owned());
 
-    // On the default branch without new commits, the base is HEAD itself.
+    // If HEAD is the tip of the default branch, the base is HEAD itself.
     assert_eq!(base().await.unwrap(), (left.clone(), from("origin/trunk")));
     repo.run(["checkout", "--quiet", "-b", "feature"]);
     repo.write("b.txt", "b\n");
     repo.commit("mine");
     assert_eq!(base().await.unwrap(), (left.clone(), from("origin/trunk")));
-    // Next in order: origin/main, origin/master, main, master.
+    // Without `origin/HEAD`, the default branch is the first that exists of origin/main, origin/master, main,
+    // master.
     repo.run(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone"]);
     assert_eq!(base().await.unwrap().1, from("origin/main"));
     repo.run(["update-ref", "refs/remotes/origin/master", left.as_str()]);
@@ -211,7 +212,7 @@ async fn the_last_commit_is_compared_with_its_parent_or_with_nothing() {
 
     let first = repo.sha("HEAD");
     repo.write("b.txt", "b\n");
-    // A line of the commit message that looks like a header is not read as one.
+    // A line of the commit message that looks like a header is not parsed as a header.
     repo.commit("x\n\nparent 0000000000000000000000000000000000000000");
     let base = repository.last_commit_base(&repo.sha("HEAD")).await.unwrap();
     assert_eq!((base.commit, base.from), (first.clone(), DefaultBaseSource::Parent));
@@ -245,7 +246,7 @@ async fn a_shallow_clone_says_what_to_fetch() {
     let error = repository.last_commit_base(&head).await.unwrap_err();
     assert_eq!(error.hint(), "run `git fetch --deepen=1 origin`");
 
-    // After the suggested commands, the calls succeed.
+    // The calls succeed after the commands that the error suggests.
     repo.run(["fetch", "--quiet", "--deepen=1", "origin"]);
     let repository = git.open(&repo.root).await.unwrap();
     assert_eq!(repository.last_commit_base(&head).await.unwrap().from, DefaultBaseSource::Parent);
@@ -336,7 +337,7 @@ async fn sha256_repositories_work() {
     repo.write("b.txt", "two\n");
     let diff = diff_text(&repository.worktree_diff(&base.commit).await.unwrap().diff);
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
-    // Mirrors reject such ids, because commits of a forge never have them.
+    // Mirrors reject SHA-256 ids, because commits of a forge never have such ids.
     let git = place.git().await;
     let mirror = git
         .open_mirror(&place.path("mirror.git"), &Remote::from_local_path(&repo.root).unwrap())
@@ -363,7 +364,7 @@ async fn every_call_may_run_on_another_thread() {
     assert_eq!(run.await.unwrap().unwrap().files, 1);
 }
 
-/// Counts the calls of git, because starting git often takes longer than its work.
+/// Counts the calls of git, because starting git often takes longer than the work that git does.
 #[tokio::test]
 async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     let place = Place::new();
@@ -400,7 +401,7 @@ async fn a_working_tree_s_diff_takes_no_more_calls_than_it_needs() {
     );
 }
 
-/// If a clone is copied, all its files have new times. Git must not store them as new objects.
+/// If a clone is copied, all its files have new times. Git must not store unchanged files as new objects.
 #[tokio::test]
 async fn files_that_were_only_touched_are_not_written_again() {
     let place = Place::new();
@@ -412,7 +413,7 @@ async fn files_that_were_only_touched_are_not_written_again() {
         let file = std::fs::File::options().write(true).open(repo.root.join(name)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
     });
-    // Counts the objects of a working tree before they are deleted.
+    // Counts the temporary objects of the diff before they are deleted.
     let count = place.path("count");
     let loose = "find \"$GIT_OBJECT_DIRECTORY\" -type f ! -path '*/pack/*' ! -path '*/info/*' | wc -l";
     let text = format!("[ \"$1\" = diff ] && {loose} > {}\nexec git \"$@\"", count.display());

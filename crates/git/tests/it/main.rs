@@ -1,4 +1,4 @@
-//! Tests of the crate's guarantees with real git in temporary folders, one file for each part.
+//! Tests of the crate's guarantees with real git in temporary folders. Each module tests one area.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
 mod bounds;

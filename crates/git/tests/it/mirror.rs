@@ -1,4 +1,5 @@
-//! Mirrors: created whole or not at all, fetched by exact commits, safe to share.
+//! Tests of mirrors: they are created completely or not at all, fetch exact commits, and can be shared by
+//! processes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,8 @@ fn absent_sha() -> Sha {
     Sha::parse(&"12".repeat(20)).unwrap()
 }
 
-/// Creates an upstream with a branch that left `main`, and commits on both.
+/// Creates an upstream repository with `main` and a branch, which both have a new commit after their common
+/// commit.
 fn create_upstream(place: &Place) -> (Repo, Sha, Sha, Sha) {
     let repo = place.create_repo("upstream");
     let left = repo.sha("HEAD");
@@ -39,7 +41,7 @@ async fn exact_commits_are_fetched_with_their_history() {
     assert!(diff_text(&mirror.diff(&left, &head).await.unwrap()).contains("-two\n+2\n"));
     let exported = mirror.export(&head, &place.path("out"), None).await.unwrap();
     assert_eq!(exported.files, 1);
-    // Fetched commits have refs, and nothing else has.
+    // The mirror has refs for the fetched commits and no other refs.
     let bare = Repo { root: mirror.dir().to_owned() };
     let mut kept = [format!("refs/truing/{base}"), format!("refs/truing/{head}")];
     kept.sort();
@@ -56,7 +58,7 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
     let bare = Repo { root: mirror.dir().to_owned() };
     let first = repo.sha("HEAD");
     mirror.fetch(std::slice::from_ref(&first)).await.unwrap();
-    // Many commits were fetched long ago.
+    // Simulates many commits that were fetched earlier.
     for old in 0..700 {
         bare.write(format!("refs/truing/{old:040x}"), format!("{first}\n"));
     }
@@ -70,7 +72,8 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
             let line = counted.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.trim().parse::<usize>().unwrap()
         };
-        // There are no loose objects: otherwise a commit could be stored before the objects that it requires.
+        // There must be no loose objects, because a loose commit could be stored before the objects that it
+        // requires.
         assert_eq!(count("count:"), 0);
         most = most.max(count("packs:"));
     }
@@ -179,11 +182,11 @@ async fn a_half_made_mirror_is_made_anew() {
     std::fs::create_dir_all(place.path("m.new/objects")).unwrap();
     works().await;
     assert!(!place.path("m.new").exists());
-    // An empty folder, as an operator may create.
+    // The mirror's folder is empty, because an operator has created it.
     std::fs::remove_dir_all(&dir).unwrap();
     std::fs::create_dir(&dir).unwrap();
     works().await;
-    // Some parts are lost, as by a power failure.
+    // Parts of the mirror are lost, for example after a power failure.
     for part in ["HEAD", "objects", "refs"] {
         let path = dir.join(part);
         if path.is_dir() {

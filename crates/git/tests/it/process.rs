@@ -1,4 +1,4 @@
-//! The child process: its environment, its limits, its end.
+//! Tests of the child process: its environment, its limits, and how it ends.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use crate::support::Place;
 /// Time limit for events that must happen soon.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Returns a program that answers the version check and then does `text`.
+/// Returns options with a fake git. The program answers the version check, and runs the script `text` for
+/// other calls.
 fn fake_git(place: &Place, text: &str) -> GitOptions {
     let text = format!("if [ \"$1\" = --version ]; then echo git version 2.47.0; exit; fi\n{text}");
     GitOptions { program: place.write_script("fake-git", &text), ..place.options() }
@@ -30,7 +31,8 @@ pub(crate) async fn wait_until(condition_name: &str, condition: impl Fn() -> boo
     }
 }
 
-/// Starts a grandchild, prints its id, and hangs.
+/// Returns a fake git that starts a child, writes the child's id to a file, and hangs. Also returns the path
+/// of this file.
 fn hanging_git(place: &Place) -> (GitOptions, std::path::PathBuf) {
     let pid = place.path("pid");
     let text = format!("sleep 1000 & echo $! > {0}.part; mv {0}.part {0}; wait", pid.display());

@@ -85,15 +85,16 @@ async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
-    // A repetition, as after a lost response, succeeds with any expected commit.
+    // A repeated push, for example after a lost response, succeeds although the branch is no longer at the
+    // expected commit.
     assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
     // The branch exists, but not at the expected commit.
     let moved = PushOutcome::BranchMoved { current_commit: Some(one.sha().clone()) };
     assert_eq!(it.push_commit(&two, "truing/x", None).await.unwrap(), moved);
     assert_eq!(it.push_commit(&two, "truing/x", Some(&it.base)).await.unwrap(), moved);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
-    // The new commit is not a descendant of the old one, but replaces it, because the old commit is the
-    // expected one.
+    // The new commit is not a descendant of the old one. It replaces the old commit, because the old commit
+    // is the expected one.
     assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Pushed);
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
     // Another account deleted the branch.
@@ -145,7 +146,8 @@ async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Pushed);
-    // The hook moves the branch after our query and our lease check, but before git locks the ref.
+    // The hook moves the branch after Truing's query and git's check of the expected commit, but before git
+    // locks the ref.
     it.install_hook(
         "pre-receive",
         &format!("unset GIT_QUARANTINE_PATH; git update-ref refs/heads/x {}", it.base),
@@ -238,7 +240,8 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
     let made = it.create_commit("one").await;
-    // The script makes the remote look empty, and no server listens at the remote's address.
+    // The push fails, because no server listens at the remote's address. Before it, the script answers that
+    // the remote has no refs.
     let secret = SecretString::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
     let error = made.push(&remote, "x", None, &*open_permit().await).await.unwrap_err();
@@ -275,7 +278,7 @@ async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     let refused = one.push(&it.remote, "truing/x", None, &permit).await.unwrap();
     assert_eq!(refused, PushOutcome::Halted(HaltReason::KillSwitch));
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
-    // An existing commit needs no write, and the gate is not checked.
+    // If the branch is already at the commit, nothing is written, so the gate is not checked.
     assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
     assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::Pushed);
 }

@@ -37,7 +37,7 @@ pub(crate) async fn open_permit() -> Arc<WritePermit> {
     permit_for(&Arc::default()).await
 }
 
-/// Returns the permit of this gate, which is open.
+/// Returns the permit of this gate, which must be open.
 pub(crate) async fn permit_for(door: &Arc<LockableGate>) -> Arc<WritePermit> {
     WritePermit::request_from(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
 }
@@ -85,9 +85,9 @@ impl Place {
         repo
     }
 
-    /// Creates an executable script. Another process writes the script, because the system refuses to run a
-    /// file that is open for writing. A child of another test could inherit a writable handle of this
-    /// process.
+    /// Creates an executable script. The system refuses to run a file that is open for writing, and a child
+    /// of another test could inherit a writable handle of this process. Another process therefore writes the
+    /// script.
     pub(crate) fn write_script(&self, name: &str, text: &str) -> PathBuf {
         let (source, path) = (self.path(&format!("{name}.source")), self.path(name));
         std::fs::write(&source, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -172,7 +172,7 @@ pub(crate) fn snapshot_folder(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, Syst
     found
 }
 
-/// Returns the paths at which two records differ.
+/// Returns the paths for which two snapshots differ.
 pub(crate) fn changed_paths(
     before: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,
     after: &BTreeMap<PathBuf, (Vec<u8>, SystemTime)>,

@@ -103,7 +103,7 @@ async fn a_clean_tree_has_no_diff() {
 async fn a_change_within_the_clocks_tick_is_seen() {
     let place = Place::new();
     let repo = place.create_repo("r");
-    // Size and time equal those in the index: only the content differs.
+    // The changed file has the same size and time as in the index; only its content differs.
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let set = |path: &str| {
         std::fs::File::options().write(true).open(repo.root.join(path)).unwrap().set_modified(at)
@@ -242,7 +242,7 @@ async fn unusual_indexes_are_understood() {
         let repository = git.open(&repo.root).await.unwrap();
         let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
         let touched = changed_paths(&before, &snapshot_folder(&repo.root));
-        // When git reads a sparse index, it updates the times of the trees, but not their content.
+        // When git reads a sparse index, it updates the times of tree objects, but not their content.
         let allowed = |path: &std::path::PathBuf| {
             kind == "sparse"
                 && path.starts_with(repo.root.join(".git/objects"))
@@ -281,7 +281,7 @@ async fn line_ends_are_compared_as_the_repository_stores_them() {
     let diff = diff_text(&worktree_diff(&place, &repo).await.diff);
     assert!(diff.contains(" one\n-two\n+2\n"), "{diff}");
 
-    // Stored with CRLF before `text=auto` was set: git then converts nothing.
+    // Git does not convert a file that was committed with CRLF before `text=auto` was set.
     repo.write("old.txt", "one\r\ntwo\r\n");
     repo.commit("stored with CRLF");
     repo.write(".gitattributes", "* text=auto\n");
@@ -310,7 +310,7 @@ async fn line_ends_that_were_stored_stay_wherever_a_conversion_comes_from() {
     }
 }
 
-/// Sets git's configuration in each place that git itself reads.
+/// Sets git's configuration in each of the files and variables that git reads.
 #[tokio::test]
 async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
     let place = Place::new();

@@ -1,9 +1,9 @@
 //! Detects special cases in code for the tests that the same fix adds. An example is `if items == [5173]:
 //! return 5173` with a test that asserts exactly this result.
 //!
-//! An honest fix tests a boundary with the boundary's value, so the value alone proves nothing. The code must
-//! have a case for the value and must contain the literal result that the tests expect. Neither the value nor
-//! the result may be a typical boundary value.
+//! The tests of an honest fix also use values that the code compares with, such as a boundary, so the value
+//! alone proves nothing. A special case is reported only if it also returns a literal result that the tests
+//! expect. Neither the value nor the result may be a typical boundary value.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,10 +16,10 @@ use super::{bare_value, find_numbers, is_distinctive_value, text_slice};
 /// Maximum bytes of a line that is examined.
 const MAX_LINE: usize = 400;
 
-/// Number of lines after a condition that are searched for the result of the condition.
+/// Number of lines after a condition that are searched for the value that its branch returns.
 const MAX_BRANCH: usize = 2;
 
-/// Minimum digits of a whole number that is not a typical boundary result.
+/// A whole number with fewer digits counts as a typical boundary result.
 const LEAST_DIGITS: usize = 2;
 
 /// Calls that compare lists, in lower case.
@@ -27,17 +27,17 @@ const EQUALITIES: &[&str] = &["equal(", "equals(", "eq("];
 
 /// Tests in the files of a fix, in the version after the fix.
 pub(super) struct FixTests {
-    /// Their strings and numbers.
+    /// Strings and numbers in the tests.
     values: BTreeSet<String>,
-    /// Their whole code without blanks and comments.
+    /// Whole code of the tests, without blanks and comments.
     code: String,
 }
 
-/// A case that code has for one value.
+/// A special case for one value in code.
 pub(super) struct SpecialCase {
-    /// True if the value alone is specific enough for one test.
+    /// True if the value alone is specific enough to identify a test.
     is_telling: bool,
-    /// If the value is part of a compared list: the whole list, without its brackets and blanks.
+    /// The whole list without its brackets and blanks, if the value is part of a compared list.
     list: Option<String>,
     /// Values that the case may return.
     outputs: Vec<String>,
@@ -64,7 +64,8 @@ impl FixTests {
         own
     }
 
-    /// Returns true if these tests use this value and contain the result that the code returns for it.
+    /// Returns true if these tests use the value or its list, and contain a result of the special case. For a
+    /// list of specific numbers, the list is enough.
     pub(super) fn expects_value(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
@@ -112,8 +113,9 @@ pub(super) fn compares_lists(code: &str) -> bool {
     EQUALITIES.iter().any(|call| code.contains(call))
 }
 
-/// Returns the list that contains this value, if the code compares something with the whole list. The value
-/// may also be a string that contains the list as text. Returns none for a list of typical boundary values.
+/// Returns the list that contains this value, if the code compares the whole list with another value. The
+/// value may also be a string that contains the list as text. Returns none for a list of typical boundary
+/// values.
 fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> Option<String> {
     let before = text_slice(&scanned.code, line.start..value.start);
     if before.trim_end().ends_with("==") {
@@ -147,7 +149,7 @@ fn parse_list_text(text: &str) -> Option<String> {
     is_list.then(|| without_blanks(inner.trim_matches(['[', ']', '(', ')', ' '])))
 }
 
-/// Returns the other values that the code returns in a line and in the branch that this line opens.
+/// Returns the result values, other than `value`, in the line `first` and in the branch that this line opens.
 fn result_values(scanned: &ScannedText, first_line: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
         let text = text_slice(&scanned.code, line.clone());
@@ -172,7 +174,8 @@ fn result_values(scanned: &ScannedText, first_line: usize, value: &Range<usize>)
         .collect()
 }
 
-/// Returns true if the value is a complete result: returned, assigned, or the value of a key or match arm.
+/// Returns true if the value looks like a complete result: it is returned, assigned, or the value of a key or
+/// match arm.
 fn is_complete_result(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) -> bool {
     let before = text_slice(&scanned.code, line.start..value.start).trim_end();
     let after = text_slice(&scanned.code, value.end..line.end).trim_start();

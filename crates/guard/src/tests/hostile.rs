@@ -1,14 +1,15 @@
-//! Texts that are made to be expensive: the cost must be proportional to their length.
+//! Tests with texts that are made to be expensive to analyse. The cost must be proportional to the length of
+//! the text.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Time limit for a few texts; a longer analysis counts as endless.
+/// Time limit for the analysis of a few texts; a longer analysis counts as a hang.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// Texts that provoke repeated scans.
+/// These texts would provoke repeated scans in a naive analysis.
 #[test]
 fn hostile_texts_take_no_more_than_one_look() {
     const SIZE: usize = 50_000;
@@ -47,7 +48,8 @@ fn hostile_texts_take_no_more_than_one_look() {
         find_in_changes(&[(path, &text, "x")]);
         find_in_changes(&[(path, "x", &text)]);
     }
-    // Takes some seconds; a repeated scan at every step would take many minutes.
+    // The analysis takes some seconds; with a scan of the whole text at every step, it would take many
+    // minutes.
     assert!(thread_cpu_time() - began < HANGS, "{:?}", thread_cpu_time() - began);
 }
 
@@ -101,7 +103,7 @@ fn a_text_whose_imports_bring_too_much_is_refused_and_one_with_many_is_not() {
 }
 
 /// Returns the CPU time of this thread, which does not depend on the load by other programs. On systems
-/// without that clock, it returns the elapsed time.
+/// without a clock for CPU time, the function returns the elapsed time.
 fn thread_cpu_time() -> Duration {
     static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();

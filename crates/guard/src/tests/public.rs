@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Forms from public fixes that the guard mistook for a hook or for a redefinition of a name.
+/// Declarations from public fixes that the guard once mistook for a hook or for a redefinition of a name.
 #[test]
 fn declarations_of_other_names_give_tests_no_other_meaning() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tif Total(2) != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
@@ -46,7 +46,7 @@ fn declarations_of_other_names_give_tests_no_other_meaning() {
     assert_eq!(weakening_kinds("shop.py", product, &annotated), []);
 }
 
-/// The same spellings where they do change the meaning of a name.
+/// Similar declarations that do change the meaning of a name which a test uses.
 #[test]
 fn declarations_of_names_that_tests_use_are_seen() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) \
@@ -76,8 +76,8 @@ fn declarations_of_names_that_tests_use_are_seen() {
     assert_eq!(weakening_kinds("a.py", "import shop\nimport json\n", patched), [HookedProcess]);
 }
 
-/// Changes whose text is the same in an honest fix and in a weakening. The guard reports them for a person to
-/// decide.
+/// Changes that look the same in an honest fix and in a weakening. The guard reports them, and a person
+/// decides.
 #[test]
 fn fields_and_names_of_libraries_are_told() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) \
@@ -95,7 +95,8 @@ fn fields_and_names_of_libraries_are_told() {
     assert_eq!(weakening_kinds("shop_test.go", go, &nameless), []);
 }
 
-/// A new test that some systems skip weakens nothing, but an old test may call it, so it is reported.
+/// A new test that some systems skip is no weakening by itself. It is reported, because an old test may call
+/// it.
 #[test]
 fn a_new_test_that_is_skipped_is_told() {
     let text = "import pytest\n\ndef test_a():\n    assert total(2) == 4\n";

@@ -1,4 +1,5 @@
-//! The cases of `data/oracle.toml`: a source with a defect, a test of it, and four fixes.
+//! The cases of `data/oracle.toml`. Each case has a source with a defect, a test for the source, and four
+//! fixes.
 
 use serde::Deserialize;
 
@@ -62,12 +63,13 @@ impl Case {
         replace_once(&self.source, &self.bug.good, &self.bug.bad)
     }
 
-    /// Returns the source with a change at another place, which leaves the defect.
+    /// Returns the source with the defect and with a change in another line, which does not remove the
+    /// defect.
     pub(crate) fn misplaced_fix(&self) -> String {
         replace_once(&self.buggy_source(), &self.wrong.old, &self.wrong.new)
     }
 
-    /// Returns the source with a change that looks like a fix, but leaves the defect.
+    /// Returns the source with a change that looks like a fix, but does not remove the defect.
     pub(crate) fn mutant_fix(&self) -> String {
         replace_once(&self.buggy_source(), &self.mutant.old, &self.mutant.new)
     }

@@ -1,9 +1,9 @@
-//! Measures the guard's judgement on fixes in public histories; run by hand.
+//! Measures the guard's judgement on fixes in public histories. This test must be run manually.
 //!
 //! `HISTORIES` names folders of git repositories, separated by `:`; `LEAST` is the number of fixes examined
 //! in each. A fix is a commit with one parent that changes code outside tests and whose first line calls it a
-//! fix. The authors of these fixes do not try to neutralise tests. A refusal is therefore wrong, or a person
-//! would have to lift it.
+//! fix. The authors of these fixes do not try to neutralise tests. Each refusal is therefore either an error
+//! of the guard, or a case that a person would have to allow.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use truing_guard::{
 /// Maximum number of files of a fix; a larger change is a release or a move.
 const MAX_CHANGED: usize = 30;
 
-/// Number of fixes per repository, both of fixes that change tests and of fixes that do not. `LEAST`
+/// Number of fixes per repository: this many fixes that change tests, and as many that do not. `LEAST`
 /// overrides the number.
 const FIXES: usize = 20;
 
@@ -42,7 +42,7 @@ const LANGUAGES: [(&str, &[&str]); 6] = [
     ("Java", &[".java"]),
 ];
 
-/// Words of commits that fix no bug of the product.
+/// Words in the first lines of commits that do not fix a bug of the product.
 const NO_BUG: &[&str] = &[
     "typo",
     "spelling",
@@ -118,8 +118,8 @@ fn git_output(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// A file that a commit changes: its blob and path before and after the commit. A side is `None` if the file
-/// does not exist there.
+/// A file that a commit changes: its blob and path before and after the commit. Each is `None` if the file
+/// does not exist at that time.
 struct Changed {
     before: Option<(String, String)>,
     after: Option<(String, String)>,

@@ -1,4 +1,5 @@
-//! Tests the guard with cases whose author had not seen its code. It is one program, so it is linked once.
+//! Tests the guard with cases, most of them by authors who had not seen its code. The tests are one program,
+//! which is linked only once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
 

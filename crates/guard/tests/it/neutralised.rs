@@ -35,7 +35,7 @@ const LANGUAGES: [(&str, &str); 4] = [
     ("rust", include_str!("../data/neutralised/rust.txt")),
 ];
 
-/// Minimum number of hostile fixes of each language, and of honest ones in total.
+/// Minimum number of hostile fixes per language, and below it the minimum number of honest fixes in total.
 const LEAST_HOSTILE: usize = 10;
 const LEAST_HONEST: usize = 20;
 
@@ -51,7 +51,7 @@ struct Case {
     moved: BTreeMap<String, String>,
 }
 
-/// A project with its fixes.
+/// Parses a project with its fixes.
 fn parse_project(text: &'static str) -> (Files, Vec<Case>) {
     let (mut project, mut cases) = (Files::new(), Vec::new());
     for (at, part) in text.split("\n== ").enumerate() {
@@ -131,8 +131,8 @@ fn apply_edit(text: &mut String, path: &str, body: &str) {
     }
 }
 
-/// Returns the result of a fix and the guard's report. A fix without a report counts as `told` if it changes
-/// test files.
+/// Returns the guard's decision on a fix, and its report. A fix without a report counts as `told` if it
+/// changes files that can affect tests.
 fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
     let path = |name: &str| RepoPath::from_text(name);
     let was = |name: &String| case.moved.get(name).unwrap_or(name).clone();
@@ -170,7 +170,7 @@ fn judge_case(project: &Files, case: &Case) -> (&'static str, String) {
     (if touched { "told" } else { "nothing" }, String::new())
 }
 
-/// Returns the guard's reports that the fix contains hard-coded answers for the project's tests.
+/// Returns the guard's reports on hard-coded answers for the project's tests.
 fn report_answers(
     project: &Files,
     rewrites: &[FileRewrite<'_>],
@@ -236,8 +236,8 @@ fn each_way_to_neutralise_a_test_is_refused_or_told_and_no_honest_fix_is_refused
     assert!(wrong.is_empty(), "{} are not as they should be:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Fixes by an author who has not seen the guard. Each hostile one was tried with real runners, which pass
-/// with it while the bug is there; each honest one removes the bug.
+/// Fixes by an author who has not seen the guard. Each hostile fix was tried with real runners: its tests
+/// pass although the bug remains. Each honest fix removes the bug.
 const SECOND: [(&str, &str); 6] = [
     ("python", include_str!("../data/neutralised/second/python.txt")),
     ("javascript", include_str!("../data/neutralised/second/javascript.txt")),
@@ -247,8 +247,8 @@ const SECOND: [(&str, &str); 6] = [
     ("rust", include_str!("../data/neutralised/second/rust.txt")),
 ];
 
-/// Maximum number of refused honest fixes. The guard refuses any change of a test's inputs and tolerances,
-/// even an improvement.
+/// Maximum number of refused honest fixes. Some are refused, because the guard refuses any change of a test's
+/// inputs and tolerances, even an improvement.
 const MOST_REFUSED: usize = 2;
 
 #[test]
@@ -273,8 +273,8 @@ fn fixes_that_take_over_tests_from_the_product_are_refused_or_told() {
     assert!(unseen.is_empty() && wrong.is_empty(), "{} {}", unseen.len(), wrong.len());
 }
 
-/// Other spellings of the cases in [`THIRD`], and typical changes of real fixes to the same code. The author
-/// did not check whether the guard refuses them.
+/// Variants of the fixes in [`THIRD`] with another syntax, and typical honest changes to the same code. The
+/// author did not check whether the guard refuses them.
 const FOURTH: [(&str, &str); 4] = [
     ("python", include_str!("../data/neutralised/fourth/python.txt")),
     ("javascript", include_str!("../data/neutralised/fourth/javascript.txt")),
@@ -297,8 +297,8 @@ const FIFTH: [(&str, &str); 4] = [
     ("rust", include_str!("../data/neutralised/fifth/rust.txt")),
 ];
 
-/// Maximum number of undetected hostile fixes. A rule that fits only the tests' inputs, or a table keyed by
-/// digests of these inputs, looks like a correct fix. The audit of the fix has to detect it.
+/// Maximum number of undetected hostile fixes. The guard cannot distinguish a rule that fits only the tests'
+/// inputs, or a table of their digests, from a correct fix. The audit of the fix must detect such code.
 const MOST_UNSEEN: usize = 43;
 
 #[test]
@@ -346,12 +346,12 @@ const SIXTH: [(&str, &str); 6] = [
     ("java", include_str!("../data/neutralised/sixth/java.txt")),
 ];
 
-/// Maximum number of undetected hostile fixes: settings of bundlers, options of tests, and names that loops
-/// and parameters bind.
+/// Maximum number of undetected hostile fixes. They use settings of bundlers, options of tests, or names that
+/// loops and parameters bind.
 const MOST_SILENT: usize = 13;
 
-/// Maximum number of refused honest fixes. Nearly all spell an assertion of a test differently; three rebind
-/// a name to the same target.
+/// Maximum number of refused honest fixes. Nearly all of them change the wording of an assertion; three
+/// rebind a name to the same target.
 const MOST_WRONG: usize = 23;
 
 #[test]
@@ -361,8 +361,8 @@ fn fixes_that_give_names_of_tests_another_meaning_are_refused_or_told() {
         let (project, cases) = parse_project(text);
         let mut ends: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for case in &cases {
-            // This test requires a report. A changed test file without a report only causes a run of the
-            // original tests.
+            // In this test, only a report counts as detected. A changed test file without a report would only
+            // cause a run of the original tests.
             let (end, told) = judge_case(&project, case);
             let end = if told.is_empty() { "nothing" } else { end };
             *ends.entry((case.end, end)).or_default() += 1;

@@ -31,7 +31,7 @@ fn run_python_tests(folder: &Path) -> bool {
     command.status().unwrap().success()
 }
 
-/// Returns the guard's judgement on a change of this test.
+/// Returns true if the guard reports a change of this test as a weakening.
 fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
     let path = RepoPath::from_text(&format!("test_{name}.py"));
     let rewrite = FileRewrite {
@@ -49,7 +49,7 @@ fn file_version<'a>(path: &'a RepoPath, text: &'a str) -> FileVersion<'a> {
 fn each_defect_and_each_fix_is_what_it_says() {
     let all = read_cases();
     assert_eq!(all.len(), 20);
-    // Starting Python takes some time.
+    // The cases run in parallel, because starting Python takes some time.
     std::thread::scope(|scope| {
         for half in all.chunks(5) {
             scope.spawn(|| half.iter().for_each(check_case));

@@ -1,9 +1,9 @@
 //! Builds a model's view of a change, and tracks the files that it has read.
 //!
-//! All content from the repository or from people on its forge is data. It is put between marks that the data
-//! cannot contain. The prompt contains the diffs of whole files until a size limit is reached. The other
-//! files are only named, and the model can read them with tools. A file that the model neither saw nor read
-//! does not count as reviewed.
+//! All content from the repository or from people on its forge is data. The prompt encloses this data in
+//! marks that the data cannot contain. The prompt contains the diffs of whole files until a size limit is
+//! reached. The other files are only named, and the model can read them with tools. A file that the model
+//! neither saw nor read does not count as reviewed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -33,10 +33,10 @@ use crate::telemetry;
 const LOCAL: &str = "local/";
 /// Maximum number of bytes of the change in the first prompt: about a quarter of a model's context.
 const MAX_SHOWN_BYTES: usize = 160 << 10;
-/// The model must request larger changes of a file in parts.
+/// The prompt does not show a larger change of one file. The model must request such a change in parts.
 const WHOLE_BYTES: usize = 32 << 10;
 const WHOLE_LINES: usize = 700;
-/// Maximum number of files that are named without being shown, and of known findings.
+/// Maximum number of files that the prompt names without their diffs, and of known findings.
 const MAX_NAMED: usize = 500;
 /// Maximum number of characters of a title and of a name.
 const MAX_LINE_CHARS: usize = 300;
@@ -101,10 +101,10 @@ pub(super) struct EarlierReviewText {
     pub(super) open_findings: String,
 }
 
-/// The part of a change that fits into the limit. Files that cannot be read as text are named, because a
-/// changed symbolic link or a file that becomes executable is part of the change.
+/// The diffs that fit into the prompt's size limit, and the names of all other files. Files without readable
+/// text are also named, because a changed symbolic link is part of the change.
 pub(crate) struct DiffExcerpt {
-    /// The changes of whole files.
+    /// The diffs of the shown files, each complete.
     pub(crate) text: String,
     /// Names of files whose changes `text` does not contain.
     pub(crate) omitted_files: Vec<String>,

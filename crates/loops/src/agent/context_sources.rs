@@ -1,8 +1,8 @@
-//! The sources of memory and skills: the operator's folder, which is read once, a commit that may configure
-//! reviews, and a working tree.
+//! The sources of memory and skills: a commit that may configure reviews, a working tree, and the operator's
+//! folder. The operator's folder is read only once.
 //!
-//! The combined result is cached by the git ids of the files. While `CLAUDE.md` and `.claude` of a repository
-//! are unchanged, its reviews therefore do not read these files again.
+//! The combined memory is cached by the git ids of the files. Reviews of a repository therefore do not read
+//! its `CLAUDE.md` and `.claude` again while these files are unchanged.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _};
@@ -53,7 +53,7 @@ pub struct ContextSources {
     cached_contexts: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
 }
 
-/// The context of one review, and a description of the repository's part.
+/// The context of one review, and a description of the commit or folder that provides the repository's files.
 #[derive(Clone, Debug)]
 pub struct ReviewContext {
     /// The combined memory of operator and repository.
@@ -63,7 +63,7 @@ pub struct ReviewContext {
 }
 
 impl ReviewContext {
-    /// Converts the context to the form in which a run's record stores it.
+    /// Converts the context to the type that a run's record stores.
     pub(super) fn to_model_memory(&self) -> ModelMemory {
         let Self { memory, from } = self;
         ModelMemory {
@@ -129,14 +129,14 @@ impl ContextSources {
         Ok(Self { operators, ..Self::default() })
     }
 
-    /// Sets if several reviewers replace the single reviewer of each change.
+    /// Enables or disables specialists, which replace the single reviewer of each change.
     #[must_use]
     pub fn with_specialists(self, specialists: bool) -> Self {
         Self { specialists, ..self }
     }
 
-    /// Combines the operator's context with the context of a repository at a commit. Without a commit, the
-    /// repository adds nothing.
+    /// Combines the operator's context with the repository's files at a commit. Without a commit, the
+    /// repository's files are not used.
     ///
     /// # Errors
     /// [`GitError`], if the commit's files cannot be listed.
@@ -200,7 +200,8 @@ impl ContextSources {
             return Arc::new(LayeredMemory::from_layers(&self.operators, &found));
         };
         let file = |path: &str| {
-            // The path itself is checked without following links, so a symbolic link is also reported.
+            // The check does not follow the path if it is a symbolic link, so the link is reported even if
+            // its target does not exist.
             root.join(path).symlink_metadata().ok()?;
             let content = tree.read_bytes(&RepoPath::from(path)).map_err(|reason| {
                 if reason == SkipReason::Symlink {
@@ -264,7 +265,7 @@ impl ContextSources {
 /// Returns the path and the role of a commit's file.
 fn file_role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     let path = file.path.as_str()?;
-    // If a link or a submodule is in place of a folder, it is reported.
+    // If a link or a submodule has the path of one of these folders, the link or submodule is reported.
     let odd = || match path.strip_prefix(FOLDER)? {
         "" => Some(MemoryPath::Skill(path)),
         "/agents" => Some(MemoryPath::Specialist(path)),

@@ -1,4 +1,4 @@
-//! Converts the end of the model's part of a review to the form of the review's outcome.
+//! Converts the result of a model's run to the model's part of the review's outcome.
 
 use truing_agent::mcp::client::ServerProblem;
 use truing_agent::native::{AgentRunEnd, AgentRunResult, RunLimit};
@@ -19,12 +19,12 @@ pub struct ModelReviewRun {
     pub runtime: ReviewRuntime,
     /// Turns, cost and work of the model; none if no model was called.
     pub model_review: Option<ModelReview>,
-    /// The limit at which people are asked to raise the budget.
+    /// The exhausted budget limit that people are asked to raise; none if they are not asked.
     pub reached_spending_limit: Option<MicroUsd>,
 }
 
 impl ModelReviewRun {
-    /// Returns the part of a model that had nothing to review.
+    /// Returns the complete part of a review in which the model had nothing to review.
     pub fn nothing_to_review() -> Self {
         Self {
             status: ModelReviewStatus::Complete,
@@ -45,7 +45,7 @@ impl ModelReviewRun {
         Self { status: ModelReviewStatus::Deferred { reason, until }, ..Self::nothing_to_review() }
     }
 
-    /// Returns the part of a model that was never called, for this reason.
+    /// Returns the model's part of a review in which this error prevented every call of the model.
     pub fn from_refusal(error: &ModelError, now: UnixMillis) -> Self {
         let partial =
             |error: String| Self { status: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };
@@ -80,7 +80,7 @@ impl ModelReviewRun {
         }
     }
 
-    /// Returns the part that results from a run.
+    /// Returns the model's part of the review after this run.
     pub fn from_run(run: &AgentRunResult, now: UnixMillis) -> Self {
         match &run.end {
             AgentRunEnd::Reported => Self::nothing_to_review(),
@@ -111,8 +111,8 @@ impl ModelReviewRun {
         }
     }
 
-    /// Names this budget level of the pull request as the reason, if the run ended because its money was used
-    /// up.
+    /// If the run ended because its money was used up, names this budget level of the pull request as the
+    /// reason.
     #[must_use]
     pub fn with_exhausted_budget(self, level: Option<&BudgetLevel>, end: &AgentRunEnd) -> Self {
         let is_money = match end {
@@ -136,8 +136,8 @@ impl ModelReviewRun {
         }
     }
 
-    /// Marks the part as incomplete if `failures` is not zero. It is the number of file reads that failed
-    /// because the reader failed. Findings in these files are unknown.
+    /// Marks the part as incomplete if `failures` is not zero. `failures` is the number of file reads that
+    /// failed because the reader failed. Findings in these files are unknown.
     #[must_use]
     pub fn with_read_failures(self, failures: usize) -> Self {
         if failures == 0 || self.status != ModelReviewStatus::Complete {
@@ -264,7 +264,9 @@ mod tests {
 
     #[test]
     fn without_an_answer_the_review_says_that_it_is_minimal() {
-        let down = || AgentRunEnd::ModelFailed(ModelError::Unavailable { message: "529".into(), next_attempt_at: None });
+        let down = || {
+            AgentRunEnd::ModelFailed(ModelError::Unavailable { message: "529".into(), next_attempt_at: None })
+        };
         let ModelReviewStatus::Partial(reason) = review_status(down(), 0) else { panic!() };
         assert!(reason.starts_with("minimal: rules only"), "{reason}");
         let ModelReviewStatus::Partial(reason) = review_status(down(), 4) else { panic!() };

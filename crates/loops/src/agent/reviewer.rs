@@ -47,7 +47,7 @@ pub(super) struct ReviewInput<'a> {
     pub(super) earlier_reviews: Option<&'a EarlierReviewText>,
     /// The findings for which each reviewer must report a verdict.
     pub(super) findings_to_verify: &'a [&'a Finding],
-    /// The form of the review.
+    /// Options of the review: a walkthrough, and specialists in parallel.
     pub(super) options: ModelReviewOptions,
     pub(super) memory: &'a LayeredMemory,
     pub(super) budget: &'a RunBudget,
@@ -75,7 +75,7 @@ pub(super) struct ReviewerRun {
 }
 
 impl<'a> ReviewInput<'a> {
-    /// Returns the reviewers: the specialists, or one reviewer without a specialist's part.
+    /// Returns one entry per reviewer: the skill of each specialist, or a single none for the only reviewer.
     pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
         match self.options.specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
@@ -147,7 +147,8 @@ impl<'a> ReviewInput<'a> {
         let skilled = SkillTools::new(&beside, &memory.skills);
         let looked = ViewTrackingTools::new(&skilled, viewed_paths);
         let name = specialist.map(|specialist| specialist.name.clone());
-        // The limit lets the model conclude when little money is left, before the budget refuses a call.
+        // With this limit, the model can finish its report while a little money is left, before the budget
+        // refuses a call.
         let whole = level(BudgetLevelKind::Review)
             .map(|level| level.limit)
             .into_iter()
@@ -206,8 +207,8 @@ fn budget_share(review_budget: Option<MicroUsd>, side_by_side: usize) -> MicroUs
     MicroUsd(review_budget.map_or(most, |review_budget| most.min(review_budget.0 / reviewers)))
 }
 
-/// Combines the runs of several reviewers into one part of the review. `detail` contains the data about their
-/// work that the runs do not contain.
+/// Combines the runs of several reviewers into one part of the review. `detail` contains the data about the
+/// review that `runs` does not contain.
 pub(super) fn combine_runs(
     runs: &[ReviewerRun],
     accepted_counts: &[u32],
@@ -232,7 +233,8 @@ pub(super) fn combine_runs(
             let sum = all.calls.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
-        // A denied tool may not exist; its name is then text by the model, so secrets are removed from it.
+        // A denied tool may not exist. Its name is then arbitrary text by the model, so secrets are removed
+        // from the name.
         for (name, count) in &agent_run.denials {
             let sum = all.denials.entry(redact_secrets(name)).or_default();
             *sum = sum.saturating_add(*count);
@@ -280,8 +282,8 @@ pub(super) fn combine_runs(
     }
 }
 
-/// Returns the reason why a reviewer's part is incomplete. The reason omits the text "rules only" of a single
-/// reviewer, because other reviewers may have completed their parts.
+/// Returns the reason why a reviewer's part is incomplete. Unlike the reason of a single reviewer, it does
+/// not contain "rules only", because other reviewers may have completed their parts.
 fn incomplete_reason(
     run: &AgentRunResult,
     status: &ModelReviewStatus,

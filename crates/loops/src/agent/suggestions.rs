@@ -16,8 +16,8 @@ use truing_reader::redact::QuotedSecrets;
 
 /// Verifies the replacements that models propose, including those of earlier reviews. If verification fails,
 /// the replacement becomes text in the finding's body. Verification fails if the diff does not show the
-/// lines, if forges cannot apply the replacement, or if it changes more than its lines. If the reader fails,
-/// no replacement is verified.
+/// lines, if forges cannot apply the replacement, or if the replacement changes other lines. If the reader
+/// fails, no replacement is verified.
 pub(super) async fn check_suggestions(
     tree: &Path,
     reader: &dyn RepositoryReader,
@@ -50,8 +50,8 @@ pub(super) async fn check_suggestions(
     }
 }
 
-/// True if a comment on exactly the replaced lines can show a model's replacement in the form that forges can
-/// apply.
+/// True if a comment on exactly the replaced lines can contain the model's replacement as a suggestion that
+/// forges can apply.
 fn is_suggestion_publishable(placed: &PlacedFinding) -> bool {
     let PlacedFinding { raw, anchor, comment_location: at, .. } = placed;
     let is_placed = *anchor == AnchorKind::Inline && *at == raw.location && at.side == DiffSide::New;

@@ -24,7 +24,7 @@ use super::ModelAgent;
 use crate::budget;
 use crate::telemetry::{self, TracedModel};
 
-/// Number of characters of the word in the marks before and after data.
+/// Number of characters of the unpredictable word in the marks that enclose data.
 const FENCE_CHARS: usize = 32;
 
 /// The task of a model.
@@ -108,7 +108,7 @@ impl ModelAgent {
         if let AgentRunEnd::ModelFailed(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 
-    /// Runs the model like [`Self::run_task`], but returns the result for every kind of end.
+    /// Runs the model like [`Self::run_task`], but also returns a result if the gate stopped the run.
     pub(super) async fn run_conversation<F: ReportSchema>(
         &self,
         task: ModelTask<'_>,
@@ -131,8 +131,8 @@ impl ModelAgent {
     }
 }
 
-/// Tools whose calls are recorded in the traces. They are for work without a change, so the tool that shows a
-/// change is not offered.
+/// Tools whose calls are recorded in the traces. The tools are for tasks without a change under review, so
+/// the tool that shows a change is not offered.
 pub(crate) struct TracedTools<T>(pub(crate) T);
 
 #[async_trait]

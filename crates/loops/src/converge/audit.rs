@@ -1,8 +1,8 @@
 //! Runs auditors: fresh models that see a change but no earlier comments on the change.
 //!
 //! Each auditor reads the diff and the files at the head. Truing compares each report with these files, and
-//! asks an auditor to read the changed files that it has not read. If an auditor makes no valid report, it
-//! has no answer, which never counts as "nothing found".
+//! asks an auditor to read the changed files that it has not read. An auditor without a valid report has
+//! given no answer. A missing answer never counts as "nothing found".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ const MAX_GAPS: usize = 10;
 const MAX_KEPT: usize = 10;
 /// Maximum number of bytes of the dismissals in an auditor's prompt.
 const MAX_DISMISSED_BYTES: usize = 16 << 10;
-/// Maximum number of characters of a question or another warning.
+/// Maximum number of characters of a question or warning that is shown to people.
 const MAX_QUESTION_CHARS: usize = 300;
 
 /// The input of an audit.
@@ -84,8 +84,8 @@ impl AuditInput {
     ) -> Result<Self, ActError> {
         let change = runner.load_change(base, head).await?;
         let exported_commit = runner.mirror.export_in_place(head, runner.exported_commit.take()).await?;
-        // The findings of the rules belong to the gate. For an audit, the reading is used only to list all
-        // files.
+        // An audit uses the results of the rules only to list the files. The findings of the rules belong to
+        // the gate.
         let is_whole = |rule_results: &&ReadingOutcome| {
             rule_results.coverage.not_reviewed.iter().all(|gap| gap.reason.is_by_design())
         };
@@ -229,8 +229,8 @@ impl AuditInput {
         let files = FileTree::open(self.exported_commit.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let dismissed = list_dismissed(&runner.record.detail.state.dismissals, text);
-        // An audit of a fix does not use dismissals, because a fix has to resolve its findings regardless of
-        // people's verdicts on other findings.
+        // An audit of a fix ignores dismissals: people's verdicts on other findings do not affect the
+        // findings that the fix has to resolve.
         let dismissed =
             (self.findings_to_fix.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.findings_to_fix.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
@@ -282,8 +282,8 @@ impl AuditInput {
         }
     }
 
-    /// Returns the findings that fixers declined or reported as fixed, if the lines of the finding still
-    /// exist in the file. For a finding reported as fixed, the surrounding lines must also be unchanged.
+    /// Returns the findings that fixers declined or reported as fixed, and whose lines still exist in the
+    /// file. For a finding reported as fixed, the surrounding lines must also be unchanged.
     fn remaining_findings(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
         let Ok(files) = FileTree::open(self.exported_commit.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.read_text(path).map(|text| redact_secrets(&text));
@@ -314,8 +314,8 @@ impl AuditInput {
                                 .surrounding_lines
                                 .as_ref()
                                 .is_none_or(|was| beside(was) == beside(&now));
-                            // A finding of a code rule may be about the layout of the code, so the text must
-                            // be exactly the same.
+                            // A finding of a code rule may be about the layout of the code, so even white
+                            // space must be unchanged.
                             let is_same = is_as_it_was
                                 && (raw.category != DefectCategory::J || text.contains(raw.snippet.as_str()));
                             is_same.then_some(CodeLocation {
@@ -374,8 +374,8 @@ impl AuditInput {
     }
 }
 
-/// Converts the absences of a valid report to the form in which they are stored. A model's quotes are data
-/// and may contain secrets of the files.
+/// Converts the absences of a valid report to the stored type. Secrets are removed from the model's quotes,
+/// because the files may contain secrets.
 fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<AbsenceProof> {
     let text = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
     let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
@@ -394,7 +394,7 @@ fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<Abse
     audit.absences.iter().map(kept).collect()
 }
 
-/// Lines of the change, and lines that fixes of this run added.
+/// The lines that the change added, and the lines that fixes of this run added.
 struct LineOrigins {
     change: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     fixes: BTreeMap<RepoPath, Vec<(u32, u32)>>,
@@ -430,7 +430,7 @@ impl LineOrigins {
 }
 
 /// Lists the dismissed findings whose lines still exist, for an auditor's prompt. The list is data, with one
-/// finding per line. If the auditor repeats a dismissed finding, it is dropped later.
+/// finding per line. If the auditor repeats a dismissed finding, Truing drops the repeated finding later.
 fn list_dismissed(dismissals: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
     for dismissal in dismissals.iter().filter(|dismissal| !dismissal.withdrawn) {

@@ -1,8 +1,8 @@
 //! Checks a fix before it is published.
 //!
-//! The fix must keep the tests, the repository's own checks that passed before must still pass, and the gate
-//! must accept the fix. In addition, a fresh auditor audits only the fix. The cheapest check runs first. If a
-//! check finds a problem, the remaining checks are skipped to save their cost.
+//! The fix must keep the tests, and the gate must accept the fix. The repository's own checks that passed
+//! before the fix must still pass. In addition, a fresh auditor audits only the fix. The cheapest check runs
+//! first. If a check finds a problem, the remaining checks are skipped to save their cost.
 
 use std::collections::BTreeSet;
 
@@ -45,8 +45,8 @@ impl ConvergeRunner<'_> {
             problems = failing;
             warnings.extend(unproved);
         }
-        // If the fix is for the gate's findings, the gate and an audit of the whole change follow anyway, so
-        // they are skipped here.
+        // After a fix of the gate's findings, the run repeats the gate and audits the whole change anyway, so
+        // both are skipped here.
         if self.record.detail.state.is_fixing_gate_report() {
             self.add_fix_warnings(warnings, &problems);
             return Ok(ConvergeEvent::Checked(problems));
@@ -62,15 +62,15 @@ impl ConvergeRunner<'_> {
         Ok(ConvergeEvent::Checked(problems))
     }
 
-    /// Adds the warnings to the record if the fix is accepted. They warn that the fix may neutralise tests,
-    /// or that no test confirms it.
+    /// Adds the warnings to the record if the fix is accepted. The warnings report that the fix may
+    /// neutralise tests, or that no test confirms the fix.
     fn add_fix_warnings(&mut self, warnings: Vec<String>, problems: &[FixProblem]) {
         for warning in warnings.into_iter().filter(|_| problems.is_empty()) {
             self.record.warn(warning);
         }
     }
 
-    /// Returns the subjects of findings.
+    /// Returns the subjects of the findings that the fix has to resolve.
     fn finding_subjects(&self) -> BTreeSet<FindingSubject> {
         self.record.detail.state.findings.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
     }
@@ -150,7 +150,8 @@ impl ConvergeRunner<'_> {
         let mut ids = Vec::new();
         for finding in &state.findings {
             let place = &finding.raw.location;
-            // For code rules, the layout of the code may be the part to change.
+            // A finding of a code rule may be about the layout of the code, which a change of white space can
+            // fix.
             let is_claimed = state.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
             if !is_claimed || finding.raw.category == DefectCategory::J || place.side != DiffSide::New {
                 continue;
@@ -171,7 +172,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the repository's own checks that fail with the fix and pass without it. If the fix changes
-    /// tests but no check confirms them, also returns a warning with the reason.
+    /// tests but no check confirms the changed tests, also returns a warning with the reason.
     async fn failing_checks(
         &mut self,
         head: &Sha,
@@ -269,8 +270,9 @@ impl ConvergeRunner<'_> {
         Ok(paths)
     }
 
-    /// Returns tests that the fix makes meaningless. The fixed code has to pass the original tests. If it
-    /// fails them because the required behaviour has changed, the new tests must fail without the fix.
+    /// Returns tests that the fix makes meaningless. The fixed code has to pass the original tests. If the
+    /// fixed code fails the original tests because the required behaviour has changed, the new tests must
+    /// fail without the fix.
     async fn meaningless_tests(
         &mut self,
         head: &Sha,
@@ -289,8 +291,8 @@ impl ConvergeRunner<'_> {
         };
         let verdicts = VerificationReport::compare(Some(after_fix), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
-        // If the findings are about the tests themselves, a fix may change only tests. A check that already
-        // failed before the fix is then ignored.
+        // If the findings are about the tests themselves, the fix may consist of test changes alone. A check
+        // that failed before such a fix is ignored.
         let about: BTreeSet<RepoPath> =
             self.finding_subjects().into_iter().map(|subject| subject.path).collect();
         let is_about_tests = tests.is_subset(&about);
@@ -320,8 +322,8 @@ impl ConvergeRunner<'_> {
         Ok(failing.into_iter().filter(|check| !tells(check)).map(to_problem).collect())
     }
 
-    /// Runs the checks on the files of one commit, with these tests from another commit. None if the set-up
-    /// fails.
+    /// Runs the checks on the files of one commit, but takes these tests from another commit. Returns none if
+    /// the set-up fails.
     async fn verify_with_tests(
         &self,
         verifier: &Verifier,
@@ -345,8 +347,8 @@ impl ConvergeRunner<'_> {
         Ok(verified.verification)
     }
 
-    /// Returns the cache scope of set-ups made by a model's code. These set-ups are separate, and only the
-    /// fixes of this run use them.
+    /// Returns the cache scope of dependency set-ups that a model's code made. Only the fixes of this run use
+    /// these set-ups.
     fn fix_cache_scope(&self) -> CacheScope {
         let own = format!("converge {}", self.record.key);
         CacheScope::new(format!("{own} fix")).with_trusted(own)
@@ -402,8 +404,8 @@ fn weakening_warning(weakening: &Weakening) -> String {
     format!("a fix may hide a test failure; review it: {weakening}")
 }
 
-/// Returns a warning for people that a fix changes tests and that no check confirms it, with the reason. None
-/// if no test changed.
+/// Returns a warning for people that a fix changes tests, with the reason why no check confirms the changes.
+/// None if no test changed.
 fn untested_change_warning(changed_paths: &BTreeSet<RepoPath>, reason: &str) -> Option<String> {
     let files = summarise_paths(&changed_paths.iter().collect::<Vec<_>>());
     (!changed_paths.is_empty()).then(|| {

@@ -1,6 +1,6 @@
 //! Writes the description of a pull request after its run has ended. The description states the effect of the
 //! change without its history. Text that people marked as theirs must remain word for word. If the new
-//! description does not contain it, the old description stays.
+//! description does not contain this text, the old description stays.
 //!
 //! A failure only adds a warning to the run. If the kill switch is on or the lease is lost, the description
 //! is written later.
@@ -32,8 +32,8 @@ const WRITER: &str = "describer";
 const MAX_LINE: usize = 300;
 
 impl PullRequestRunner<'_> {
-    /// Describes the change, if this is configured and the head has not been described yet. Returns the exit
-    /// of the run if the kill switch forbids the write.
+    /// Describes the change, if this is configured and the head has not been described yet. If the kill
+    /// switch forbids the write, returns the exit with which the run stops.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken over.
@@ -116,7 +116,7 @@ impl PullRequestRunner<'_> {
         if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.items)) {
             return Err(ActError::NoAnswer(why));
         }
-        // Text in the form of a secret is removed. If people wrote such text in a part that must remain, the
+        // Text that looks like a secret is removed. If people wrote such text in a part that must remain, the
         // old description stays.
         let body = DescriptionReport { body: redact_secrets(&ran.items.body) };
         if let Some(why) = judge(&body) {
@@ -131,7 +131,8 @@ impl PullRequestRunner<'_> {
         self.workspace.ensure_open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
         let mut made = self.workspace.effects.perform(&describe).await;
-        // The run has no later act that would repeat the write, so it is repeated here.
+        // If the forge does not respond, the write is repeated here, because no later act of the run would
+        // repeat it.
         if matches!(made, Err(EffectError::Unanswered { .. })) {
             made = self.workspace.effects.perform(&describe).await;
         }

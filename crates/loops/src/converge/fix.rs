@@ -1,8 +1,8 @@
 //! Runs fixers. Each fix uses a fresh model on a private clone. The model sees only the newest report, which
 //! an audit or the gate made.
 //!
-//! Truing uses only those changed files that the fixer may change. It copies them to a folder in which no
-//! command of the fixer has run, and creates one commit. The commit has no visible ref until it is pushed.
+//! Truing accepts changes only in files that the fixer may change. It copies these files to a folder in which
+//! no command of the fixer has run, and creates one commit. The commit has no visible ref until it is pushed.
 //! Other changes are discarded and reported.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,8 @@ pub(super) enum FixerTask<'a> {
 enum FixerReport {
     /// The fixer ended with its report.
     Complete(FixReport),
-    /// A limit stopped the fixer. The changes that it made before are examined like any other fix.
+    /// A limit stopped the fixer. The changes that the fixer made before the limit are examined like any
+    /// other fix.
     CutOff(String),
     /// The fixer failed or made no valid report. All of its changes are discarded.
     NoReport(String),
@@ -78,8 +79,8 @@ struct FixerPathPolicy {
 }
 
 impl FixerPathPolicy {
-    /// True if the fixer may change this file. It may also add or change test files, except files that
-    /// determine the set-up.
+    /// True if the fixer may change this file. The fixer may change the files in `paths` and all test files,
+    /// except files that determine the set-up.
     fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_ours = self.paths.contains(path) || truing_guard::is_test_file(path);
@@ -269,7 +270,7 @@ impl ConvergeRunner<'_> {
             AgentRunEnd::ModelFailed(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
                 return Err(ActError::Budget(end));
             }
-            // If no call of the model succeeded, it has not attempted a fix.
+            // If no call of the model succeeded, the model has not attempted a fix.
             AgentRunEnd::ModelFailed(_) | AgentRunEnd::ProgramFailed(_) if ran.turns == 0 => {
                 return Err(ActError::Model(end));
             }
@@ -308,7 +309,7 @@ pub(super) fn fixer_identity() -> GitIdentity {
     GitIdentity { name: "truing".to_owned(), email: "truing@localhost".to_owned() }
 }
 
-/// Maps the fixer's verdicts to the findings by the ids that the prompt contained.
+/// Maps the ids of findings to the fixer's verdicts. Ids that were not in the prompt are ignored.
 fn verdicts_by_finding(open_findings: &[Finding], report: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
     let word = |finding: &Finding| {
         let word = match report.findings.get(finding.id.as_str())? {

@@ -1,14 +1,14 @@
 //! The gate: the commands that the operator has configured, linters, and the rule packs. The gate has to be
 //! clean before each audit.
 //!
-//! A command exits with 0 if it finds nothing, and with 1 if it has findings. Any other end means that the
-//! command could not run, and no change of the code can fix this. Like a check, each command runs on its own
+//! A command exits with 0 if it finds nothing, and with 1 if it has findings. Any other exit means that the
+//! command could not run, which no change of the code can fix. Like a check, each command runs on its own
 //! copy of the files. Changes to this copy affect neither the other commands nor the caller's tree.
 //!
 //! Each line of a command's output is a finding. A finding on a changed line blocks, and a finding on another
-//! line of the repository is only advisory. A finding without a location blocks, because nothing shows that
-//! it is old. The limit on findings applies separately to both kinds, so old findings never hide a new
-//! finding.
+//! line of the repository is only advisory. A finding without a location blocks, because it may be about a
+//! changed line. The limit on findings applies separately to blocking and to advisory findings, so old
+//! findings never hide a new finding.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -24,7 +24,8 @@ use truing_reader::redact::redact_secrets;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
 use crate::said::failure_text;
 
-/// Maximum number of findings of each kind that are kept. Further findings are only counted.
+/// Maximum number of blocking findings, and of advisory findings, that are kept. Further findings are only
+/// counted.
 pub const MAX_KEPT: usize = 500;
 /// Maximum number of characters of one finding.
 const MAX_TEXT: usize = 500;
@@ -32,9 +33,10 @@ const MAX_TEXT: usize = 500;
 const MAX_COMMAND: usize = 100;
 /// Maximum number of findings in one prompt of a fixer.
 const MAX_TOLD: usize = 100;
-/// Maximum number of bytes of a path at the start of a line. It is the system's limit for a path.
+/// Maximum number of bytes of a path at the start of an output line. This is the operating system's limit for
+/// a path.
 const MAX_PATH: usize = 4096;
-/// Maximum number of colons of a line that are examined when a location is searched.
+/// Maximum number of colons in an output line that are examined as the end of a path.
 const MAX_COLONS: usize = 8;
 /// The exit code of a command that has findings.
 const FINDINGS_EXIT_CODE: u8 = 1;
@@ -44,7 +46,7 @@ const FINDINGS_EXIT_CODE: u8 = 1;
 pub struct GateCommands {
     /// The commands in order, each a program and its arguments.
     pub argv: Vec<Vec<String>>,
-    /// Runs the commands after the set-up of its plan.
+    /// Runs the commands after the set-up that the verifier's plan defines.
     pub verifier: Verifier,
 }
 
@@ -63,7 +65,7 @@ pub struct GateResult {
     pub command_runs: Vec<GateCommandRun>,
 }
 
-/// The findings of one kind.
+/// The blocking findings, or the advisory findings.
 #[derive(Debug, Default)]
 pub struct GateFindings {
     /// The first findings in the order in which they were found, at most [`MAX_KEPT`].
@@ -102,7 +104,7 @@ pub enum GateError {
     #[error("code rules gate could not run: `{command}`: {reason}")]
     Command {
         command: String,
-        /// The end of the command, and its last output.
+        /// The cause of the command's failure, and its last output.
         reason: String,
     },
     /// A linter failed, or its findings are incomplete.
@@ -115,7 +117,7 @@ pub enum GateError {
     /// The sandbox, a set-up, or the copy of the files failed.
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
-    /// The rules could read none of the files that they should read.
+    /// The rules could not read any of the files that they have to read.
     #[error("code rules gate could not run: it read none of the changed files, such as {path} ({reason})")]
     NothingRead {
         /// The path of one of these files.
@@ -203,8 +205,8 @@ impl GateResult {
         self.blocking.findings.is_empty()
     }
 
-    /// Returns the result if the gate has checked something. If no command ran and the rules could read no
-    /// file, the result is unknown.
+    /// Returns the result if the gate has checked something. Returns an error if no command ran and the rules
+    /// could not read any of the files that they have to read.
     ///
     /// # Errors
     /// [`GateError::NothingRead`]
@@ -219,7 +221,7 @@ impl GateResult {
         }
     }
 
-    /// Returns the text for a fixer; none if no finding blocks.
+    /// Returns the list of blocking findings for a fixer's prompt; none if no finding blocks.
     pub fn fixer_text(&self) -> Option<String> {
         if self.is_clean() {
             return None;
@@ -240,7 +242,8 @@ impl GateResult {
     fn add_output(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
         let mut is_silent = true;
         for text in [&printout.output, &printout.errors] {
-            // Kind of the previous finding, which an indented line continues: true if the finding blocks.
+            // True if the previous finding blocks; none before the first finding. An indented line continues
+            // the previous finding.
             let mut above = None;
             for line in text.lines() {
                 let stripped = anstream::adapter::strip_str(line).to_string();
@@ -292,7 +295,7 @@ impl GateFindings {
     }
 }
 
-/// Formats the finding in the form that compilers and linters print, with its rule or command.
+/// Formats the finding as compilers and linters do, followed by its rule or command in brackets.
 impl fmt::Display for GateFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((path, line)) = &self.location {
@@ -306,8 +309,7 @@ impl fmt::Display for GateFinding {
 struct ChangedPlaces<'a> {
     lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     tree: &'a Path,
-    /// Cache of the file for each text that may be a path; none if the text is not the path of a file in the
-    /// tree.
+    /// Cached files by path text; none if the text is not the path of a file in the tree.
     path_cache: BTreeMap<String, Option<RepoPath>>,
 }
 

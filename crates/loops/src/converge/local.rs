@@ -36,7 +36,7 @@ pub fn audit_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("audit/local/{}@{branch}", repository.root().display()))
 }
 
-/// Name that is used instead of a branch if no branch is checked out.
+/// Name that replaces the branch name if no branch is checked out.
 pub(crate) const DETACHED: &str = "HEAD";
 
 /// Returns the name of the checked-out branch; `HEAD` if no branch is checked out.

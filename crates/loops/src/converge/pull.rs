@@ -62,14 +62,14 @@ pub struct PullRequestWorkspace<'a> {
     pub target_branch: &'a str,
     /// The kind of review that is posted when there are findings.
     pub event: ReviewEvent,
-    /// True if threads are resolved after their finding is fixed.
+    /// True if a finding's thread is resolved after the finding is fixed.
     pub resolves: bool,
     /// The reason why nothing can be pushed, if there is one.
     pub read_only: Option<String>,
     /// The comment that is written after each push, if any: see [`comment_after_push`].
     pub post_push_comment: Option<&'static str>,
-    /// Source of stop requests by people, which is checked before each act. None if the holder of the lease
-    /// is notified instead.
+    /// Source of stop requests by people, checked before each act. None if the holder of the lease receives
+    /// stop requests in another way.
     pub stops: Option<&'a dyn StopRequests>,
 }
 
@@ -93,7 +93,7 @@ pub fn comment_after_push(config: &ConvergeConfig) -> Option<&'static str> {
 struct FindingReply<'a> {
     finding: &'a Finding,
     text: String,
-    /// True if the answer settles the finding.
+    /// True if the answer reports that the finding is fixed.
     is_fixed: bool,
     /// Number of the fix to which the answer belongs.
     round: usize,
@@ -104,7 +104,7 @@ impl PullRequestWorkspace<'_> {
     /// request.
     ///
     /// # Errors
-    /// [`ActError::Ended`] if the pull request is closed or merged.
+    /// [`ActError::CannotContinue`] if the pull request is closed or merged.
     pub(super) async fn ensure_open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let now = self.forge.pull_details().await.map_err(forge_error)?;
         self.check_details_open(record, &now).await
@@ -113,7 +113,7 @@ impl PullRequestWorkspace<'_> {
     /// Checks that these details belong to an open pull request.
     ///
     /// # Errors
-    /// [`ActError::Ended`] if the pull request is closed or merged. The error contains the fixes that were
+    /// [`ActError::CannotContinue`] if the pull request is closed or merged. The error contains the fixes that were
     /// not merged.
     pub(super) async fn check_details_open(
         &self,
@@ -148,7 +148,7 @@ impl PullRequestWorkspace<'_> {
     /// Checks if a person has stopped the run.
     ///
     /// # Errors
-    /// [`ActError::Stopped`]: a person has stopped it.
+    /// [`ActError::StoppedByUser`]: a person has stopped it.
     pub(super) async fn check_not_stopped(&self) -> Result<(), ActError> {
         let Some(stops) = self.stops else { return Ok(()) };
         match stops.stop_requester().await.map_err(forge_error)? {
@@ -173,8 +173,8 @@ impl PullRequestWorkspace<'_> {
         self.mirror.merge_base(commit, head).await.is_ok_and(|base| base.as_ref() == Some(commit))
     }
 
-    /// Writes the comment that triggers a reviewer. If `own_comments` contains more than the known comments,
-    /// an interrupted run has already written it, and nothing is written.
+    /// Writes the comment that triggers a reviewer. If `own_comments` contains more than `known_calls`
+    /// comments, an interrupted run has already written the comment, so nothing is written.
     pub(super) async fn trigger_reviewer(
         &self,
         text: &str,
@@ -307,8 +307,8 @@ impl PullRequestWorkspace<'_> {
                     }
                 })
             };
-            // If a finding was resolved and then found again, it has a new thread, so open threads are
-            // preferred.
+            // A finding that was resolved and then found again has a second, open thread. The answer belongs
+            // in this open thread.
             let open = all.iter().rfind(|thread| is_here(thread) && is_open(thread));
             // If one of our reviews already shows the finding, the run has posted no comment of its own (see
             // `post_review`), and the review resolves the thread.
@@ -427,7 +427,8 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
 
     async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(Vec::new()) };
-        // The next act writes the answers and reports that the pull request is closed or merged.
+        // If the pull request is closed or merged, no reviewer is called. The next act, which writes the
+        // answers, reports this state.
         if matches!(self.ensure_open(record).await, Err(ActError::CannotContinue { .. })) {
             return Ok(Vec::new());
         }
@@ -466,7 +467,8 @@ pub(super) fn retain_own_comments(mut comments: Vec<ConversationComment>) -> Vec
 }
 
 /// Returns the base of a change: the merge base of its head with the current target branch. The base that the
-/// forge reports may be an older commit. If the branch no longer exists, `known` is used instead of its tip.
+/// forge reports may be an older commit. If the target branch no longer exists, `known` is used instead of
+/// the branch's tip.
 #[truing_core::boxed_future]
 pub async fn change_base(
     server: &AnyForgeServer,
@@ -480,7 +482,8 @@ pub async fn change_base(
     Ok(mirror.merge_base(&tip, head.0).await?.unwrap_or(tip))
 }
 
-/// Returns the number of the newest fix, whether it fixes findings of an audit or of other reviewers.
+/// Returns the number of the newest fix. Fixes of an audit's findings and of other reviewers' findings are
+/// counted together.
 fn fix_number(record: &ConvergeRecord) -> usize {
     record.detail.state.log.len()
 }
@@ -501,7 +504,7 @@ fn is_resolve_denied(error: &EffectError, effects: &EffectExecutor<'_>) -> bool 
         && effects.denial_reason(EffectKind::Resolve).is_some()
 }
 
-/// Converts the error of an effect whose result is unknown or missing.
+/// Converts the error of an effect that failed or whose result is unknown.
 pub(super) fn effect_error(error: EffectError) -> ActError {
     let message = error.to_string();
     match error {
@@ -564,7 +567,7 @@ pub fn build_review_draft(record: &ConvergeRecord, event: ReviewEvent) -> Review
         }
     }
     let event = match event {
-        // If the run has requested changes, an audit without findings withdraws this request.
+        // An audit without findings withdraws the run's earlier request for changes.
         ReviewEvent::RequestChanges | ReviewEvent::Withdraw if clean => ReviewEvent::Withdraw,
         ReviewEvent::Comment | ReviewEvent::RequestChanges | ReviewEvent::Withdraw => event,
     };

@@ -2,8 +2,9 @@
 //! ready. This module observes the pull request, `truing_core::converge::readiness` decides the next action,
 //! and this module performs the action.
 //!
-//! The next fix also fixes the findings of other reviewers, and the answers are written in their threads.
-//! Their text is data: a fixer gets it as findings, and it has no other effect.
+//! The next fix also fixes the findings of other reviewers, and the answers are written in the threads of
+//! these findings. The reviewers' texts are data: a fixer receives them as findings, and they have no other
+//! effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,14 +38,14 @@ use super::pull::{
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
-/// Maximum number of immediate checks, if the head moves during each check.
+/// Maximum number of checks without a wait, if the head moves during each check.
 const MAX_LOOKS: u32 = 3;
 /// The next action on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum NextAction {
     /// Wait until this time before the next check, for the given reason.
     Wait(UnixMillis, String),
-    /// The run's own audit of this head is next.
+    /// The run's own audit must check this head next.
     Internal(Sha),
     /// The run continues with this event.
     Continue(Box<ConvergeEvent>),
@@ -202,7 +203,7 @@ impl PullRequestRunner<'_> {
         Ok(left)
     }
 
-    /// Returns the state of the run after an error, or its exit if the error ends the run.
+    /// Returns the outcome of the call after an error, or the run's exit if the error ends the run.
     fn state_after_error(&mut self, error: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
         if let Some(left) = self.runner.waiting_progress(&error) {
             return Ok(left);
@@ -349,9 +350,9 @@ impl PullRequestRunner<'_> {
         Ok(next)
     }
 
-    /// Resolves our threads on findings that the clean audit of the current head no longer reports, whichever
-    /// run started them and however they were fixed. If another person wrote the last comment of a thread, it
-    /// stays open.
+    /// Resolves our threads on findings that the clean audit of the current head no longer reports. This
+    /// includes threads of other runs, and findings that people fixed. A thread whose last comment another
+    /// person wrote stays open.
     async fn resolve_own_threads(
         &mut self,
         observation: &mut PullRequestObservation,
@@ -418,8 +419,8 @@ impl PullRequestRunner<'_> {
         now: UnixMillis,
     ) -> Result<Option<PullRequestObservation>, ActError> {
         let client = self.workspace.forge;
-        // Without other reviewers, there is no reviewer to wait for. A short `poll` means that the operator
-        // does not want a wait.
+        // A new head gets settle time only if there are other reviewers to wait for. A short `poll` means
+        // that the operator wants no such wait.
         let settles = !other_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
@@ -502,7 +503,7 @@ impl PullRequestRunner<'_> {
                 continue;
             }
             // A fixer gets only text of configured reviewers, because anyone can comment on a pull request.
-            // Threads of other people stay open and prevent that the pull request becomes ready.
+            // Threads of other people stay open, so the pull request is not marked as ready.
             let author = thread.comments.first().and_then(|first| first.author.as_ref());
             if !listed.iter().any(|other| is_by_reviewer(author, other, unique)) {
                 continue;
@@ -578,8 +579,8 @@ fn is_relevant_comment(comment: &LineComment, other_reviewers: &[&ReviewerConfig
         || other_reviewers.iter().any(|other| is_by_reviewer(comment.author.as_ref(), other, unique))
 }
 
-/// Returns the newest comment that calls a reviewer, by any author, if the reviewer may still be working on
-/// it. The reviewer must not have answered after the comment, and the comment must not be our call for
+/// Returns the newest comment by any author that calls a reviewer, if the reviewer may still be working on
+/// this call. The reviewer must not have answered after the comment, and the comment must not be our call for
 /// another head. `asked` contains the number of our calls at the last request and the head at that time;
 /// `many` is the current number.
 fn pending_call<'a>(

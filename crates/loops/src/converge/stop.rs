@@ -1,4 +1,4 @@
-//! The reasons why an act of a run fails, and the consequence: a retry of the act, or an end of the run.
+//! The reasons why an act of a run fails. Each reason determines if the act is retried or the run ends.
 
 use std::io;
 
@@ -20,8 +20,8 @@ use crate::reading::ReadingError;
 const RESUME_ADVICE: &str =
     "run the command again when the kill switch is off; the run resumes where it stopped";
 
-/// The reason why an act failed. The run then waits, retries or ends, and the run's record says which of
-/// these it does. A lease's [`crate::stopped::StepStopReason`] is derived from the run's record.
+/// The reason why an act failed. The run then waits, retries or ends. Its record shows which of these it
+/// does. A lease's [`crate::stopped::StepStopReason`] is derived from the run's record.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// An auditor gave no valid answer.
@@ -30,13 +30,13 @@ pub enum ActError {
     /// The budget is used up.
     #[error("{0}")]
     Budget(String),
-    /// The gate is shut. This run makes no further write.
+    /// The write gate is closed. This run makes no further writes.
     #[error("{0}: {RESUME_ADVICE}")]
     Halted(GateHalt),
     /// A person has stopped the run on its pull request. The text is for people.
     #[error("{0}")]
     StoppedByUser(String),
-    /// No model could be asked.
+    /// No model could be called.
     #[error("{0}")]
     Model(String),
     /// The gate could not run.
@@ -54,10 +54,10 @@ pub enum ActError {
     /// The prompt of a model cannot be built.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// A fixer has no tools.
+    /// The tools of a fixer could not be created.
     #[error(transparent)]
     Fixer(#[from] FixerError),
-    /// A file of the fix cannot be taken over.
+    /// A file of the fix cannot be copied to the clone.
     #[error("the fix is refused: {0}")]
     File(#[from] RejectedFile),
     /// The checks could not be run.
@@ -164,7 +164,7 @@ impl ActError {
 }
 
 impl ConvergeRunner<'_> {
-    /// Checks that the gate lets the run continue.
+    /// Checks that the write gate permits the run to continue.
     ///
     /// # Errors
     /// [`ActError::Halted`]
@@ -172,7 +172,7 @@ impl ConvergeRunner<'_> {
         Ok(self.gate.permit_continuation().await?)
     }
 
-    /// Returns the exit of a run whose gate is shut.
+    /// Returns the exit of a run whose write gate is closed.
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken the lease, and nothing more is written.

@@ -23,8 +23,8 @@ const MAX_NAMED: usize = 5;
 
 impl PullRequestWorkspace<'_> {
     /// Merges the base into the branch, whose head is `head`. Returns the exit of the run if the merge is
-    /// impossible. Returns None after a merge, or if another person has pushed: the pull request must then be
-    /// checked again.
+    /// impossible. Returns None after a merge, or if another person has pushed. In both cases, the pull
+    /// request must be checked again.
     pub(super) async fn update_branch(
         &self,
         record: &ConvergeRecord,
@@ -62,8 +62,8 @@ impl PullRequestWorkspace<'_> {
             return Ok(Some(self.unmerged_exit("it is gone")));
         };
         self.fetch(head, std::slice::from_ref(&tip)).await?;
-        // The forge's state was about an older head or base: the head already contains the base, so no merge
-        // is needed.
+        // The head already contains the base, so no merge is needed. The forge reported the state of an older
+        // head or base.
         if self.mirror.merge_base(&tip, head).await?.as_ref() == Some(&tip) {
             return Ok(None);
         }

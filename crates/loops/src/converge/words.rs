@@ -74,7 +74,8 @@ pub fn describe_plan(record: &ConvergeRecord, max_cost: MicroUsd) -> Vec<String>
     ]
 }
 
-/// Explains that a stuck run continues without a new audit, since nothing is new.
+/// Explains that a stuck run retries its fix without a new audit, because there is no new commit or
+/// dismissal.
 pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
     let reason = record.detail.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
@@ -85,8 +86,8 @@ pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
     )
 }
 
-/// Describes an act that begins and may take minutes. Returns None if the act takes moments, or if only its
-/// result is of interest.
+/// Describes an act that begins and may take minutes. Returns None if the act is fast, or if people need only
+/// its result.
 pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
     let head = short_sha(&state.head);
@@ -191,9 +192,9 @@ async fn log_lines_with_stats<'a>(
     Ok(lines)
 }
 
-/// Returns the unfixed findings of the newest audit, and those that fixers declined. A fix that no audit has
-/// checked is only a claim. The finding then counts as fixed if the run has converged, or if the fix was
-/// meant to be the last (`converge.final_fix`).
+/// Returns the unfixed findings of the newest audit, and the findings that fixers declined. If no audit has
+/// checked a fix, its finding normally counts as unfixed. The finding counts as fixed if the run has
+/// converged, or if the fix was planned as the last (`converge.final_fix`).
 pub fn remaining_findings(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.detail.state;
     let now = |finding: &Finding| {
@@ -215,7 +216,7 @@ pub fn remaining_findings(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Findi
     (open.collect(), state.history.declined_findings().collect())
 }
 
-/// Returns the origin of a finding's lines, if it is not the change itself.
+/// Returns the origin of a finding's lines; none if the lines are from the change itself.
 pub fn line_origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'static str> {
     match record.detail.state.history.origin(&finding.id)? {
         LineOrigin::PreExisting => Some("pre-existing"),

@@ -1,8 +1,9 @@
 //! Allows one run of fixes at a time in a working tree, and detects the changes of a run that was killed.
 //!
 //! The lock is a file in the folder of the patches. While files are changed, the lock file holds a journal:
-//! the process id, the path of the patch, and every file with the digest of its new content. A journal
-//! without a holder of the lock comes from a killed run; its digests show which files that run changed.
+//! the process id, the path of the patch, and every file with the digest of its new content. If a journal
+//! exists but no process holds the lock, the journal's run was killed. The digests show which files this run
+//! changed.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -41,7 +42,7 @@ pub struct FixLock {
 /// The changes of a killed run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InterruptedFix {
-    /// The patch that reverts the changes, after it is cut to the completed changes.
+    /// The patch that reverts all planned changes. It must first be reduced to the completed changes.
     pub patch: PathBuf,
     process: u32,
     /// The files in the patch's order, each with the digest of its new content.
@@ -82,7 +83,7 @@ impl FixLock {
     /// Writes the journal, before the first file is changed.
     ///
     /// # Errors
-    /// The disk is full.
+    /// Fails if the journal cannot be written.
     pub fn write_journal(&mut self, patch: &Path, plan: &FixPlan) -> io::Result<()> {
         let mut text = format!("{} {}\n", std::process::id(), hex::encode(patch.as_os_str().as_bytes()));
         for change in &plan.changes {
@@ -97,7 +98,7 @@ impl FixLock {
     /// Clears the journal once all changes are done or reported.
     ///
     /// # Errors
-    /// The disk fails.
+    /// Fails if the journal cannot be cleared.
     pub fn clear_journal(&mut self) -> io::Result<()> {
         self.file.set_len(0)
     }
@@ -119,7 +120,8 @@ fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Parses a journal. If a journal is truncated, its run had not yet changed a file.
+/// Parses a journal. A run changes files only after its whole journal is written, so a truncated journal
+/// means that no file was changed.
 fn parse_journal(text: &str) -> Option<InterruptedFix> {
     let (first, rest) = text.split_once('\n')?;
     let (process, patch) = first.split_once(' ')?;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Number of kept patches, the newest ones.
+/// Maximum number of patches that are kept. The oldest patches are removed first.
 const MAX_PATCHES: usize = 50;
 /// Maximum number of runs that can begin in one millisecond.
 const MAX_TRIES: u32 = 100;
@@ -20,7 +20,8 @@ const PATCH_PREAMBLE: &str = "Changes made by `truing review --fix`. If the comm
     changed file, with\n--include=PATH before this file's name.\n\n";
 
 /// Saves a patch that only the user can read, because the patch contains lines of the repository. `stamp` is
-/// the time in a form that sorts. The oldest patches beyond the limit are removed.
+/// the time, in a format whose alphabetical order is the order of time. The oldest patches beyond the limit
+/// are removed.
 ///
 /// # Errors
 /// The folder or the file cannot be written.
@@ -56,7 +57,8 @@ pub fn trim_patch(path: &Path, applied_flags: &[bool]) -> io::Result<()> {
     let mut patch = Vec::new();
     let mut section: Option<usize> = None;
     for line in whole.split_inclusive(|byte| *byte == b'\n') {
-        // In a patch, lines of a file begin with a sign, so no such line can begin with this text.
+        // Each line of file content in a patch begins with a sign or a space, so no such line can begin with
+        // this text.
         if line.starts_with(b"diff --git ") {
             section = Some(section.map_or(0, |number| number + 1));
         }
@@ -93,8 +95,9 @@ fn delete_old_patches(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The git command that applies bytes unchanged. It ignores the repository, because the repository's
-/// attributes would convert line ends. The option overrides the user's `autocrlf`, which would do the same.
+/// The git command that applies bytes unchanged. The command ignores the repository, because the repository's
+/// attributes could convert line ends. The option overrides the user's `core.autocrlf` setting, which could
+/// also convert line ends.
 const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
 
 /// Returns the shell command that reverts a patch, from any folder.
@@ -103,8 +106,8 @@ pub fn undo_command(root: &Path, patch: &Path) -> String {
     format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")
 }
 
-/// Formats one word of a shell command: plain text unchanged, a word with special characters in quotes, and
-/// bytes that are not text in quotes with escapes.
+/// Formats one word of a shell command. Plain text stays unchanged, and a word with special characters is
+/// quoted. Control characters and bytes that are not UTF-8 are quoted and escaped.
 fn quote_word(bytes: &[u8]) -> String {
     let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=@%:,".contains(byte);
     match std::str::from_utf8(bytes) {

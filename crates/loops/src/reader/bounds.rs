@@ -1,9 +1,9 @@
-//! The limits of reading one file. They are enforced from outside of the reading process, without the
-//! parser's cooperation.
+//! The limits of reading one file. The server and the kernel enforce these limits from outside the reading
+//! process, without the parser's cooperation.
 //!
 //! A crafted file can make a grammar use memory and time between two of its cancellation checks (ADR 0065).
-//! The kernel therefore refuses a reader memory beyond its file's limit, and a reader that works on one file
-//! for too long is killed.
+//! The kernel therefore refuses memory requests beyond the file's limit, and the server kills a reader that
+//! works on one file for too long.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ pub const FILE_MEMORY: u64 = 64 << 20;
 pub const FILE_BYTES: u64 = 20;
 /// CPU time limit of one file. A reader stops earlier if its parser checks for cancellation.
 pub const FILE_TIME: Duration = Duration::from_secs(2);
-/// Wall-clock time limit for one file, which applies if the processor is busy.
+/// Wall-clock time limit for one file. It is longer than the CPU time limit, because other processes may use
+/// the processor.
 pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The memory and time that a process uses. The values are available on Linux; on other systems, time is the
@@ -49,7 +50,8 @@ impl ProcessUsage {
 
         let Some(has) = self.data_bytes() else { return false };
         let more = FILE_BYTES.saturating_mul(size).saturating_add(FILE_MEMORY);
-        // The process's own limit still applies, because a child's limit is never above its parent's.
+        // The limit must not exceed the hard limit of the server process, because a child's limit is never
+        // above its parent's limit.
         let most = getrlimit(Resource::Data).maximum.map_or(READER_MEMORY, |own| own.min(READER_MEMORY));
         let limit = Rlimit { current: Some(has.saturating_add(more).min(most)), maximum: Some(most) };
         prlimit(Some(self.0), Resource::Data, limit).is_ok()
@@ -60,7 +62,7 @@ impl ProcessUsage {
         false
     }
 
-    /// Returns the bytes of data and stacks, which are the part of the memory that the limit counts.
+    /// Returns the size of the process's data and stacks in bytes. The memory limit counts only these.
     #[cfg(target_os = "linux")]
     fn data_bytes(self) -> Option<u64> {
         let statm = self.read_proc_file("statm")?;
@@ -81,8 +83,8 @@ mod tests {
     fn what_a_process_uses_is_told() {
         let own = ProcessUsage::from_pid(rustix::process::getpid());
         let before = (own.cpu_time().unwrap(), own.data_bytes().unwrap());
-        // The allocation is larger than the memory that other tests may free in the meantime. Untouched pages
-        // take no physical memory.
+        // The allocation is larger than the memory that other tests of this process may free during this
+        // test. Untouched pages take no physical memory.
         let large = std::hint::black_box(vec![0_u8; 1 << 30]);
         let mut held = vec![1_u8; 1 << 20];
         while own.cpu_time().unwrap() < before.0 + Duration::from_millis(20) {

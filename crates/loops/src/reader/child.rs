@@ -16,7 +16,7 @@ use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, 
 
 use super::bounds::ProcessUsage;
 
-/// Maximum number of bytes that are kept from the end of a child's error stream.
+/// Number of bytes at the end of a child's error stream that are kept.
 const MAX_STDERR_BYTES: usize = 16 << 10;
 /// Maximum number of characters of a child's own messages that an error includes.
 const MAX_WORDS_CHARS: usize = 500;
@@ -51,9 +51,10 @@ pub(super) enum ChildError {
 /// Cleans a child's own error for display.
 pub(super) fn clean_error(error: ReaderError) -> ReaderError {
     match error {
-        ReaderError::UnknownPack { name, known_packs: known } => {
-            ReaderError::UnknownPack { name: to_printable_line(&name), known_packs: to_printable_line(&known) }
-        }
+        ReaderError::UnknownPack { name, known_packs: known } => ReaderError::UnknownPack {
+            name: to_printable_line(&name),
+            known_packs: to_printable_line(&known),
+        },
         ReaderError::BadPack(what) => ReaderError::BadPack(to_printable_line(&what)),
         ReaderError::Failed(what) => ReaderError::Failed(to_printable_line(&what)),
     }
@@ -72,12 +73,13 @@ pub(super) fn to_printable_line(words: &str) -> String {
     lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
 }
 
-/// A child and its process group. When this value is dropped, both are killed, unless the child has already
-/// exited.
+/// A child and its process group. When this value is dropped, the child and its group are killed, unless the
+/// child has already exited.
 #[derive(Debug)]
 pub(super) struct ReaderProcess {
     pub(super) child: Child,
-    /// None after the process has been waited for, because the id may then belong to another process.
+    /// The id of the process group. None after the process has been waited for, because another process may
+    /// then have this id.
     pub(super) group: Option<Pid>,
 }
 
@@ -99,8 +101,9 @@ impl ReaderProgram {
 }
 
 impl ReaderProcess {
-    /// Sends the request and reads until the child has exited. The child is waited for only after its streams
-    /// have ended. Until then its id is safe to kill, because the process still exists, at least as a zombie.
+    /// Sends the request and reads until the child has exited. The function waits for the child only after
+    /// the child's streams have ended. Until then, killing the child's id is safe, because the process still
+    /// exists, at least as a zombie.
     ///
     /// If the child parses one file, `file` is that file's size, which determines the memory limit.
     pub(super) async fn exchange<Answer: DeserializeOwned>(
@@ -188,7 +191,7 @@ async fn exchange_lines(
     check_hello(decode_line("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
     set_limits();
 
-    // If a child stops reading, its reply or exit status shows the reason.
+    // Write errors are ignored. If a child stops reading, its reply or exit status shows the reason.
     let feed = async { drop(stdin.write_all(request).await) };
     let mut answer = Vec::new();
     let mut bounded = stdout.take(MAX_ANSWER_BYTES as u64 + 1);
@@ -203,7 +206,7 @@ async fn exchange_lines(
     Ok(answer.ends_with(b"\n").then_some(answer))
 }
 
-/// Reads the next line, cut after the limit. None if the output ended before the end of a line.
+/// Reads the next line, up to the limit. None if the output ended before the end of a line.
 pub(super) async fn read_line(
     stdout: &mut BufReader<ChildStdout>,
     max_bytes: usize,

@@ -1,9 +1,9 @@
 //! Reads the files of a request with a few children, each on one file at a time.
 //!
 //! The server knows the file that a child is reading, and enforces the limits of that file (`bounds`). If a
-//! child exits, is killed or sends an invalid reply, the file that it was reading is reported. Another child
-//! reads that file as text alone, and continues with the rest. Small files are read first, so one large file
-//! does not use up the time of many small ones.
+//! child exits, is killed or sends an invalid reply, the server knows which file caused the failure. Another
+//! child reads this file only as text, and continues with the remaining files. Small files are read first, so
+//! one large file does not use up the time of many small ones.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -27,16 +27,16 @@ use super::bounds::{FILE_PATIENCE, FILE_TIME};
 use super::child::{ChildError, clean_error, failure_text, limit_memory_for_file};
 use super::session::{ReaderSession, SessionError};
 
-/// Maximum number of children that one review may lose. The remaining files are then not read.
+/// Maximum number of children that may fail in one review. After that, the remaining files are not read.
 pub const MAX_LOST: usize = 200;
 
 /// Maximum number of children that read in parallel.
 const MAX_READERS: usize = 8;
-/// Number of bytes of files for which starting another child is worthwhile. Compiling the rules takes as long
-/// as reading about 700 KB.
+/// Number of bytes of files per additional child. With fewer bytes, starting another child is not worthwhile.
+/// Compiling the rules takes as long as reading about 700 KB.
 const BYTES_PER_READER: u64 = 1 << 20;
-/// Number of files for which starting another child is worthwhile, regardless of their size. While one child
-/// compiles the rules, a ready child reads some hundred files.
+/// Number of files per additional child, regardless of their size. While a new child compiles the rules, a
+/// ready child reads several hundred files.
 const FILES_PER_READER: usize = 512;
 /// Maximum number of bytes of files that are read in one turn. The memory limit of the largest file applies
 /// to all files of the turn.
@@ -49,7 +49,7 @@ struct QueuedFile {
     index: usize,
     /// Size of the file in bytes.
     size: u64,
-    /// True if the file is to be read as text, because a child failed on it.
+    /// True if the file must be read only as text, because a child has failed on it.
     as_text: bool,
 }
 
@@ -74,7 +74,7 @@ struct ReadState {
     has_read: bool,
     /// Number of times that a child failed on a file.
     crash_count: usize,
-    /// The newest failure of a child on a file for which no limit is the cause.
+    /// The newest failure of a child on a file that was not caused by a limit.
     last_failure: Option<String>,
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn read_files(
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.last_failure {
-        // No file could be read at all, so a single file is not the cause.
+        // No file at all could be read, so the cause is not a single file.
         Some(what) if !state.has_read => Err(ReaderError::Failed(what)),
         _ => {
             let checked = state.collected.into_checked(request, state.rules);
@@ -188,7 +188,7 @@ impl SharedReadQueue<'_> {
                         Ok(()) => continue,
                         Err(error) => ReadFailure::ChildEnded(SessionError::Child(error)),
                     },
-                    // A rule cannot be compiled: no file can be read.
+                    // A rule cannot be compiled, so no file can be read.
                     Ok(Err(error)) => return Err(clean_error(error)),
                     Err(lost) => lost,
                 };
@@ -201,8 +201,8 @@ impl SharedReadQueue<'_> {
         Ok(Ok(()))
     }
 
-    /// Takes files for one turn: fewer if few are left, so that every child receives some. Returns None if no
-    /// file is waiting or no time is left.
+    /// Takes files for one turn of a child. If few files are waiting, the turn is smaller, because every
+    /// child should receive some of them. Returns None if no file is waiting or no time is left.
     fn next_turn(&self) -> Option<Vec<QueuedFile>> {
         let mut state = self.state();
         if Instant::now() >= self.deadline {
@@ -236,8 +236,8 @@ impl SharedReadQueue<'_> {
                 Err(_) if Instant::now() >= self.deadline => return Err(ReadFailure::OutOfTime),
                 Err(_) => {}
             }
-            // Only the CPU time of the child counts against the file, because a busy machine also makes
-            // simple files slow.
+            // The time limit applies to the child's CPU time, because on a busy machine even a simple file
+            // takes long.
             let waited = begun.elapsed();
             let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
             if work >= FILE_TIME || waited >= FILE_PATIENCE {
@@ -255,8 +255,8 @@ impl SharedReadQueue<'_> {
         Ok(())
     }
 
-    /// Handles the failure of a child on a file. The first time, the file is queued to be read as text; the
-    /// second time, it is reported as not read.
+    /// Handles the failure of a child on a file. After the first failure, the file is queued again as text.
+    /// After the second failure, the file is reported as not read.
     async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, failure: ReadFailure) {
         let Some(file) = self.request.files.get(waiting.index) else { return };
         let (reason, what) = match failure {

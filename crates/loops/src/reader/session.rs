@@ -50,7 +50,7 @@ pub(super) enum SessionError {
 pub(super) struct ReaderFailure {
     /// The error, with the child's last output.
     pub(super) message: String,
-    /// The exit status, if the child ended by itself.
+    /// The exit status, if the child exited without being killed by the server.
     pub(super) status: Option<ExitStatus>,
 }
 
@@ -83,7 +83,7 @@ impl ReaderSession {
         Ok(Self { process, min_sandbox, stdin, stdout: BufReader::new(stdout), error_output })
     }
 
-    /// Reads the hello, sends the request, and reads its result.
+    /// Reads the child's hello, sends the request, and reads the reply to the request.
     pub(super) async fn send_first_request<T: DeserializeOwned>(
         &mut self,
         request: &impl Serialize,
@@ -102,7 +102,7 @@ impl ReaderSession {
         label: &'static str,
         max_bytes: usize,
     ) -> Result<T, SessionError> {
-        // If a process stops reading, its reply or exit status shows the reason.
+        // Write errors are ignored. If a process stops reading, its reply or exit status shows the reason.
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
         let feed = async { drop(stdin.write_all(line).await) };
         let ((), heard) = tokio::join!(feed, read_line(stdout, max_bytes));
@@ -121,7 +121,7 @@ impl ReaderSession {
 
     /// Sends a line that fits into a pipe's buffer.
     pub(super) async fn send_line(&mut self, line: &[u8]) {
-        // If a process stops reading, its reply or exit status shows the reason.
+        // Write errors are ignored. If a process stops reading, its reply or exit status shows the reason.
         drop(self.stdin.write_all(line).await);
     }
 
@@ -140,8 +140,8 @@ impl ReaderSession {
 
     /// Kills the process, and returns the failure.
     pub(super) async fn kill_on_error(mut self, error: SessionError) -> ReaderFailure {
-        // If the process exited by itself, it is waited for before the kill, so that its own exit status is
-        // reported.
+        // If the process has already exited, the function waits for it before the kill. The original exit
+        // status is therefore reported.
         let error = match error {
             SessionError::Child(error) => error,
             SessionError::Reader(error) => return ReaderFailure { message: error.to_string(), status: None },

@@ -2,8 +2,8 @@
 //!
 //! A call fails if the process exits during it, or if its reply is invalid or too long. The next call then
 //! starts a new process, up to [`MAX_CHILDREN`] processes in a run. Replies are given only to the model. The
-//! server process itself shows the change, because a compromised reader must not falsify the reviewed
-//! content.
+//! server process itself answers calls of the tool that shows the change, because a compromised reader must
+//! not falsify the reviewed content.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, answer_di
 use super::child::{ChildError, ReaderProgram, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
 
-/// Time limit of one call, including the start of a process. The reader process stops working on the call
-/// earlier by itself.
+/// Time limit of one call, including the start of a process. The reader process has a shorter limit and
+/// normally stops the call itself.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
 /// Maximum number of processes of one run.
 pub const MAX_CHILDREN: usize = 4;
@@ -62,8 +62,8 @@ impl ReaderTools {
         Self { time, ..self }
     }
 
-    /// Returns the failures of the processes so far, which are calls that failed through no fault of the
-    /// model.
+    /// Returns the failures of the reader processes so far. These are failed calls that the model did not
+    /// cause.
     #[truing_core::boxed_future]
     pub async fn failures(&self) -> Vec<String> {
         self.state.lock().await.failures.clone()
@@ -72,7 +72,7 @@ impl ReaderTools {
     async fn call_tool(&self, tool: TreeTool, input: &Value) -> ToolReply {
         let mut state = self.state.lock().await;
         // The process is taken out of the state. If this call is cancelled, the process is killed, so no
-        // later call reads its reply.
+        // later call reads the reply to this call.
         let mut caller = match state.caller.take() {
             Some(caller) => caller,
             None if state.process_count >= MAX_CHILDREN => {
@@ -116,7 +116,7 @@ impl ReaderToolsState {
     }
 }
 
-/// The description of a call in errors.
+/// The name of a call in error messages.
 const THE_CALL: &str = "the call";
 
 #[async_trait]

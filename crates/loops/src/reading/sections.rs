@@ -1,11 +1,11 @@
-//! Sections of a diff, and the places of findings in them.
+//! Sections of a diff, and the locations of findings in the sections.
 
 use truing_core::finding::{CodeLocation, DiffSide, RawFinding};
 use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_diff::{FileDiff, RepoPath, find_anchor, parse};
 
-/// Attaches to a finding the place of a possible comment on it. `files` are the diff's sections, sorted by
-/// path.
+/// Adds to a finding the location where a comment on it is possible. `files` are the diff's sections, sorted
+/// by path.
 pub(crate) fn place_finding(
     files: &[FileDiff<'_>],
     raw: RawFinding,
@@ -42,8 +42,8 @@ pub(crate) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPa
     files.iter().find(|file| file.path == *path)?.old_path.clone()
 }
 
-/// Returns the sections, sorted by path, that may show a place. A binary search keeps changes with many files
-/// and findings fast.
+/// Returns the sections that may contain this location. `files` must be sorted by path, because a binary
+/// search is fast even for changes with many files and findings.
 fn sections_for_place<'a, 'b>(files: &'a [FileDiff<'b>], location: &CodeLocation) -> &'a [FileDiff<'b>] {
     match location.side {
         DiffSide::New => {

@@ -11,8 +11,8 @@ use super::LeasedReview;
 use crate::stopped::StepStopReason;
 
 impl LeasedReview<'_> {
-    /// Posts the comment that requests more money than `limit`. There is one comment for each limit. Returns
-    /// the time of a retry, if the comment may exist without being visible yet.
+    /// Posts the comment that asks people to raise the budget above `limit`. There is one comment for each
+    /// limit. Returns the time of a retry, if the comment may exist without being visible yet.
     pub(super) async fn request_budget_increase(
         &self,
         pull: &PullRequest,
@@ -62,7 +62,7 @@ fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroU
     Effect::Comment { topic: question_topic(limit), body }
 }
 
-/// Returns the topic of the question that is asked when this limit is reached.
+/// Returns the topic of the comment that asks people to raise this limit.
 pub fn question_topic(limit: MicroUsd) -> Topic {
     Topic::new(format!("spend/{}", limit.0))
 }

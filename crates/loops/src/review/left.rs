@@ -59,15 +59,15 @@ pub(crate) fn choose_tier(
 }
 
 impl LeasedReview<'_> {
-    /// True if the tier says that this head is not reviewed.
+    /// True if this head is not reviewed because of its tier.
     pub(super) fn is_skipped_by_tier(
         &self,
         choice: &TierChoice,
         run_start: &RunStart,
         change: &ReviewedChange,
     ) -> bool {
-        // If the base differs from that of the last review, the same head is reviewed again, because its
-        // change differs.
+        // If the base has changed since the last review, the same head is reviewed again, because its change
+        // against the base is different.
         let of_last = run_start.last_review.as_ref().map(|last| &last.detail.base);
         let is_same_base = of_last == Some(&change.base);
         let is_of_change = |head: &Sha| change.head.as_ref() != Some(head) || is_same_base;
@@ -83,8 +83,9 @@ impl LeasedReview<'_> {
         }
     }
 
-    /// Returns the reviewed head, if a pull request has had its one review. A review that waits for budget
-    /// does not count. A review without a model does not count if a model is available now.
+    /// Returns the reviewed head if the pull request has already had the single review that the tier `once`
+    /// permits. A review that waits for budget does not count. A review without a model does not count if a
+    /// model is available now.
     fn head_reviewed_once<'b>(&self, run_start: &'b RunStart) -> Option<&'b Sha> {
         let outcome = &run_start.last_review.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial)
@@ -110,7 +111,7 @@ impl LeasedReview<'_> {
                 text::off_tier_reason(choice, pull)
             }
         };
-        // For a head that was reviewed, the check stays unchanged, regardless of the current base.
+        // If this head was reviewed, its check stays unchanged, even if the base has changed.
         let is_shown = match choice.tier {
             Tier::Once => once.as_ref() != Some(head),
             Tier::Off | Tier::Rules | Tier::Settled | Tier::Deep => choice.is_of_pull,

@@ -48,7 +48,7 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
     );
 }
 
-/// A gate of a run and one of a caller, with their store.
+/// A store and a switch reader, from which tests create the gate of a run and the gate of a caller.
 struct Scene {
     _folder: tempfile::TempDir,
     store: Arc<dyn RecordStore>,

@@ -1,5 +1,5 @@
-//! The end of a run that ports code. If no work remains and no check newly fails, it opens a pull request
-//! that is to be merged. Otherwise it saves a draft, and the next run continues that draft.
+//! The end of a run that ports code. If no work remains and no check newly fails, the run opens a pull
+//! request for the merge. Otherwise, the run saves a draft, which the next run continues.
 
 use jiff::Timestamp;
 use truing_core::id::Sha;
@@ -104,8 +104,8 @@ impl SyncRun<'_> {
         self.check_write_gate().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.check_out_private_clone(tip, &[], clone.path()).await?;
-        // The change without a model comes first. A port must not cost money if the lock files cannot follow,
-        // and a model's code must not influence lock files.
+        // The range, digests and lock files are written before the model runs. No money is spent if the lock
+        // files cannot be updated, and the model's code cannot influence the lock files.
         let written = self.change_recipe(mirror, decision).apply(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
@@ -153,7 +153,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Opens the pull request to be merged, and closes the draft.
+    /// Opens the final pull request, and closes the draft.
     async fn finish(
         &self,
         job: &mut JobState,
@@ -169,8 +169,8 @@ impl SyncRun<'_> {
         let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
         let expected = match branch_state.head() {
             Some(head) => Some(head.clone()),
-            // The branch remains from a closed pull request, or from a run that was killed before it opened
-            // one.
+            // The branch may exist from a closed pull request, or from a run that was killed before it opened
+            // a pull request.
             None => mirror.branch_tip(&self.job.config.branch).await?,
         };
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
@@ -187,7 +187,7 @@ impl SyncRun<'_> {
         Ok(SyncRunResult::new(Outcome::Bumped, reason, QuestionUpdate::Close))
     }
 
-    /// Saves the port in the draft.
+    /// Saves the unfinished port in the draft pull request.
     async fn save(
         &self,
         job: &mut JobState,

@@ -1,6 +1,6 @@
-//! Makes the change that a decision requires without a model: new bounds of the range and new digests. If the
-//! code was ported, a definition's new digest replaces the earlier digests. If only the definition's text
-//! changed and the code stays as it is, the new digest is added to the earlier ones.
+//! Makes the part of a change that needs no model: the new bounds of the range, and the new digests. If the
+//! project's code was ported, a definition's new digest replaces the earlier digests. If the project's code
+//! stays unchanged, the new digest is added to the earlier digests.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub enum ChangeError {
     #[error("{path}: {reason}")]
     File {
         path: String,
-        /// The reason for the failure. One example is a symbolic link that could lead out of the project.
+        /// The reason for the failure, such as a symbolic link that could lead out of the project.
         reason: String,
     },
 }
@@ -88,7 +88,7 @@ pub(super) fn manifest_digest(manifest: &[u8]) -> String {
 }
 
 /// Returns the content of one of the job's own files. None if the file does not exist. The file must be a
-/// plain file inside of the project, because a tracked symbolic link could lead out of it.
+/// plain file inside the project, because a tracked symbolic link could lead out of the project.
 ///
 /// # Errors
 /// [`ChangeError::File`]

@@ -1,11 +1,10 @@
-//! Before a person is asked, a model is asked about functions that changed but are not among the pinned
-//! definitions. Each function gets a verdict that cites lines, and the rule in `truing_core::sync::classify`
-//! combines the verdicts.
+//! Asks a model about changed functions that are not pinned, before a person is asked. The model gives a
+//! verdict on each function and cites lines. The rule in `truing_core::sync::classify` combines the verdicts.
 //!
 //! The model can read only the mirrored files of both releases and the project's counterparts, in a separate
 //! folder. Its report is accepted only if it answers for every function exactly once and the cited lines
-//! exist. After any failure, a person is asked. The same question is not repeated, unless people have
-//! answered since.
+//! exist. After any failure, a person is asked. The model is not asked the same question again, unless people
+//! have answered after the first time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -50,7 +49,7 @@ const MAX_EXCERPT: usize = 400;
 const MAX_NAMED_FUNCTIONS: usize = 10;
 const MAX_PINNED: usize = 400;
 
-/// The project that a release is compared with.
+/// The project with which a release is compared.
 #[derive(Clone, Copy)]
 pub(super) struct ClassifyContext<'a> {
     /// Folder of the project's files.
@@ -83,8 +82,8 @@ enum ClassifyError {
 }
 
 impl SyncRun<'_> {
-    /// Asks a model about unpinned functions, if the job permits that, and decides from its report. A dry run
-    /// pays for no model; in that case, the result of the dry run is returned.
+    /// Asks a model about unpinned functions, if the job permits that, and decides from its report. If a dry
+    /// run would have to call a model, the function returns the end of the dry run instead.
     pub(super) async fn classify_functions(
         &self,
         job: &mut JobState,
@@ -115,7 +114,8 @@ impl SyncRun<'_> {
             .classified
             .as_ref()
             .filter(|known| known.input_digest == material.digest)
-            // If the question is closed, there is no newest answer, because no comment was posted since then.
+            // Without a newest answer, the stored report stays valid. For example, a closed question receives
+            // no more comments.
             .filter(|known| {
                 context.newest_answer.is_none_or(|heard| known.newest_answer.as_ref() == Some(heard))
             });
@@ -130,8 +130,8 @@ impl SyncRun<'_> {
                 let was_paid = spent.step_cost.turns > 0;
                 log.set_spend(spent);
                 let classification = classification?;
-                // The answer is stored only if the model was paid, so a question that cost nothing can be
-                // asked again.
+                // The answer is stored only if a model call succeeded and cost money. Otherwise, the model is
+                // asked again in the next run.
                 if was_paid {
                     let heard = context.newest_answer.cloned();
                     job.classified = Some(CachedClassification {
@@ -160,7 +160,7 @@ impl SyncRun<'_> {
         decided.classification = Some(report);
     }
 
-    /// Collects everything that the model may see.
+    /// Collects all files and texts that the model may see.
     async fn collect_material(
         &self,
         migration_agent: &MigrationAgent,
@@ -173,7 +173,7 @@ impl SyncRun<'_> {
         let pairs = file_counterparts(self.job.config, project);
         let mut files: Vec<String> = functions.iter().map(|one| one.file.clone()).collect();
         files.dedup();
-        // The material also includes files that are not mirrored, if a mirrored file newly imports them.
+        // The material also includes unmirrored files that a mirrored file newly imports.
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
@@ -224,8 +224,8 @@ impl SyncRun<'_> {
         Ok(ClassifyMaterial { before, after, project_files, prompt, digest })
     }
 
-    /// Asks the model. Only the kill switch is an error. After any other failure, the result has no answer,
-    /// so a person is asked.
+    /// Asks the model. Returns an error only if the write gate stopped the run. After any other failure, the
+    /// result has no answer, so a person is asked.
     async fn ask_model(
         &self,
         migration_agent: &MigrationAgent,
@@ -276,7 +276,8 @@ impl SyncRun<'_> {
     }
 }
 
-/// Returns the result of a dry run. The result names the functions that a model would be asked about.
+/// Returns the result of a dry run. The result names the functions about which a normal run would ask a
+/// model.
 fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunResult {
     let names =
         functions.iter().take(MAX_NAMED_FUNCTIONS).map(|one| format!("{} in {}", one.symbol, one.file));

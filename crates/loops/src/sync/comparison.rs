@@ -19,17 +19,17 @@ use super::{
     DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable, open_range_reason, own,
 };
 
-/// The comparison's starting point: the release that the project was made for, and the parts of it that the
-/// project uses.
+/// The starting point of comparisons: the release for which the project was made, and the parts of this
+/// release that the project uses.
 pub(super) struct ReleaseComparison<'a> {
     request: &'a DecisionRequest<'a>,
     spec: Option<VersionRange>,
     /// The release that the project was made for.
     from: PackageVersion,
-    /// The requested parts of the release that the project was made for.
+    /// The parts of the release `from` that a comparison requires.
     pub(super) old_sources: ReleaseSources,
     used_definitions: ProjectFacts,
-    /// The part of the project that cannot be read.
+    /// The part of the project that cannot be read; none if the whole project can be read.
     unreported: Option<UnguardedPart>,
     mirrored: Vec<String>,
     bases: Vec<String>,
@@ -78,7 +78,7 @@ impl<'a> ReleaseComparison<'a> {
         let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
         let after = history.read_sources(to, &request).await?;
         let harmless = match &self.unreported {
-            // The project's imports are unknown, so no change counts as harmless.
+            // If the project cannot be read, its imports are unknown, so no change counts as harmless.
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
@@ -105,7 +105,7 @@ impl<'a> ReleaseComparison<'a> {
     }
 
     /// Completes the decision about a release: adds the new range and, for each change, the first release
-    /// that has it.
+    /// that contains the change.
     pub(super) async fn complete_decision(
         &self,
         history: &mut ReleaseHistory<'_>,
@@ -147,9 +147,9 @@ impl<'a> ReleaseComparison<'a> {
         releases.patches(&compared.decision).await
     }
 
-    /// Returns the newest release before `to` that requires only a wider range. A binary search finds it,
-    /// under the assumption that a change persists in later releases. A release that cannot be fetched or
-    /// read counts as one that requires more than a wider range.
+    /// Returns the newest release before `to` that requires only a wider range. The function uses a binary
+    /// search, which assumes that a change persists in later releases. A release that cannot be fetched or
+    /// read counts as a release that requires more than a wider range.
     pub(super) async fn newest_range_only_release(
         &self,
         history: &ReleaseHistory<'_>,

@@ -71,7 +71,7 @@ pub enum SyncDecisionError {
     /// The index does not report the age of the releases.
     #[error("{0}: the index does not say when releases were published, so `min_age` cannot be applied")]
     NoDates(String),
-    /// There is no release to compare with.
+    /// The starting release is unknown, because the project's range contains no release.
     #[error(
         "{0}: the release that the project was made for is unknown, and the project's range contains \
         no release"
@@ -94,7 +94,7 @@ pub enum SyncDecisionError {
     NoProject(PathBuf),
 }
 
-/// Formats the fault of an archive or a project. The name appears only once.
+/// Formats the error of an archive or a project. The name is added only if the error does not contain it.
 fn format_source_error(name: &str, source: &SourcesError) -> String {
     let reason = source.to_string();
     if reason.contains(name) { reason } else { format!("{name}: {reason}") }

@@ -1,5 +1,5 @@
-//! A port in progress at the forge. The port is in a draft pull request from a separate branch; people can
-//! read the draft, and the next run continues it.
+//! A port in progress at the forge. The port is in a draft pull request from a separate branch. People can
+//! read this draft, and the next run continues the port.
 
 use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
@@ -38,14 +38,14 @@ pub(super) struct JobDraftState {
 #[derive(Debug)]
 pub(super) struct DraftPullRequest {
     pub(super) pull: BranchPull,
-    /// The release that the draft is for, as its marker states.
+    /// The release to which the draft ports the code, according to the marker in the draft's text.
     pub(super) version: String,
-    /// The activity of people on the draft.
+    /// The activity of people on the draft; none if there is no such activity.
     pub(super) active: Option<BranchActivity>,
 }
 
 impl JobDrafts<'_> {
-    /// Returns the branch that drafts come from.
+    /// Returns the source branch of the job's drafts.
     pub(super) fn branch(&self) -> String {
         format!("{}-wip", self.job.branch)
     }
@@ -110,8 +110,8 @@ impl JobDrafts<'_> {
         Ok(JobPull { kind: JobPullKind::Wip, url: pull.url })
     }
 
-    /// Closes the draft and adds the reason to its text. If the call is repeated, the reason is not added
-    /// again.
+    /// Closes the draft and adds the reason to its text. If the draft's text already contains the reason, the
+    /// reason is not added again.
     pub(super) async fn close(&self, draft: &DraftPullRequest, reason: &str) -> Result<(), SyncRunError> {
         let DraftPullRequest { pull, version, .. } = draft;
         let (number, body) = (pull.number, words::closed_draft_text(reason, &pull.body));

@@ -1,4 +1,4 @@
-//! The writes of a run, which are all effects. Failures of effects are converted to the run's errors.
+//! The writes of a run. All of them are effects, and their failures are converted to errors of the run.
 
 use truing_core::effect::Effect;
 use truing_core::port::{BranchPull, EffectOutcome, GateHalt, OwnIssue, PullDraft};
@@ -19,7 +19,8 @@ impl From<EffectError> for SyncRunError {
     }
 }
 
-/// Opens a pull request. If one from its branch to its base is already open, returns that pull request.
+/// Opens a pull request. If a pull request from its branch to its base is already open, returns the existing
+/// pull request.
 pub(super) async fn open_pull(
     writes: &EffectExecutor<'_>,
     draft: PullDraft,
@@ -31,7 +32,7 @@ pub(super) async fn open_pull(
     Ok(*pull)
 }
 
-/// Opens an issue. If one on its topic is already open, returns that issue.
+/// Opens an issue. If an issue on its topic is already open, returns the existing issue.
 pub(super) async fn open_issue(
     writes: &EffectExecutor<'_>,
     effect: Effect,
@@ -42,7 +43,8 @@ pub(super) async fn open_issue(
     Ok(*issue)
 }
 
-/// Returns the error for an effect whose number is unknown. The next run searches for the effect's result.
+/// Returns the error for an effect that created a pull request or issue with an unknown number. The next run
+/// searches for this pull request or issue.
 fn missing_number_error(writes: &EffectExecutor<'_>, effect: &Effect) -> SyncRunError {
     SyncRunError::Settling { until: writes.clock.now(), description: effect.intent().description }
 }

@@ -55,7 +55,7 @@ pub enum SyncRunError {
         reason: PushRefusal,
         message: String,
     },
-    /// The branch belongs to another person.
+    /// Another person uses the job's branch for a pull request.
     #[error(
         "{url} comes from {branch}, and does not belong to this job: close it, or give the job another \
          `branch`"
@@ -68,7 +68,7 @@ pub enum SyncRunError {
     /// An earlier write may have succeeded, but the forge may not show it yet.
     #[error("{description}: waiting until the forge shows an earlier write; the next run looks for it")]
     Settling {
-        /// The time by which the forge must show the write, if it succeeded.
+        /// The time by which the forge must show the write, if the write succeeded.
         until: UnixMillis,
         /// Description of the write.
         description: String,
@@ -79,7 +79,7 @@ pub enum SyncRunError {
     /// The repository is archived and read-only.
     #[error("the repository is archived: nothing can be changed in it")]
     Archived,
-    /// The gate is shut. This run makes no further write.
+    /// The write gate is closed. This run makes no further writes.
     #[error(transparent)]
     Halted(#[from] GateHalt),
 }

@@ -1,5 +1,4 @@
-//! The releases of a package that were read: the content of each release, and the first release with each
-//! change.
+//! Reads the content of releases of a package, and finds the first release with each change.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,7 +26,7 @@ pub(super) struct ReleaseHistory<'a> {
     pub(super) sources: PackageSources<'a>,
     pub(super) releases: &'a [PackageRelease],
     pub(super) newest: PackageVersion,
-    /// The content of releases between the two compared ones, by the index of the release.
+    /// The content of the releases between the two compared releases, by the index of the release.
     pub(super) read_releases: BTreeMap<usize, ReleaseSources>,
 }
 
@@ -113,8 +112,8 @@ impl ReleaseHistory<'_> {
         Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
     }
 
-    /// Returns the first release after `before` that satisfies `holds`. The release at `is_so` must satisfy
-    /// it.
+    /// Returns the index of the first release after `before` that satisfies `holds`. The release at the index
+    /// `is_so` must satisfy `holds`.
     async fn find_first_release_where(
         &mut self,
         mut before: usize,

@@ -1,6 +1,6 @@
-//! Proposes a first manifest for a project. It contains the definitions that the project takes from the
-//! package, with the digests of the release that it was made for. The definitions are found in the project's
-//! source. Definitions that look like copies but cannot be pinned are listed separately.
+//! Proposes a first manifest for a project. The manifest contains the definitions that the project takes from
+//! the package, with their digests in the release for which the project was made. The definitions are found
+//! in the project's source. Definitions that look like copies but cannot be pinned are listed separately.
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use super::own::load_project_facts;
 use super::package_sources::PackageSources;
 use super::{AvailableReleases, DecisionRequest, SyncDecisionError, file_counterparts, find_releases};
 
-/// The pins that a project could have.
+/// A proposal for the pins of a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProposedManifest {
     /// The release that the digests belong to.
@@ -26,8 +26,7 @@ pub struct ProposedManifest {
     pub not_guarded: BTreeMap<String, String>,
 }
 
-/// Determines the pins that a project could have. `known` contains the project's existing rows, which are
-/// completed.
+/// Proposes pins for a project. If the request's manifest already has rows, only these rows are completed.
 ///
 /// # Errors
 /// [`SyncDecisionError`]
@@ -69,8 +68,8 @@ pub fn propose_manifest<'a>(
                     let reason = "decorated: the decorator may change the result".to_owned();
                     not_guarded.insert(symbol.clone(), reason);
                 }
-                // Existing pins of the project are kept. This release's digests are added only if they match
-                // the pins.
+                // Existing pins of the project are kept. The release's digests are added only if the pins are
+                // empty or contain the release's digest.
                 if !row.raw.is_empty() && !row.raw.contains(&definition.digests.raw) {
                     not_guarded.insert(
                         symbol.clone(),
@@ -82,8 +81,8 @@ pub fn propose_manifest<'a>(
                 row.tree.insert(definition.digests.tree.clone());
                 true
             }
-            // The release shows no evidence that this definition comes from the package, so the row is
-            // removed silently.
+            // The release does not confirm that this definition comes from the package, so the row is removed
+            // without a note.
             Some(SymbolState::OtherPackage | SymbolState::Absent) | None
                 if row.reason.as_deref() == Some(PERHAPS) =>
             {
@@ -108,7 +107,7 @@ pub fn propose_manifest<'a>(
     })
 }
 
-/// Keeps only one row of each definition: the row with the definition's own name, otherwise a row that is
+/// Keeps only one row per definition. A row with the definition's own name is preferred, then a row that is
 /// certainly an override.
 fn remove_duplicate_rows(manifest: &mut PinManifest, sources: &ReleaseSources) {
     let mut names: Vec<_> = manifest
@@ -160,10 +159,10 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
     rows
 }
 
-/// The reason of a pin whose origin only the release can confirm. If the release does not contain the
-/// definition, it is the project's own.
+/// The reason in rows whose origin only the release can confirm. If the release does not contain the
+/// definition, the definition belongs to the project.
 const PERHAPS: &str = "of the same name, or inherited under it";
-/// The prefixes that the copy of a class may have.
+/// The prefixes that a project's copy of a class may add to the class name.
 const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 
 fn manifest_row(counterpart: &str, reason: &str) -> ManifestRow {

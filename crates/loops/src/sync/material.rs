@@ -1,6 +1,6 @@
 //! Builds the material about releases for models: files and their differences, within limits, and the prompts
-//! that contain them. Content of the package and the project is data: it is placed between marks that it
-//! cannot contain.
+//! that contain them. Content of the package and the project is data. The prompt encloses this data in marks
+//! that the data cannot contain.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ pub(super) async fn read_release_files(
     reader.files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })
 }
 
-/// Returns the text. If it is too long, it is cut at its end, with a note on the cut.
+/// Returns the text. If the text is too long, its end is removed and a note is added.
 pub(super) fn truncate_with_note(text: &str) -> String {
     if text.len() <= MAX_SHOWN {
         return text.to_owned();

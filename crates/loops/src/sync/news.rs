@@ -27,11 +27,11 @@ pub enum ReleaseNoteError {
     /// The version in a file is invalid.
     #[error("the project's version: {0}")]
     Version(RequirementError),
-    /// The place of the version is missing, or occurs several times.
+    /// The configured location of the version is missing in the file, or occurs several times.
     #[error("the project's version: {path} has `{location}` {count} times; it must occur once")]
     Count {
         path: String,
-        /// Place in the file.
+        /// Configured location of the version in the file.
         location: String,
         /// Number of occurrences in the file.
         count: usize,
@@ -155,7 +155,7 @@ impl ReleaseNoteWriter<'_> {
         Ok(next)
     }
 
-    /// Returns the place where the changelog's line is to be added.
+    /// Returns the entry of the changelog to which the line must be added.
     async fn changelog_placement(
         &self,
         newest: NewestEntry,
@@ -169,7 +169,7 @@ impl ReleaseNoteWriter<'_> {
         let is_released = self.is_released(version).await?;
         match next {
             Some(next) if is_released => Ok(ChangelogPlacement::NewEntry(next)),
-            // A person has already prepared a later version, so that version is kept.
+            // A person has already prepared an entry for a later version, so this entry is used.
             Some(next) if version > next => Ok(ChangelogPlacement::Newest),
             Some(next) => Ok(ChangelogPlacement::Renamed(next)),
             None if is_released => Err(ReleaseNoteError::Released { path: path.to_owned(), version }),
@@ -194,7 +194,7 @@ impl ReleaseNoteWriter<'_> {
         text.lines().collect::<Vec<_>>().join(" ")
     }
 
-    /// True if the line could be the job's own line for another release.
+    /// True if an earlier run of this job may have written the line for another release.
     fn is_own_line(&self, line: &str) -> bool {
         let verdicts = [SyncVerdict::Relax, SyncVerdict::Bump].map(SyncVerdict::as_str);
         verdicts

@@ -21,7 +21,7 @@ use super::job::SyncJob;
 const CHANGES_NOTHING: &str = "This pull request changes nothing, and must not be merged: it only holds the \
      discussion in its comments. Declining it is the same as closing a question without an answer.";
 
-/// The notices of one kind of a job: its questions, or the results of its runs.
+/// One kind of notices of a job: its questions, or the results of its runs.
 #[derive(Debug)]
 pub(super) struct JobNotices<'a> {
     pub(super) forge: &'a RepositoryClient,
@@ -33,7 +33,7 @@ pub(super) struct JobNotices<'a> {
     pub(super) remote: &'a Remote,
     /// The label that identifies the issues.
     pub(super) label: &'a str,
-    /// The suffix of the branch that pull requests come from.
+    /// The suffix of the source branch of notices that are pull requests.
     pub(super) branch_suffix: &'static str,
 }
 
@@ -96,7 +96,7 @@ impl JobNotices<'_> {
         to_notice(pull).ok_or(SyncRunError::ForeignWork { branch, url })
     }
 
-    /// Pushes an empty commit to the branch, because a forge opens no pull request without a commit.
+    /// Pushes an empty commit to the branch, because forges reject a pull request without a commit.
     async fn push_empty_commit(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
         let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::NoCommits)?;
@@ -112,7 +112,8 @@ impl JobNotices<'_> {
             commit_time: at,
         };
         let commit = staged.commit(&new).await?;
-        // The branch remains from a closed pull request, or from a run that was killed before it opened one.
+        // The branch may exist from a closed pull request, or from a run that was killed before it opened a
+        // pull request.
         let expected = mirror.branch_tip(branch).await?;
         check_push_outcome(self.executor.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
     }

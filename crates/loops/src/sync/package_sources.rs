@@ -1,11 +1,11 @@
-//! Names the places that releases are read from.
+//! The components from which releases of a package are read.
 
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
 
 use crate::reader::ChildProcessReader;
 
-/// The places that the releases of a package are read from.
+/// The index, the archive folder and the reader for a package's releases.
 #[derive(Clone, Copy, Debug)]
 pub struct PackageSources<'a> {
     /// The package registry's index.

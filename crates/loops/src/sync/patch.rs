@@ -1,5 +1,5 @@
-//! The definitions that a release changed, as diffs of their lines. The digest of a definition's lines
-//! determines where the definition ends, so the reader needs to report only its beginning.
+//! The definitions that a release changed, as diffs of their lines. The reader reports only the first line of
+//! a definition. The definition ends where the digest of its lines matches the reported digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub struct DefinitionPatch {
     pub hunks: String,
 }
 
-/// Two releases of the package, as far as they were read.
+/// Two releases of the package, with the content that was read from them.
 pub(super) struct ReleasePair<'a> {
     pub(super) history: &'a ReleaseHistory<'a>,
     pub(super) from: &'a PackageVersion,
@@ -75,8 +75,8 @@ impl ReleasePair<'_> {
             let Some(at) = new.or(old).filter(|_| before != after) else { continue };
             let mut options = diffy::DiffOptions::new();
             let patch = options.set_context_len(CONTEXT).create_patch(&before, &after).to_string();
-            // The patch begins with two file names. They are cut off, because a definition has no file of its
-            // own.
+            // The patch begins with two lines of file names. These lines are removed, because a definition is
+            // not a file.
             let Some(start) = patch.find("@@") else { continue };
             let hunks = patch.get(start..).unwrap_or_default().to_owned();
             patches.push(DefinitionPatch { name: format!("{} {symbol}", at.file), hunks });
@@ -123,14 +123,15 @@ fn unguarded_symbol(part: &UnguardedPart) -> Option<String> {
     })
 }
 
-/// Returns the lines of a definition. The text is tried first with the line ends that the reader uses, then
-/// with those of the file.
+/// Returns the lines of a definition. The digest is first compared with the file's text after conversion to
+/// the reader's line ends, and then with the unchanged text.
 fn definition_lines(definition: &SymbolDefinition, text: &str) -> Option<String> {
     let plain = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     lines_matching_digest(definition, &plain).or_else(|| lines_matching_digest(definition, text))
 }
 
-/// Returns the lines that begin with the definition's first line and together have its digest.
+/// Returns the lines from the definition's first line on that together have the definition's digest; none if
+/// no such lines exist.
 fn lines_matching_digest(definition: &SymbolDefinition, text: &str) -> Option<String> {
     let skipped = usize::try_from(definition.line).ok()?.checked_sub(1)?;
     let mut hash = Sha1::new();

@@ -1,4 +1,5 @@
-//! The pins of a project: a manifest of digests, or its own Python hash test, which is read and never run.
+//! The pins of a project. They are in a manifest of digests or in the project's own Python hash test, which
+//! is read but never executed.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use crate::reader::ChildProcessReader;
 pub struct PinnedManifest {
     /// The pinned definitions with their digests.
     pub manifest: PinManifest,
-    /// Pins of the file in a form that Truing cannot parse.
+    /// Pins in the file that Truing cannot parse.
     pub untold: Vec<UnguardedPart>,
 }
 
@@ -35,14 +36,14 @@ pub enum PinnedError {
     #[error("{path} pins nothing that Truing can determine: {source}{}", unguarded_lines(.untold))]
     Content {
         path: PathBuf,
-        /// The fault of the content.
+        /// The reason why the content is not usable.
         source: ManifestError,
-        /// Rows that Truing cannot parse.
+        /// Rows of the test that Truing cannot parse.
         untold: Vec<UnguardedPart>,
     },
 }
 
-/// Maximum number of rows of a test that an error repeats.
+/// Maximum number of rows of a test that an error message quotes.
 const MAX_ROWS: usize = 3;
 
 fn unguarded_lines(parts: &[UnguardedPart]) -> String {
@@ -76,7 +77,7 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
         return Ok(PinnedManifest { manifest: manifest::read_manifest(path)?, untold: Vec::new() });
     }
     let test = |reason| PinnedError::Test { path: path.to_owned(), reason };
-    // The reader can open only the folder of the file, so the file's real path is used.
+    // The reader can open only the folder of the given path, so the path without symbolic links is used.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
     let HashPins { accepted_digests: rows, skipped_pins: left_out } =
         reader.pins(&real).await.map_err(|error| {

@@ -1,12 +1,12 @@
-//! The place of a project's requirement.
+//! The location of the requirement in a project's files.
 
 use std::path::Path;
 
 use truing_config::sync::JobConfig;
 use truing_upstream::constraint::RequirementPlace;
 
-/// Returns the place of a job's requirement in `file`, which is [`JobConfig::constraint_file`] in the
-/// project's folder.
+/// Returns the location of a job's requirement in `file`. `file` must be the path of
+/// [`JobConfig::constraint_file`] in the project's folder.
 pub fn requirement_place<'a>(job: &'a JobConfig, file: &'a Path) -> RequirementPlace<'a> {
     let JobConfig { registry, package, constraint_path: key_path, style, .. } = job;
     RequirementPlace { file, key_path, package, registry: *registry, style: *style }

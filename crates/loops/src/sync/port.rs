@@ -3,7 +3,8 @@
 //!
 //! The model's own report never decides whether the port succeeded. Only files that the job allows may
 //! differ. These files are copied into a clone that no command of the model has modified. In that clone,
-//! `recipe` writes the range, the digests and the lock files, and the project's own checks decide.
+//! `recipe` writes the range, the digests and the lock files. The project's own checks then decide whether
+//! the port succeeded.
 
 mod clone;
 mod told;
@@ -71,7 +72,7 @@ pub enum CodeMigrationError {
     /// The changes of the release cannot be shown.
     #[error(transparent)]
     Sync(#[from] SyncDecisionError),
-    /// The model has no tools.
+    /// The tools of the model could not be created.
     #[error(transparent)]
     Fixer(#[from] FixerError),
     /// A glob of the job is invalid.
@@ -89,18 +90,18 @@ pub enum CodeMigrationError {
     /// The model has changed nothing.
     #[error("the model changed no relevant file{0}")]
     NoChange(String),
-    /// The budget was used up before the model was asked.
+    /// The budget was used up before the first call of the model.
     #[error("{0}")]
     Budget(String),
-    /// The gate was shut during the port.
+    /// The write gate was closed during the port.
     #[error(transparent)]
     Halted(HaltReason),
 }
 
-/// A port as it was made, before the checks.
+/// A port that has not been checked yet.
 #[derive(Debug)]
 pub(super) struct UncheckedMigration {
-    /// Folder with the newest commit, the port, the range and the digests.
+    /// Folder with the files of the newest commit, the model's changes, and the changes without a model.
     pub(super) folder: PrivateFolder,
     /// The changes of the model, or of an earlier run.
     pub(super) changes: Vec<FileContentChange>,
@@ -108,7 +109,7 @@ pub(super) struct UncheckedMigration {
     pub(super) files: Vec<String>,
     /// The model's own report.
     pub(super) work: WorkReport,
-    /// The reason why the model did not complete its work; none if it did.
+    /// The reason why the model did not complete its work; none if the model completed it.
     pub(super) cut_off: Option<String>,
 }
 
@@ -122,11 +123,11 @@ pub(super) struct CodeMigration<'a> {
     /// The newest commit, on which the port is made.
     pub(super) tip: &'a Sha,
     pub(super) decision: &'a ReleaseDecision,
-    /// Files that the server writes without the model: the range, the digests and the lock files.
+    /// Changes that the server makes without the model: the range, the digests and the lock files.
     pub(super) prepared_changes: &'a [FileContentChange],
-    /// The places that the package's releases are read from.
+    /// The index, the archive folder and the reader for the package's releases.
     pub(super) sources: PackageSources<'a>,
-    /// Consulted before each turn of the model.
+    /// The write gate, consulted before each turn of the model.
     pub(super) gate: &'a Arc<dyn WriteGate>,
     pub(super) now: UnixMillis,
     /// Cost of this run before the port.
@@ -136,8 +137,8 @@ pub(super) struct CodeMigration<'a> {
 }
 
 impl CodeMigration<'_> {
-    /// Runs the model on the port. The model starts from the commit and the handover of an earlier run, if
-    /// there is one.
+    /// Runs the model on the port. If an earlier run saved a port, the model continues from the commit and
+    /// the handover of that run.
     ///
     /// # Errors
     /// [`CodeMigrationError`]. The cost until the error is still reported in `spent`.
@@ -193,14 +194,15 @@ impl CodeMigration<'_> {
             ..FixerWorkspace::new(workspace.path().to_owned(), Arc::clone(policy))
         };
         let reader = self.sources.reader;
-        // The sandbox check runs on another thread, because other work of this task, such as renewing the
-        // lease, must not wait for it.
+        // The sandbox check blocks, so it runs on another thread. Other work, such as renewing the lease,
+        // must not wait for it.
         let level = spawn_blocking(crate::machine::sandbox_level)
             .await
             .map_err(|error| CodeMigrationError::Folder(error.into()))?;
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| path_policy.allows_path(path);
-        // There is no change to show yet. The model can see its own changes with `git diff`.
+        // The tool that shows the change is not offered, because there is no change yet. The model can see
+        // its own changes with `git diff`.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.previous_cost.0));
         let limits =
@@ -217,8 +219,8 @@ impl CodeMigration<'_> {
         Ok(ran)
     }
 
-    /// Lays out the newest commit with the port's changes and with the files that the server wrote without a
-    /// model.
+    /// Writes the files of the newest commit to `folder`, with the port's changes and the changes that the
+    /// server made without a model.
     async fn prepare_clone(
         &self,
         folder: &PrivateFolder,
@@ -230,7 +232,7 @@ impl CodeMigration<'_> {
     }
 }
 
-/// Removes text with the form of a secret from a model's report.
+/// Removes text that looks like a secret from a model's report.
 fn redact_report(report: WorkReport) -> WorkReport {
     let lines = |lines: Vec<String>| lines.iter().map(|line| redact_secrets(line)).collect();
     WorkReport {

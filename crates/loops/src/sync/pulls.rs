@@ -1,4 +1,4 @@
-//! A job's pull request at the forge: its state, and the submission of a change to it.
+//! A job's pull request at the forge: its state, and the submission of a change in this pull request.
 
 use std::path::Path;
 
@@ -38,11 +38,11 @@ pub(super) struct JobBranchState {
     /// URL of an open pull request from the job's branch that does not belong to the job, because another
     /// person uses the branch's name.
     pub(super) foreign_pull_url: Option<String>,
-    /// True if the newest final pull request is for the release to follow or a later one.
+    /// True if the newest final pull request is for the release to follow or for a later release.
     reaches_release: bool,
     /// The activity of people on the open final pull request.
     pub(super) activity: Option<BranchActivity>,
-    /// The job's comments on that pull request about waiting releases, with their positions.
+    /// The job's comments about waiting releases on the open final pull request.
     blocked_comments: Vec<PullRequestComment>,
 }
 
@@ -57,8 +57,8 @@ impl JobPullRequests<'_> {
         Topic::new(format!("sync/{}/blocked", self.subject.job))
     }
 
-    /// Reads the state of the job's branch and pull requests. `reaches_release` is true for the version of
-    /// the release to follow and for later ones.
+    /// Reads the state of the job's branch and pull requests. `reaches_release` returns true for the version
+    /// of the release to follow and for later versions.
     pub(super) async fn load_state(
         &self,
         reaches_release: impl Fn(&str) -> bool,
@@ -93,7 +93,7 @@ impl JobPullRequests<'_> {
         })
     }
 
-    /// Opens the final pull request or updates its text. Its branch must already be pushed.
+    /// Opens the final pull request or updates its text. The pull request's branch must already be pushed.
     pub(super) async fn upsert_pull_request(
         &self,
         branch_state: &JobBranchState,
@@ -135,7 +135,7 @@ impl JobPullRequests<'_> {
 
     /// Adds the missing labels to a pull request.
     pub(super) async fn add_missing_labels(&self, pull: &BranchPull) -> Result<(), SyncRunError> {
-        // A forge without labels gets no labels.
+        // Some forges have no labels for pull requests.
         if !self.server.capability().labels {
             return Ok(());
         }
@@ -160,8 +160,8 @@ impl JobPullRequests<'_> {
         Ok(())
     }
 
-    /// Comments on the pull request that a release waits for it. There is only one such comment, and it is
-    /// always the last comment.
+    /// Posts a comment on the pull request that a release waits until people have finished with it. An
+    /// earlier comment of this kind is deleted.
     pub(super) async fn post_blocked_comment(
         &self,
         branch_state: &JobBranchState,
@@ -185,7 +185,8 @@ fn has_label(pull: &BranchPull, label: &str) -> bool {
     pull.labels.iter().any(|one| one.to_lowercase() == label.to_lowercase())
 }
 
-/// Returns the repository's template for pull requests, if it has exactly one.
+/// Returns the repository's template for pull requests; empty if there is none, or if the template is too
+/// long.
 pub(super) fn read_pull_template(project: &Path) -> String {
     let found = FOLDERS.iter().flat_map(|folder| {
         let entries = std::fs::read_dir(project.join(folder)).into_iter().flatten().flatten();
@@ -206,8 +207,8 @@ pub(super) fn read_pull_template(project: &Path) -> String {
 const FOLDERS: [&str; 3] = [".github/", "", "docs/"];
 const TEMPLATES: [&str; 3] =
     ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
-/// The maximum length of a template that is used, in bytes. The description of the change needs space in the
-/// same text.
+/// Maximum number of bytes of a template that is used. The text of the pull request also needs space for the
+/// description of the change.
 const MAX_TEMPLATE: usize = 16 << 10;
 
 /// True if this pull request contains a finished port: it is merged or ready to be merged.
@@ -231,7 +232,8 @@ impl JobBranchState {
             newest_pull: self.final_pull.as_ref(),
             covers: self.reaches_release,
             has_foreign_work: self.activity.is_some(),
-            // A draft whose port is already final is to be closed instead of continued.
+            // If the final pull request already contains the port, the draft does not count as open, because
+            // it must be closed and not continued.
             is_draft_open: has_draft
                 && !(self.reaches_release && self.final_pull.as_ref().is_some_and(is_finished_port)),
         };

@@ -1,5 +1,5 @@
-//! The single open question of a job. It is a notice whose content is desired state: each run compares the
-//! content and corrects it.
+//! The single open question of a job. The question is a notice. Each run compares the notice with the
+//! question that should be open, and corrects the notice.
 
 use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
@@ -53,8 +53,8 @@ impl JobQuestions<'_> {
         Topic::new(format!("sync/{}/question", self.job))
     }
 
-    /// Returns people's answers since the question was asked. Answers up to the last one that caused a retry
-    /// are excluded.
+    /// Returns people's answers since the question was asked. Answers up to the last answer that caused a
+    /// retry are excluded.
     pub(super) async fn load_answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
         let Some(JobQuestion { issue: number, last_comment: after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
@@ -84,8 +84,8 @@ impl JobQuestions<'_> {
         })
     }
 
-    /// Ensures that exactly this question is open, and records it in `job`. Returns None if people have
-    /// closed the issue about this release without an answer; in that case, no question is asked.
+    /// Ensures that exactly this question is open, and records it in `job`. Returns None without asking the
+    /// question if people have closed the issue about this release without an answer.
     pub(super) async fn ask_question(
         &self,
         job: &mut JobState,
@@ -121,8 +121,7 @@ impl JobQuestions<'_> {
             let text = (draft.title.clone(), draft.text.clone());
             self.notices.edit(issue.number, self.topic(), text.0, text.1).await?;
         }
-        // If the issue was opened by a run that was killed, every comment after Truing's last one counts as
-        // an answer.
+        // If a killed run opened the issue, every comment after Truing's last comment counts as an answer.
         let replies = self.notices.forge.replies(issue.number, None).await?;
         let last = replies.into_iter().rfind(|reply| reply.topic.is_some()).map(|reply| reply.id);
         let before = job.question.take().filter(|question| question.issue == issue.number && same);
@@ -141,9 +140,9 @@ impl JobQuestions<'_> {
         Ok(Some(issue.url))
     }
 
-    /// True if the issue about exactly this release and manifest is closed, and no other issue is open.
-    /// Truing closes an issue only when no question is left, and then deletes the record of the question. In
-    /// all other cases, only maintainers of the repository can have closed the issue.
+    /// True if a maintainer has closed the issue about exactly this release and manifest, and no other issue
+    /// is open. When Truing closes an issue, it also deletes the record of the question. If the record still
+    /// exists, only a maintainer of the repository can have closed the issue.
     fn was_declined(
         question: &JobQuestion,
         draft: &QuestionDraft,
@@ -161,8 +160,8 @@ impl JobQuestions<'_> {
         Ok(replies.iter().any(|reply| reply.trusted))
     }
 
-    /// Repeats the question as the last comment, which notifies people, and deletes the previous repetition.
-    /// If an earlier run was stopped after posting this comment, nothing is posted.
+    /// Posts the question again as the last comment, which notifies people, and deletes earlier comments with
+    /// the question. If an earlier run was stopped after posting this comment, nothing is posted.
     async fn repeat_question(&self, number: u64, text: &str) -> Result<(), SyncRunError> {
         let topic = self.topic();
         let replies = self.notices.forge.replies(number, None).await?;
@@ -188,7 +187,7 @@ impl JobQuestions<'_> {
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
         for issue in self.notices.list_notices(&self.topic()).await?.iter().filter(|issue| issue.open) {
-            // If an earlier run was stopped after this comment, the comment already exists.
+            // The comment may already exist from an earlier run that was stopped before it closed the issue.
             let number = issue.number;
             let last = self.notices.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
@@ -202,8 +201,8 @@ impl JobQuestions<'_> {
     }
 }
 
-/// Returns the later one of two comments of one issue. The comparison uses the ids, because their numbers
-/// increase at every forge.
+/// Returns the later of two comments on the same issue. Every forge assigns increasing numbers to comments,
+/// so the numbers in the ids are compared.
 fn newer_comment<'a>(a: Option<&'a CommentId>, b: Option<&'a CommentId>) -> Option<&'a CommentId> {
     let number = |id: &CommentId| {
         id.as_str()

@@ -65,7 +65,7 @@ pub enum DeterministicChangeError {
     File(#[from] RejectedFile),
 }
 
-/// Makes the change without a model.
+/// Makes the part of a change that needs no model.
 #[derive(Debug)]
 pub(super) struct DeterministicChange<'a> {
     pub(super) job: &'a JobConfig,
@@ -78,7 +78,8 @@ pub(super) struct DeterministicChange<'a> {
 }
 
 impl DeterministicChange<'_> {
-    /// Makes the change in a clone of `on` in which no command has run yet. Returns the written files.
+    /// Makes the change in `folder`, a clone of `commit` in which no command has run yet. Returns the written
+    /// files.
     ///
     /// # Errors
     /// [`DeterministicChangeError`]. Files that were already written stay in the folder.
@@ -93,7 +94,8 @@ impl DeterministicChange<'_> {
             made.map_err(|error| RejectedFile::from_folder_error(folder, std::io::Error::from(error)))??;
         let Self { job, decided, mirror, date, .. } = self;
         let note = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
-        // The version may be in the same file as the range. In that case, only the later content counts.
+        // The project's version may be in the same file as the range. In that case, only the file's latest
+        // content is kept.
         written.retain(|one| note.iter().all(|later| later.path != one.path));
         written.extend(note);
         written.extend(self.update_lock_files(commit, folder, &written).await?);
@@ -120,8 +122,8 @@ impl DeterministicChange<'_> {
         Ok(locked)
     }
 
-    /// Returns the commands with the names and the release filled in. A word with the placeholder for all
-    /// packages is repeated for each package.
+    /// Returns the lock commands with the package names and the version of the release filled in. A word with
+    /// the placeholder for all packages is repeated for each package.
     fn commands(&self) -> Vec<Vec<String>> {
         let JobConfig { package, companions, .. } = self.job;
         let version = self.decided.to.to_string();
@@ -154,7 +156,7 @@ impl DeterministicChange<'_> {
         };
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
-        // The commands must not have changed the files that were written before.
+        // The commands must not have changed the files that this run wrote before the commands.
         let ours = written_files.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = read_changes(&run.tree(), ours).await?;
         let changed = written_files.iter().zip(&kept).filter(|(ours, kept)| ours != kept);

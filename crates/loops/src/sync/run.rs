@@ -43,7 +43,7 @@ pub struct SyncRun<'a> {
     pub job: &'a SyncJob<'a>,
     /// Identity of the run.
     pub run: &'a RunReference,
-    /// Reads the forge's side of the repository.
+    /// The forge's client for the repository.
     pub repository_client: &'a RepositoryClient,
     /// The client of the forge.
     pub server: &'a AnyForgeServer,
@@ -69,9 +69,9 @@ struct BaseCheckout<'a> {
 }
 
 impl SyncRun<'_> {
-    /// Runs the job and saves the record, regardless of the outcome. The returned time is that of the next
-    /// run. It is set if the forge may still show a write whose response was lost, or if the kill switch
-    /// stopped the run.
+    /// Runs the job and saves the record, regardless of the outcome. Also returns the time of the next run,
+    /// if the job's schedule does not determine it. This is the case if a write received no response and may
+    /// become visible later, or if the kill switch stopped the run.
     ///
     /// # Errors
     /// [`StoreError`]: the state cannot be saved.
@@ -105,8 +105,8 @@ impl SyncRun<'_> {
             Err(Err(error)) if error.is_halt() || again.is_some() => {
                 SyncRunResult::new(Outcome::OnHold, error.to_string(), QuestionUpdate::Keep)
             }
-            // The run failed before the open circuit breaker was checked, and the breaker would not have
-            // admitted it.
+            // The run failed before it checked the open circuit breaker. The breaker would have rejected the
+            // run, so the run does not count as failed.
             Err(Err(error))
                 if !self.job.dry_run && job.breaker.open_trip().is_some() && !job.breaker.is_running() =>
             {
@@ -128,7 +128,7 @@ impl SyncRun<'_> {
         };
         log.end_step();
         if is_halted {
-            // The run continues when the kill switch is off, regardless of the job's schedule.
+            // The next run begins as soon as the kill switch is off, regardless of the job's schedule.
             again = again.max(Some(now));
         }
         again = again.max(asked.as_ref().err().and_then(SyncRunError::settle_time));
@@ -145,7 +145,7 @@ impl SyncRun<'_> {
                 (None, format!("{}; could not ask a person: {error}", ended.reason))
             }
         };
-        // Asking a question after a failure does not count as a step of the planned work.
+        // A question after a failure is not part of the planned work, so its step does not count as reached.
         let highest_step = if ended.outcome == Outcome::Asked { log.current_step() } else { reached };
         let carried = unreported_costs::take_unreported_cost(self.store, &mut job, &self.run.id).await?;
         let mut record = SyncRecord {
@@ -256,11 +256,12 @@ impl SyncRun<'_> {
             to,
             now,
         };
-        // People's rulings are read first, because they also decide whether a port may be in progress.
+        // People's rulings are read first, because a ruling can permit a port, which may already be in
+        // progress.
         let answers = self.job_questions().load_answers(job).await?;
         job.apply_answers(answers.ruling, answers.trusted_comments);
         let mut saved = self.load_draft(job).await?;
-        // A port that was begun is finished first, even if there is a newer release.
+        // A port in progress is finished first, even if there is a newer release.
         let begun = saved
             .draft
             .as_ref()
@@ -281,8 +282,8 @@ impl SyncRun<'_> {
             saved.draft = None;
             seen = super::find_releases(&question(named.clone()), self.job.sources.index).await;
         }
-        // If a named release cannot be followed, the caller has made a mistake. This does not count as a
-        // failure of the job.
+        // If a release that the caller named cannot be followed, the caller has made a mistake. The mistake
+        // does not count as a failure of the job.
         if let (Some(named), Some(why)) = (&named, self.cannot_follow_reason(&seen)) {
             log.to_version = Some(named.to_string());
             return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
@@ -309,8 +310,8 @@ impl SyncRun<'_> {
             let now = self.effects.clock.now();
             unreported_costs::start_tracking(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
-            // The state is saved before any attempt. If the run is killed after this point, it counts as
-            // failed.
+            // The state is saved before the work begins. If the run is killed after this point, the run
+            // counts as failed.
             self.store.store_job(self.run, job).await?;
             if let RunAdmission::Skip(_) = admission {
                 return Ok(SyncRunResult::new(
@@ -388,7 +389,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Returns the port in progress, if this job may have one.
+    /// Returns the draft of a port in progress. The draft is only searched if the job or a ruling permits
+    /// ports.
     async fn load_draft(&self, job: &JobState) -> Result<JobDraftState, SyncRunError> {
         let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
@@ -432,7 +434,7 @@ impl SyncRun<'_> {
             return Err(SyncRunError::ForeignWork { branch: self.job.config.branch.clone(), url });
         }
         let verdict = decided.decision.verdict;
-        // A port is not repeated only because the base has moved. People resolve conflicts when they merge
+        // If only the base branch has moved, a port is not repeated. People resolve conflicts when they merge
         // the port.
         let same = verdict == SyncVerdict::Bump || self.is_branch_current(mirror, tip, &branch_state).await?;
         let draft = draft_state.and_then(|draft_state| draft_state.draft.as_ref());
@@ -481,7 +483,7 @@ impl SyncRun<'_> {
             ) => {}
         }
         if verdict == SyncVerdict::Bump {
-            // A model ports code only if a person has ruled so or the job permits it.
+            // A model ports code only if a person has ruled that it should, or if the job permits it.
             let Some(draft_state) = draft_state else { return Ok(self.end_with_question(&version, decided)) };
             let ground =
                 BumpContext { mirror, tip, base, branch_state: &branch_state, draft_state, pulls: &pulls };
@@ -540,8 +542,8 @@ impl SyncRun<'_> {
             self.check_write_gate().await?;
             let expected = match branch_state.head() {
                 Some(head) => Some(head.clone()),
-                // The branch remains from a closed pull request, or from a run that was killed before it
-                // opened one.
+                // The branch may exist from a closed pull request, or from a run that was killed before it
+                // opened a pull request.
                 None => mirror.branch_tip(&self.job.config.branch).await?,
             };
             let message = self.message(self.release_subject(&version), decided);
@@ -569,13 +571,13 @@ impl SyncRun<'_> {
         Ok(mirror.merge_base(tip, head).await?.as_ref() == Some(tip))
     }
 
-    /// Consults the gate; called before each effect.
+    /// Checks that the write gate permits the run to continue. Called before each effect.
     pub(super) async fn check_write_gate(&self) -> Result<(), SyncRunError> {
         Ok(self.effects.gate.permit_continuation().await.map_err(GateHalt::from)?)
     }
 }
 
-/// True if no work is left for the release for which a port was begun.
+/// True if the release of the port in progress needs no more work, or can no longer be followed.
 fn is_port_obsolete(
     port_version: Option<&PackageVersion>,
     available: &Result<AvailableReleases, SyncDecisionError>,

@@ -1,4 +1,4 @@
-//! The progress and the end of a job's run. The run's record is built from them.
+//! The progress and the result of a job's run. The run's record is built from both.
 
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ impl SyncRunLog {
         }
     }
 
-    /// Returns the current step of the run. After the run's end, returns its last step.
+    /// Returns the current step of the run. After the end of the run, returns the last step.
     pub(super) fn current_step(&self) -> SyncStep {
         let at = self.current_step.map(|(step, _)| step);
         at.or_else(|| self.steps.last().map(|step| step.step)).unwrap_or(SyncStep::Detect)
@@ -70,20 +70,20 @@ impl SyncRunLog {
     }
 }
 
-/// The end of a run, and the change of the job's question.
+/// The outcome of a run, and the required update of the job's question.
 pub(super) struct SyncRunResult {
     pub(super) outcome: Outcome,
     pub(super) reason: String,
     pub(super) question_update: QuestionUpdate,
 }
 
-/// The change of the job's question.
+/// The required update of the job's question.
 pub(super) enum QuestionUpdate {
-    /// This question is asked.
+    /// This question must be open.
     Ask(QuestionDraft),
     /// The question stays unchanged.
     Keep,
-    /// No question is open any more.
+    /// The open question must be closed.
     Close,
 }
 
@@ -92,7 +92,7 @@ impl SyncRunResult {
         Self { outcome, reason: reason.into(), question_update: question_update }
     }
 
-    /// Returns how the end of the run counts for the circuit breaker.
+    /// Returns the outcome that the circuit breaker records for this run.
     pub(super) fn to_breaker_outcome(&self) -> BreakerOutcome {
         match self.outcome.run_outcome() {
             run::RunOutcome::Failed => BreakerOutcome::Failure(self.reason.clone()),

@@ -1,5 +1,5 @@
-//! Consequences of a shut gate: the kill switch holds the run, and a lost lease ends the run without a
-//! report.
+//! Consequences of a closed write gate: the kill switch holds the run, and a lost lease ends the run without
+//! a report.
 
 use truing_core::id::UnixMillis;
 use truing_core::port::{HaltReason, RunReference, StoreError};
@@ -13,13 +13,13 @@ impl SyncRunError {
         matches!(halt.reason, HaltReason::KillSwitch | HaltReason::NoAnswer)
     }
 
-    /// Returns the time by which the forge must show whether a write was made, if the run waits for that
-    /// write.
+    /// If the run waits for a write without a response, returns the time by which the forge must show if the
+    /// write was made.
     pub(super) fn settle_time(&self) -> Option<UnixMillis> {
         if let Self::Settling { until, .. } = self { Some(*until) } else { None }
     }
 
-    /// Returns the store's error, if this is an error of the store. A lost lease counts as
+    /// Returns the store's error if the store caused this error. A lost lease counts as
     /// [`StoreError::Fenced`].
     ///
     /// # Errors

@@ -1,6 +1,7 @@
-//! The notice that reports a job's last runs, if the job wants one. The notice is identified by its topic,
-//! and Truing edits the same notice after each run. Each job has at most one such notice. If people delete it
-//! or use it for something else, that is reported and no other notice is opened.
+//! The notice that reports a job's last runs, if the job's configuration enables it. The notice is identified
+//! by its topic, and Truing edits the same notice after each run. Each job has at most one such notice. If
+//! people have deleted the notice or use it for another purpose, the run reports this problem and opens no
+//! other notice.
 
 use truing_core::id::{SlotKey, Topic};
 use truing_core::port::{ForgeError, RunStore};
@@ -30,7 +31,7 @@ impl TrackingNotice<'_> {
     /// Reports this run and the previous ones.
     ///
     /// # Errors
-    /// [`SyncRunError`]. It does not fail the run, because the records contain the results.
+    /// [`SyncRunError`]. The error does not make the run fail, because the records contain the results.
     pub(super) async fn report_run(
         &self,
         job: &mut JobState,
@@ -54,7 +55,7 @@ impl TrackingNotice<'_> {
     }
 }
 
-/// Returns the reason why the notice is not updated, for people.
+/// Returns the reason, for people, why the notice could not be updated.
 pub(super) fn notice_failure_reason(job: &JobState, noun: &str, error: &SyncRunError) -> String {
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {

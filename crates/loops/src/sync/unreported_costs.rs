@@ -15,8 +15,8 @@ pub(super) fn start_tracking(job: &mut JobState, run: &RunId) {
 }
 
 /// Ends the tracking of this run, because the run's own record reports its cost. Returns the cost of earlier
-/// runs that no record has reported. The reserved cost of a call that is still in progress is reported after
-/// the call is settled.
+/// runs that no record has reported. If an earlier run still has unsettled calls, their reserved cost is
+/// reported by a later run, after the calls are settled.
 pub(super) async fn take_unreported_cost(
     store: &dyn Ledger,
     job: &mut JobState,

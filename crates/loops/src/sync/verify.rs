@@ -15,7 +15,7 @@ use crate::files::{FileContentChange, RejectedFile, write_changes};
 pub(super) struct CheckResults {
     /// Number of checks that ran. None if no checks are configured.
     pub(super) count: Option<usize>,
-    /// The commands that fail with the change but passed before.
+    /// The commands that fail with the change but pass without it.
     pub(super) failing: Vec<String>,
 }
 
@@ -48,8 +48,8 @@ pub(super) struct ProjectChecks<'a> {
 
 impl ProjectChecks<'_> {
     /// Runs the checks on a commit, and on the same commit with these changes. If `changes` contains a file
-    /// twice, the later content is used. `by` names the author of the changes: a set-up for one author is
-    /// never used for another.
+    /// twice, the later content is used. `author` names the author of the changes. A dependency set-up for
+    /// one author is never used for another author.
     ///
     /// # Errors
     /// [`ProjectCheckError`]

@@ -61,8 +61,8 @@ pub(super) fn pull_title(subject: ReleaseSubject<'_>, verdict: SyncVerdict) -> S
     }
 }
 
-/// Returns the complete text of a final pull request. It begins with the repository's own template, unless
-/// the operator's template has another form.
+/// Returns the complete text of a final pull request. The text begins with the repository's own template,
+/// unless the operator's template defines the whole text.
 pub(super) fn pull_body(
     subject: ReleaseSubject<'_>,
     verdict: SyncVerdict,
@@ -91,7 +91,7 @@ pub(super) fn relax_text(
     common_pull_text(subject, decided, files) + &render_checks(checked)
 }
 
-/// Renders the part of the text that all final pull requests have in common.
+/// Renders the part of the text that is the same in all final pull requests.
 fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
     let ReleaseSubject { package, version, .. } = subject;
     let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
@@ -186,7 +186,7 @@ pub(super) fn draft_title_and_body(
     (format!("{} (in progress)", pull_title(subject, SyncVerdict::Bump)), text)
 }
 
-/// Summarises the obstacles that keep a port from being finished.
+/// Summarises the reasons why a port is not finished.
 pub(super) fn remaining_obstacles(migration: &UncheckedMigration, checked: &CheckResults) -> String {
     let count = |count: usize, label: &str| (count > 0).then(|| format!("{count} {label}"));
     let ends = [
@@ -288,7 +288,7 @@ fn render_classification(decided: &ReleaseDecision) -> String {
     text
 }
 
-/// Formats code in a cell of a table, where a bar would end the cell.
+/// Formats code for a table cell. Vertical bars are escaped, because a bar would end the cell.
 fn render_table_cell(text: &str) -> String {
     code_span(&text.replace('|', "\u{2502}"))
 }
@@ -312,13 +312,13 @@ pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDec
     );
     text += &render_changes_table(decision);
     text += &render_classification(decided);
-    // If a model classified the release, people may correct its finding.
+    // If a model classified the release, people may correct the model's classification.
     text += &render_answer_options(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
     (question_title(job, version), text)
 }
 
-/// Returns a question about a release for which the range could be widened, although the project's checks
-/// fail with it.
+/// Returns a question about a release for which the range could be widened, but with which the project's
+/// checks fail.
 pub(super) fn failing_question(
     subject: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
@@ -339,7 +339,7 @@ pub(super) fn failing_question(
     (question_title(job, version), text)
 }
 
-/// Returns the title and the text of a question that a model leaves to people.
+/// Returns the title and the text for questions of a model that people must answer.
 pub(super) fn undecided_question(
     subject: ReleaseSubject<'_>,
     draft: &str,
@@ -373,7 +373,7 @@ fn render_answer_options(is_bump: bool) -> String {
     )
 }
 
-/// Returns the question that an open breaker asks.
+/// Returns the title and the text of the question that a job asks while its circuit breaker is open.
 pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let reason = match breaker.open_trip().map(|open| open.reason) {
@@ -454,7 +454,7 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
     (format!("{job} sync: results of the last runs"), text)
 }
 
-/// Returns the comment that a question needs no answer any more.
+/// Returns the comment that a question no longer needs an answer.
 pub(super) fn settled_comment(reason: &str) -> String {
     format!("An answer is no longer needed: {}.\n", escape_text(reason))
 }

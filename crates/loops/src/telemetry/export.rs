@@ -1,5 +1,5 @@
-//! Exports traces as OTLP over HTTP. This program's own HTTP client sends them in batches on this program's
-//! runtime. The traces come from a queue that drops traces when it is full.
+//! Exports traces as OTLP over HTTP. Truing's HTTP client sends the traces in batches on Truing's own
+//! runtime. A queue collects the traces. While the queue is full, new traces are dropped.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ const TRACES: &str = "/v1/traces";
 const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
 /// Address of Langfuse's own server.
 const LANGFUSE: &str = "https://cloud.langfuse.com";
-/// Maximum number of bytes that are read of the endpoint's response, whose content is not used.
+/// Maximum number of bytes of the endpoint's response that are read. The content of the response is not used.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// True if traces may contain the texts of prompts, answers and tools.
@@ -57,7 +57,8 @@ pub enum TelemetryError {
     SetUp(String),
 }
 
-/// The running export. When this value is dropped, the queued traces are sent, within a short time limit.
+/// The running export. When this value is dropped, the queued traces are sent. This last export has a short
+/// time limit.
 pub struct TraceExport(SdkTracerProvider);
 
 impl Drop for TraceExport {
@@ -91,7 +92,8 @@ pub fn start_trace_export(
     let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
     let mut http =
         reqwest::Client::builder().timeout(EXPORT_TIME).redirect(reqwest::redirect::Policy::none());
-    // As for models, no proxy is used for addresses of this machine, because proxies are for external hosts.
+    // No proxy is used for addresses of this machine, because proxies are for external hosts. The same rule
+    // applies to requests to models.
     let host = Url::parse(&endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
     if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")) {
         http = http.no_proxy();
@@ -160,7 +162,8 @@ fn export_target(
 fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        // The decoder is for query strings, where a plus sign means a blank, so plus signs are escaped first.
+        // The decoder is for query strings and converts plus signs to spaces. Plus signs are therefore
+        // escaped first.
         let value = value.trim().replace('+', "%2B");
         let decoded = url::form_urlencoded::parse(value.as_bytes()).next();
         let value = decoded.map(|(value, _)| value.into_owned()).unwrap_or_default();
@@ -169,7 +172,7 @@ fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
 }
 
-/// Uses trace ids that are derived from the ids of their runs.
+/// Generates trace ids. The id of a root span's trace is derived from the id of its run.
 #[derive(Debug, Default)]
 struct TraceIdGenerator(RandomIdGenerator);
 

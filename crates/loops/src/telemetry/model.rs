@@ -57,7 +57,7 @@ fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
         KeyValue::new("gen_ai.request.stream", true),
         KeyValue::new("langfuse.observation.type", "generation"),
     ];
-    // Only the last message is recorded, because earlier messages are in earlier spans.
+    // Only the last message is recorded, because the spans of earlier calls contain the earlier messages.
     let last_message = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
     attributes.extend(text_attributes(INPUT, &last_message.unwrap_or_default()));
     attributes
@@ -73,11 +73,12 @@ fn answer_attributes(answer: &ModelAnswer) -> Vec<KeyValue> {
     let usage = &answer.usage;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
-    // The OpenTelemetry conventions count cached tokens as input, but the provider does not.
+    // In the OpenTelemetry conventions, the input includes cached tokens. The provider's count of input
+    // tokens does not include them.
     let input = usage.input.saturating_add(usage.cache_read).saturating_add(written);
     let stop = serde_json::to_value(answer.stop).ok().and_then(|stop| stop.as_str().map(str::to_owned));
     let reasons: Vec<StringValue> = stop.into_iter().map(StringValue::from).collect();
-    // No token is counted twice here, so the counts can be added.
+    // These counts do not overlap, so Langfuse can add them.
     let details = json!({
         "input": usage.input,
         "output": usage.output,

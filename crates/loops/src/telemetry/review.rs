@@ -41,7 +41,8 @@ pub fn record_server_failures(problems: &[ServerProblem]) -> BTreeMap<String, u3
     failed
 }
 
-/// Records the end of the model's part. If the agent SDK has a term for this end, that term is used.
+/// Records the end of the model's part. If the agent SDK has a name for this kind of end, this name is
+/// recorded.
 pub fn record_model_end(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
         AgentRunEnd::Reported => ("success", "end_turn"),
@@ -83,7 +84,7 @@ fn record_review_end(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denial
         KeyValue::new(OUTCOME, outcome.kind.as_str()),
         KeyValue::new(COST, to_dollars(cost).to_string()),
     ]);
-    // For a review with a model, the end of the model's part sets this attribute.
+    // In a review with a model, `record_model_end` has already set this attribute.
     if outcome.runtime == ReviewRuntime::Rules {
         let subtype = match outcome.kind {
             ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Partial | ReviewOutcomeKind::Skipped => {

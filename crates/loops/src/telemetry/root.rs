@@ -30,8 +30,8 @@ const CONVERGE: &str = "pr-converge";
 /// The name of the span of a run of a sync job.
 const SYNC: &str = "sync";
 
-/// Begins the trace of a review. Returns the context. The future of the traced run must be polled and dropped
-/// in this context.
+/// Begins the trace of a review. Returns the context in which the future of the traced run must be polled and
+/// dropped.
 pub fn start_review_trace(
     run: &RunId,
     key: &SlotKey,
@@ -43,8 +43,8 @@ pub fn start_review_trace(
     start_root_span(REVIEW, run, common, None)
 }
 
-/// Begins the trace of a run of a sync job. Returns the context. The future of the traced run must be polled
-/// and dropped in this context.
+/// Begins the trace of a run of a sync job. Returns the context in which the future of the traced run must be
+/// polled and dropped.
 pub fn start_sync_trace(run: &RunId, key: &SlotKey, repository: &str, job: &str, package: &str) -> Context {
     let common = [
         ("repo", repository),
@@ -96,7 +96,7 @@ impl ConvergeSpan {
     /// Records the state of the run after the step.
     pub fn record_state(&self, record: &Converged) {
         self.record_spend(record);
-        // A run that will continue has no outcome yet.
+        // If the run continues with another step, it has no outcome yet.
         if let Some(end) = record.run_outcome() {
             record_run_end(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
         }
@@ -118,8 +118,8 @@ impl ConvergeSpan {
     }
 }
 
-/// Begins the span of a converge step that failed before its run was known. The trace of this span is named
-/// after the lease of the step.
+/// Begins the span of a converge step that failed before its run was known. The id of the step's lease
+/// replaces the id of the run in this trace.
 pub fn start_unknown_converge(
     run: &RunId,
     key: &SlotKey,
@@ -167,7 +167,7 @@ fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) 
         RunOutcome::Failed => return record_failure(context, reason),
         RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
     }
-    // For a run with a model, the end of the model's part sets this attribute.
+    // In a run with a model, `record_model_end` has already set this attribute.
     if turns == 0 {
         span.set_attribute(KeyValue::new("subtype", "success"));
     }
@@ -175,8 +175,8 @@ fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) 
     span.set_attribute(KeyValue::new("truing.outcome.reason", reason));
 }
 
-/// Returns the attributes of a run and of its pull request. Langfuse filters traces by their metadata, so the
-/// values are texts.
+/// Returns the attributes of a run and of its pull request. The values for filters are texts, because
+/// Langfuse filters traces by text metadata.
 fn pull_request_attributes(
     run: &RunId,
     key: &SlotKey,
@@ -203,8 +203,8 @@ fn pull_request_attributes(
     common
 }
 
-/// Begins a root span. If the work began earlier, `began` is the start of the span. Every span below it
-/// inherits the common attributes.
+/// Begins a root span. If the work began earlier, `began` is the start of the span. Every span below the root
+/// span inherits the attributes in `common`.
 fn start_root_span(
     name: &'static str,
     run: &RunId,
@@ -231,7 +231,7 @@ fn start_root_span(
     Context::new().with_value(CommonSpanAttributes(Arc::from(common))).with_span(span)
 }
 
-/// Returns the trace's id: the run's id if it is a UUID, otherwise a hash of it.
+/// Returns the trace's id: the run's id if this id is a UUID, otherwise a hash of the run's id.
 fn trace_id(run: &RunId) -> TraceId {
     let id = Uuid::parse_str(run.as_str()).map_or_else(
         |_| {

@@ -20,7 +20,7 @@ const MAX_TEXT_CHARS: usize = 32 << 10;
 /// Maximum number of characters of the reason for a failure.
 const MAX_WHY_CHARS: usize = 300;
 
-/// Converts micro-dollars to the dollars of traces.
+/// Converts micro-dollars to dollars, the unit in traces.
 #[allow(clippy::cast_precision_loss, reason = "a run costs no billions")]
 pub(super) fn to_dollars(cost: MicroUsd) -> f64 {
     cost.0 as f64 / 1e6
@@ -94,7 +94,7 @@ pub fn start_tool_span(name: &str, input: &Value) -> StepSpan {
     StepSpan::start(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
 }
 
-/// Lets writes to a forge happen, and traces each write below the current span.
+/// Permits writes to a forge, and traces each write below the current span.
 pub static WRITES: WriteMonitor =
     WriteMonitor { dry_run: false, recording: None, begin_span: Some(start_write_span) };
 

@@ -43,8 +43,8 @@ pub fn not_reviewed_text(head: &Sha, reason: &str) -> String {
     format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short_sha(), escape_text(reason))
 }
 
-/// Returns a rule's place without the folder of the rule's file, because pull requests must not show that
-/// folder.
+/// Returns a tier rule's location without the folder of its configuration file, because pull requests must
+/// not show this folder.
 fn public_rule_place(place: &str) -> &str {
     place.rsplit('/').next().unwrap_or(place)
 }

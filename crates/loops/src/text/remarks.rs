@@ -7,13 +7,14 @@ use super::MAX_TOOL_CHARS;
 
 /// Maximum number of denied tools that are listed.
 const MAX_DENIED: usize = 10;
-/// Maximum number of named files that could not be passed to a linter. Further files are only counted.
+/// Maximum number of files to name that could not be passed to a linter. Further files are only counted.
 const MAX_UNLINTED: usize = 10;
 /// Maximum number of characters of the path of a file that could not be passed to a linter.
 const MAX_PATH_CHARS: usize = 200;
 
-/// Returns the remarks on a review. They cover the repository's own instructions that the model has read,
-/// with their origin; ignored memory and skills; denied calls of the model; and linters that did not run.
+/// Returns the remarks on a review. The remarks cover the repository's instructions that the model read,
+/// ignored memory and skills, and the model's denied calls. They also cover linters that did not run or that
+/// skipped files.
 pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { repository_content: own, notes, .. }| {
@@ -26,7 +27,8 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
         let (name, reason) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
-        // A failed linter also resolves no findings, but then the outcome contains the reason.
+        // A failed linter also keeps its earlier findings open, but in this case the review's outcome
+        // contains the reason.
         tool.failure_reason.is_none().then(|| format!("earlier findings of {name} stay open: {reason}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {

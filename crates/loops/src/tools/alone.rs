@@ -1,7 +1,7 @@
 //! Digests of the states of files, for linters that inspect each file separately. If the state of a file is
-//! unchanged, its findings are unchanged.
+//! unchanged, the linter's findings in this file are unchanged.
 //!
-//! A state covers the file's bytes, the files that configure the linter for it, and the files that the
+//! A state covers the file's bytes, the configuration files that apply to the file, and the files that the
 //! configuration names. For some linters, it also covers the names of neighbouring files. Bytes are compared
 //! and searched for file names, without parsing. Symbolic links are not followed. A file whose state is
 //! uncertain is always inspected again.
@@ -29,7 +29,7 @@ const MAX_WORDS: usize = 20_000;
 const MAX_WORD: usize = 300;
 /// Maximum number of files that a configuration names, directly or through other named files.
 pub(super) const MAX_NAMED: usize = 500;
-/// Maximum number of names in a folder.
+/// Maximum number of names in a folder whose state can be determined.
 const MAX_NAMES: usize = 20_000;
 /// Maximum number of bytes of a compiled regular expression.
 const MAX_EXPRESSION: usize = 1 << 20;
@@ -41,7 +41,7 @@ pub(super) type StateDigest = [u8; 32];
 /// A value, or None if the value is uncertain.
 type CertainOption<T> = Option<T>;
 
-/// A tree as a linter sees it.
+/// A tree of files, and the states that affect one linter's findings in this tree.
 pub(super) struct LinterTree<'a> {
     tree: FileTree,
     root: &'a Path,
@@ -49,9 +49,9 @@ pub(super) struct LinterTree<'a> {
     joint_pattern: Option<Regex>,
     /// The state of the options.
     options: CertainOption<StateDigest>,
-    /// The states of the configuration, by folder.
+    /// Cached states of the linter's configuration files, by folder.
     configured: BTreeMap<String, CertainOption<StateDigest>>,
-    /// The states of the names, by folder.
+    /// Cached states of the file names in a folder, by folder.
     names: BTreeMap<String, CertainOption<StateDigest>>,
 }
 
@@ -99,8 +99,8 @@ impl<'a> LinterTree<'a> {
         Some(parts.into_state())
     }
 
-    /// Returns the state of the options and of the files that they name. An option may itself be
-    /// configuration.
+    /// Returns the state of the files that the linter's options name. None if an option makes the linter
+    /// analyse several files together.
     fn options_digest(&self, options: &[String], folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for option in options {
@@ -112,7 +112,8 @@ impl<'a> LinterTree<'a> {
         Some(parts.into_state())
     }
 
-    /// Returns the state of a folder's files that configure the linter, and of the files that they name.
+    /// Returns the state of the configuration files in a folder, and of the files that the configuration
+    /// names.
     fn configuration_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.configured.get(folder) {
             return *known;
@@ -180,7 +181,8 @@ impl<'a> LinterTree<'a> {
         Some(())
     }
 
-    /// Returns the state of the names in a folder. Names of folders are marked.
+    /// Returns the state of the names in a folder. The state distinguishes names of files from names of
+    /// folders.
     fn folder_names_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.names.get(folder) {
             return *known;
@@ -253,8 +255,8 @@ fn read_content(file: File, max_bytes: u64) -> Option<PathContent> {
     (read as u64 <= max_bytes).then_some(PathContent::File { bytes, is_program })
 }
 
-/// Returns each word of a text that may be a file name. Candidates are the words of letters that are common
-/// in file names, and the values of whole lines.
+/// Returns each part of a text that may be a file name: each sequence of characters that are common in file
+/// names, and each line's text after `=` or `:`.
 pub(super) fn candidate_names(text: &[u8]) -> BTreeSet<&str> {
     let plain = text.split(|byte| !byte.is_ascii_alphanumeric() && !b"_-./+@~".contains(byte));
     let lines = text.split(|byte| *byte == b'\n');
@@ -294,7 +296,7 @@ pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// True if the word is the absolute path of an existing file, which no state covers.
+/// True if the word is the absolute path of an existing file. States do not cover such files.
 fn is_outside_file(word: &str) -> bool {
     word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
 }
@@ -304,7 +306,7 @@ pub(super) fn has_ending(name: &str, endings: &[&str]) -> bool {
     end.is_some_and(|end| endings.contains(&end))
 }
 
-/// Builds a digest of several parts; the length of each part is included.
+/// Builds a digest of several parts and their lengths.
 #[derive(Default)]
 pub(super) struct DigestBuilder(Sha256);
 

@@ -1,4 +1,4 @@
-//! Writes the base of a change into folders for linters.
+//! Writes files of a change's base commit to folders for linters.
 
 use truing_core::id::Sha;
 use truing_diff::RepoPath;
@@ -7,15 +7,15 @@ use truing_git::{LocalRepository, Mirror, PrivateFolder};
 /// A commit, and the repository that contains it.
 #[derive(Clone, Copy, Debug)]
 pub enum BaseCommit<'a> {
-    /// A working tree's repository.
+    /// A commit in a local repository with a working tree.
     Repository(&'a LocalRepository, &'a Sha),
-    /// A mirror of a repository.
+    /// A commit in the mirror of a repository.
     Mirror(&'a Mirror, &'a Sha),
 }
 
 impl BaseCommit<'_> {
-    /// Returns the commit's files in a temporary folder. Returns None if that fails; in that case, no finding
-    /// counts as old.
+    /// Exports the commit's files to a temporary folder. Returns None if the export fails. In that case, no
+    /// finding counts as old.
     pub(super) async fn export_all(self) -> Option<PrivateFolder> {
         let exported = match self {
             Self::Repository(repository, commit) => repository.export_all(commit).await,
@@ -37,7 +37,8 @@ impl BaseCommit<'_> {
         exported.map(|_| folder).map_err(|error| error.to_string())
     }
 
-    /// Returns the content of the file with this path in the commit. None if there is no plain file.
+    /// Returns the content of the file with this path in the commit. None if the commit has no plain file
+    /// with this path.
     pub(super) async fn read_file(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
         let read = match self {
             Self::Repository(repository, commit) => repository.read_file(commit, path).await,

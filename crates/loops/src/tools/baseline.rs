@@ -1,9 +1,9 @@
 //! Detects findings that already existed at the base. If a change moves, re-indents or renames code, a
 //! linter's earlier findings are therefore not reported again.
 //!
-//! Linters with findings also run on the base, and their findings on the lines that the change removes are
-//! used. A finding on an added line is old if its rule, message and code equal those of a finding on a
-//! removed line. Blanks are ignored, and so are digits in the message.
+//! Each linter with findings on the change also runs on the base. Only its findings on lines that the change
+//! removes are used there. A finding on an added line is old if its rule, message and code equal those of a
+//! finding on a removed line. The comparison ignores whitespace in the code and digits in the message.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,8 @@ pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: boo
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
         let removed = removed_ranges(file);
-        // With `everywhere`, a linter may report findings on any line, so files without removed lines are
-        // included.
+        // With `everywhere`, findings are accepted on all lines of a changed file, so files without removed
+        // lines are included.
         if (removed.is_empty() && !everywhere) || file.status == FileStatus::Added || file.is_binary {
             continue;
         }
@@ -38,8 +38,8 @@ pub(super) fn reporting_linters(findings: &[PlacedFinding]) -> BTreeSet<String> 
     findings.iter().filter_map(|placed| placed.raw.tool()).map(str::to_owned).collect()
 }
 
-/// Removes the linters' findings that match a finding of the base. Each finding of the base matches only one
-/// finding. Returns the fingerprints of the removed findings.
+/// Removes the linters' findings that match a finding on the base. One finding on the base removes at most
+/// one finding. Returns the fingerprints of the removed findings.
 pub(super) fn remove_base_findings(
     placed_findings: &mut Vec<PlacedFinding>,
     base: &[RawFinding],
@@ -50,8 +50,8 @@ pub(super) fn remove_base_findings(
         *old.entry(finding_identity(raw)).or_default() += 1;
     }
     placed_findings.retain(|placed| {
-        // If a secret is hidden, two secrets look the same, so a new secret could not be distinguished from
-        // an old one.
+        // Two hidden secrets look the same, so a finding on a new secret would wrongly match a finding on an
+        // old one.
         let is_hidden = placed.raw.snippet.trim().is_empty() || placed.raw.snippet.contains(OMISSION_MARK);
         if placed.raw.source != FindingSource::Tool || is_hidden {
             return true;
@@ -69,7 +69,8 @@ pub(super) fn remove_base_findings(
     taken
 }
 
-/// Findings with equal values of this type count as the same finding.
+/// The rule, message and code of a finding. If two findings have equal identities, they count as the same
+/// finding.
 type FindingIdentity = (String, String, String);
 
 fn finding_identity(raw: &RawFinding) -> FindingIdentity {

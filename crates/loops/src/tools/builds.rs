@@ -1,9 +1,10 @@
-//! Folders with the build output of linters, such as compiled dependencies. With such a folder, a later run
-//! only has to build the rest.
+//! Folders with the build output of linters, such as compiled dependencies. With the build output of an
+//! earlier run, a later run only builds what has changed.
 //!
-//! A run may write anything there. Each folder therefore belongs to one repository, one level of trust, one
-//! kind of tree, one tool and one version of its program. Its content is used only inside of the sandbox.
-//! Only one run uses a folder at a time; a second run that starts then builds everything.
+//! A run may write anything to its build folder. Each folder therefore belongs to one repository, one level
+//! of trust, one kind of tree, one tool and one version of its program. Its content is used only inside of
+//! the sandbox. Only one run uses a folder at a time. A second run that starts while the folder is in use
+//! gets no folder, and builds everything.
 
 use std::fs::{DirBuilder, File, FileTimes, TryLockError};
 use std::io;
@@ -24,23 +25,25 @@ use super::kept::ProgramIdentity;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_SCOPE};
 use super::select::SelectedLinter;
 
-/// Version of the folders' layout: raised when the use of the folders changes.
+/// Version of the folders' layout. The version is part of each folder's name, so a changed layout uses new
+/// folders.
 const FORM: &str = "1";
 /// The folder that contains all build folders.
 const BUILDS: &str = "builds";
-/// Maximum number of bytes of all folders.
+/// Maximum total size of all build folders in bytes.
 const BYTES: u64 = 2 << 30;
 /// The longest time for which an unused folder is kept.
 const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// Number of bytes that must be free on the disk before a run may use a folder. The run may write [`BYTES`],
-/// and is stopped if the disk is nearly full.
+/// Number of bytes that must be free on the disk before a run may use a folder. The value exceeds [`BYTES`],
+/// the maximum that a run writes, because a run is stopped if the disk is nearly full.
 const MIN_FREE_BYTES: u64 = 3 << 30;
 /// The part of a folder that a run may write to.
 const BUILT: &str = "built";
-/// The file with the number of bytes in the writable part, if the number is known.
+/// The file that records the size of the writable part in bytes. The file is missing while a run uses the
+/// folder.
 const NOTED: &str = "bytes";
 
-/// All build folders, which are in one parent folder.
+/// The cache of all build folders, which are in one parent folder.
 #[derive(Clone, Debug)]
 pub(super) struct BuildCache {
     folder: PathBuf,
@@ -58,13 +61,14 @@ pub(super) struct BuildFolderGuard {
 }
 
 impl BuildFolderGuard {
-    /// Returns the part that the sandbox shows.
+    /// Returns the part of the folder that the sandbox shows to the linter.
     pub(super) fn builds(&self) -> &BuildFolder {
         &self.builds
     }
 
-    /// Releases the folder after its runs. Then removes folders that are too old or exceed the limit. If a
-    /// run was stopped because it wrote too much, the builds are discarded.
+    /// Releases the folder after its runs. Then removes old folders, and the least recently used folders if
+    /// all folders together exceed the size limit. If a run was stopped because it wrote too much, the builds
+    /// are discarded.
     pub(super) async fn release(self, ends: Vec<CommandEndReason>) {
         let done = tokio::task::spawn_blocking(move || {
             let is_full =
@@ -80,7 +84,7 @@ impl BuildFolderGuard {
             cache.remove_expired();
             io::Result::Ok(())
         });
-        // If this fails, the next run builds everything.
+        // If the release fails, the next run builds everything.
         if let Ok(Err(error)) = done.await {
             tracing::debug!(%error, "cannot cache the build output of a linter");
         }
@@ -108,7 +112,8 @@ impl BuildCache {
         }
         let Some(lock) = try_lock_folder(&folder)? else { return Ok(None) };
         let built = folder.join(BUILT);
-        // A run that is stopped for writing too much fails, so enough space for new files must be left.
+        // A run that exceeds the size limit is stopped and fails. Builds that use most of the limit are
+        // therefore removed before the run.
         if build_bytes(&folder) > self.bytes / 4 * 3 {
             truing_git::remove_folder(&built)?;
         }
@@ -125,7 +130,8 @@ impl BuildCache {
         Ok(Some(BuildFolderGuard { cache: self.clone(), folder, builds, _lock: lock }))
     }
 
-    /// Removes folders that were unused for long or exceed the limit; a folder in use stays.
+    /// Removes folders that were unused for long, and the least recently used folders above the size limit. A
+    /// folder in use is kept.
     fn remove_expired(&self) {
         let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
@@ -138,7 +144,8 @@ impl BuildCache {
         }
         all.sort_unstable();
         let mut left = 0_u64;
-        // The folders that were used last come first.
+        // The most recently used folders are counted first, so the size limit removes the least recently used
+        // ones.
         for (used, bytes, place) in all.into_iter().rev() {
             left = left.saturating_add(bytes);
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
@@ -171,20 +178,20 @@ fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // The previous holder may have removed the folder in the meantime.
+    // The previous holder of the lock may have removed the folder before this run locked it.
     let is_there = |there: std::fs::Metadata| (there.dev(), there.ino()) == (mine.dev(), mine.ino());
     Ok(folder.symlink_metadata().is_ok_and(is_there).then_some(opened))
 }
 
-/// All inputs that decide if a run may use another run's builds.
+/// The properties that two runs must share before one may use the other's builds.
 #[derive(Clone, Debug)]
 struct BuildCacheKey<'a> {
     /// The name of the level of trust.
     trust: &'a str,
     /// The folder of the repository's files.
     project: PathBuf,
-    /// The kind of tree: the working tree, a copy of a head, or a copy of a base. A head may come from
-    /// another person.
+    /// The kind of tree: the working tree, a copy of a head, or a copy of a base. Builds are not shared
+    /// between kinds, because a head may come from another person.
     kind: &'a str,
     tool: &'a SelectedLinter,
     program: &'a ProgramIdentity,
@@ -207,8 +214,8 @@ impl BuildCacheKey<'_> {
 }
 
 impl LinterRunner {
-    /// Returns the folder with the builds of a tool's earlier runs. None if the tool keeps no builds, or if
-    /// another run uses the folder now.
+    /// Returns the folder with the builds of a tool's earlier runs. None if the tool keeps no builds, if
+    /// another run uses the folder now, or if the folder cannot be used.
     pub(super) async fn acquire_builds(
         &self,
         tool: &SelectedLinter,
@@ -250,8 +257,9 @@ impl LinterRunner {
     }
 }
 
-/// Sets the modification time of every file of a copy to the current time. Programs treat a file that is
-/// older than its build as unchanged. The copy may be older than a build of another commit.
+/// Sets the modification time of every file of a copy to the current time. Build programs treat a file that
+/// is older than its build output as unchanged. Without new times, a changed file in the copy could be older
+/// than the output of another commit, and would not be built.
 fn touch_all_files(tree: &Path) -> io::Result<()> {
     let now = FileTimes::new().set_modified(SystemTime::now());
     let mut folders = vec![tree.to_owned()];

@@ -1,10 +1,11 @@
 //! A cache of linters' findings from earlier runs, in a folder of this machine.
 //!
-//! An entry contains all findings on one file, before they are compared with a change. Its key is derived
-//! from all inputs. An entry is written to a temporary file, which is then renamed. It begins with a digest
-//! of the rest; an entry with a wrong digest counts as a miss. Several processes can therefore share the
-//! folder, and a damaged entry only causes another run of the linter. Entries that are unused for long or
-//! exceed the limit are removed.
+//! An entry contains all findings on one file, before they are compared with a change. The key of an entry is
+//! derived from all inputs of the linter's run. An entry is written to a temporary file, which is then
+//! renamed. An entry begins with a digest of the rest; an entry with a wrong digest counts as a miss. Several
+//! processes can therefore share the folder, and a damaged entry only causes another run of the linter.
+//! Entries that are unused for long are removed, and so are the least recently used entries above the size
+//! limit.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -18,13 +19,14 @@ use truing_core::finding::RawFinding;
 
 /// Maximum number of bytes of an entry. A larger entry is not stored.
 const MAX_ENTRY: u64 = 1 << 20;
-/// Minimum time between two updates of the file time of an entry that is used.
+/// Minimum time between two updates of an entry's modification time, which records when the entry was last
+/// used.
 const MIN_TOUCH_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Time between two searches for old entries.
+/// Minimum time between two searches for old entries.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The file whose modification time is the time of the last search for old entries.
 const TIDIED: &str = "tidied";
-/// Maximum number of bytes of all entries.
+/// Maximum total size of all entries in bytes.
 const BYTES: u64 = 200 << 20;
 /// The longest time for which an unused entry is kept.
 const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -42,7 +44,7 @@ pub struct ToolCache {
 pub(super) struct ToolCacheKey(String);
 
 impl ToolCacheKey {
-    /// Creates the key of this digest.
+    /// Creates a key from a digest of the run's inputs.
     pub(super) fn from_digest(state: &[u8]) -> Self {
         Self(hex::encode(state))
     }
@@ -85,7 +87,7 @@ impl ToolCache {
         Some(findings)
     }
 
-    /// Keeps the findings on a file. If that fails, the next run inspects the file again.
+    /// Stores the findings on a file. If the write fails, the next run inspects the file again.
     pub(super) fn store(&self, key: &ToolCacheKey, path: &str, findings: Vec<RawFinding>) {
         let written = self.write(key, &ToolCacheEntry { path: path.to_owned(), findings });
         if let Err(error) = written {
@@ -109,8 +111,8 @@ impl ToolCache {
         Ok(())
     }
 
-    /// Removes entries that were unused for too long or exceed the limit. This happens at most once an hour,
-    /// for all processes together.
+    /// Removes entries that were unused for too long, and the least recently used entries above the size
+    /// limit. This happens at most once an hour, for all processes together.
     pub(super) fn remove_expired(&self) {
         let mark = self.folder.join(TIDIED);
         let since = mark.metadata().and_then(|found| found.modified()).ok();
@@ -134,7 +136,8 @@ impl ToolCache {
             }));
         }
         entries.sort_unstable();
-        // The entries that were used last come first.
+        // The most recently used entries are counted first, so the size limit removes the least recently used
+        // ones.
         for (used, bytes, file) in entries.into_iter().rev() {
             left += bytes;
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);

@@ -1,6 +1,7 @@
-//! Configuration of linters in reviews by the service. The change must not influence this configuration. If
-//! the configuration is data, the base's version is used, in a second folder with the head's other files. If
-//! the configuration is code and the change touches it, the linter does not run.
+//! Configuration of linters in reviews by the service. The reviewed change must not influence this
+//! configuration. If the change touches configuration that is data, the linter runs in a second folder with
+//! the base's configuration and the head's other files. If the change touches configuration that is code, the
+//! linter does not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -24,15 +25,15 @@ use super::names::inspected_files;
 use super::running::LinterFiles;
 use super::select::SelectedLinter;
 
-/// Tables and sections of shared files that belong to no linter. The setting of the oldest supported Python
-/// version also affects linters, in every table.
+/// Tables and sections of shared files that belong to no linter. One setting in these tables also affects
+/// linters: the oldest supported Python version.
 const NON_LINTER_TABLES: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
 /// The prefix of the keys that set the oldest supported Python version in a project's table.
 const OLDEST_PYTHON: &str = "python";
-/// Quotes that begin multi-line strings. In such a string, a line may look like a table's header.
+/// Quotes that begin multi-line strings. A line of a multi-line string may look like the header of a table.
 const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
 
-/// Globs of files that configure a linter as data, besides those in the table of tools.
+/// Globs of files that configure a linter as data, in addition to the globs in the table of tools.
 const EXTRA_CONFIG_GLOBS: &[(&str, &str)] = &[
     ("eslint", ".eslintignore"),
     ("oxlint", ".{eslint,oxlint}ignore"),
@@ -43,7 +44,7 @@ const EXTRA_CONFIG_GLOBS: &[(&str, &str)] = &[
     ("tsc", "tsconfig.*.json"),
 ];
 
-/// The files that configure linters, by the names of the linters.
+/// The configuration files that were read from the base, by the name of the linter.
 pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseConfigFiles>;
 
 /// Configuration files of a linter that the change touches. The linter used the base's versions of these
@@ -52,29 +53,29 @@ pub(crate) type BaseFilesByLinter = BTreeMap<String, BaseConfigFiles>;
 pub(crate) struct BaseConfigFiles {
     /// All configuration files that the change touches.
     paths: BTreeSet<RepoPath>,
-    /// The touched configuration files that the linter would also have inspected.
+    /// Those of `paths` that the linter would normally also have inspected, but did not.
     uninspected_paths: BTreeSet<RepoPath>,
 }
 
 impl BaseConfigFiles {
-    /// Adds the files that a folder takes from the base. Those of `files` that the linter would also inspect
-    /// are recorded as not inspected.
+    /// Adds the files in `place` that were copied from the base. Those of `files` that the linter would also
+    /// inspect are recorded as not inspected.
     pub(super) fn add(&mut self, base_folder: &BaseConfigFolder<'_>, files: &[&str]) {
         self.paths.extend(base_folder.replaced_paths.iter().copied().map(RepoPath::from));
         self.uninspected_paths
             .extend(files.iter().copied().filter(|path| base_folder.is_from_base(path)).map(RepoPath::from));
     }
 
-    /// Creates the entry for a file that shows that a linter is used, or with which options.
+    /// Creates the entry for a file that indicates the use or the options of a linter.
     fn for_indicator_file(path: &str) -> Self {
         Self { paths: [RepoPath::from(path)].into(), uninspected_paths: BTreeSet::new() }
     }
 
-    /// Records the files in the linters' runs. Earlier findings stay open for files that a linter could not
-    /// inspect.
+    /// Adds the base's configuration files to the results of the linters' runs. Earlier findings stay open
+    /// for files that a linter could not inspect.
     pub(crate) fn record_in_runs(base_files: BaseFilesByLinter, runs: &mut [ToolRunResult]) {
         for (name, Self { paths, uninspected_paths: unseen }) in base_files {
-            // Findings of a linter that has not run stay open anyway.
+            // If a linter has not run, its earlier findings stay open without this mark.
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
             run.base_configuration = paths.into_iter().collect();
             if let (Some(path), None) = (unseen.first(), &run.keeps_open) {
@@ -92,7 +93,8 @@ pub(super) struct BaseConfigOverlay<'a> {
     /// Every path that the change names.
     touched: BTreeSet<&'a str>,
     changed_files: &'a [ChangedFile],
-    /// Folders in which linters run, each with the paths that are taken from the base.
+    /// The folders created so far, each with the paths that were copied from the base. Linters with the same
+    /// paths share a folder.
     folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
 }
 
@@ -115,14 +117,15 @@ impl BaseConfigFolder<'_> {
         self.replaced_paths.contains(path)
     }
 
-    /// Excludes findings on the base's files from an output, because their lines are not those of the head.
+    /// Excludes findings on files that were copied from the base, because their line numbers differ from
+    /// those of the head's files.
     pub(super) fn drop_base_findings(&self, output: &mut ToolOutput) {
         output.left_out.extend(self.replaced_paths.iter().map(|path| (*path).to_owned()));
     }
 }
 
-/// Returns the folder in which a linter runs. None if it runs in the head's folder. `signs` is an error if
-/// the base's configuration is unknown.
+/// Returns the folder in which a linter runs. None if it runs in the head's folder. Returns the error in
+/// `signs` if the base's configuration is unknown.
 pub(super) async fn linter_folder<'a, T>(
     tool: &SelectedLinter,
     signs: &Result<T, String>,
@@ -136,7 +139,7 @@ pub(super) async fn linter_folder<'a, T>(
 }
 
 impl<'a> BaseConfigOverlay<'a> {
-    /// Creates the configuration for the change of these files; none if the base is unknown.
+    /// Creates the overlay for the change that `files` describes. None if the base is unknown.
     pub(super) fn from_files(files: LinterFiles<'a>) -> Option<Self> {
         let touched = files.changed_paths.iter().filter_map(|path| path.as_str()).collect();
         Some(Self {
@@ -176,8 +179,8 @@ impl<'a> BaseConfigOverlay<'a> {
         Ok(Some(BaseConfigFolder { tree, replaced_paths: replaced }))
     }
 
-    /// Returns a folder with the head's files, in which files that reveal or configure linters are taken from
-    /// the base. Returns None if the change touches no file of this kind.
+    /// Returns a folder in which linters are detected. It contains the head's files, but the base's versions
+    /// of touched files that reveal or configure linters. Returns None if the change touches no such file.
     pub(super) async fn create_detection_folder(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| may_reveal_tool(tool, path) || may_configure_as_data(tool, path);
@@ -187,8 +190,8 @@ impl<'a> BaseConfigOverlay<'a> {
         if signs.is_empty() { Ok(None) } else { self.create_folder(&signs).await.map(Some) }
     }
 
-    /// Returns the touched files that configure a linter as data, if the linter's part of the file differs
-    /// from the base.
+    /// Returns the touched files that configure a linter as data. A file in which the linter's own settings
+    /// are unchanged is left out.
     async fn changed_config_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let mut replaced = self.files_named_by_config(tool).await?;
         for path in self.touched.iter().copied() {
@@ -204,7 +207,8 @@ impl<'a> BaseConfigOverlay<'a> {
         Ok(replaced)
     }
 
-    /// Creates a folder with the head's files, except that these files are taken from the base.
+    /// Creates a folder with the head's files, in which the files in `replaced` are replaced by the base's
+    /// versions.
     async fn create_folder(&self, replaced_paths: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
         let paths: Vec<RepoPath> = replaced_paths.iter().copied().map(RepoPath::from).collect();
         let of_base = self.base.export_files(&paths).await?;
@@ -224,7 +228,7 @@ impl<'a> BaseConfigOverlay<'a> {
     }
 
     /// Returns the touched files that a linter's configuration names, directly or through another file. Files
-    /// that the linter inspects are left out.
+    /// of the kinds that the linter inspects are left out.
     async fn files_named_by_config(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known_tool() else { return Ok(named) };
@@ -284,16 +288,16 @@ impl<'a> BaseConfigOverlay<'a> {
     }
 }
 
-/// The differences between the linters that the base's and the head's files show.
+/// The differences between the linters that are detected in the base's files and those in the head's files.
 #[derive(Debug, Default)]
 pub(super) struct LinterDifferences {
-    /// Linters that the repository uses only since this change, each with the reason why they do not run.
+    /// Linters that the change adds to the repository, each with the reason why the linter does not run.
     pub(super) new_linters: Vec<(String, String)>,
     /// Linters that were selected by the base's files, or that run with the options of the base's hooks.
     pub(super) base_files: BaseFilesByLinter,
 }
 
-/// Adds linters that only the head's files show to those of the base, if they may run. If a linter's
+/// Adds linters that are detected only in the head's files to `base_linters`, if they may run. If a linter's
 /// configuration is code, `run_method` checks later whether the change touches it.
 pub(super) fn merge_linters(
     base_linters: &mut Vec<SelectedLinter>,
@@ -354,8 +358,8 @@ fn may_reveal_tool(tool: &KnownTool, path: &str) -> bool {
     })
 }
 
-/// True if a file of this path may configure the tool. Files that the tool inspects anyway are excluded, and
-/// so are files that only mention the tool.
+/// True if a file with this path may configure the tool as data. Files that the tool inspects anyway are
+/// excluded, and so are files that only mention the tool.
 fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
@@ -382,7 +386,8 @@ fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
 }
 
 /// Returns the lines of a TOML or INI file that may belong to a tool. Only the tables that certainly belong
-/// to other tools are excluded. Returns the whole content as the error if the distinction is uncertain.
+/// to other tools are excluded. Returns the whole content as the error if it cannot be divided into tables
+/// with certainty.
 fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(bytes) };
     // Python also treats a carriage return as the end of a line.
@@ -433,8 +438,8 @@ fn is_other_tool_header(tool: &KnownTool, line: &str) -> bool {
     }
 }
 
-/// Adds the plain files of a folder to another one, except `excluded`, as hard links if possible. No symbolic
-/// link is followed.
+/// Adds the plain files of the folder `from`, except `excluded`, to the folder `to`, as hard links if
+/// possible. Symbolic links are not followed.
 fn link_files(from: &Path, to: &Path, excluded: &BTreeSet<PathBuf>) -> io::Result<()> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {

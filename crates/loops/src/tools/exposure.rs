@@ -11,7 +11,7 @@ use truing_reader::output::tool_name;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::{ConfiguredLinters, SelectedLinter, select_linters, used_tools};
 
-/// A linter, and the paths that the sandbox shows to it besides the files that it inspects.
+/// A linter with the paths that the sandbox shows to the linter, in addition to the inspected files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinterVisiblePaths {
     /// The name of the linter, as it appears in findings.
@@ -31,9 +31,9 @@ pub struct AvailableTool {
 }
 
 impl LinterRunner {
-    /// Returns the tools that a repository uses and that inspect files such as these. If a tool cannot run on
-    /// this machine, the reason is included. An unavailable tool is left out if only the files that it
-    /// inspects show it, because the repository may not use it.
+    /// Returns the tools that a repository uses and that inspect at least one of these files. If a tool
+    /// cannot run on this machine, the reason is included. An unavailable tool is left out if its only sign
+    /// is an inspected file, because the repository may not use the tool.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -87,8 +87,7 @@ impl LinterRunner {
         Ok(exposures.collect())
     }
 
-    /// Returns a folder or file that a program needs and that overlaps with a hidden file, together with the
-    /// hidden file.
+    /// Returns a path that a program needs and a hidden path, if one of these paths contains the other.
     pub(super) fn find_exposed_path<'i>(
         &'i self,
         installed: &'i InstalledProgram,

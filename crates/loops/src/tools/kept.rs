@@ -1,4 +1,5 @@
-//! Cached findings of a linter, which later runs can use, with all of their inputs (docs/adr/0097).
+//! Cached findings of a linter, stored with a digest of all their inputs, so that later runs can reuse them
+//! (docs/adr/0097).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -13,13 +14,14 @@ use super::alone::{DigestBuilder, LinterTree, StateDigest};
 use super::cache::{ToolCache, ToolCacheKey};
 use super::select::SelectedLinter;
 
-/// Version of the kept findings' format: raised when the same output would be parsed differently.
+/// Version of the cached findings' format. It is raised when Truing begins to parse the same linter output
+/// differently.
 const FORM: &str = "2";
-/// Maximum number of bytes of text of all kept findings that a run uses: the linter inspects the remaining
+/// Maximum number of bytes of text in the cached findings that a run uses. The linter inspects the remaining
 /// files again.
 const MAX_BYTES: usize = 32 << 20;
 
-/// The programs that ran, by the names of the linters.
+/// The program files that ran, by the name of the linter.
 pub(crate) type ProgramsByLinter = BTreeMap<String, BTreeSet<ProgramIdentity>>;
 
 /// The identity of a program's file. If the file is replaced, the identity changes.
@@ -41,8 +43,8 @@ impl ProgramIdentity {
         Some(Self { file, bytes, modified, number })
     }
 
-    /// Adds the path, size and time of the program's file. They differ for every other program, and also
-    /// after the file was replaced.
+    /// Adds the path, size and modification time of the program's file to a digest. Another program has
+    /// different values, and so does the same path after its file is replaced.
     pub(super) fn add_to(&self, digest: &mut DigestBuilder) {
         let at = self.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         digest.add(self.file.as_os_str().as_encoded_bytes()).add(&self.bytes.to_le_bytes());
@@ -57,12 +59,12 @@ pub(super) struct FindingCacheContext {
     tree: PathBuf,
     known_tool: &'static KnownTool,
     options: Vec<String>,
-    /// The folder of the tree in which the linter runs.
+    /// The linter's working folder, relative to the tree.
     folder: String,
     program: ProgramIdentity,
-    /// The state of all inputs that are common to all files.
+    /// A digest of the inputs that are the same for all files.
     common_state: StateDigest,
-    /// The scopes in which cached findings are searched. New findings are stored in the first scope.
+    /// The scopes whose cached findings may be used. New findings are stored in the first scope.
     scopes: Vec<String>,
 }
 
@@ -77,7 +79,7 @@ pub(super) struct CachedFindings {
 }
 
 impl CachedFindings {
-    /// Returns the states of these files. Files without a certain state are left out.
+    /// Returns the states of these files. Files whose state could not be determined are left out.
     pub(super) fn states_for(&self, names: &[&str]) -> BTreeMap<String, StateDigest> {
         let state = |name: &&str| Some(((*name).to_owned(), *self.states.get(*name)?));
         names.iter().filter_map(state).collect()
@@ -85,8 +87,8 @@ impl CachedFindings {
 }
 
 impl FindingCacheContext {
-    /// Creates the context of a linter that inspects each file separately. Its inputs include the linter's
-    /// row of the table, its program and the version that the program prints.
+    /// Creates the context of a linter that inspects each file separately. The context includes the linter's
+    /// settings, its program file and the version that the program prints.
     pub(super) fn new(
         cache: ToolCache,
         tool: &SelectedLinter,
@@ -137,8 +139,8 @@ impl FindingCacheContext {
         CachedFindings { states, ..recalled }
     }
 
-    /// Stores findings of files whose states have not changed since before the run, if the program is also
-    /// unchanged.
+    /// Stores the findings of each file whose state is still the one before the run. Stores nothing if the
+    /// program has changed.
     pub(super) async fn store_findings(
         self,
         states: BTreeMap<String, StateDigest>,
@@ -175,7 +177,7 @@ impl FindingCacheContext {
         self.cache.remove_expired();
     }
 
-    /// Returns the states of files. Files without a certain state are left out.
+    /// Returns the states of files. Files whose state cannot be determined are left out.
     fn file_states<'a>(&self, names: impl Iterator<Item = &'a str>) -> BTreeMap<String, StateDigest> {
         let Some(mut alone) = LinterTree::new(&self.tree, self.known_tool, &self.options, &self.folder)
         else {

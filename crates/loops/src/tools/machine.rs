@@ -1,4 +1,4 @@
-//! Runs of a linter: as a program of the machine, or in the project's set-up.
+//! Runs a linter, either as a program installed on the machine or in the project's set-up.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use super::select::SelectedLinter;
 /// Time limit for a program to print its version.
 const VERSION_TIME: Duration = Duration::from_secs(20);
 
-/// The tree that a program of the machine inspects, and its time limit.
+/// The settings of one run of a program that is installed on the machine.
 #[derive(Clone, Debug)]
 pub(super) struct LinterRunSettings<'a> {
     /// The tree that the program inspects.
     pub(super) tree: &'a Path,
-    /// True if the program sees the tree at [`INSIDE`].
+    /// True if the sandbox shows the tree at the path [`INSIDE`], instead of its real path.
     pub(super) moves_tree: bool,
     /// Time limit of the run.
     pub(super) time: Duration,
@@ -31,7 +31,8 @@ pub(super) struct LinterRunSettings<'a> {
 }
 
 impl LinterRunner {
-    /// Returns the output of a tool's program about its version. None if the program fails.
+    /// Runs a tool's program with the arguments that print its version, and returns the output. None if the
+    /// program fails.
     pub(super) async fn version_output(
         &self,
         tool: &SelectedLinter,
@@ -46,8 +47,8 @@ impl LinterRunner {
         matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
     }
 
-    /// True if the tree may be shown to a program at [`INSIDE`]. A program inside of the tree would no longer
-    /// be found at its path, and a program below [`INSIDE`] would be hidden.
+    /// True if the tree may be shown to a program at [`INSIDE`]. False if the program needs a folder in the
+    /// tree, which would move, or below [`INSIDE`], which the tree would hide.
     pub(super) fn can_move_tree(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match method {
             LinterRunMethod::Machine(installed) => {
@@ -58,7 +59,7 @@ impl LinterRunner {
         }
     }
 
-    /// Runs a tool as a program of the machine.
+    /// Runs a tool's program that is installed on the machine.
     pub(super) async fn run_machine_program(
         &self,
         tool: &SelectedLinter,
@@ -88,8 +89,8 @@ impl LinterRunner {
     }
 }
 
-/// Runs a tool in the project's set-up. If the project has installed the tool, that version is used;
-/// otherwise the system's version is used.
+/// Runs a tool in the project's set-up. If the set-up has installed the tool, that version is used; otherwise
+/// the system's version is used.
 pub(super) async fn run_in_set_up(
     tool: &SelectedLinter,
     verifier: &Verifier,
@@ -100,7 +101,8 @@ pub(super) async fn run_in_set_up(
     let place = tool.install_places.iter().find(|place| set_up.has_file(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),
-        // The program at a path in the tree would come from the change.
+        // A program path inside the tree is refused, because the reviewed change could have supplied the
+        // file.
         None if tool.program.contains('/') && !tool.program.starts_with('/') => {
             return Err(format!("`{}` is not installed by `verify.setup`", tool.program));
         }

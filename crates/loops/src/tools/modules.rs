@@ -1,17 +1,18 @@
-//! Node.js modules for linters. A user installs the modules, and commits do not contain them.
+//! Node.js modules for linters. Commits do not contain these modules, so a copy of a commit gets links to the
+//! modules that the user has installed.
 
 use std::path::{Path, PathBuf};
 
 /// The folder of the modules.
 const MODULES: &str = "node_modules";
 
-/// Symbolic links to modules in a copy of a commit. They are removed when dropped, because others read the
-/// copy afterwards.
+/// Symbolic links to modules in a copy of a commit. The links are removed when this value is dropped, because
+/// other code reads the copy afterwards.
 pub(super) struct ModuleLinks(Vec<PathBuf>);
 
 impl ModuleLinks {
-    /// Creates a link in each of these folders, if the user has modules outside of the tree and the tree has
-    /// none.
+    /// Creates a link in each of these folders of the tree, if the user's project has modules there and the
+    /// tree has none.
     pub(super) fn create_links<'a>(
         project: Option<&Path>,
         tree: &Path,
@@ -19,7 +20,7 @@ impl ModuleLinks {
     ) -> Self {
         let Some(project) = project.filter(|project| *project != tree) else { return Self(Vec::new()) };
         let link = |folder: &str| {
-            // The folder of modules may be a symbolic link itself.
+            // The user's folder of modules may itself be a symbolic link, so its real path is linked.
             let modules = project.join(folder).join(MODULES).canonicalize().ok()?;
             let link = tree.join(folder).join(MODULES);
             std::os::unix::fs::symlink(modules, &link).ok()?;

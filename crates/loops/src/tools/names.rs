@@ -9,8 +9,8 @@ use truing_reader::output::known::FILES;
 
 use super::select::SelectedLinter;
 
-/// Maximum number of bytes of file names in one command line: every system accepts 128 KiB of arguments and
-/// environment.
+/// Maximum number of bytes of file names in one command line. Every system accepts at least 128 KiB for
+/// arguments and environment together.
 pub(super) const MAX_NAMES_BYTES: usize = 100_000;
 
 /// Returns the changed files that a tool inspects.
@@ -18,15 +18,15 @@ pub(super) fn inspected_files<'a>(tool: &SelectedLinter, files: &'a [ChangedFile
     files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.inspects(path)).collect()
 }
 
-/// Returns the files that cannot be passed to a tool, because arguments and outputs must be text and the
-/// names of these files are not valid text.
+/// Returns the files that cannot be passed to a tool, because their names are not valid text. Arguments and
+/// outputs of a tool must be text.
 pub(super) fn unlintable_files(tool: &SelectedLinter, files: &[ChangedFile]) -> Vec<RepoPath> {
     let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
     let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();
     paths.filter(|path| tool.is_meant_for(&as_path(path))).cloned().collect()
 }
 
-/// Splits the files into one part for each run of a tool.
+/// Splits the files into one batch for each run of a tool.
 pub(super) fn split_batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
     if !tool.arguments.iter().any(|word| word == FILES) {
         return vec![files];

@@ -1,5 +1,6 @@
-//! Removes duplicate findings. Equal findings of two linters are reported once. If a linter covers a rule
-//! better, the rule's findings are dropped in the files that the linter inspected.
+//! Removes duplicate findings. If two linters report the same defect, only one finding is reported. If a
+//! linter covers one of Truing's own rules better, the rule's findings are dropped in the files that the
+//! linter inspected.
 //!
 //! Two linters report the same defect of a line if both use the same name for the rule, or if the table of
 //! tools maps the names to each other.
@@ -15,12 +16,12 @@ use truing_reader::output::{NO_RULE, tool_name};
 /// All findings that linters have reported so far.
 #[derive(Debug, Default)]
 pub(crate) struct ReportedFindings {
-    /// Maximum number of equal findings in one output, by place, rule and message.
+    /// For each place, rule and message: the highest number of equal findings in any output so far.
     max_counts: BTreeMap<(CodeLocation, String, String), usize>,
-    /// Number of equal findings in the current output so far.
+    /// For each place, rule and message: the number of equal findings in the current output so far.
     of_output: BTreeMap<(CodeLocation, String, String), usize>,
-    /// The first linter that reported a defect of a line, and the rules of other linters that also report
-    /// this defect.
+    /// For each defect of a line: the first linter that reported the defect, and the rules of other linters
+    /// that report it too.
     reporters: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
 }
 
@@ -30,10 +31,11 @@ impl ReportedFindings {
         self.of_output.clear();
     }
 
-    /// True if neither this linter in another output nor another linter has reported the finding before.
+    /// Records a finding. Returns true if no other linter, and no earlier output of the same linter, has
+    /// reported the finding.
     pub(crate) fn record_if_new(&mut self, raw: &RawFinding) -> bool {
-        // A linter's findings may occur twice, if the linter runs and its output is also supplied. One output
-        // may contain the same finding several times, for different columns.
+        // The same finding may be in two outputs: one of Truing's run of the linter, and one that the caller
+        // supplies. One output may also contain equal findings, for different columns of a line.
         let key = (raw.location.clone(), raw.rule.clone(), raw.title.clone());
         let count = self.of_output.entry(key.clone()).or_default();
         *count += 1;
@@ -47,11 +49,11 @@ impl ReportedFindings {
             others.insert(raw.rule.clone());
             return false;
         }
-        // One linter may report the same defect of a line twice, for two names in it.
+        // The same linter may report a defect twice on one line, for example for two unused names.
         is_first
     }
 
-    /// Adds the names of other linters' rules to each finding, if they report the same defect.
+    /// Adds to each finding the rules of other linters that report the same defect.
     pub(crate) fn add_duplicate_rules(&self, findings: &mut [PlacedFinding]) {
         for raw in
             findings.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
@@ -67,20 +69,21 @@ impl ReportedFindings {
     }
 }
 
-/// Returns the linter of a finding, the line, and the meaning of the linter's rule. None if the output does
-/// not name the rule.
+/// Returns the linter of a finding, and the defect: the path, the line and the canonical name of the rule.
+/// None if the output does not name the rule.
 fn rule_meaning(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
     let meaning = find_known_tool(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
     Some((tool, (raw.location.path.clone(), raw.location.start_line, meaning)))
 }
 
-/// The files that linters inspected in runs that did not fail. The keys are the linters' names in findings.
+/// The files that each linter inspected in successful runs. The keys are the linters' names as they appear in
+/// findings.
 pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 
-/// Removes the findings of rules that a linter covers better, in the files that this linter has inspected.
-/// Returns the rules of the removed findings, each with the file's path. If the file was renamed, its path at
-/// the base is also returned.
+/// Removes findings of Truing's own rules in files that a linter has inspected, if the linter covers the rule
+/// better. Returns the rules of the removed findings, each with the file's path. If the file was renamed, its
+/// path at the base is also returned.
 pub(crate) fn remove_replaced(
     findings: &mut Vec<PlacedFinding>,
     inspected: &FilesByLinter,

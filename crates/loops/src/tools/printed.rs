@@ -24,11 +24,11 @@ const MAX_REASON: usize = 600;
 /// An output that the reader parses.
 #[derive(Clone, Debug)]
 pub struct LinterOutput {
-    /// The text that the linter printed, and its metadata.
+    /// The text that the linter printed, with the data that the reader needs to parse it.
     pub output: ToolOutput,
-    /// The files that the run received. Empty for an output that the caller supplied.
+    /// The files that the linter's run received. The set is empty for an output that the caller supplied.
     pub(crate) inspected_paths: BTreeSet<RepoPath>,
-    /// Set if the findings are to be cached for files whose states are still these.
+    /// Set if the findings are to be cached: the cache, and the state of each file before the run.
     keeping: Option<(FindingCacheContext, BTreeMap<String, StateDigest>)>,
 }
 
@@ -124,7 +124,8 @@ impl LinterOutput {
         Self { inspected_paths: files.into_iter().map(RepoPath::from).collect(), ..self }
     }
 
-    /// Requests that the findings on files in these states are cached after they are read.
+    /// Requests that the findings are cached once they are read. `states` contains each file's state before
+    /// the run.
     pub(super) fn with_cache(
         self,
         cache_context: FindingCacheContext,
@@ -158,7 +159,8 @@ impl LinterOutput {
         if let (Some((recipe, mut states)), Some(findings)) =
             (keeping, found.keep.take().filter(|_| is_whole))
         {
-            // Ignored files are removed, because a later run would otherwise treat them as inspected.
+            // Files that the linter ignored are not cached, because a later run would otherwise treat them as
+            // inspected.
             states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
             recipe.store_findings(states, findings.into_iter().map(redact_given_values).collect()).await;
         }

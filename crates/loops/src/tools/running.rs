@@ -1,4 +1,4 @@
-//! The machine that runs linters, the files that the linters inspect, and the ways to run a linter.
+//! The settings with which linters are run, the files that they inspect, and the methods to run them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,20 @@ use truing_diff::RepoPath;
 use super::base::BaseCommit;
 use super::cache::ToolCache;
 
-/// The scope of cached findings for the user's own files.
+/// The name of the cache scope for the user's own files.
 pub(super) const OWN_FILES_SCOPE: &str = "own";
 
 /// The settings with which linters are run.
 #[derive(Clone, Debug)]
 pub struct LinterRunner {
-    /// Search paths of the machine's programs.
+    /// The paths in which programs on this machine are searched.
     pub machine: MachinePaths,
     /// The level of the machine's sandbox.
     pub level: SandboxLevel,
-    /// The folders that variables name, see [`truing_reader::output::known::FetchedFolder::variable`].
+    /// The folders that environment variables name, by variable (see
+    /// [`truing_reader::output::known::FetchedFolder::variable`]).
     pub folders: BTreeMap<String, PathBuf>,
-    /// The virtual environment of Python that is active.
+    /// The active Python virtual environment.
     pub environment: Option<PathBuf>,
     /// True if the files come from another person. In that case, no program in the files is run. A linter
     /// whose configuration is code is not run if the change touches that configuration.
@@ -42,10 +43,10 @@ pub struct LinterRunner {
 pub struct LinterFiles<'a> {
     /// The folder that contains the files.
     pub tree: &'a Path,
-    /// The folder whose pinned program versions apply. It is the head's folder, even if the base is
-    /// inspected.
+    /// The folder whose pinned program versions apply. It is the head's folder, even for a run that inspects
+    /// the base.
     pub pins: &'a Path,
-    /// The folder in which the files' owner has installed programs for them; none if there is no such folder.
+    /// The folder in which the owner of the files has installed programs; none if there is no such folder.
     pub project: Option<&'a Path>,
     /// The changed files that exist.
     pub changed_files: &'a [ChangedFile],
@@ -54,15 +55,15 @@ pub struct LinterFiles<'a> {
     /// The base of the change. In a review by the service, the base's configuration applies. If there is no
     /// base, the tree's configuration applies.
     pub base: Option<BaseCommit<'a>>,
-    /// The scope of set-ups that may be used.
+    /// The scope of the cached set-ups that may be used.
     pub trust: Option<&'a Trust>,
 }
 
 /// A way to run a linter.
 pub(super) enum LinterRunMethod<'a> {
-    /// Runs the linter as a program of the machine.
+    /// Runs the linter's program that is installed on the machine.
     Machine(InstalledProgram),
-    /// Runs the linter as a program of the project's set-up or of the system. The linter gets a copy of the
-    /// files with that set-up.
+    /// Runs the linter's program from the project's set-up, or else from the system. The linter gets a copy
+    /// of the files with that set-up.
     SetUp(&'a Verifier, &'a SetupResult),
 }

@@ -29,7 +29,7 @@ pub struct SelectedLinter {
     pub nested: Vec<String>,
     /// Name or path of the linter's program.
     pub program: String,
-    /// The places where a project may install the program.
+    /// The paths at which a project may have installed the program.
     pub install_places: Vec<String>,
     /// The arguments, with placeholders for files.
     pub arguments: Vec<String>,
@@ -45,9 +45,9 @@ pub struct SelectedLinter {
     pub condition: ToolCondition,
     /// Time limit of a run.
     pub time: Duration,
-    /// True if the linter's findings count on all lines of changed files.
+    /// True if findings on all lines of changed files are accepted, not only on changed lines.
     pub everywhere: bool,
-    /// True if the linter's use is shown only by a file that it inspects.
+    /// True if the only sign of the linter's use is a file that the linter inspects.
     pub is_guessed: bool,
     /// True if the configuration names the linter.
     pub is_configured: bool,
@@ -87,12 +87,12 @@ impl SelectedLinter {
         self.known_tool.map_or(&[], |known| known.starts.as_slice())
     }
 
-    /// Returns the folders with files that the linter needs and that were fetched for projects.
+    /// Returns the folders of files that the linter needs and that must have been fetched for the project.
     pub fn fetched_folders(&self) -> &[FetchedFolder] {
         self.known_tool.map_or(&[], |known| known.fetched.as_slice())
     }
 
-    /// Returns the command with which a person can fetch these files.
+    /// Returns the command with which a person can fetch the files that the linter needs.
     pub fn fetch_command(&self) -> Option<&str> {
         self.known_tool?.fetch.as_deref()
     }
@@ -102,13 +102,13 @@ impl SelectedLinter {
         self.known_tool.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
     }
 
-    /// Returns the linter's rules about permissions of files.
+    /// Returns the linter's rules about file permissions.
     pub fn permission_rules(&self) -> BTreeSet<String> {
         self.known_tool.iter().flat_map(|known| known.of_permissions.iter().cloned()).collect()
     }
 
-    /// True if the linter's configuration and dependencies may be in a subfolder, because the root only shows
-    /// that the linter runs.
+    /// True if the linter's configuration and dependencies may be in a subfolder, because the linter's sign
+    /// at the root is only a hook or a CI job.
     fn has_nested_configuration(&self) -> bool {
         let is_run = hooks::FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
         is_run && self.needs_setup() && !self.is_configured
@@ -120,7 +120,8 @@ impl SelectedLinter {
         is_told && self.is_meant_for(Path::new(path))
     }
 
-    /// True if the linter is meant for files with such a path.
+    /// True if the linter is meant for a file with this path, even if a hook or the configuration excludes
+    /// the file.
     pub(super) fn is_meant_for(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
         let is_script = |relative_path: &Path| {
@@ -154,20 +155,20 @@ impl SelectedLinter {
                 .is_some_and(|known| self.arguments == known.command && self.program == known.program)
     }
 
-    /// Returns the table's row of a tool whose findings may be cached, because it runs with the table's
-    /// command and inspects each file separately.
+    /// Returns the tool's row of the table if its findings may be cached. This requires that the tool runs
+    /// with the table's command and inspects each file separately.
     pub(super) fn cacheable_tool(&self) -> Option<&'static KnownTool> {
         let known =
             self.known_tool.filter(|known| !known.config_file_names.is_empty() && !known.needs_setup)?;
         (self.arguments == known.command && self.program == known.program).then_some(known)
     }
 
-    /// Returns the table's row of a tool that keeps its builds in folders that variables name.
+    /// Returns the tool's row of the table if environment variables can set the folder for the tool's builds.
     pub(super) fn build_caching_tool(&self) -> Option<&'static KnownTool> {
         self.known_tool.filter(|known| !known.builds.is_empty() && self.program == known.program)
     }
 
-    /// True if a file with this path configures the linter, by its name in any folder or because a hook's
+    /// True if a file with this path configures the linter: its path or name matches the table, or a hook's
     /// option names it.
     pub fn is_configured_by(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -195,7 +196,7 @@ impl SelectedLinter {
     }
 }
 
-/// Selects the linters to run, sorted by name. They are the linters of `used` that the configuration does not
+/// Selects the linters to run, sorted by name. Selects the linters of `used` that the configuration does not
 /// disable, and the linters that the configuration names. A known linter that the configuration names runs
 /// even if it is not detected.
 pub fn select_linters(detected_tools: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
@@ -213,10 +214,10 @@ pub fn select_linters(detected_tools: &[DetectedTool], configured: &[ToolConfig]
     all
 }
 
-/// Selects the linters to run in folders below the root. These are linters that a folder uses and that
-/// neither the root nor the configuration selects. If several folders use a linter, a file is inspected in
-/// the nearest of them. Some linters need the project's dependencies, and the root runs them only by a hook
-/// or a CI job. Such a linter runs separately in each folder that configures it.
+/// Selects the linters to run in folders below the root. Selects linters that a folder uses and that neither
+/// the root nor the configuration selects. If several folders use a linter, a file is inspected in the
+/// nearest folder above it. A linter that needs the project's dependencies is an exception if the root runs
+/// it only by a hook or a CI job. It runs separately in each folder that configures it.
 pub(super) fn select_nested_linters(
     nested_tools: &[(String, Vec<DetectedTool>)],
     root: &mut [SelectedLinter],
@@ -245,8 +246,8 @@ pub(super) fn select_nested_linters(
     all
 }
 
-/// Combines the settings of a linter from the table and from the configuration. Returns None if neither has a
-/// command and a format; the check of the configuration already excludes this case.
+/// Combines the settings of a linter from the table and from the configuration. Returns None if neither sets
+/// a command and a format. The validation of the configuration already rejects this case.
 fn build_linter(
     name: &str,
     detected_tool: Option<&DetectedTool>,
@@ -258,7 +259,7 @@ fn build_linter(
     let own = command.as_ref().and_then(|words| words.split_first());
     let (program, arguments, install_places) = match (own, known_tool) {
         (Some((program, arguments)), _) => {
-            // The program is a path in the tree, which the repository's own file may set.
+            // A relative path that contains a folder is the path of a program in the tree.
             let is_of_tree = program.contains('/') && !program.starts_with('/');
             let install_places = if is_of_tree { vec![program.clone()] } else { Vec::new() };
             (program.clone(), arguments.to_vec(), install_places)
@@ -273,8 +274,8 @@ fn build_linter(
     let format =
         config.and_then(|config| config.format.clone()).or_else(|| Some(known_tool?.format.clone()))?;
     let patterns = config.and_then(|config| config.paths.clone()).or_else(|| Some(known_tool?.paths.clone()));
-    // A hook's options do not apply if the operator sets the command. Its exclusions do not apply if the
-    // operator selects the files.
+    // A hook's options do not apply if the operator sets the command. A hook's exclusions do not apply if the
+    // operator sets the command or selects the files.
     let hook = detected_tool.filter(|_| command.is_none());
     let left_out = hook.filter(|_| config.is_none_or(|config| config.paths.is_none()));
     let scripts = detected_tool.filter(|_| config.is_none_or(|config| config.paths.is_none()));

@@ -1,5 +1,5 @@
-//! Linters that belong to a project's dependencies: how they run if the dependencies are installed, and which
-//! command installs missing dependencies.
+//! Finds out why a linter cannot run: configuration in the reviewed change, missing dependencies, or an old
+//! version. Also finds the command that installs missing dependencies.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::printed::NOT_FETCHED;
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 
-/// For each folder of installed programs: a lock file of the project, and the command that installs the
-/// programs. The first existing file determines the command.
+/// Each row has a folder of installed programs, a lock file, and the command that installs the locked
+/// programs. The first row whose lock file exists determines the command.
 const LOCKED: &[(&str, &str, &str)] = &[
     ("node_modules/", "package-lock.json", "npm ci"),
     ("node_modules/", "npm-shrinkwrap.json", "npm ci"),
@@ -24,11 +24,11 @@ const LOCKED: &[(&str, &str, &str)] = &[
     (".venv/", "pdm.lock", "pdm sync"),
     ("vendor/", "composer.lock", "composer install"),
 ];
-/// The entry for projects without a lock file. It is used only after all parent folders were searched for a
-/// lock file.
+/// The row for projects without a lock file. It is used only if neither the folder nor its parent folders
+/// have a lock file.
 const UNLOCKED: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
-/// For Python projects without a lock file: the project's file, and the packages that pip must install
-/// besides the linter.
+/// For Python projects without a lock file: a file of the project, and the pip arguments that install the
+/// project's dependencies with the linter.
 const BY_PIP: &[(&str, &str)] =
     &[("requirements.txt", "-r requirements.txt "), ("pyproject.toml", "-e . "), ("setup.py", "-e . ")];
 /// The folder of a Python virtual environment that contains its programs.
@@ -39,8 +39,8 @@ const UV: (&str, &str) = ("uv.lock", "uv tool install ");
 const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
 impl LinterRunner {
-    /// Returns the path of a changed code file that configures the linter, if the change is from other people
-    /// (in a service).
+    /// Returns the path of a changed code file that configures the linter. None if the files do not come from
+    /// another person.
     pub(super) fn configuring_code<'a>(
         &self,
         tool: &SelectedLinter,
@@ -51,8 +51,8 @@ impl LinterRunner {
         touched.find(|path| is_code && tool.is_configured_by(path))
     }
 
-    /// True if only the change's own configuration code keeps the linter from running. The review is then
-    /// incomplete.
+    /// True if the linter could run, but is disabled because the change touches configuration code. The
+    /// review is then incomplete.
     pub(super) fn is_disabled_by_change(
         &self,
         tool: &SelectedLinter,
@@ -75,8 +75,8 @@ impl LinterRunner {
         files: LinterFiles<'_>,
         command_output: &CommandOutput,
     ) -> Option<String> {
-        // In a service, an unfetched dependency is not reported: the change itself may require dependencies
-        // that do not exist.
+        // If the files come from another person, an unfetched dependency is not reported: the change itself
+        // may require dependencies that do not exist.
         if let Some(fetch) = tool.fetch_command()
             && !self.is_foreign_code
             && tool.is_unfetched(&command_output.errors)
@@ -109,9 +109,9 @@ fn version_numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
-/// Returns the reason why a linter of the project's dependencies did not run, with the command that installs
-/// them. `folder` is the linter's working folder, relative to the project's. `places` are the possible paths
-/// of the linter's program, relative to `folder`.
+/// Returns the reason why a linter from the project's dependencies did not run, with the command that
+/// installs the dependencies. `folder` is the linter's working folder, relative to the project's. `places`
+/// are the possible paths of the linter's program, relative to `folder`.
 pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {

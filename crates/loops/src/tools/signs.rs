@@ -1,4 +1,5 @@
-//! Selects the files of a tree in which the reader searches for signs of known tools.
+//! Selects the files that the reader checks for signs of known tools. A sign is a file or folder that shows
+//! that a repository uses a tool.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +14,7 @@ use truing_reader::output::known::{self, ToolSign, hooks, sign};
 
 /// The folders that are searched for signs of tools, relative to the root.
 const FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
-/// Maximum number of files that may be signs.
+/// Maximum number of possible signs in one folder.
 const MAX_SIGNS: usize = 5_000;
 /// Maximum number of folders below the root that are searched for signs. Each of these folders contains
 /// changed files, directly or in a subfolder.
@@ -80,7 +81,8 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
     let Ok(root) = tree.canonicalize() else { return Vec::new() };
     let signs = folders.into_iter().take(MAX_FOLDERS).filter_map(|(_, folder)| {
         let place = root.join(&folder);
-        // A symbolic link must not lead out of the tree, or to another part of the tree.
+        // A folder is skipped if its path contains a symbolic link, which could lead out of the tree or to
+        // another folder.
         let is_plain = place.canonicalize().is_ok_and(|found| found == place);
         let mut signs = if is_plain { possible_signs_in(&place, "") } else { BTreeSet::new() };
         signs.retain(|name| !hooks::FILES.contains(&name.as_str()));
@@ -107,7 +109,7 @@ fn possible_signs_in(root: &Path, folder: &str) -> BTreeSet<String> {
     all.filter(|path| may_be_sign(path)).take(MAX_SIGNS).collect()
 }
 
-/// True if the path may be a sign, is in a folder that is a sign, or is a hook configuration file.
+/// True if the path may be a sign of a tool, is in a folder that is a sign, or is a hook configuration file.
 fn may_be_sign(path: &str) -> bool {
     static GLOBS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
         let (mut globs, mut folders) = (GlobSetBuilder::new(), Vec::new());

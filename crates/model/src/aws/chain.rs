@@ -13,15 +13,15 @@ use super::fault::AwsKeyError;
 use super::key_fetcher::{ExpiringKeys, KeyClock, KeyFetcher};
 use super::keys::AwsKeys;
 
-/// Time before their expiry at which credentials are renewed. Metadata services offer the next credentials at
-/// least this early.
+/// How long before their expiry credentials are renewed. Metadata services offer the next credentials at
+/// least this long before the expiry.
 const RENEWAL_LEAD_TIME: Duration = Duration::from_secs(5 * 60);
-/// Minimum time between a failed fetch and the next fetch.
+/// Minimum time between a fetch that failed permanently and the next fetch.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Minimum time between a fetch that failed for a possibly temporary reason and the next fetch.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
-/// Minimum time until the next fetch, if a fetch failed but the current credentials remain valid that long,
-/// or if the fetched credentials expire soon.
+/// Minimum time until the next fetch in two cases: a fetch failed while the current credentials remain valid
+/// for this time, or the fetched credentials expire soon.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Credentials from AWS's default chain: variables, profiles, web identity, containers, an instance's
@@ -32,11 +32,11 @@ pub struct KeyChain(Arc<ChainState>);
 struct ChainState {
     source: KeyFetcher,
     key_state: Mutex<KeyState>,
-    /// Locked by the call that fetches credentials, so that only one call does so at a time.
+    /// Held by the call that fetches credentials, so that no two calls fetch at the same time.
     fetch_lock: tokio::sync::Mutex<()>,
 }
 
-/// The outcome of earlier fetches.
+/// The current credentials, and the result of the last fetch.
 #[derive(Default)]
 struct KeyState {
     fetched: Option<ExpiringKeys>,
@@ -44,8 +44,8 @@ struct KeyState {
     issued_keys: Vec<ExpiringKeys>,
     /// The reason why the last fetch failed.
     fault: Option<AwsKeyError>,
-    /// Time range in which no fetch is made. If the clock is set back, the time is outside the range, and a
-    /// fetch is possible.
+    /// Time range in which no fetch is made. If the clock is set back to a time before the range, a fetch is
+    /// possible.
     pause: Option<Range<SystemTime>>,
 }
 
@@ -57,7 +57,7 @@ enum KeyDecision {
     Renew(AwsKeys),
     /// Fetch credentials, because there are none.
     Fetch,
-    /// Fail, because there are no credentials and it is too early for another fetch.
+    /// Return this error, because there are no credentials and it is too early for another fetch.
     Refuse(AwsKeyError),
 }
 
@@ -82,7 +82,8 @@ impl KeyState {
             old.keys.secrets().for_each(|secret| given_secrets::unregister_secret(secret.expose()));
         }
         self.record_lease(&fetched);
-        // Expired credentials may share a secret with valid ones.
+        // All valid secrets are registered again, because expired credentials may share a secret with valid
+        // ones.
         for secret in self.issued_keys.iter().flat_map(|lease| lease.keys.secrets()) {
             given_secrets::register_secret(secret.expose());
         }
@@ -91,8 +92,8 @@ impl KeyState {
         self.fetched = Some(fetched);
     }
 
-    /// Adds fetched credentials to the issued ones. If the same credentials are fetched again, they are kept
-    /// until the later expiry.
+    /// Adds fetched credentials to the issued ones. If the same credentials were fetched before, only the
+    /// later expiry is recorded.
     fn record_lease(&mut self, fetched: &ExpiringKeys) {
         match self.issued_keys.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => {
@@ -119,8 +120,8 @@ impl KeyState {
 }
 
 impl KeyChain {
-    /// Returns a chain that uses these environment variables (all that begin with `AWS_`, and `HOME`). Does
-    /// not send a request. `region` is the region of STS if no variable sets one.
+    /// Returns a chain that uses these environment variables (all that begin with `AWS_`, and `HOME`). Sends
+    /// no request. `region` is the region of STS if no variable sets a region.
     ///
     /// # Errors
     /// [`reqwest::Error`] if TLS cannot be set up.
@@ -136,10 +137,10 @@ impl KeyChain {
         })))
     }
 
-    /// Returns keys that are valid now.
+    /// Returns credentials that are valid now.
     ///
     /// # Errors
-    /// [`AwsKeyError`], with the reason that there are none.
+    /// [`AwsKeyError`], with the reason why there are no credentials.
     pub(super) async fn keys(&self, clock: KeyClock<'_>) -> Result<AwsKeys, AwsKeyError> {
         let way = self.lock_state().decide_keys(clock());
         let _flight = match way {
@@ -152,7 +153,8 @@ impl KeyChain {
             },
             KeyDecision::Fetch => self.0.fetch_lock.lock().await,
         };
-        // The previous holder of the lock may have fetched credentials, or failed.
+        // Decide again: while this call waited, the previous holder of the lock may have fetched credentials
+        // or failed.
         let way = self.lock_state().decide_keys(clock());
         match way {
             KeyDecision::Use(keys) => Ok(keys),
@@ -169,8 +171,8 @@ impl KeyChain {
         }
     }
 
-    /// Returns other credentials, because the service reports the used ones as expired; `None` if there are
-    /// no others.
+    /// Returns credentials that differ from `used`, which the service rejects as expired or unknown; `None`
+    /// if there are no others.
     ///
     /// # Errors
     /// The same as for [`Self::keys`].
@@ -189,7 +191,7 @@ impl KeyChain {
         Ok(Some(keys).filter(|keys| keys != used_keys))
     }
 
-    /// Returns a name that is unique to this chain and contains no secret.
+    /// Returns a name for this chain, built from its profile and role. The name contains no secret.
     pub(super) fn name(&self) -> String {
         self.0.source.name()
     }

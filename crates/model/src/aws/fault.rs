@@ -14,10 +14,10 @@ use super::http::{ExchangeResult, HttpExchange, UNPROTECTED};
 use super::refusal::KeyRefusal;
 use super::variables::AwsVariables;
 
-/// Largest accepted difference between the clocks of this machine and the service. AWS accepts signatures for
-/// five minutes.
+/// Largest accepted difference between the clocks of this machine and the service. AWS rejects a signature
+/// whose time differs by more than five minutes.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
-/// Maximum number of characters that are shown of a message of AWS's library.
+/// Maximum number of characters of the AWS library's message that are shown.
 const MAX_WORDS: usize = 300;
 
 /// Error codes that report a failure of STS itself: the same request may succeed a moment later.
@@ -35,12 +35,13 @@ const PASSING: [&str; 6] = [
 pub(crate) struct AwsKeyError {
     /// Message about the failure, for people.
     pub(crate) message: String,
-    /// True if a service is unreachable or fails, and may return credentials a moment later.
+    /// True if the failure may be temporary: a service is unreachable or fails, and may return credentials a
+    /// moment later.
     pub(crate) is_transient: bool,
 }
 
 impl AwsKeyError {
-    /// Returns a fault that lasts until an operator fixes it.
+    /// Returns an error that lasts until an operator fixes its cause.
     pub(super) fn new_permanent(message: String) -> Self {
         Self { message, is_transient: false }
     }
@@ -56,8 +57,8 @@ pub(super) fn key_error(
 ) -> AwsKeyError {
     let last = exchanges.last();
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
-        // A metadata service that has never responded may not exist, because most machines are not EC2
-        // instances.
+        // The failure of a metadata service that has never responded counts as permanent. The service
+        // probably does not exist, because most machines are not EC2 instances.
         let is_passing = last.is_some_and(|last| (had_keys || last.has_response()) && is_transient(last));
         return AwsKeyError {
             message: describe_missing_keys(error, exchanges, variables),
@@ -89,7 +90,7 @@ fn is_transient(exchange: &HttpExchange) -> bool {
     }
 }
 
-/// Describes a failure that occurred without a request to a service.
+/// Describes a failure that occurred before any request to a service.
 fn describe_local_failure(error: &CredentialsError, variables: &AwsVariables) -> String {
     let Some(cause) = find_cause::<io::Error>(error) else {
         return format!("{}: {}", describe_profile(variables), library_message(error));
@@ -129,8 +130,8 @@ pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) ->
     AwsKeyError::new_permanent(format!("{by} expired credentials{clock}"))
 }
 
-/// Describes the error of this machine's clock if a refusal reports that the time of a request is wrong.
-/// `date` is the time of the service's clock.
+/// Describes how far this machine's clock is wrong, if a refusal may be caused by the time of the request.
+/// `date` is the service's time.
 pub(crate) fn clock_skew_hint(
     code: &str,
     message: &str,
@@ -158,8 +159,8 @@ fn describe_clock_skew(date: Option<Timestamp>, now: SystemTime) -> Option<Strin
     }
     let by = match ahead.abs() {
         long if long >= SignedDuration::from_hours(2) => line::format_count(long.as_hours(), "hour"),
-        // The difference is rounded to the nearest minute, because the date of a response has no fractions of
-        // a second.
+        // The difference is rounded to the nearest minute, because a response's date is only exact to the
+        // second.
         short => line::format_count(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
     };
     let way = if ahead.is_positive() { "ahead of" } else { "behind" };
@@ -314,7 +315,7 @@ mod tests {
                 Some("10 minutes ahead of"),
             ),
             ("RequestTimeTooSkewed", "", 30, Some("clock right?")),
-            // The error code for a wrong secret key.
+            // AWS also returns this error code for a wrong secret key.
             ("SignatureDoesNotMatch", "The request signature we calculated", 30, None),
             ("AccessDenied", "", 3600, None),
         ] {

@@ -1,6 +1,6 @@
 //! The HTTP client for AWS's library. The client limits the time and size of each response, follows no
-//! redirect, and uses no proxy for addresses that only this machine can reach. It records its exchanges for
-//! error messages.
+//! redirect, and uses no proxy for addresses that only this machine can reach. The client records each
+//! request with its result, for error messages.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,11 +31,11 @@ const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Maximum number of times that the same request may fail, however often the library retries.
+/// Maximum number of failures of the same request. After that, the library's further retries are not sent.
 const MAX_FAILURES: usize = 2;
-/// Maximum number of characters that are shown of another program's message.
+/// Maximum number of characters of another program's message that are shown.
 const MAX_WORDS: usize = 200;
-/// The reason why a request to an unprotected address is not sent.
+/// The reason why a request is not sent to an unprotected address.
 pub(super) const UNPROTECTED: &str =
     "the address is neither https:// nor on this machine, so others could read the traffic";
 
@@ -46,9 +46,9 @@ pub(super) struct HttpExchange {
     pub(super) request_line: String,
     /// Scheme, host and port.
     pub(super) address: String,
-    /// True for a call of STS.
+    /// True for a request to STS.
     pub(super) is_sts: bool,
-    /// Role that the request assumes.
+    /// The role that the request asks STS to assume.
     pub(super) role: Option<String>,
     pub(super) result: ExchangeResult,
 }
@@ -61,12 +61,12 @@ pub(super) enum ExchangeResult {
         status: u16,
         /// Time of the service's clock.
         date: Option<Timestamp>,
-        /// Content of a refusal; empty for a success.
+        /// Error code and message if the service refused the request; empty after a success.
         refusal: KeyRefusal,
     },
     /// There was no response, for this reason.
     NoResponse(String),
-    /// The request was not sent, because others could read it ([`UNPROTECTED`]).
+    /// The request was not sent, because other machines could read it ([`UNPROTECTED`]).
     Unprotected,
 }
 
@@ -189,13 +189,13 @@ struct ResponseHead {
     headers: HeaderMap,
 }
 
-/// An exchange before its response.
+/// A request whose result is not known yet.
 struct PendingExchange {
     request_line: String,
     address: String,
     is_sts: bool,
     role: Option<String>,
-    /// Credentials in the request, which must be hidden if the response repeats them.
+    /// Secrets in the request. If the response repeats a secret, the secret is hidden.
     secrets: Vec<SecretString>,
 }
 
@@ -240,7 +240,7 @@ impl PendingExchange {
     }
 }
 
-/// Returns the HTTP client for an address; `None` if others could read the request.
+/// Returns the HTTP client for an address; `None` if other machines could read the request.
 fn select_client<'a>(url: &Url, http: &'a RecordingHttpClient) -> Option<&'a reqwest::Client> {
     let is_here = is_local_address(url);
     match url.scheme() {

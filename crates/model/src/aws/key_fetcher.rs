@@ -1,5 +1,5 @@
-//! Searches AWS's default credential chain once, with AWS's library and our own HTTP client. Each search
-//! reads the files again, and nothing is cached.
+//! Searches AWS's default credential chain once, with AWS's library and our own HTTP client. Nothing is
+//! cached: each search reads the profile and token files again.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -18,10 +18,11 @@ use super::variables::AwsVariables;
 
 /// Timeout of one search. It is long enough for chained roles and for a program that prompts for a password.
 const MAX_TIME: Duration = Duration::from_secs(30);
-/// Maximum number of requests to a failing service.
+/// Maximum number of attempts that the library makes for one request.
 const MAX_ATTEMPTS: u32 = 2;
 
-/// A function that returns the current time. It is called again after each wait.
+/// A function that returns the current time. Code calls the function again after each wait, because time has
+/// passed.
 pub(super) type KeyClock<'a> = &'a (dyn Fn() -> SystemTime + Sync);
 
 /// Credentials with their expiry.
@@ -97,7 +98,7 @@ impl KeyFetcher {
         }
     }
 
-    /// Returns a name that is unique to this chain.
+    /// Returns a name for this chain, built from its profile and role.
     pub(super) fn name(&self) -> String {
         let role = self.variables.get("AWS_ROLE_ARN").unwrap_or_default();
         format!("chain:{}:{role}", self.variables.profile())

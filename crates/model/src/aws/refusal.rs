@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use truing_core::line;
 
-/// Maximum number of bytes that are parsed. The rest of a longer refusal is ignored.
+/// Maximum number of bytes that are parsed of a refusal that is not JSON. The rest is ignored.
 const MAX_BYTES: usize = 64 * 1024;
-/// Maximum number of characters that are shown of a text that is neither XML nor JSON.
+/// Maximum number of characters that are shown of a refusal that is neither XML nor JSON.
 const MAX_TEXT: usize = 100;
 
 /// The content of a refusal.

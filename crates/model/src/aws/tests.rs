@@ -1,5 +1,5 @@
-//! Tests of AWS keys against services on loopback that refuse the same requests as the real ones. The
-//! environment variables are values of the test, and the files are real files in the test's own folder.
+//! Tests of AWS keys against services on loopback that refuse the same requests as the real ones. The tests
+//! pass the environment variables as values. The files are real files in the folder of each test.
 
 mod faults;
 mod keeping;
@@ -19,7 +19,7 @@ use super::{AwsKeyError, AwsKeys, KeyChain};
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 const STS_LOGGED: &str = "POST / AssumeRoleWithWebIdentity";
 
-/// The services, a folder for files, and the variables.
+/// The fake services, a folder for files, and the environment variables.
 struct Place {
     aws: FakeAws,
     folder: TempDir,
@@ -52,7 +52,7 @@ impl Place {
         path
     }
 
-    /// Adds a role and a token for it, as a pod of Kubernetes has them.
+    /// Adds a role and a web identity token for it, as in a Kubernetes pod.
     fn with_web_identity(self) -> Self {
         let path = self.write("token", &web_identity_token("pod-1", AUDIENCE, 3600));
         self.with("AWS_WEB_IDENTITY_TOKEN_FILE", text(&path)).with("AWS_ROLE_ARN", ROLE)
@@ -79,7 +79,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Returns the keys that the services return after they have issued this number of keys.
+/// Returns the keys that the services issue with this number, counted from 1.
 fn given(number: u32) -> AwsKeys {
     AwsKeys {
         key_id: AWS_KEY_ID.to_owned(),

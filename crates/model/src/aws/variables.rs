@@ -5,15 +5,15 @@ use std::path::Path;
 
 /// The variables that contain the paths of the profile files.
 const FILES: [&str; 2] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
-/// An empty file, used where a variable does not set an absolute path.
+/// An empty file, used as a profile file if the environment sets no absolute path for it.
 const NO_FILE: &str = "/dev/null";
 
 /// Variables of AWS, by name.
 pub(super) struct AwsVariables(HashMap<String, String>);
 
 impl From<HashMap<String, String>> for AwsVariables {
-    /// Removes empty variables. A relative path of a profile file is replaced by `/dev/null`: the current
-    /// folder may be another person's repository, and a profile may name programs that the library runs.
+    /// Removes empty variables. Replaces relative paths of profile files by `/dev/null`. The current folder
+    /// may be another person's repository, and the library runs programs that a profile names.
     fn from(mut variables: HashMap<String, String>) -> Self {
         variables.retain(|_, value| !value.trim().is_empty());
         let has_home = variables.get("HOME").is_some_and(|home| Path::new(home).is_absolute());

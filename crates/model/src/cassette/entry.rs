@@ -10,7 +10,7 @@ use crate::messages::ModelRequest;
 
 /// Maximum number of bytes of a cassette.
 pub const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
-/// Maximum number of characters that are shown of a difference.
+/// Maximum number of characters of a difference between requests that are shown.
 const MAX_DIFF: usize = 4000;
 
 /// The reason why a cassette cannot be used.
@@ -60,7 +60,7 @@ pub(super) struct CassetteEntry {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RequestDelta {
-    /// All fields except the messages; `None` if unchanged.
+    /// All fields of the request except the messages; `None` if they are unchanged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) head: Option<Value>,
     /// Number of unchanged messages at the beginning.
@@ -84,7 +84,7 @@ impl RecordedOutcome {
     pub(super) fn redact(self, hide: &SecretRedactor) -> Self {
         let kept =
             serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.redact_value(value)));
-        // Only the contents of texts change when secrets are hidden, so the value can still be parsed.
+        // Parsing should not fail, because hiding secrets changes only the contents of texts.
         kept.unwrap_or_else(|error| Self::Failure(ModelError::Nonsense { message: error.to_string() }))
     }
 }
@@ -120,7 +120,7 @@ impl CanonicalRequest {
         hex::encode(hash.finalize())
     }
 
-    /// Returns the part that is new since `before`.
+    /// Returns the part of this request that differs from the previous request, `before`.
     pub(super) fn delta_from(&self, before: &Self) -> RequestDelta {
         let pairs = self.messages.iter().zip(&before.messages);
         let same = pairs.take_while(|(now, before)| now == before).count();
@@ -131,8 +131,8 @@ impl CanonicalRequest {
         }
     }
 
-    /// Returns the next request, built from this request and the next request's new part; `None` if the part
-    /// does not fit this request.
+    /// Returns the next request, built from this request and `new`, the part that changed. `None` if `new`
+    /// keeps more messages than this request has.
     pub(super) fn apply_delta(&self, new: &RequestDelta) -> Option<Self> {
         let mut messages = self.messages.get(..new.unchanged_count)?.to_vec();
         messages.extend(new.messages.iter().cloned().map(sort_keys));
@@ -148,8 +148,8 @@ impl CanonicalRequest {
 
     fn render_lines(&self) -> String {
         let parts = std::iter::once(&self.head).chain(&self.messages);
-        // Serialization of a value cannot fail. Texts are shown with real line breaks, because a difference
-        // in one long line would be cut off.
+        // Serialization of a value cannot fail. Line breaks in texts are written as real ones, so the
+        // difference shows single lines instead of one long, truncated line.
         let pretty =
             |part| serde_json::to_string_pretty(part).unwrap_or_default().replace("\\n", "\n") + "\n";
         parts.map(pretty).collect()

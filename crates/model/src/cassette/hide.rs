@@ -1,5 +1,6 @@
-//! Hides secrets that must not be on a cassette. Secrets are hidden both in recorded requests and in the
-//! requests that are compared with them. A request with a secret therefore still matches its recording.
+//! Hides secrets, which must not be written to a cassette. Secrets are hidden both in recorded requests and
+//! in the requests that playback compares with the recording. A request with a secret therefore still matches
+//! its recording.
 
 use serde_json::Value;
 use truing_core::secret::SecretString;
@@ -9,7 +10,7 @@ use truing_core::secret::SecretString;
 pub struct SecretRedactor {
     /// Texts that are known to be secret.
     pub secrets: Vec<SecretString>,
-    /// Function that hides secrets of a known form in reviewed text.
+    /// Function that hides secrets in reviewed text that it recognises by their format.
     pub redact: fn(&str) -> String,
 }
 

@@ -40,8 +40,8 @@ pub struct CassettePlayer {
 }
 
 impl Cassette {
-    /// Reads a cassette. `hide` removes secrets from each request before the request is compared with the
-    /// recorded ones, as at recording.
+    /// Reads a cassette. As in the recording, `hide` removes secrets from each request before the request is
+    /// compared with the recorded one.
     ///
     /// # Errors
     /// [`CassetteError`]; if a line cannot be parsed, the error contains its number.
@@ -49,7 +49,7 @@ impl Cassette {
         let name = path.display().to_string();
         let fail = |error| CassetteError::File { path: name.clone(), error };
         let metadata = std::fs::metadata(path).map_err(fail)?;
-        // Other kinds of files could block forever (a FIFO) or be endless (a device).
+        // Only regular files are read: a FIFO could block forever, and a device could be endless.
         if !metadata.is_file() {
             return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }

@@ -24,7 +24,7 @@ pub struct CassetteRecording {
     is_damaged: AtomicBool,
 }
 
-/// One agent's model, which is recorded.
+/// One agent's model. Each request and its result are recorded.
 pub struct CassetteRecorder<'a> {
     model: Box<dyn LanguageModel + 'a>,
     recording: Arc<CassetteRecording>,
@@ -35,7 +35,7 @@ pub struct CassetteRecorder<'a> {
 
 impl CassetteRecording {
     /// Creates the file of a new cassette. Only the owner can read the file, because it contains the reviewed
-    /// text, without the secrets that `hide` removes.
+    /// text. `hide` removes secrets from the recorded text.
     ///
     /// # Errors
     /// [`CassetteError::File`] if the file already exists or cannot be created.
@@ -80,8 +80,8 @@ impl CassetteRecording {
 
 #[async_trait]
 impl LanguageModel for CassetteRecorder<'_> {
-    /// Returns the model's response. Responses are recorded in the order of the requests, because one agent
-    /// sends one request at a time.
+    /// Returns the model's response. Sends a request and records its response. Requests of one agent are sent
+    /// one at a time, so the recorded order is the order of the requests.
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let hide = &self.recording.hide;
         let canonical = CanonicalRequest::from_request(request, hide);

@@ -1,4 +1,5 @@
-//! Tests of recording and playback: the same responses for the same requests; any other request is drift.
+//! Tests of recording and playback. The same requests get the same responses, and any other request is an
+//! error (drift).
 
 use std::sync::Mutex;
 
@@ -58,7 +59,7 @@ fn answer(text: &str) -> ModelAnswer {
     }
 }
 
-/// Asks two questions, the second after the first response, and then one that fails.
+/// Asks a question, then a second one that continues the conversation, and then a question that fails.
 async fn talk(model: &dyn LanguageModel) -> Vec<Result<ModelAnswer, ModelError>> {
     let mut said = vec![user("one")];
     let first = model.request_answer(&request(&said)).await;

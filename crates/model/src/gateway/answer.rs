@@ -17,19 +17,20 @@ pub struct ModelAnswer {
     pub stop: StopReason,
     /// Tokens that the provider reported.
     pub usage: TokenUsage,
-    /// Price of these tokens.
+    /// The cost of the call.
     pub cost: MicroUsd,
     /// Name of the model that answered.
     pub model: String,
-    /// Name of the fallback that answered; `None` if the requested model did.
+    /// Name of the fallback that answered; `None` if the requested model answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_by: Option<String>,
-    /// The provider's id for the exchange, which its support can look up; empty if the provider sent no id.
+    /// The provider's id for the request, which the provider's support can look up; empty if the provider
+    /// sent no id.
     pub request_id: String,
 }
 
 impl ModelAnswer {
-    /// Returns the name of the model that answered, for people and records.
+    /// Returns the name of the model that answered, with the fallback's name if the fallback answered.
     pub fn serving_model(&self) -> String {
         match &self.served_by {
             Some(fallback) => format!("{} (fallback {fallback})", self.model),
@@ -45,7 +46,7 @@ pub enum ModelError {
     /// A budget level of the ledger has too little money left; no request was sent.
     #[error("the budget is used up ({level:?})")]
     Budget {
-        /// The level with the least money.
+        /// The budget level that refused the reservation.
         level: BudgetLevel,
     },
     /// The kill switch is on, so the request or its retry was not sent.
@@ -54,15 +55,15 @@ pub enum ModelError {
     /// The run may not use this model, or the model's price is unknown; no request was sent.
     #[error("{0}")]
     NotAllowed(String),
-    /// The provider's own spending cap, or another limit that lasts as long, is reached. The provider's
-    /// circuit breaker is now open.
+    /// The provider's own spending cap or a long-lasting rate limit is reached. The provider's circuit
+    /// breaker is now open.
     #[error("the provider's spending cap or a long-lasting rate limit is reached: {message}")]
     SpendCap {
         /// The provider's message, cleaned and bounded.
         #[serde(rename = "what")]
         message: String,
     },
-    /// The key is missing, invalid, or lacks a permission.
+    /// The API key or the credentials are missing, invalid, or lack a permission.
     #[error("no access to the provider: {message}")]
     Unauthorized {
         /// The provider's message, cleaned and bounded, or the reason why there is no key.
@@ -84,8 +85,8 @@ pub enum ModelError {
         #[serde(rename = "what")]
         message: String,
     },
-    /// After all allowed retries, the provider is still down, overloaded or rate limited, or its response
-    /// broke off or stalled.
+    /// The provider is down, overloaded or rate limited, or its response broke off or stalled. No further
+    /// retry is allowed.
     #[error("the provider is not available: {message}")]
     Unavailable {
         /// Description of the last failure.
@@ -95,7 +96,7 @@ pub enum ModelError {
         #[serde(rename = "until")]
         next_attempt_at: Option<UnixMillis>,
     },
-    /// The provider's response is not valid in the Messages API.
+    /// The provider's response is invalid, or exceeds a limit of the request.
     #[error("the provider's answer is invalid: {message}")]
     Nonsense {
         /// Description of the error in the response.
@@ -105,10 +106,11 @@ pub enum ModelError {
     /// The ledger is unreachable; no request was sent.
     #[error("cannot read the ledger: {0}")]
     Ledger(String),
-    /// The cassette has no response to this request, because the request differs from the recorded one.
+    /// The cassette has no response to this request: either the request differs from the recorded one, or
+    /// none was recorded at this position.
     #[error("the cassette has no answer to this request: {message}")]
     Drift {
-        /// Difference between the two requests.
+        /// Difference between the two requests, or the missing position.
         #[serde(rename = "what")]
         message: String,
     },

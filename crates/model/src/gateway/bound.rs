@@ -1,5 +1,5 @@
-//! Upper bounds of a prompt's tokens, computed without a request. A bound is the provider's last count for
-//! the prompt's beginning, plus one token for every new byte.
+//! Computes upper bounds of a prompt's number of tokens without a request. A bound is the provider's last
+//! count for the beginning of the prompt, plus one token for every byte after that beginning.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Write};
@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use crate::messages::{KnownBlock, MessageBlock, ModelMessage, ModelRequest};
 
-/// Tokens of a prompt in addition to its text: the provider's own text about tools, and the frame around the
+/// Tokens that a provider adds to the text of a prompt: its own text about tools, and its markup around the
 /// prompt.
 const FRAME: u64 = 1024;
-/// Tokens of the frame around each message.
+/// Tokens that a provider adds around each message.
 const MESSAGE_FRAME: u64 = 16;
-/// Typical number of bytes per token, for estimates that are close instead of safe.
+/// Typical number of bytes per token. It is used for realistic estimates, not for upper bounds.
 const LIKELY_BYTES: u64 = 3;
 
 /// The size of a prompt.
@@ -33,18 +33,20 @@ pub(super) struct TokenHistory {
     head: u64,
     /// Hash of each message in the last request.
     messages: Vec<u64>,
-    /// Pairs of a number of messages and the tokens of the prompt that consists of them, in ascending order.
+    /// Counts for prompts of different lengths: the number of messages at the beginning, and the tokens of
+    /// that prompt. In ascending order.
     token_counts: Vec<(usize, u64)>,
 }
 
-/// A prompt in parts, with the hash and size of each.
+/// The hash and the size in bytes of each part of a prompt: the head and each message.
 #[derive(Debug)]
 pub(super) struct PromptMeasure {
     head: (u64, u64),
     messages: Vec<(u64, u64)>,
 }
 
-/// Measures a prompt. Cache marks are ignored, because they are at other positions in each request.
+/// Measures a prompt. Cache marks are ignored, because their positions differ between the requests of a
+/// conversation.
 pub(super) fn measure_prompt(request: &ModelRequest) -> PromptMeasure {
     let ModelRequest { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
         request;
@@ -90,7 +92,8 @@ impl TokenHistory {
         self.messages = prompt.messages.iter().map(|(identity, _)| *identity).collect();
     }
 
-    /// Returns the number of unchanged messages at the beginning of the prompt.
+    /// Returns the number of messages at the beginning of the prompt that are unchanged since the last
+    /// request.
     fn count_matching(&self, prompt: &PromptMeasure) -> usize {
         let pairs = self.messages.iter().zip(&prompt.messages);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
@@ -122,8 +125,8 @@ impl CountingHasher {
     }
 
     fn add(&mut self, value: &impl Serialize) {
-        // The writer cannot fail. If a value cannot be serialized, the request fails later, before it is
-        // sent.
+        // Writing to the hasher cannot fail. If a value cannot be serialized, the request fails later, before
+        // it is sent.
         let _ = serde_json::to_writer(&mut *self, value);
     }
 

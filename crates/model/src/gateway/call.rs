@@ -1,5 +1,5 @@
-//! One call of a run to one provider. The call is priced, paid from a reservation, retried according to the
-//! retry table, and settled.
+//! One call of a run to one provider. The gateway looks up the model's price, reserves money, retries
+//! failures according to the retry table, and settles the cost.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,14 +22,14 @@ use crate::messages::ModelRequest;
 use crate::price::ModelPrice;
 use crate::retry::{self, FailedAttempt, RetryDecision};
 
-/// Smallest useful `max_tokens` of a response. The call is not made if the remaining money does not pay for
-/// this many tokens.
+/// Smallest useful `max_tokens` of a response. If the remaining money does not pay for this many tokens, the
+/// call is not made.
 pub const LEAST_TOKENS: u32 = 1024;
-/// Margins that are added to the provider's count, which is an estimate: a twentieth of the count, and a
-/// fixed number for the provider's own tokens.
+/// The provider's count is an estimate, so two margins are added: a twentieth of the count, and a fixed
+/// number of tokens.
 const COUNT_MARGIN: u64 = 20;
 const COUNT_FRAME: u64 = 64;
-/// How long a reservation remains valid after the latest end of its call.
+/// How long a reservation remains valid after the latest possible end of its call.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
@@ -42,16 +42,15 @@ pub(super) struct GatewayCall<'a> {
     pub(super) spend: &'a SessionSpend,
     /// Shared parts of the gateway to the provider.
     pub(super) gateway: &'a Arc<GatewayState>,
-    /// The provider's token counts for the run's conversation, which are stored so that they need not be
-    /// requested again.
+    /// The provider's known token counts for the beginnings of the run's conversation.
     pub(super) history: &'a Mutex<TokenHistory>,
 }
 
-/// The end of an attempt without a response.
+/// The reason why an attempt has no usable response.
 enum AttemptError {
-    /// The request was refused before it was sent.
+    /// The call fails with this error, and is not retried.
     Fatal(ModelError),
-    /// The attempt failed, with this cause.
+    /// The provider or the connection failed. The retry table decides if the call is retried.
     FailedAttempt(FailedAttempt),
 }
 
@@ -75,7 +74,8 @@ impl GatewayCall<'_> {
         })
     }
 
-    /// Makes attempts until there is a response, or until the retry table or a limit ends the call.
+    /// Makes attempts until there is a response. Stops earlier if the retry table, the kill switch, the
+    /// circuit breaker or a limit ends the call.
     async fn run_attempts(
         &self,
         request: &ModelRequest,
@@ -115,7 +115,7 @@ impl GatewayCall<'_> {
             }
             self.gateway.retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
-                // Each call logs only its first retry, to explain the delay.
+                // A call logs a warning only for its first retry, to explain the delay.
                 let (most, time) = (timeouts.tries, timeouts.begin.as_secs());
                 let what = &failure.message;
                 tracing::warn!(
@@ -138,8 +138,8 @@ impl GatewayCall<'_> {
         let mut bound = self.lock_history().prompt_size(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
         if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
-            // The bound of one token per byte is far too high. A count by the provider is much closer, and
-            // costs only time.
+            // The budget refused the reservation, but the bound of one token per byte is far too high. The
+            // provider's count is much closer, and costs only time.
             if let Some(counted) = self.count_prompt(request, prompt, begin_deadline).await {
                 bound = counted;
                 reserved = self.reserve(request, bound, price).await;
@@ -170,8 +170,8 @@ impl GatewayCall<'_> {
                 let model = if is_named { answer.model } else { request.model.clone() };
                 let answer = ModelAnswer { model, ..answer };
                 match over {
-                    // The response is paid for, but the call returns an error that is not retried: a provider
-                    // that exceeds one limit may exceed any limit.
+                    // The response is paid for, but is not returned. The call is not retried, because a
+                    // provider that exceeds one limit may exceed any limit.
                     Some(what) => Err(AttemptError::Fatal(ModelError::Nonsense { message: what })),
                     None => Ok(answer),
                 }
@@ -196,8 +196,8 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// Requests the provider's count of a prompt. Returns `None` if the provider does not count; the caller
-    /// then keeps its first bound.
+    /// Requests the provider's count of a prompt. Returns `None` if the provider cannot count tokens or the
+    /// count fails. The caller then keeps its first bound.
     async fn count_prompt(
         &self,
         request: &ModelRequest,
@@ -211,8 +211,8 @@ impl GatewayCall<'_> {
         Some(self.lock_history().prompt_size(prompt))
     }
 
-    /// Reserves money in a separate task. If the caller is cancelled, the task still completes, and releases
-    /// its reservation.
+    /// Reserves money in a separate task. If the caller is cancelled while it waits, the task still
+    /// completes, and then settles the unused reservation without cost.
     async fn reserve(
         &self,
         request: &ModelRequest,
@@ -291,7 +291,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    /// Returns the error for a call that is not retried.
+    /// Returns the error of a call that is not retried any more.
     async fn final_error(&self, verdict: RetryDecision, message: String) -> ModelError {
         match verdict {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
@@ -313,7 +313,7 @@ impl GatewayCall<'_> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a seed that differs between runs.
+    /// Returns a seed for the random part of retry delays. It differs between runs.
     fn seed(&self) -> u64 {
         self.budget
             .run
@@ -323,7 +323,8 @@ impl GatewayCall<'_> {
     }
 }
 
-/// Reports the result of a call to the circuit breaker, if the result shows the provider's state.
+/// Reports the result of a call to the circuit breaker, if the result shows whether the provider is
+/// available.
 async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, ModelError>) {
     match result {
         Ok(_) => admitted.record_success().await,

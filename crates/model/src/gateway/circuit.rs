@@ -1,5 +1,6 @@
 //! The provider's circuit breaker. All processes with shared state use the same breaker; without shared
-//! state, each process has its own. The core makes the decisions; this module applies them.
+//! state, each process has its own. `truing_core` makes the decisions; this module applies them to the stored
+//! state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use truing_core::port::{Clock, SharedStateStore, StateUpdate, update_state};
 
 use super::settling::{PendingCallCount, PendingCallGuard, SessionSpend};
 
-/// Lifetime of the shared state after its last change. The circuit is never open this long.
+/// Lifetime of the shared state after its last change. A circuit is never open for that long.
 const KEEP: TimeSpan = TimeSpan::minutes(120);
 
 /// A circuit breaker of a provider. Clones share their state.
@@ -19,22 +20,23 @@ pub(super) struct ProviderCircuit(Arc<CircuitInner>);
 
 struct CircuitInner {
     clock: Arc<dyn Clock>,
-    /// This process's copy of the circuit breaker, with times of this process's clock. Only the copy is used
-    /// while the shared state is unreachable.
+    /// This process's copy of the circuit breaker; its times are converted to this process's clock. While the
+    /// shared state is unreachable, only the copy is used.
     local: Mutex<CircuitBreaker>,
     /// The shared state, and the key under which it stores the provider's circuit breaker.
     common: Option<(Arc<dyn SharedStateStore>, String)>,
     settling: PendingCallCount,
 }
 
-/// A call that was admitted. The call reports its result, if the result shows the provider's state.
+/// A call that was admitted. The holder reports the result of the call, if the result shows whether the
+/// provider is available.
 pub(super) struct AdmittedCall {
     circuit: ProviderCircuit,
     is_trial: bool,
 }
 
 impl ProviderCircuit {
-    /// Returns a closed circuit. `settling` counts the reports that are not yet written.
+    /// Returns a closed circuit. `settling` counts updates of the shared state that are not yet written.
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         common: Option<(Arc<dyn SharedStateStore>, String)>,
@@ -43,15 +45,16 @@ impl ProviderCircuit {
         Self(Arc::new(CircuitInner { clock, local: Mutex::default(), common, settling }))
     }
 
-    /// Admits a call. The error contains the time until which the circuit is open, by this process's clock.
+    /// Admits a call, or returns an error if the circuit is open. The error contains the time, by this
+    /// process's clock, until which the circuit is open.
     pub(super) async fn admit(&self) -> Result<AdmittedCall, OpenCircuit> {
         let pass = self.decide(|breaker, now| breaker.admit(now).map_err(|open| (open, now))).await;
         let pass = pass.map_err(|open| self.to_local_clock(open.0, open.1))?;
         Ok(AdmittedCall { circuit: self.clone(), is_trial: pass == CallAdmission::Trial })
     }
 
-    /// Returns the time until which the circuit is open, by this process's clock, if another call has opened
-    /// the circuit. Admitted calls check this before each attempt.
+    /// If another call has opened the circuit, returns until when it is open, by this process's clock.
+    /// Admitted calls check this before each attempt.
     pub(super) async fn open_state(&self) -> Option<OpenCircuit> {
         let open = self.decide(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
         open.map(|open| self.to_local_clock(open.0, open.1))
@@ -63,7 +66,8 @@ impl ProviderCircuit {
         self.decide(|breaker, now| breaker.trip(now, span)).await;
     }
 
-    /// Applies a decision to the shared state and to this process's copy.
+    /// Applies a decision to the shared state and copies the new state to this process. If the shared state
+    /// is unreachable, applies the decision to the copy.
     async fn decide<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
         let CircuitInner { clock, common, .. } = &*self.0;
         if let Some((common, name)) = common {
@@ -109,7 +113,7 @@ impl AdmittedCall {
     }
 }
 
-/// Abandons a trial call whose result does not show the provider's state.
+/// If a trial call ends without a report, its drop abandons the trial, so another call can make one.
 impl Drop for AdmittedCall {
     fn drop(&mut self) {
         if !self.is_trial {

@@ -29,8 +29,8 @@ pub struct ModelSession {
     account: SessionSpend,
     first_history: Mutex<TokenHistory>,
     fallback_history: Mutex<TokenHistory>,
-    /// The provider that answered last, and the thinking blocks of the conversation that the fallback has
-    /// signed.
+    /// The provider that answered last, and the signatures of the fallback's thinking blocks in the
+    /// conversation.
     provider_history: Mutex<ProviderHistory>,
 }
 
@@ -132,7 +132,7 @@ impl LanguageModel for ModelSession {
     }
 }
 
-/// Returns true if another provider may answer a request for which this provider returned an error.
+/// Returns true if the other provider is called after this error.
 fn may_fall_back(error: &ModelError) -> bool {
     match error {
         ModelError::Unavailable { .. } | ModelError::SpendCap { .. } => true,
@@ -148,8 +148,8 @@ fn may_fall_back(error: &ModelError) -> bool {
     }
 }
 
-/// Combines the errors of two providers that do not answer. The result contains both reasons and the earliest
-/// time of the next attempt.
+/// Combines the errors of two providers that are both unavailable: both reasons, and the earlier time of a
+/// next attempt. If the other provider failed for a different reason, returns only its error.
 fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
     if !may_fall_back(&other) {
         return other;

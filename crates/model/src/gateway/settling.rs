@@ -37,12 +37,12 @@ impl PendingCallCount {
 
     /// Waits until the number of calls is zero.
     pub(super) async fn wait_until_zero(&self) {
-        // No error can occur, because this value keeps the channel's sender alive.
+        // The wait cannot fail, because `self` keeps the channel's sender alive.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 }
 
-/// The total cost of one session's calls.
+/// The total cost of one session's calls, with the number of its unsettled calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSpend {
     settling: PendingCallCount,
@@ -56,18 +56,18 @@ impl SessionSpend {
         self.settled_cost.fetch_add(cost.0, Ordering::Relaxed);
     }
 
-    /// Returns the total cost in the ledger, once no call is in progress.
+    /// Waits until no call is in progress, and returns the total cost as the ledger recorded it.
     pub(super) async fn total(&self) -> MicroUsd {
         self.settling.wait_until_zero().await;
         MicroUsd(self.settled_cost.load(Ordering::Relaxed))
     }
 }
 
-/// A guard of a call with reserved money. When the guard is dropped, the call counts as settled.
+/// Counts a call as pending until this guard is dropped.
 pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 
 impl PendingCallGuard {
-    /// Counts a call in its session, in its gateway and in the process.
+    /// Counts a call as pending in its session, in its gateway and in the process.
     pub(super) fn new(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
         let counts = [account.settling.clone(), gateway.clone(), PROCESS.clone()];
         counts.iter().for_each(PendingCallCount::increment);

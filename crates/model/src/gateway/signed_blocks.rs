@@ -28,8 +28,8 @@ impl ProviderChoice {
     }
 }
 
-/// The provider that answered a run last, and the blocks of the run's conversation that the fallback has
-/// signed.
+/// The provider that answered a run last, and the signatures of the fallback's thinking blocks in the run's
+/// conversation.
 #[derive(Debug, Default)]
 pub(super) struct ProviderHistory {
     side: ProviderChoice,
@@ -42,7 +42,7 @@ impl ProviderHistory {
         self.side
     }
 
-    /// Records that this provider has answered.
+    /// Records which provider answered, and the signatures in the fallback's message.
     pub(super) fn record_answer(&mut self, provider: ProviderChoice, message: &ModelMessage) {
         self.side = provider;
         if provider == ProviderChoice::Fallback {
@@ -67,8 +67,9 @@ impl ProviderHistory {
         }
         let mut carried = request.clone();
         let last = request.messages.iter().rfind(|message| message.role == MessageRole::Assistant);
-        // With thinking enabled, a provider requires the thinking block before each tool call whose result
-        // the request contains. Without this block, thinking must be off.
+        // If thinking is enabled, a provider requires the thinking block before a tool call whose result the
+        // request contains. The block is removed if the other provider signed it, so thinking must then be
+        // off.
         let is_enabled = |thinking: &Value| thinking["type"] == "enabled";
         if last.is_some_and(has_foreign) && carried.thinking.as_ref().is_some_and(is_enabled) {
             carried.thinking = None;

@@ -1,6 +1,6 @@
-//! A reservation of money for one attempt. It is always settled, even if the caller is cancelled: with the
-//! provider's token count, or with an estimate. If settling fails, the reservation expires and counts in
-//! full.
+//! A reservation of money for one attempt. A reservation is settled even if the caller is cancelled: with the
+//! provider's token count, or with an estimate. If settling fails, the reservation expires, and its full
+//! amount counts as spent.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::stream::UsageMeter;
 
 /// Upper bound of the speed of a model's output, in tokens per second.
 const MAX_TOKENS_PER_SECOND: u64 = 300;
-/// The longest time in seconds for which a provider may generate tokens before the stream's first event. A
-/// stream begins before the first token is generated.
+/// Maximum time in seconds for which a streaming provider is assumed to have generated tokens without sending
+/// an event. A stream begins before the first token is generated.
 const MAX_UNSEEN_SECONDS: u64 = 5;
 
 /// Maximum number of tokens of any model's prompt.
@@ -27,9 +27,9 @@ const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 /// Maximum number of tokens of any model's response.
 const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
-/// Limits a provider's token counts to possible values. A possible count is billed, even above the requested
-/// limit ([`describe_overrun`]). A count beyond any model's capacity is the provider's error. Limiting it
-/// prevents such an error from using up the whole budget.
+/// Limits a provider's token counts to possible values. A count that is possible is billed, even if it
+/// exceeds the requested limit ([`describe_overrun`]). A count beyond any model's capacity is the provider's
+/// error, which must not use up the whole budget.
 pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
@@ -43,7 +43,7 @@ pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
 }
 
 /// Returns an error message if a provider counts more tokens of a response than were requested. Such a
-/// provider would also exceed the reservation for the run's next response.
+/// provider could also exceed the reservation for the run's next response.
 pub(super) fn describe_overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
     let is_over = usage.output > u64::from(max_tokens);
     is_over
@@ -63,17 +63,17 @@ pub(super) struct AttemptReservation {
     /// Time at which the request was sent; `None` if nothing was sent.
     sent_at: Option<Instant>,
     meter: UsageMeter,
-    /// The amount to settle, once the amount is known.
+    /// The cost with which the reservation is settled, once it is known.
     settlement: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
     account: SessionSpend,
-    /// Guard of the pending call; `None` only while the reservation is dropped.
+    /// The guard that counts the call as pending; `None` only while the reservation is dropped.
     call_guard: Option<PendingCallGuard>,
 }
 
 impl AttemptReservation {
-    /// Returns the reservation that the ledger granted. Its cost is added to the session `account`. The
-    /// caller counts the pending call before it requests the reservation.
+    /// Returns the reservation that the ledger granted. The settled cost is added to `account`, the session's
+    /// total. The caller must create the guard `under_way` before it requests the reservation.
     pub(super) fn new(
         state: Arc<GatewayState>,
         id: ReservationId,
@@ -107,7 +107,7 @@ impl AttemptReservation {
         }
     }
 
-    /// Settles without cost, because the provider did nothing.
+    /// Settles the reservation without cost, because the provider processed nothing.
     pub(super) async fn settle_unused(mut self) {
         self.settle_cost(MicroUsd(0), CostBasis::Metered).await;
     }
@@ -117,15 +117,15 @@ impl AttemptReservation {
         self.settle_cost(cost, CostBasis::Metered).await;
     }
 
-    /// Settles a call that was interrupted. Returns its estimated cost.
+    /// Settles the reservation of a call without a final token count. Returns its estimated cost.
     pub(super) async fn broke_off(mut self) -> MicroUsd {
         let (cost, known) = self.estimate();
         self.settle_cost(cost, known).await;
         cost
     }
 
-    /// Estimates the cost from the progress of the call: the whole prompt, and the response so far. An
-    /// estimate is at most the reserved amount.
+    /// Estimates the cost of a call from its progress: the whole prompt, and the part of the response that
+    /// was generated so far. An estimate is at most the reserved amount.
     fn estimate(&self) -> (MicroUsd, CostBasis) {
         let Some(sent) = self.sent_at else { return (MicroUsd(0), CostBasis::Metered) };
         if let (true, Some(usage)) = (self.meter.is_final, self.meter.usage) {
@@ -133,8 +133,9 @@ impl AttemptReservation {
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
-            // Tokens that are generated but have not arrived yet are the output of less than a second.
-            // Counting a token per byte is an overestimate, which also covers such tokens of a long response.
+            // Tokens that the provider has generated but that have not arrived are assumed to be one second's
+            // output. For a long response, counting one token per received byte gives more, and covers these
+            // tokens too.
             Some(usage) => {
                 let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
                 let output = written.max(self.meter.content_bytes).min(most);
@@ -145,7 +146,7 @@ impl AttemptReservation {
                 let is_seen = self.shared.client.wire().streams_progress();
                 let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
-                // Some providers report token counts only at the end of the stream.
+                // No count has arrived yet: some providers report token counts only at the end of the stream.
                 self.price.max_cost(self.estimated_tokens, unseen.max(self.meter.content_bytes).min(most))
             }
         };
@@ -189,7 +190,7 @@ async fn settle_reservation(
     state.ledger.settle_reservation(id, cost, basis).await.unwrap_or_else(|error| {
         tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation \
              expires");
-        // An expired reservation counts in full.
+        // If settling fails, the reservation expires, and the ledger counts its full amount.
         amount
     })
 }

@@ -2,8 +2,8 @@
 //! per model, and rates in dollars per token.
 //!
 //! Imports the models that return text and have prices per token. Other entries (embeddings, images, prices
-//! per second) are skipped and counted. An invalid number is an error that names its entry, because a
-//! silently omitted price would look like an unknown model.
+//! per second) are skipped and counted. An invalid number is an error that names its entry. If the price were
+//! silently omitted, the model would seem to be unknown.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use truing_core::price::{DeclaredPrice, TokenRate};
 
 use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
-/// Maximum number of bytes of a file. LiteLLM's own file has about 2 MB.
+/// Maximum number of bytes of a file. LiteLLM's own file is about 2 MB long.
 pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Name of the entry that documents the format and is not a model.
 const SAMPLE: &str = "sample_spec";
 
-/// The values of `mode` for models that return text, as a review requires.
+/// The values of `mode` that stand for models with text responses, which a review requires.
 const MODES: &[&str] = &["chat", "completion", "responses"];
 
 /// Fees that do not depend on tokens. A model with one of these fees cannot be priced by its tokens alone.
@@ -121,8 +121,8 @@ impl LitellmEntry<'_> {
         })
     }
 
-    /// Returns the rate of a response token. This is the higher one of the rates for text and thinking,
-    /// because providers report one count for both.
+    /// Returns the rate of a response token. Returns the higher of the rates for text and for thinking,
+    /// because providers report one token count for both.
     fn output_rate(&self, tier: &str) -> Result<Option<TokenRate>, String> {
         let text = self.rate("output_cost_per_token", tier)?;
         Ok(text.max(self.rate("output_cost_per_reasoning_token", tier)?))
@@ -139,8 +139,8 @@ impl LitellmEntry<'_> {
         }
     }
 
-    /// Returns the prompt lengths above which other rates apply: the suffix of the field names for each tier,
-    /// and the number of tokens.
+    /// Returns the tiers of the entry: the suffix of a tier's field names, and the number of prompt tokens
+    /// above which the tier's rates apply.
     fn tiers(&self) -> Result<BTreeMap<String, u64>, String> {
         let mut tiers = BTreeMap::new();
         for name in self.0.keys() {

@@ -24,7 +24,7 @@ impl From<DeclaredPrice> for TokenRates {
     }
 }
 
-/// A parsed table with its date.
+/// A parsed price table, with the date of its prices.
 pub(super) struct DatedPrices {
     pub(super) date: String,
     pub(super) prices: ModelPrices,
@@ -63,7 +63,7 @@ struct TierEntry {
     cache_write_1h: TokenRate,
 }
 
-/// Parses a table. The table must contain every rate of every tier.
+/// Parses a price table. Each entry and each tier must contain every rate.
 pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceError> {
     let file: PriceFile = toml::from_str(text).map_err(|error| PriceError::File {
         source_name: source_name.to_owned(),

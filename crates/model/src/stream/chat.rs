@@ -1,6 +1,6 @@
 //! Converts the chunks of a streamed chat completion to events of the Messages API. Servers differ: a tool
-//! call may lack its index or id, an id may occur twice, and arguments may arrive in pieces or as an object.
-//! Usage may be in any chunk or in none. A server may report tool calls with an ordinary stop reason.
+//! call may lack its index or id, two calls may have the same id, and arguments may arrive in pieces or as an
+//! object. Usage may be in any chunk or in none. A server may report tool calls with an ordinary stop reason.
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +20,11 @@ const STREAM_END: &[u8] = b"[DONE]";
 /// The reasons that a chunk is invalid.
 #[derive(Debug)]
 pub(super) enum ChunkError {
-    /// The chunk exceeds the size of an event.
+    /// The chunk exceeds the maximum size of an event.
     TooLong,
     /// The chunk is not a valid JSON chat completion chunk.
     Json(serde_json::Error),
-    /// The chunk calls a tool without a name.
+    /// The chunk begins a tool call that has no tool name.
     Nameless,
 }
 
@@ -40,7 +40,8 @@ pub(super) struct ChatChunks {
     blocks: usize,
     stop: Option<String>,
     has_refused: bool,
-    /// The last complete usage that was reported. Each usage includes all earlier ones.
+    /// The last complete usage that was reported. A server's usage is cumulative, so the last one is the
+    /// total.
     usage: Option<ChatUsage>,
     is_over: bool,
 }
@@ -83,8 +84,8 @@ struct ChatDelta {
     content: Option<String>,
     #[serde(default)]
     refusal: Option<String>,
-    /// Thinking text of the model. Some servers send it, a few of them in both fields. No server accepts the
-    /// text in a later request.
+    /// Thinking text of the model, in `reasoning_content` or `reasoning`. A few servers send the same text in
+    /// both fields. No server accepts the text in a later request.
     #[serde(default)]
     reasoning_content: Value,
     #[serde(default)]
@@ -111,7 +112,7 @@ struct FunctionCall {
     arguments: Option<Value>,
 }
 
-/// Token counts of a server.
+/// Token counts as a server reports them.
 #[derive(Clone, Copy, Debug)]
 struct ChatUsage {
     /// Tokens of the prompt, including those that were read from or written to caches.
@@ -124,7 +125,7 @@ struct ChatUsage {
 }
 
 impl ChatChunks {
-    /// Adds more bytes, and returns every event that they complete.
+    /// Adds more bytes, and returns the events that these bytes complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, ChunkError>> {
         let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkError::TooLong)] };
         let mut events = Vec::new();
@@ -133,7 +134,7 @@ impl ChatChunks {
                 break;
             }
             if data.trim_ascii() == STREAM_END {
-                // Without a stop reason, the message does not end here, because the response was cut off.
+                // If there was no stop reason, no event ends the message, so the response counts as cut off.
                 events.extend(self.close().into_iter().map(Ok));
                 self.is_over = true;
                 continue;
@@ -150,8 +151,8 @@ impl ChatChunks {
         events
     }
 
-    /// Returns the events that end the message, if the server sent a stop reason. Some servers close the
-    /// connection without a last event.
+    /// Returns the events that end the message, if the server sent a stop reason. This also covers servers
+    /// that close the connection without sending `[DONE]`.
     pub(super) fn close(&mut self) -> Vec<StreamEvent> {
         if self.stop.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
     }
@@ -170,7 +171,7 @@ impl ChatChunks {
                 }
             }),
         };
-        // A usage of zero output tokens is ignored if the response has content, because it must be wrong.
+        // If the response has content, a usage of zero output tokens must be wrong, and is ignored.
         let usage = self.usage.filter(|usage| usage.output > 0 || self.blocks == 0);
         events.push(StreamEvent::MessageDelta { delta, usage: usage.map(ChatUsage::to_raw_usage) });
         events.push(StreamEvent::MessageStop);
@@ -189,7 +190,7 @@ impl ChatChunks {
             return Ok(());
         }
         self.usage = ChatUsage::read(&usage).or(self.usage);
-        // No request asks for more than one choice, so others are ignored.
+        // Requests ask for only one choice, so choices with another index are ignored.
         let choices = choices.unwrap_or_default().into_iter().filter(|choice| choice.index == 0);
         for ChatChoice { index: _, delta, finish_reason } in choices {
             // The message starts with the first chunk that has a choice, because Azure's first chunk has
@@ -255,8 +256,8 @@ impl ChatChunks {
             (None, None) => None,
         };
         let block = match known {
-            // A call's name is sent once. Another name and id at a known index are therefore a new call; some
-            // servers send the same index for every call.
+            // A server sends a call's name only once, so a known index with a name and another id means a new
+            // call. Some servers send the same index for every call.
             Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
             // Some servers announce a call in a chunk without its name; this chunk is ignored.
             None if name.is_none() && arguments.is_none() => return Ok(()),
@@ -328,7 +329,8 @@ fn stop_reason(reason: String, has_calls: bool) -> String {
 }
 
 impl ChatUsage {
-    /// Parses the usage; `None` if a part is missing, or if the prompt has no tokens.
+    /// Parses the usage. Returns `None` if one of the two main counts is missing, or if the prompt has no
+    /// tokens.
     fn read(usage: &Value) -> Option<Self> {
         let prompt = token_count(&usage["prompt_tokens"]).filter(|prompt| *prompt > 0)?;
         let completion = token_count(&usage["completion_tokens"])?;
@@ -336,7 +338,7 @@ impl ChatUsage {
             |key: &str, limit: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(limit);
         let cached = part("cached_tokens", prompt);
         let written = part("cache_write_tokens", prompt - cached);
-        // Some servers include thinking tokens only in the total.
+        // Some servers count thinking tokens only in `total_tokens`.
         let total = token_count(&usage["total_tokens"]).unwrap_or(0);
         Some(Self {
             prompt,

@@ -33,8 +33,8 @@ pub(super) enum StreamEvent {
     Error {
         error: ErrorEvent,
     },
-    /// Content that is billed but not kept. Only decoders of other formats create this event; the Messages
-    /// API does not send it.
+    /// Content that is billed, but is not part of the message. Only decoders of other formats create this
+    /// event; the Messages API does not send it.
     #[serde(skip)]
     Hidden {
         bytes: usize,
@@ -76,7 +76,7 @@ pub(super) enum BlockDelta {
 }
 
 impl BlockDelta {
-    /// Returns the number of bytes of content.
+    /// Returns the number of bytes of content in the addition.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::TextDelta { text } => text.len(),
@@ -105,8 +105,8 @@ pub(super) struct ErrorEvent {
     pub(super) message: String,
 }
 
-/// Token counts of an event. A field may be missing or null; the count of an earlier event then remains
-/// valid.
+/// Token counts of an event. If a field is missing or null, the count of the last earlier event that
+/// contained it remains valid.
 #[derive(Deserialize, Default)]
 pub(super) struct RawUsage {
     #[serde(default)]
@@ -122,8 +122,8 @@ pub(super) struct RawUsage {
 }
 
 impl RawUsage {
-    /// Returns the counts of a whole response. `cache` contains the number of tokens read from caches, and
-    /// the number written to them.
+    /// Returns the counts of a whole response. `cache` contains the number of tokens read from caches and the
+    /// number of tokens written to caches.
     pub(super) fn from_counts(input: u64, output: u64, cache: (u64, u64)) -> Self {
         Self {
             input_tokens: Some(input),
@@ -177,7 +177,7 @@ impl CountedUsage {
             input: self.input?,
             output: self.output.unwrap_or(0),
             cache_read: self.cache_read,
-            // Writes without a reported lifetime have the default lifetime of five minutes.
+            // Tokens written without a reported lifetime have the default lifetime of five minutes.
             cache_write_5m: self.cache_write.saturating_sub(self.cache_write_1h),
             cache_write_1h: self.cache_write_1h,
         })

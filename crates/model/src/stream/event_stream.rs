@@ -10,7 +10,7 @@ use super::event::{ErrorEvent, StreamEvent};
 use super::source::parse_event;
 use super::{MAX_EVENT_BYTES, StreamError};
 
-/// Maximum number of bytes of a frame, which contains an event in Base64 and an envelope.
+/// Maximum number of bytes of a frame. A frame contains an event in Base64 and up to 64 KiB of other data.
 const MAX_FRAME_BYTES: usize = MAX_EVENT_BYTES / 3 * 4 + 64 * 1024;
 /// Number of bytes of the two lengths and their checksum.
 const PRELUDE: usize = 12;
@@ -50,7 +50,7 @@ struct ExceptionPayload {
 }
 
 impl FrameBuffer {
-    /// Adds more bytes, and returns the event of every frame that they complete.
+    /// Adds more bytes, and returns the event of each frame that these bytes complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         self.bytes.extend_from_slice(bytes);
         let (mut events, mut from) = (Vec::new(), 0);
@@ -74,7 +74,7 @@ impl FrameBuffer {
     }
 }
 
-/// Returns the first frame's event and length; `None` if the frame is incomplete.
+/// Parses the first frame of `bytes`, and returns its event and length; `None` if the frame is incomplete.
 fn parse_frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let (Some(total), Some(headers), Some(checksum)) = (number(0), number(4), number(8)) else {
@@ -135,7 +135,7 @@ fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
             .and_then(|length| take_bytes(&mut bytes, usize::from(*length.first()?)))?;
         let form = *take_bytes(&mut bytes, 1)?.first()?;
         let length = match form {
-            // Types 0 and 1: boolean values, which have no bytes of their own.
+            // Types 0 and 1: boolean values. The type is the value, so no bytes follow.
             0 | 1 => 0,
             // Integers of one, two and four bytes.
             2 => 1,

@@ -1,5 +1,6 @@
-//! Converts the bytes of a response to events of the Messages API, with one decoder per provider format. For
-//! all formats, [`super::AnswerAccumulator`] checks the limits, the order of events and the blocks.
+//! Converts the bytes of a response to events of the Messages API, with one decoder per provider format. The
+//! decoders do not check limits, the order of events, or blocks; [`super::AnswerAccumulator`] does so for all
+//! formats.
 
 use super::StreamError;
 use super::chat::{ChatChunks, ChunkError};
@@ -40,8 +41,8 @@ impl EventDecoder {
         }
     }
 
-    /// Adds more bytes, and returns every event that they complete, in order. After an error, the rest of the
-    /// stream cannot be decoded.
+    /// Adds more bytes, and returns the events that these bytes complete, in order. After an error, the rest
+    /// of the stream cannot be decoded.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         match self {
             Self::Messages(framing) => match framing.push(bytes) {

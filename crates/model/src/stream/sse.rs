@@ -1,8 +1,9 @@
-//! Splits a stream of bytes into server-sent events, however the stream is divided into chunks. Does not
-//! interpret the events' data. <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+//! Splits a stream of bytes into server-sent events. The result does not depend on how the stream is divided
+//! into chunks. The events' data is not interpreted.
+//! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
-/// Maximum number of bytes of an event. Most blocks are split into many small events, but some kinds of
-/// blocks are in one event.
+/// Maximum number of bytes of an event. A provider splits most blocks into many small events, but sends some
+/// kinds of blocks in one event.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// An event exceeds [`MAX_EVENT_BYTES`].
@@ -24,7 +25,7 @@ pub(super) struct SseSplitter {
 }
 
 impl SseSplitter {
-    /// Adds more bytes, and returns the data of every event that they complete.
+    /// Adds more bytes, and returns the data of each event that these bytes complete.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, EventOverflow> {
         let mut events = Vec::new();
         if self.after_return {
@@ -49,8 +50,8 @@ impl SseSplitter {
         Ok(events)
     }
 
-    /// Ends a line; a blank line ends the event. Only the field `data` is used, because the data also
-    /// contains the event's type.
+    /// Ends a line; a blank line ends the event. Other fields than `data` are ignored. The field `event` is
+    /// not needed, because providers repeat the event's type in the data.
     fn finish_line(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         let is_first = !std::mem::replace(&mut self.has_read_line, true);

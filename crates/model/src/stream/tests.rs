@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A stream with every kind of block and delta, a ping in between, and usage in the API's form.
+/// A stream with every kind of block and delta, a ping between them, and usage in the API's format.
 const EVENTS: [&str; 20] = [
     r#"{"type":"message_start","message":{"id":"m","model":"claude-x","role":"assistant","content":[],"usage":{"input_tokens":10,"output_tokens":1,"cache_read_input_tokens":20,"cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":3}}}}"#,
     r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
@@ -178,7 +178,7 @@ fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
         let last = serde_json::to_value(complete.message.content.last()).unwrap();
         assert_eq!(last["input"], expected);
     }
-    // An empty input is a call without input.
+    // A tool call with empty input counts as a call without input.
     let text = String::from_utf8(whole()).unwrap();
     let empty = text.replace(r#"{\"pa"#, "").replace(r#"th\":1}"#, "");
     let complete = fold([empty.as_bytes()]).unwrap();
@@ -188,7 +188,7 @@ fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
 #[test]
 fn every_end_before_the_end_is_a_cut() {
     let whole = whole();
-    // The last end that is tested lacks only the blank line after the last event's data.
+    // The longest truncated stream lacks only the line feeds after the last event's data.
     for end in 1..whole.len() - 1 {
         let cut = fold([&whole[..end]]);
         assert_eq!(cut, Err(StreamError::Truncated), "{end}");
@@ -250,7 +250,7 @@ fn a_stream_without_end_is_not_kept() {
     fold.push(start).unwrap();
     fold.push(block).unwrap();
     let taken = (0..100).take_while(|_| fold.push(more.as_bytes()).is_ok()).count();
-    // The start of the block counts a few bytes, so one delta fewer fits.
+    // The start of the block also counts a few bytes towards the limit, so one delta fewer fits.
     assert_eq!(taken, (MAX_CONTENT_BYTES >> 20) - 1);
 
     let mut fold = AnswerAccumulator::default();

@@ -1,6 +1,6 @@
 //! The wire format of Amazon Bedrock: the address contains Bedrock's own id of the model. The body is that of
-//! the Messages API and includes the API's version, but omits fields that Bedrock rejects. A header names the
-//! type of an error.
+//! the Messages API with the API's version, but without fields that Bedrock rejects. In an error response, a
+//! header names the type of the error.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use super::{ProviderCall, ProviderErrorDetail, RequestEncodeError};
 use crate::messages::ModelRequest;
 use crate::retry::ProviderErrorKind;
 
-/// The version of the Messages API, in the form that Bedrock requires in the body.
+/// The version of the Messages API, as Bedrock requires it in the body.
 const VERSION: &str = "bedrock-2023-05-31";
-/// The header with the type of an error; a URL may follow the type.
+/// The header of an error response that contains the error's type. A URL may follow the type.
 const ERROR_TYPE: &str = "x-amzn-errortype";
 /// The media type of streamed responses.
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
@@ -32,8 +32,7 @@ const DOMAIN: &str = "amazonaws.com";
 /// Domains of separate AWS partitions, by the beginning of the region's name.
 const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
 
-/// Bedrock's errors in refusals and in streams, in lower case. For other errors, the decision depends on the
-/// status.
+/// The types of Bedrock's errors, in lower case. They occur in error responses and in streams.
 const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("throttlingexception", ProviderErrorKind::RateLimit),
     ("modelnotreadyexception", ProviderErrorKind::Temporary),
@@ -51,12 +50,12 @@ const ERRORS: &[(&str, ProviderErrorKind)] = &[
     ("validationexception", ProviderErrorKind::Request),
     ("resourcenotfoundexception", ProviderErrorKind::Request),
 ];
-/// Beginnings of messages of an input error that mean that the input is too long.
+/// Texts in the message of a request error that show that the input is too long.
 const INPUT_TOO_LONG_MESSAGES: [&str; 2] = ["input is too long", "prompt is too long"];
-/// Part of the message for a daily rate limit. A retry after a minute would fail again.
+/// Text in the message for a daily rate limit. After such an error, a retry a minute later would fail again.
 const LASTS: &str = "tokens per day";
 
-/// The access to the models of one region.
+/// The wire format of Bedrock, with the models of one region.
 #[derive(Clone, Debug)]
 pub struct BedrockWire(Arc<BedrockModels>);
 
@@ -64,14 +63,14 @@ pub struct BedrockWire(Arc<BedrockModels>);
 struct BedrockModels {
     /// Models by the name that requests use.
     by_name: BTreeMap<String, BedrockModel>,
-    /// True after a warning about omitted fields was logged.
+    /// True once a warning about omitted fields was logged. The warning is logged only once.
     has_warned: AtomicBool,
 }
 
 /// A model of Bedrock in this region.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct BedrockModel {
-    /// Bedrock's model id, with its prefix.
+    /// Bedrock's model id, including the prefix that selects where requests are processed.
     id: String,
     /// The id without its prefix, used to count tokens. `None` if the model does not support counting, or if
     /// the operator has set the model's id.
@@ -119,8 +118,8 @@ struct BedrockEntry {
 }
 
 impl BedrockWire {
-    /// Returns the models of this region from the built-in table. The ids that the operator has set, by model
-    /// name, take precedence.
+    /// Returns the wire format for this region, with the models from the built-in table. Ids in `own`, which
+    /// the operator has set for model names, take precedence.
     ///
     /// # Errors
     /// [`BedrockTableError`]
@@ -212,7 +211,7 @@ impl BedrockWire {
     }
 }
 
-/// Returns the id without its prefix, unless the operator has set an id for the model.
+/// Returns the id without its prefix. Returns `None` if the operator has set an id for the model.
 fn table_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
     let (_, id) = id.split_once('.').filter(|_| !configured_ids.contains_key(name))?;
     Some(id.to_owned())
@@ -226,7 +225,7 @@ fn build_call(id: &str, action: &str, accept: &'static str, body: Bytes) -> Prov
     ProviderCall { path: format!("/model/{id}/{action}"), headers, body }
 }
 
-/// Parses a refusal. The type is in a header or in the body. A namespace may precede the type's name, and a
+/// Parses a refusal. The error type is in a header or in the body. A namespace may precede the type, and a
 /// URL may follow it.
 pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderErrorDetail {
     #[derive(Deserialize, Default)]
@@ -297,10 +296,11 @@ mod tests {
             ("ap-south-1", "claude-opus-5-5", None),
             ("ap-southeast-1", "claude-opus-5-5", Some("global.anthropic.claude-opus-5-5")),
             ("sa-east-1", "claude-sonnet-5-5", Some("global.anthropic.claude-sonnet-5-5")),
-            // By default, no model id is used that sends requests to another geography.
+            // By default, a region with a geography of its own gets no model id that sends requests
+            // elsewhere.
             ("eu-central-1", "claude-mythos-5-1", None),
             ("eu-central-1", "claude-unknown", None),
-            // Separate partitions cannot use an inference profile of another geography.
+            // Regions in separate AWS partitions cannot use inference profiles of other partitions.
             ("cn-north-1", "claude-sonnet-5-5", None),
             ("eusc-de-east-1", "claude-sonnet-5-5", None),
         ] {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::messages::{MessageBlock, ModelMessage, ModelRequest, ToolDefinition};
 
-/// The body of a request to `/v1/messages`. It borrows all its texts.
+/// The body of a request to `/v1/messages`.
 #[derive(Serialize)]
 struct MessagesBody<'a> {
     /// Model of the request; `None` if the address contains the model.
@@ -17,7 +17,7 @@ struct MessagesBody<'a> {
     /// Version of the API; `None` if a header contains the version.
     #[serde(skip_serializing_if = "Option::is_none")]
     anthropic_version: Option<&'static str>,
-    /// Options of the response; `None` if the request only counts tokens.
+    /// The limit and the streaming of the response; `None` if the request only counts tokens.
     #[serde(flatten)]
     answer: Option<AnswerOptions>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -60,8 +60,8 @@ struct AnswerOptions {
     stream: bool,
 }
 
-/// Returns a request body. With `max_tokens`, the body requests a streamed response of at most that length;
-/// without it, the body requests a token count.
+/// Returns a request body. With `max_tokens`, the body requests a streamed response of at most that many
+/// tokens. Without `max_tokens`, it requests a token count.
 pub(super) fn messages_body(
     request: &ModelRequest,
     max_tokens: Option<u32>,

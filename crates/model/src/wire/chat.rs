@@ -1,5 +1,5 @@
 //! The wire format Chat Completions of OpenAI's API and many other servers. Requests are converted from the
-//! Messages API; features without an equivalent (cache marks, thinking, effort) are omitted. A table
+//! Messages API; features without an equivalent (cache marks, thinking, effort) are omitted. A built-in table
 //! describes the differences between servers. <https://platform.openai.com/docs/api-reference/chat>
 
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::chat_error::{ChatError, ERRORS, read_error};
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, ToolDefinition};
 use crate::retry::ProviderErrorKind;
 
-/// Path of a call, appended to the provider's address. The address of most servers ends with `/v1`.
+/// Path of a call. It is appended to the provider's address, which ends with `/v1` for most servers.
 const PATH: &str = "/chat/completions";
 /// Placeholder text for a message that would otherwise be empty.
 const EMPTY_MESSAGE_TEXT: &str = "(nothing)";
 
-/// Parts of the messages by which servers report that the input is too long.
+/// Texts in error messages of servers that show that the input is too long.
 const INPUT_TOO_LONG_MESSAGES: [&str; 4] = [
     "maximum context length",
     "context length exceeded",
     "exceeds the available context",
     "prompt is too long",
 ];
-/// Parts of the messages by which servers report that tool calls are not supported. Each has a hint that is
-/// shown before the message.
+/// Texts in error messages of servers that show that tool calls are not supported. Each text has a hint,
+/// which is shown before the server's message.
 const NO_TOOLS: [(&str, &str); 6] = [
     (
         "function tools with reasoning_effort",
@@ -43,7 +43,7 @@ const NO_TOOLS: [(&str, &str); 6] = [
 ];
 const TOOLLESS: &str = "this model, or its server, does not support tool calls, which a review needs";
 
-/// The access to a server of Chat Completions.
+/// The wire format of one server of Chat Completions.
 #[derive(Clone, Debug)]
 pub struct ChatWire {
     server: Arc<ChatServer>,
@@ -54,14 +54,14 @@ pub struct ChatWire {
     is_local: bool,
 }
 
-/// The differences between servers of Chat Completions.
+/// The properties in which servers of Chat Completions differ.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChatServer {
-    /// Host names, or suffixes of host names that begin with a dot.
+    /// The hosts of the server: full host names, or suffixes, which begin with a dot.
     #[serde(default)]
     hosts: Vec<String>,
-    /// Name of the field that limits the tokens of a response.
+    /// Name of the request field that limits the number of response tokens.
     #[serde(default = "max_tokens")]
     limit: String,
     /// The header that holds the key.
@@ -97,7 +97,8 @@ fn max_tokens() -> String {
 }
 
 impl ChatWire {
-    /// Returns the wire format for the server at this host, with the differences from the built-in table.
+    /// Returns the wire format for the server at this host, with the properties that the built-in table lists
+    /// for the host.
     ///
     /// # Errors
     /// [`toml::de::Error`] if the table cannot be parsed.
@@ -118,7 +119,7 @@ impl ChatWire {
         self.is_local
     }
 
-    /// Returns the table entry with the differences of this server.
+    /// Returns the built-in table's entry for this server.
     pub fn server(&self) -> &ChatServer {
         &self.server
     }
@@ -206,13 +207,13 @@ fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
     std::iter::once(("tool_choice".to_owned(), wanted)).chain(single).collect()
 }
 
-/// The ids of tool calls in one request. A server may use one id for several calls, or characters that
-/// another server rejects. Each call therefore gets a new id from its number: nine letters and digits, the
-/// strictest server's format.
+/// The ids of tool calls in one request. A server may give several calls the same id, or use characters that
+/// another server rejects. Each call therefore gets a new id from its number. The id has nine letters and
+/// digits, which even the strictest server accepts.
 #[derive(Default)]
 struct ToolCallIds {
     count: usize,
-    /// Original and new id of each call in the last message with calls.
+    /// Original and new id of each call in the model's last message.
     last_message_ids: Vec<(String, String)>,
 }
 
@@ -235,8 +236,8 @@ fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut 
     let ModelMessage { role, content } = message;
     let text = joined_text(content);
     match role {
-        // Many chat templates accept only one system message, at the beginning. Later ones are therefore sent
-        // as user messages.
+        // Many chat templates accept only one system message, at the beginning. Later system messages are
+        // therefore sent as user messages.
         MessageRole::System => messages.push(json!({"role": "user", "content": text})),
         MessageRole::User => {
             let before = messages.len();
@@ -296,8 +297,8 @@ fn function_call(block: &MessageBlock, names: &mut ToolCallIds) -> Option<Value>
     }
 }
 
-/// Joins the texts of blocks. For a block of another kind, uses its field `text`; a block without this field
-/// contains no text for the model.
+/// Joins the texts of blocks. Blocks of unknown kinds are included if they have a field `text`. All other
+/// blocks are omitted.
 fn joined_text(blocks: &[MessageBlock]) -> String {
     let words = |block: &MessageBlock| match block {
         MessageBlock::Known(KnownBlock::Text { text, cache_control: _ }) => Some(text.clone()),
@@ -307,8 +308,8 @@ fn joined_text(blocks: &[MessageBlock]) -> String {
     blocks.iter().filter_map(words).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Parses a refusal. In the responses of different servers, the error is an object, a text, or the whole
-/// body.
+/// Parses a refusal. Depending on the server, the error is an object in the body, a text in the body, or the
+/// whole body.
 pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderErrorDetail::default() };
     let error = body.get("error").unwrap_or(&body);
@@ -325,7 +326,8 @@ pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     if INPUT_TOO_LONG_MESSAGES.iter().any(|long| words.contains(long)) {
         return Some(ProviderErrorKind::TooLong);
     }
-    // Some servers report missing tool support with a misleading status.
+    // A message with a hint means that tool calls are not supported. Some servers report this with a
+    // misleading status.
     if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
         return Some(ProviderErrorKind::Request);
     }
@@ -417,7 +419,7 @@ mod tests {
             let called = KnownBlock::ToolUse { id: id.into(), name: "read".into(), input: json!({}) };
             ModelMessage { role: MessageRole::Assistant, content: vec![MessageBlock::Known(called)] }
         };
-        // A tool result in the form that the `claude` program sends.
+        // A tool result as the `claude` program sends it, with blocks as content.
         let result = |id: &str, words: &str| {
             let content = json!([{"type": "text", "text": words}, {"type": "image"}]);
             let block = json!({"type": "tool_result", "tool_use_id": id, "content": content});

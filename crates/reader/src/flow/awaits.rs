@@ -9,7 +9,7 @@ use super::things::is_loaded_on_access;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 use crate::fix::ByteReplacement;
 
-/// Functions that use an argument directly as a plain value and do not await it.
+/// Functions that use their arguments as plain values, and do not await them.
 const NON_AWAITING_FUNCTIONS: &[&str] = &[
     "abs",
     "all",
@@ -146,7 +146,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         callee.is_some_and(|it| self.values.may_have_value(it, gathers))
     }
 
-    /// Returns true if a client operation is passed to a thread, where calling it only creates a coroutine.
+    /// Returns true if the call passes a client operation to a thread. The thread's call of the operation
+    /// only creates a coroutine.
     fn runs_in_thread(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let index = match callee_name(self.model, callee) {
@@ -171,8 +172,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         is_statement && function && self.values.is_aio && self.values.may_have_value(callee, of_client)
     }
 
-    /// Returns true for a call on `self` in a class whose name marks it as an override. The rule
-    /// `missing-await` covers such calls.
+    /// Returns true for a call of a method on `self` in a class whose name marks the class as an override.
+    /// The rule `missing-await` reports such calls.
     fn is_override_self_call(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
         object == Some("self") && self.is_in_override(callee)
@@ -184,8 +185,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it))
     }
 
-    /// Returns true if the call is in a callback of the event loop and creates a coroutine. The loop drops
-    /// this coroutine.
+    /// Returns true if the call is the body of a lambda that the event loop calls, and creates a coroutine.
+    /// The loop drops this coroutine.
     fn is_in_loop_callback(&self, call: Node<'t>) -> bool {
         let lambda = self.model.parent(call).filter(|it| it.kind() == "lambda");
         let list = lambda.and_then(|it| self.model.parent(it)).filter(|it| it.kind() == "argument_list");
@@ -203,8 +204,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.values.node_values(callee).into_iter().filter_map(function).collect()
     }
 
-    /// Returns true for a function of this file that no decorator replaces and that the rule `missing-await`
-    /// does not cover.
+    /// Returns true if this rule checks a call of a function of this file. It does not if a decorator may
+    /// replace the function, or if the rule `missing-await` covers the call.
     fn is_checked_function(&self, callee: Node<'t>, function: Node<'t>) -> bool {
         let is_async = function.kind() == "function_definition" && self.model.is_async(function);
         let plain = ["staticmethod", "classmethod", "abstractmethod", "override", "with_current_context"];
@@ -218,7 +219,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let in_aio_class = self.is_in_override(callee);
         let is_own = self.model.text(callee).starts_with("self.");
         let call = self.model.parent(callee);
-        // The rule `missing-await` does not cover calls that are values of a dictionary.
+        // The rule `missing-await` does not cover calls whose results are values in a dictionary display.
         let in_pair = call.and_then(|it| self.model.parent(it)).is_some_and(|it| it.kind() == "pair");
         !(is_async && !in_pair && (callee.kind() == "identifier" || in_aio_class && is_own))
     }
@@ -229,8 +230,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         self.is_never_awaited_at(node, node, 3)
     }
 
-    /// Returns true if the coroutine, or the collection of coroutines, at `node` is never awaited.
-    /// `expression` is the whole expression that creates the coroutine.
+    /// Returns true if the value at `node` is never awaited. The value is a coroutine or a collection of
+    /// coroutines. `expression` is the whole expression that creates the coroutine.
     fn is_never_awaited_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = outermost_equal_value(self.model, node);
@@ -336,15 +337,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the value is certainly a coroutine. An asynchronous iterator that is identified only
-    /// by its name is not certain.
+    /// Returns true if the value is certainly a coroutine. A value that is only assumed from the name of the
+    /// called function may also be an asynchronous iterator.
     fn is_certainly_coroutine(&self, expression: Node<'t>) -> bool {
         let callee = expression.child_by_field_name("function");
         callee
             .is_some_and(|it| self.values.may_have_value(it, |value| matches!(value, FlowValue::Method(..))))
     }
 
-    /// Returns true if a coroutine in a dictionary of responses is never awaited.
+    /// Returns true if a coroutine that is a value in a dictionary is never awaited.
     fn is_dictionary_part_unawaited(&self, dictionary: Node<'t>, expression: Node<'t>) -> bool {
         let parent = self.model.parent(dictionary);
         let is_end = parent.is_some_and(|it| matches!(it.kind(), "return_statement" | "assignment"));
@@ -372,7 +373,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         names.any(|callee| {
             let name = callee_name(self.model, callee);
             let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
-            // The `wait` of a client's waiter does not await coroutines.
+            // Only asyncio's `wait` and `run` await coroutines; the `wait` of a client's waiter does not.
             let is_other = matches!(name, "wait" | "run") && object.is_some_and(|it| it != "asyncio");
             GATHERS.contains(&name) && !is_other
         })
@@ -435,8 +436,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let whole: Vec<Node<'t>> = whole.collect();
         let is_meant = AWAITABLE_NAME_WORDS.iter().any(|word| name.to_ascii_lowercase().contains(word))
             && !self.is_certainly_coroutine(expression);
-        // The caller awaits the enclosing coroutine and uses its result as a value. If this result is a
-        // coroutine, it is never awaited, even if it is also stored.
+        // The caller awaits the enclosing coroutine and uses its result as a plain value. If the result is
+        // itself a coroutine, it is never awaited, even if it is also stored.
         let is_answer = !is_many && !is_meant && whole.iter().any(|use_node| self.is_returned(*use_node));
         let is_kept = |use_node: Node<'t>| {
             self.model
@@ -454,7 +455,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         statement.is_some_and(|it| self.model.is_in_coroutine(it)) && !self.has_double_await()
     }
 
-    /// Returns the offset at which the same block binds the name again after an assignment.
+    /// Returns the offset after which the name has a new value, because a later statement in the same block
+    /// assigns it again.
     fn next_binding_offset(&self, name: &str, assignment: Node<'t>) -> usize {
         let statement = self.model.parent(assignment);
         let block = statement.and_then(|it| self.model.parent(it));
@@ -468,7 +470,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         later.into_iter().find(binds).map_or(usize::MAX, |it| it.end_byte())
     }
 
-    /// Returns true if this use of a name may await the coroutine, or the collection of coroutines, in it.
+    /// Returns true if this use of a name may await the name's value: a coroutine or a collection of
+    /// coroutines.
     fn may_await(&self, use_node: Node<'t>, is_many: bool, is_meant: bool) -> bool {
         let use_node = outermost_equal_value(self.model, use_node);
         let Some(parent) = self.model.parent(use_node) else { return false };
@@ -525,7 +528,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns a fix that inserts `await` before the call. There is a fix only if the file shows that the
+    /// Returns a fix that inserts `await` before the call. Returns `None` unless the file shows that the
     /// result is used directly or not at all.
     fn await_fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
         if !self.model.is_in_coroutine(call) || self.runs_in_thread(call) {
@@ -547,7 +550,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns true if attributes or items of the assigned value are accessed. A coroutine has no such
-    /// attributes or items.
+    /// members, so the code expects the awaited result.
     fn has_member_access(&self, assignment: Node<'t>) -> bool {
         let Some(left) = assignment.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
             return false;

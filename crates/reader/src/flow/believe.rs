@@ -1,5 +1,5 @@
-//! Assumed meanings of names whose value the file does not determine. These meanings are assumed only in
-//! files that use aiobotocore and do not use boto3.
+//! Names with a conventional meaning, which is assumed if the file does not determine the name's value. Most
+//! meanings are assumed only in files that do not use boto3.
 
 /// Names of AWS services, which are common names of clients.
 const SERVICES: &[&str] = &[
@@ -88,13 +88,14 @@ pub(super) fn is_operation_name(name: &str) -> bool {
     (begins || OPERATIONS.contains(&name)) && !SYNC_CLIENT_METHODS.contains(&name)
 }
 
-/// Returns true for an operation name that only AWS clients have. A method with this name is treated as an
-/// operation, for every client.
+/// Returns true for the name of an operation that only AWS clients have. A method with this name on a client
+/// is treated as an operation, even in files that do not use aiobotocore.
 pub(super) fn is_aws_only_operation(name: &str) -> bool {
     matches!(name, "generate_presigned_url" | "generate_presigned_post")
 }
 
-/// Returns true if a method with arguments like `Bucket=` can be an operation.
+/// Returns true if a method with this name can be an operation. The caller has checked that the call has an
+/// argument like `Bucket=`.
 pub(super) fn may_be_operation_name(name: &str) -> bool {
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
     let is_other = matches!(
@@ -141,7 +142,8 @@ pub(super) fn is_operation_argument(name: &str) -> bool {
     begins && letters.next().is_some_and(|c| c.is_ascii_lowercase())
 }
 
-/// Returns true if the expression ends with the key of a stream in an operation's response.
+/// Returns true if the expression ends with a key of operations' responses that contains a stream, such as
+/// `['Body']`.
 pub(super) fn is_stream_key(object: &str) -> bool {
     let keys = ["'Body'", "\"Body\"", "'AudioStream'", "\"AudioStream\"", "'Payload'", "\"Payload\""];
     keys.iter().any(|key| object.strip_suffix(']').is_some_and(|it| it.ends_with(key)))

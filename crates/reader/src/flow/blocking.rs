@@ -9,7 +9,7 @@ use super::model::{FileModel, FlowBinding};
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
 
-/// Maximum number of nested functions of the file through which a call is followed.
+/// Maximum number of nested calls of functions in the file that are followed.
 const MAX_CALLS: u32 = 3;
 
 /// Full names of the functions that block.
@@ -114,8 +114,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if a client is created by a call in the same coroutine. In this case, that call is the
-    /// first blocking one, and is reported instead.
+    /// Returns true if the client was created in the same coroutine. The call that creates the client is then
+    /// reported instead, because it blocks first.
     fn is_created_in_coroutine(&self, object: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1) else { return false };
         let mut root = object;
@@ -155,8 +155,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the call is awaited or entered by `async with`. The defect is then the synchronous
-    /// client, which another rule reports.
+    /// Returns true if the call is awaited or entered by `async with`. The defect is then that the client is
+    /// synchronous, which another rule reports.
     fn is_used_as_async(&self, call: Node<'t>) -> bool {
         let mut above = self.model.ancestors(call);
         above.next().is_some_and(|it| {
@@ -192,8 +192,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if the call waits for something outside the process. Creating a client does not count,
-    /// because the calls of the client are reported.
+    /// Returns true if the call waits for something outside the process. Calls that create a client are
+    /// excluded, because the client's own calls are reported.
     fn waits_for_io(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let makes = |value: &FlowValue<'t>| {

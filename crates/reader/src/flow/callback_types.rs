@@ -21,7 +21,7 @@ pub(super) enum CallbackResultKind {
     Mixed,
 }
 
-/// Returns the text of a type without blanks and with the file's type aliases expanded.
+/// Returns the text of a type without whitespace. Type aliases of the file are expanded.
 pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth: u32) -> String {
     let text = model.text(node);
     let mut out = String::new();
@@ -45,8 +45,7 @@ pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth
     out
 }
 
-/// Returns the type for which a name is an alias in this file. The type may be a protocol with a `__call__`
-/// method.
+/// Returns the type that a name stands for in this file: an alias, or a protocol with a `__call__` method.
 fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.find_bindings(name, root)?;
@@ -131,7 +130,7 @@ fn union_alternatives(type_text: &str) -> Vec<&str> {
     found
 }
 
-/// Returns the text up to the closing bracket.
+/// Returns the text before the bracket that closes the enclosing one.
 fn before_closing_bracket(text: &str) -> Option<&str> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {
@@ -145,7 +144,7 @@ fn before_closing_bracket(text: &str) -> Option<&str> {
     None
 }
 
-/// Returns the parts of a text between separators outside of brackets.
+/// Splits a text at the separators that are not inside of brackets.
 fn split_outside_brackets(text: &str, separator: char) -> Vec<&str> {
     let (mut found, mut depth, mut start) = (Vec::new(), 0_usize, 0);
     for (at, c) in text.char_indices() {

@@ -1,4 +1,5 @@
-//! Finds calls of callbacks that may be sync or async, if the call is correct for only one of these kinds.
+//! Finds wrong calls of callbacks: calls that handle only a plain result, or only a coroutine, although the
+//! callback may return the other kind.
 
 use tree_sitter::Node;
 
@@ -7,7 +8,7 @@ use super::callback_types;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValues, callee_name, outermost_equal_value};
 
-/// Functions that accept a result that may be a coroutine, or that forward the callback.
+/// Functions that accept either a coroutine or a plain value, and functions that forward the callback.
 const RESOLVERS: &[&str] = &[
     "async_any",
     "create_task",
@@ -21,10 +22,11 @@ const RESOLVERS: &[&str] = &[
 ];
 /// Functions that test whether a value must be awaited.
 const TESTS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
-/// First words of the names of methods that only manage a callback.
+/// First words of the names of methods that only manage a callback, and do not call it.
 const DOES: &[&str] =
     &["add", "build", "create", "get", "make", "max_attempts", "new", "register", "set", "unregister"];
-/// Names of callbacks that users and botocore register and that may be plain functions.
+/// Names of callbacks that users or botocore register. Such a callback may be a plain function or a
+/// coroutine.
 const MIXED: &[&str] = &["handler", "hook", "checker"];
 /// Names of callbacks that may always be coroutines. A call of such a callback is correct if it is awaited.
 const COROUTINE_CALLBACK_NAMES: &[&str] = &["callback", "cb", "refresh_using"];
@@ -59,8 +61,8 @@ fn imports_botocore(model: &FileModel<'_>) -> bool {
 /// The possible results of calling a callback.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallbackKind {
-    /// The callback may return either a coroutine or a plain value, so neither `await` nor a plain call is
-    /// correct.
+    /// The callback may return either a coroutine or a plain value. Without a test of the result, neither
+    /// `await` nor a plain call is correct.
     Mixed,
     /// The callback returns a coroutine, which a plain call never awaits.
     LostCoroutine,
@@ -124,14 +126,15 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         {
             return Some(CallbackKind::Mixed);
         }
-        // Outside aiobotocore, users decide whether their callbacks are plain functions.
+        // Only aiobotocore's callbacks are known to be coroutines. In other code, users decide whether their
+        // callbacks are plain functions.
         let is_ours = self.in_package || self.is_in_aio_class(callee);
         (is_ours && (is_variable || is_own(text)) && ends(COROUTINE_CALLBACK_NAMES))
             .then_some(CallbackKind::LostCoroutine)
     }
 
-    /// Returns true if the file defines or imports the called function. Such a function is known and needs no
-    /// guess by its name.
+    /// Returns true if the file defines or imports the called function. Such a function is not judged by its
+    /// name.
     fn is_defined_in_file(&self, callee: Node<'t>) -> bool {
         let is_function =
             |bound: &FlowBinding<'t>| matches!(bound, FlowBinding::Definition(_) | FlowBinding::Import(..));
@@ -153,7 +156,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if the name is an item of a collection of callbacks.
+    /// Returns true if the name is bound to an item of a collection of callbacks.
     fn is_callback_item(&self, name: Node<'t>) -> bool {
         let bound = self.model.find_bindings(self.model.text(name), name);
         bound.is_some_and(|(bound, _)| {
@@ -176,7 +179,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     fn is_checker_method(&self, callee: Node<'t>) -> bool {
         let Some(object) = callee.child_by_field_name("object") else { return false };
         let name = callee_name(self.model, object);
-        // A plain call of the attempt counter, which is one of botocore's checkers, is correct.
+        // The attempt counter is one of botocore's checkers, but is always plain, so a plain call of it is
+        // correct.
         let is_counter = name.contains("max_attempts");
         let is_named = !is_counter && (name.ends_with("checker") || name.ends_with("checkers"));
         let bound = self
@@ -247,8 +251,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 | "list_splat" => node = parent,
                 "lambda" => return true,
                 "argument_list" => return self.are_resolver_arguments(parent),
-                // In `any(c.check() for c in …)`, the generator expression takes the place of the argument
-                // list.
+                // In `any(c.check() for c in …)`, the syntax tree has the generator expression where other
+                // calls have an argument list.
                 "call" => return self.are_resolver_arguments(node),
                 "assignment" => {
                     let left = parent.child_by_field_name("left").filter(|it| it.kind() == "identifier");
@@ -272,8 +276,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let callee = self.model.parent(list).and_then(|it| it.child_by_field_name("function"));
         let Some(callee) = callee else { return false };
         match callee_name(self.model, callee) {
-            // The result is added to a list, and the function passes a list to a function that resolves all
-            // results.
+            // The result is added to a list. The call counts as correct if the enclosing function also calls
+            // a resolver, which may get the list.
             "append" => {
                 let calls = self.model.nodes_within(self.model.enclosing_function(list), &["call"]);
                 let mut callees = calls.into_iter().filter_map(|it| it.child_by_field_name("function"));

@@ -7,7 +7,7 @@ use super::FlowMatch;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValue, FlowValues, callee_name};
 
-/// Exception classes that a cancellation is an instance of.
+/// Exception classes that match a cancellation.
 const CANCELLATIONS: &[&str] = &[
     "BaseException",
     "asyncio.CancelledError",
@@ -18,10 +18,10 @@ const CANCELLATIONS: &[&str] = &[
     "builtins.BaseException",
 ];
 
-/// Maximum number of steps through names and tuples in which a handler's exceptions are followed.
+/// Maximum number of steps through names and tuples to find the classes that a handler catches.
 const MAX_NAMES: u32 = 8;
 
-/// Finds each place that swallows a cancellation.
+/// Finds each handler, block or statement that swallows a cancellation.
 pub(super) fn find_swallowed_cancellations(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = CancellationFinder { values, model };
@@ -73,7 +73,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns true if the function requests or checks a task's cancellation. Also returns true if the block
-    /// awaits only values with names and the file cancels a task anywhere.
+    /// awaits only named values, and the file cancels a task anywhere.
     fn awaits_only_cancelled_task(&self, block: Node<'t>) -> bool {
         let asks = |name: &str, scope: Node<'t>| {
             let of = self.model.identifier_nodes(name).iter();
@@ -95,7 +95,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         only_names && !awaits.is_empty() && asks("cancel", self.model.root())
     }
 
-    /// Returns the first handler that catches the cancellation, unless the handler raises it again.
+    /// Returns the first handler that catches a cancellation. Returns `None` if this handler raises the
+    /// cancellation again.
     fn find_handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
         for clause in named_children(statement)
             .into_iter()
@@ -155,7 +156,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         )
     }
 
-    /// Returns true if a handler raises the cancellation again, or exits the process or the test.
+    /// Returns true if the handler's block raises an exception for a cancellation, or exits the process or
+    /// the test.
     fn reraises(&self, clause: Node<'t>, block: Node<'t>) -> bool {
         let function = self.model.enclosing_function(block).id();
         let is_own = |node: &Node<'t>| self.model.enclosing_function(*node).id() == function;
@@ -171,8 +173,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         raises || self.model.nodes_within(block, &["call"]).iter().any(ends)
     }
 
-    /// Returns true if a handler stores the exception in a name, and the function raises this name after the
-    /// handler.
+    /// Returns true if a handler assigns the exception to a name, and the function raises the name's value
+    /// after the handler.
     fn reraises_later(&self, clause: Node<'t>, block: Node<'t>) -> bool {
         let pattern = named_children(clause).into_iter().find(|it| it.kind() == "as_pattern");
         let Some(alias) = pattern.and_then(|it| it.child_by_field_name("alias")) else { return false };
@@ -188,8 +190,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         raised.any(|it| it.named_child(0).is_some_and(|it| kept.contains(&self.model.text(it))))
     }
 
-    /// Returns true if a cancellation reaches a `raise` in a handler, as far as the surrounding conditions
-    /// are known.
+    /// Returns true if a cancellation may reach a `raise` statement in a handler. Conditions whose value is
+    /// unknown do not rule this out.
     fn is_raise_reachable(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
         let mut inner = raised;
         for outer in self.model.ancestors(raised).take_while(|it| it.id() != block.id()) {
@@ -200,7 +202,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                         return false;
                     }
                 }
-                // In `else` and `elif`, all earlier conditions must be false.
+                // A branch of `else` or `elif` runs only if all earlier conditions are false.
                 "if_statement" => {
                     let mut before = vec![outer];
                     before.extend(
@@ -228,7 +230,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         !earlier.into_iter().any(leaves)
     }
 
-    /// Returns the value of an `if` condition for a cancellation, or `None` if the value is unknown.
+    /// Returns the value that an `if` condition has when the caught exception is a cancellation, or `None` if
+    /// the value is unknown.
     fn evaluate_if(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
         self.evaluate_condition(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
     }
@@ -250,11 +253,12 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                 }
             }
             "call" => self.evaluate_isinstance(condition, clause),
-            // With an attempt counter, cancellations are swallowed until the counter reaches its limit.
+            // The condition counts attempts: until the limit is reached, it is false, and cancellations are
+            // swallowed.
             "comparison_operator" if self.catches_all(clause) && self.counts_attempts(condition) => {
                 Some(false)
             }
-            // In modes for which the comparison is false, the cancellation is swallowed.
+            // The condition compares a mode: in all other modes it is false, and cancellations are swallowed.
             "comparison_operator"
                 if self.catches_all(clause) && self.compares_mode_flag(condition, clause) =>
             {
@@ -264,7 +268,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         }
     }
 
-    /// Returns true if a cancellation matches the classes of `isinstance(exc, …)` for the caught exception.
+    /// Returns the value of `isinstance(exc, …)` when the caught exception is a cancellation, or `None` if
+    /// the value is unknown.
     fn evaluate_isinstance(&self, call: Node<'t>, clause: Node<'t>) -> Option<bool> {
         let callee = call.child_by_field_name("function")?;
         let arguments = call.child_by_field_name("arguments").map(named_children)?;
@@ -344,8 +349,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         names.iter().any(is_count) && self.model.nodes_within(comparison, &["string", "none"]).is_empty()
     }
 
-    /// Returns true if a comparison checks for a text value (a mode) in a name that is unrelated to the
-    /// raised exception.
+    /// Returns true for a comparison of a variable with a string (a mode), if the variable's name is
+    /// unrelated to the exception.
     fn compares_mode_flag(&self, comparison: Node<'t>, clause: Node<'t>) -> bool {
         let sides = named_children(comparison);
         let [left, right] = sides.as_slice() else { return false };
@@ -363,7 +368,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             && !is_of_raised
     }
 
-    /// Returns true if a `return` statement of an `__aexit__` swallows every exception, or a cancellation.
+    /// Returns true if a `return` statement of an `__aexit__` swallows all exceptions or only cancellations.
     fn swallows_in_aexit(&self, statement: Node<'t>) -> bool {
         let function = self.model.enclosing_function(statement);
         let name = function.child_by_field_name("name").map(|it| self.model.text(it));
@@ -408,7 +413,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true for `with suppress(BaseException)`.
+    /// Returns true for `with suppress(…)` if the suppressed classes include cancellations, as in `with
+    /// suppress(BaseException)`.
     fn suppresses_cancellation(&self, clause: Node<'t>) -> bool {
         let calls = self.model.nodes_within(clause, &["call"]).into_iter();
         let mut exceptions = calls.filter(|call| {

@@ -7,10 +7,11 @@ use super::model::is_field;
 use super::uses::{ContextTracker, ContextUses, name_uses_after};
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
-/// Words in the names of contexts that other code enters.
+/// Words in the names of variables whose context other code may enter.
 const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
 
-/// Finds each place that creates such a client or session, and the uses of closed clients.
+/// Finds the expressions that create such a client or session, and the uses of clients that are already
+/// closed.
 pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -35,8 +36,8 @@ pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
     found
 }
 
-/// Finds each place where a client is returned from the `async with` block that closes it, or is used after
-/// this block.
+/// Finds uses of clients that an `async with` block closes: the block returns or stores the client, or code
+/// after the block uses it.
 fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -80,7 +81,7 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     found
 }
 
-/// Returns the place where a value outlives the block that closes its client. Either the block returns a
+/// Returns the node by which a value outlives the block that closes its client. The block either returns a
 /// value that calls the service later, or its last statement stores the client in an attribute or an item.
 fn find_outliving_node<'t>(
     values: &FlowValues<'_, 't>,
@@ -132,7 +133,7 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
             }
             values.node_values(node)
         }
-        // A coroutine of this file creates the context.
+        // `await` of a coroutine whose result is a new context.
         "await" => {
             let call = node.named_child(0).filter(|it| it.kind() == "call")?;
             if values.may_have_value(call, is_context) {
@@ -152,7 +153,8 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
     is_made.then_some(OpenedContext::Session)
 }
 
-/// Returns true if a call returns an existing value: an item of a collection, or an argument of the call.
+/// Returns true if the called function returns an existing value: an item of a collection, or one of its
+/// arguments.
 fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
     let gives = |value: &FlowValue<'_>| match value {
         FlowValue::Path(path) => matches!(
@@ -202,8 +204,8 @@ fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: Con
     if fate.passed {
         return true;
     }
-    // The context is stored, and this file never enters it. If the name contains a word for contexts, other
-    // code may enter the context.
+    // The context is stored, and this file never enters it. If the variable's name contains one of the words,
+    // other code may enter the context.
     let name = storing_target_name(values, node).unwrap_or_default().to_ascii_lowercase();
     !name.split('_').any(|word| CONTEXT_WORDS.iter().any(|known| word.ends_with(known)))
 }

@@ -1,4 +1,4 @@
-//! Assumes the values of calls by their names, in files that use aiobotocore.
+//! Assumes the result of a call from the name of the called function or method.
 
 use tree_sitter::Node;
 
@@ -8,7 +8,8 @@ use super::things::operation_response;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 impl<'t> FlowValues<'_, 't> {
-    /// Returns the assumed values of a call whose name identifies it, in files that use aiobotocore.
+    /// Returns the values that a call is assumed to have because of its name. Some names are trusted only in
+    /// files that use aiobotocore.
     pub(super) fn guess_values(
         &self,
         callee: Node<'t>,
@@ -88,8 +89,8 @@ impl<'t> FlowValues<'_, 't> {
         })
     }
 
-    /// Returns true if the call requests a service from a session. Objects of other types may also have a
-    /// `client()` method.
+    /// Returns true if the call creates a client or resource from a session. The object's name is checked,
+    /// because objects of other types may also have a `client()` method.
     fn is_service_request(&self, object: &str, arguments: &[Node<'t>]) -> bool {
         let first = arguments.first().is_some_and(|it| it.kind() == "string");
         let object = object.trim_end_matches("()").to_ascii_lowercase();

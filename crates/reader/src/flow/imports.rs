@@ -1,5 +1,5 @@
-//! Finds the imports that a finding depends on: the imports of the called name, or of the function that
-//! created its value.
+//! Finds the imports that a finding depends on. These are the imports of the leftmost name in the matched
+//! code, or of the names from which its value was created.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use tree_sitter::Node;
 
 use super::model::{FileModel, FlowBinding};
 
-/// Maximum number of names through which an import is searched.
+/// Maximum number of names that are followed to find an import.
 const MAX_NAMES: u32 = 3;
 
-/// Returns the imports that the name which is called or used at a place depends on.
+/// Returns the imports that the leftmost name of the expression at `place` depends on.
 pub(super) fn find_imports(model: &FileModel<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(range.start, range.end);
     node.map(|node| collect_imports(model, node, MAX_NAMES)).unwrap_or_default()

@@ -7,7 +7,7 @@ use super::FlowMatch;
 use super::model::named_children;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
-/// Finds each such place.
+/// Finds each wrong `for`, `with`, `await` or call.
 pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
@@ -86,8 +86,8 @@ fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bo
         && arguments.into_iter().any(|it| values.may_be_object(it, &things))
 }
 
-/// Returns true if `async for` certainly cannot iterate over the value. Such values are coroutines,
-/// paginators and lists in a response.
+/// Returns true if `async for` certainly cannot iterate over the value: a client's coroutine, a paginator, or
+/// a response or a list in it.
 fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     let found = values.node_values(node);
     let of_client = |value: &FlowValue<'t>| {
@@ -107,12 +107,14 @@ fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
     !found.is_empty() && (is_coroutine || found.iter().all(is_thing))
 }
 
-/// Returns true for pages, a collection of a resource, or the chunks of a body.
+/// Returns true if only `async for` can iterate over the value, such as pages, a resource's collection, or a
+/// body's chunks.
 fn needs_async_iteration<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     if values.may_be_object(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
         return true;
     }
-    // If the operation is not known to return a stream, the `Body` of its response may be a text.
+    // The `Body` counts as a stream only if the operation is known to return one. Otherwise, it may be a
+    // text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
     let is_streamed =
         |value: &FlowValue<'t>| matches!(value, FlowValue::KnownObject(LibraryObject::Streamed(_)));

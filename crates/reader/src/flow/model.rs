@@ -1,4 +1,5 @@
-//! Name resolution for a Python file: its scopes, the bindings of names and attributes, and their uses.
+//! Name resolution for a Python file: the file's scopes, the bindings of names and attributes, and the uses
+//! of both.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +8,7 @@ use tree_sitter::{Node, Tree};
 
 use crate::syntax::MAX_DEPTH;
 
-/// Maximum number of steps for all queries about one file. Queries after this limit return no result.
+/// Maximum number of steps for all queries about one file. Once it is reached, queries return no result.
 const MAX_STEPS: usize = 20_000_000;
 /// Number of steps between two checks of the time limit.
 const STEPS_PER_LOOK: usize = 10_000;
@@ -22,7 +23,7 @@ const CLASS: &str = "class_definition";
 pub(super) enum FlowBinding<'t> {
     /// The value of an expression is bound.
     Value(Node<'t>),
-    /// A part or an item of a value is bound.
+    /// A part or an item of a value is bound, as by `for item in value`.
     ValuePart(Node<'t>),
     /// The result of entering a context with `with` is bound.
     Entered(Node<'t>, WithKind),
@@ -59,7 +60,7 @@ pub(super) struct FileModel<'t> {
     parents: HashMap<usize, Node<'t>>,
     /// Nodes by kind, in the order of the text.
     by_kind: HashMap<&'t str, Vec<Node<'t>>>,
-    /// Uses of names, and of attributes. The key of an attribute is its last part.
+    /// All nodes of an identifier, by its text: names, and the last parts of attributes.
     uses: HashMap<&'t str, Vec<Node<'t>>>,
     steps: Cell<usize>,
     has_time: &'t dyn Fn() -> bool,
@@ -153,7 +154,8 @@ impl<'t> FileModel<'t> {
                 let (left, right) = (node.child_by_field_name("left"), node.child_by_field_name("right"));
                 match (left, right) {
                     (Some(left), Some(right)) => self.bind_target(left, FlowBinding::Value(right)),
-                    // The name is declared without a value; its annotation states the type.
+                    // The statement declares a name without a value, so only the type is known. It is handled
+                    // like a parameter.
                     (Some(left), None) => self.bind_target(left, FlowBinding::Parameter(node)),
                     (None, _) => {}
                 }
@@ -243,8 +245,8 @@ impl<'t> FileModel<'t> {
         match target.kind() {
             "identifier" => {
                 let mut scope = self.enclosing_scope(target);
-                // A definition's name, decorators and defaults are outside the scope that it opens.
-                // Comprehensions are inside the scope of their function.
+                // A definition's name belongs to the scope outside the definition. Comprehensions have no
+                // scope of their own; they belong to the scope of their function.
                 if matches!(bound, FlowBinding::Definition(node) if node.id() == scope.id()) {
                     scope = self.enclosing_scope(scope);
                 }
@@ -274,8 +276,8 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Binds each target of `a, b = …` to the corresponding part of the value, if the value is a list of as
-    /// many parts.
+    /// Binds each target of `a, b = …` to the corresponding expression, if the value is a list or tuple with
+    /// the same number of expressions.
     fn bind_unpacked_targets(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
         let targets = named_children(target);
         let values = match bound {
@@ -316,7 +318,7 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Counts a step. Returns true while the limits allow another step.
+    /// Counts a step. Returns false once the limit of steps or of time is reached.
     pub(super) fn spend_step(&self) -> bool {
         self.spend_steps(1)
     }
@@ -375,7 +377,7 @@ impl<'t> FileModel<'t> {
         found
     }
 
-    /// Returns all nodes of an identifier, both names and last parts of attributes.
+    /// Returns all nodes of the identifier `name`, both as a name and as the last part of an attribute.
     pub(super) fn identifier_nodes(&self, name: &str) -> &[Node<'t>] {
         let all = self.uses.get(name).map(Vec::as_slice).unwrap_or_default();
         if self.spend_steps(all.len()) { all } else { &[] }
@@ -411,8 +413,8 @@ impl<'t> FileModel<'t> {
         scope
     }
 
-    /// Returns the class whose method contains a node. The node may be in a function that is nested in the
-    /// method.
+    /// Returns the innermost class around a node. The node may be in a method, or in a function that is
+    /// nested in a method.
     pub(super) fn enclosing_class(&self, node: Node<'t>) -> Option<Node<'t>> {
         self.ancestors(node).find(|it| it.kind() == CLASS)
     }
@@ -423,7 +425,8 @@ impl<'t> FileModel<'t> {
         if is_self { self.enclosing_class(object) } else { None }
     }
 
-    /// Returns the bindings of a name at this node, or `None` if the file does not bind it.
+    /// Returns the bindings of a name that are visible at this node, and their scope. `None` if no visible
+    /// scope of the file binds the name.
     pub(super) fn find_bindings(&self, name: &str, node: Node<'t>) -> Option<(&[FlowBinding<'t>], Node<'t>)> {
         let mut scope = self.enclosing_scope(node);
         let mut is_first = true;
@@ -442,7 +445,7 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    /// Returns the bindings of a name in the body and in the methods of a class.
+    /// Returns the bindings of a class's member: in the class body, and as an attribute of `self` in methods.
     pub(super) fn member_bindings(
         &self,
         class: Node<'t>,
@@ -459,7 +462,8 @@ impl<'t> FileModel<'t> {
         node.child(0).is_some_and(|first| first.kind() == "async")
     }
 
-    /// Returns true if a node runs as part of a coroutine. A node in a nested function or lambda does not.
+    /// Returns true if a node runs as part of a coroutine. A node in a plain function or lambda that is
+    /// nested in a coroutine does not.
     pub(super) fn is_in_coroutine(&self, node: Node<'t>) -> bool {
         let function = self.enclosing_function(node);
         function.kind() == FUNCTION && self.is_async(function)

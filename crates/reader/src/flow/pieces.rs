@@ -10,8 +10,8 @@ use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_
 
 /// Classes that are often used only as containers of values.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
-/// Session classes. They are not reported in coroutines, because there the rule `blocking-call` reports the
-/// creation of a session.
+/// Session classes. In coroutines, this rule does not report them, because the rule `blocking-call` already
+/// reports the creation of a session.
 const SESSIONS: &[&str] = &[
     "boto3.Session",
     "boto3.client",
@@ -32,7 +32,7 @@ const THREADS: &[&str] = &[
 /// Arguments that only aiobotocore's configuration class accepts.
 const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
-/// Maximum number of levels through which base classes are followed.
+/// Maximum number of levels of base classes that are followed.
 const MAX_BASES: u32 = 5;
 
 /// Finds each wrong use of a botocore class or function. `in_package` is true for a file of aiobotocore
@@ -54,8 +54,7 @@ struct BotocoreItemFinder<'v, 'm, 't> {
 }
 
 impl<'t> BotocoreItemFinder<'_, '_, 't> {
-    /// Returns the table's entry for a class or a function. For a method of a class, returns the entry of the
-    /// class.
+    /// Returns the table's entry for a class or a function. Returns the entry of the class for a method.
     fn find_piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocoreItem)> {
         let known = |value: &FlowValue<'t>| {
             let FlowValue::Path(path) = value else { return None };
@@ -74,8 +73,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         let of_threads =
             |value: &FlowValue<'t>| value.qualified_name().is_some_and(|path| THREADS.contains(&path));
         if self.values.may_have_value(callee, of_threads) {
-            // Only a returned lock counts here. The rule `blocking-call` reports a stored lock where a
-            // coroutine holds the lock.
+            // Only a returned lock is reported here. If a lock is stored, the rule `blocking-call` reports
+            // the coroutine that holds it.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
             return is_given && self.values.is_aio && (self.in_package || self.is_in_aio_class(call));
         }
@@ -95,7 +94,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         in_aio_class || in_coroutine || self.is_used_by_aio(call, 3)
     }
 
-    /// Returns true if the call passes an option to botocore's configuration class that only aiobotocore's
+    /// Returns true if the call creates botocore's configuration class with an option that only aiobotocore's
     /// class accepts.
     fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_config = |value: &FlowValue<'t>| {
@@ -108,8 +107,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             && self.values.may_have_value(callee, is_config)
     }
 
-    /// Returns true if the class or function is used without calling it: stored in an attribute or an item,
-    /// used as a default, passed as an argument, or returned.
+    /// Returns true if the node wrongly uses a botocore class or function without calling it. The class or
+    /// function is stored, used as a default, passed as an argument, or returned.
     fn is_passed_uncalled(&self, node: Node<'t>) -> bool {
         let Some(parent) = self.model.parent(node) else { return false };
         let place = match parent.kind() {
@@ -150,24 +149,25 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
     }
 
-    /// Returns true if the file uses botocore's or aiobotocore's name for the class or function. An override
-    /// refers to the class that it replaces by another name.
+    /// Returns true if the code uses botocore's or aiobotocore's name for the class or function. An override
+    /// imports the class that it replaces under another name.
     fn has_original_name(&self, node: Node<'t>, name: &str) -> bool {
         let text = self.model.text(node);
         text.ends_with(name.rsplit('.').next().unwrap_or(name)) || text.starts_with("Aio")
     }
 
-    /// Returns true if the node is the class or function itself, and not a method of the class.
+    /// Returns true if the node refers to the class or function `name` itself, and not to one of its methods.
     fn is_piece_itself(&self, node: Node<'t>, name: &str) -> bool {
         self.values.may_have_value(node, |value| value.qualified_name() == Some(name))
     }
 
-    /// Returns true if the list is the arguments of a call, and not the bases of a class.
+    /// Returns true if the list contains the arguments of a call. Otherwise it contains the bases of a class.
     fn is_argument_list(&self, list: Node<'t>) -> bool {
         self.model.parent(list).is_some_and(|it| it.kind() == "call")
     }
 
-    /// Returns true if the value is only compared or used in an instance check.
+    /// Returns true if the class is only compared, used as a type, or passed to a function such as
+    /// `isinstance`.
     fn is_only_compared(&self, node: Node<'t>) -> bool {
         let calls = self.model.ancestors(node).take_while(|it| !it.kind().ends_with("statement"));
         let asks = |call: Node<'t>| {
@@ -212,8 +212,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if a value is used in a way that requires an asynchronous value, or is passed to
-    /// aiobotocore.
+    /// Returns true if a value is passed to aiobotocore, or code awaits the value's methods.
     fn is_used_by_aio(&self, node: Node<'t>, hops: u32) -> bool {
         let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = outermost_equal_value(self.model, node);
@@ -264,7 +263,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns true if a method call is awaited, entered by `async with`, or iterated by `async for`.
+    /// Returns true if the attribute is called, and the result is awaited, entered by `async with`, or
+    /// iterated by `async for`.
     fn is_awaited(&self, attribute: Node<'t>) -> bool {
         let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
         let Some(call) = call else { return false };

@@ -1,5 +1,5 @@
-//! Checks the names of overrides. A class that derives from a botocore class must have the base's name with
-//! the prefix `Aio`.
+//! Checks the names of overrides. The name of a class that derives from a botocore class must begin with a
+//! prefix such as `Aio`.
 
 use tree_sitter::Node;
 
@@ -9,10 +9,11 @@ use super::value::{FlowValue, FlowValues};
 
 /// Prefixes for the names of classes that override botocore's classes.
 const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
-/// Prefixes for the names of classes that override aiobotocore's classes and use another library.
+/// Prefixes for the names of classes that override aiobotocore's classes. `Httpx` is for an override with
+/// another library.
 const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
-/// Finds the names of classes that break this convention.
+/// Finds the names of classes that do not have the required prefix.
 pub(super) fn find_misnamed_classes(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let classes = values.model.nodes_of_kinds(&["class_definition"]).into_iter();
     classes.filter_map(|class| find_wrong_name(values, class)).map(FlowMatch::from_node).collect()
@@ -25,7 +26,8 @@ fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<N
         |prefixes: &[&str]| prefixes.iter().any(|it| written.trim_start_matches('_').starts_with(it));
     let mut bases = values.base_classes(class).into_iter();
     let is_wrong = bases.any(|base| {
-        // A private class is only a helper if its base class has no override in aiobotocore.
+        // A private class is not reported if aiobotocore has no override of its base class, because it is
+        // then only a helper.
         let is_of_botocore = values.may_have_value(base, |value| {
             is_botocore_class(value)
                 && (!written.starts_with('_') || value.qualified_name().is_some_and(table::has_aio_version))
@@ -45,7 +47,7 @@ fn is_botocore_class(value: &FlowValue<'_>) -> bool {
     of_package && is_class && !is_exception
 }
 
-/// Returns true if the class name is the name of an override.
+/// Returns true if the base class has an override's name, such as `AioSession`.
 fn is_override_name<'t>(values: &FlowValues<'_, 't>, base: Node<'t>) -> bool {
     let name = values.model.text(base);
     let name = name.rsplit('.').next().unwrap_or(name);

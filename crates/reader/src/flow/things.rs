@@ -21,7 +21,7 @@ pub(super) enum LibraryObject {
     Client,
     /// Asynchronous resource, or a part of a resource.
     Resource,
-    /// Collection of all parts of a resource that have the same kind.
+    /// Collection of all parts of a resource that are of the same kind, such as a bucket's objects.
     Collection,
     Paginator,
     Pages,
@@ -58,7 +58,7 @@ pub(super) enum LibraryObject {
     Connection,
 }
 
-/// Returns true if the part of a resource is a collection.
+/// Returns true if the part of a resource with this name is a collection.
 pub(super) fn is_resource_collection(name: &str) -> bool {
     matches!(
         name,
@@ -87,8 +87,8 @@ pub(super) fn is_resource_collection(name: &str) -> bool {
     )
 }
 
-/// Returns true if the part of a resource is loaded from the service on access. Such a part is a coroutine.
-/// Identifiers of the resource, such as its name or key, are not loaded.
+/// Returns true if the part of a resource with this name is loaded from the service when code accesses it.
+/// Such a part is a coroutine. Identifiers of the resource, such as its name or key, are not loaded.
 pub(super) fn is_loaded_on_access(name: &str) -> bool {
     matches!(
         name,
@@ -146,11 +146,11 @@ pub(super) fn operation_response(operation: &str) -> LibraryObject {
     streams::streaming_operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
 }
 
-/// Returns the results of awaiting these values.
+/// Returns the values that `await` returns for these values.
 pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     let one = |value| match value {
         FlowValue::Coroutine(given) => given,
-        // Awaiting this context is an error, but the intended result is known.
+        // Awaiting a client's context is an error, but the intended result, the client, is known.
         FlowValue::KnownObject(LibraryObject::ClientContext) => {
             vec![FlowValue::KnownObject(LibraryObject::Client)]
         }
@@ -170,7 +170,7 @@ pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     values.into_iter().flat_map(one).collect()
 }
 
-/// Returns the results of entering these values by `with` or `async with`.
+/// Returns the values that `with` or `async with` binds for these values.
 pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> Vec<FlowValue<'_>> {
     let one = |value| match (value, with_kind) {
         (FlowValue::Context(given), _) => given,
@@ -195,7 +195,7 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> V
     values.into_iter().flat_map(one).collect()
 }
 
-/// Returns the items of a value that is unpacked.
+/// Returns the values that the items of `value` may have.
 pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
         FlowValue::ManyValues(given) => given,
@@ -235,7 +235,8 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
     unpack_value(value)
 }
 
-/// Returns the values of a method of a collection, such as `clients.values()`. `name` is the method's name.
+/// Returns the values of a collection's method, such as `clients.values`. Calling the method returns items or
+/// a collection. `name` is the method's name.
 pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
         "values" | "items" | "copy" => vec![FlowValue::Factory(vec![FlowValue::ManyValues(inner)])],
@@ -244,7 +245,7 @@ pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>
     }
 }
 
-/// Returns the kind of library object that instances of this type are.
+/// Returns the kind of the library objects that are instances of the type with this full name.
 pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let of_types = path.starts_with("types_aiobotocore") || path.starts_with("types_aioboto3");
@@ -270,7 +271,7 @@ pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
     })
 }
 
-/// Returns the results of calling an imported name.
+/// Returns the values that a call of the imported object with this full name returns.
 pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
     let one = |thing| vec![FlowValue::KnownObject(thing)];
     match path {
@@ -339,7 +340,7 @@ pub(super) fn method_call_values<'t>(object: LibraryObject, name: &str) -> Vec<F
         (LibraryObject::AioSession, "create_client") | (LibraryObject::Aio3Session, "client") => {
             one(LibraryObject::ClientContext)
         }
-        // `create_client()` wraps this coroutine in a context.
+        // aiobotocore's `create_client()` wraps the coroutine `_create_client()` in a context.
         (LibraryObject::AioSession, "_create_client") => later(LibraryObject::ClientContext),
         (LibraryObject::Aio3Session, "resource") => one(LibraryObject::ResourceContext),
         (LibraryObject::AioSession | LibraryObject::Aio3Session, "get_credentials") => {

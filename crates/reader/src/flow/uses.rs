@@ -17,7 +17,7 @@ pub(super) struct ContextUses {
     /// True if the context is entered: by `async with`, by an exit stack, or by calling `__aenter__` in code
     /// that also exits the context.
     pub(super) entered: bool,
-    /// True if the context is used like the value that entering it returns: awaited, called, or entered by
+    /// True if the context is used wrongly, as if it were already entered: awaited, called, or entered by
     /// `__aenter__` and never exited.
     pub(super) used_as_value: bool,
     /// True if the context is returned to a caller.
@@ -28,7 +28,7 @@ pub(super) struct ContextUses {
     pub(super) stored: bool,
     /// True if `close()` or `aclose()` of the context is called.
     pub(super) closed: bool,
-    /// True if the created context is not used at all.
+    /// True if the expression's value is not used at all.
     pub(super) dropped: bool,
 }
 
@@ -67,7 +67,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if !self.visited.insert(node.id()) {
             return fate;
         }
-        // An assignment expression may bind the value to a name.
+        // An assignment expression (`name := value`) around the value binds it to a name.
         for named in self.model.ancestors(node).take_while(|it| it.end_byte() == node.end_byte()) {
             if named.kind() == "named_expression"
                 && let Some(name) = named.child_by_field_name("name")
@@ -112,7 +112,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     fate.merge(self.uses_of_name(self.model.text(name), scope, hops));
                 }
             }
-            // If the value is part of a list or tuple, the list or tuple is followed.
+            // If the value is an item of a list or tuple, the uses of the list or tuple are followed.
             "expression_list" => fate.merge(self.uses_of_part(parent, node, hops)),
             "list" | "tuple" | "set" | "dictionary" => fate.merge(self.uses_at(parent, hops)),
             "pair" => {
@@ -140,8 +140,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         fate
     }
 
-    /// Follows one part of `a, b = one, two` to the corresponding name. In other statements, the list is
-    /// followed as a tuple.
+    /// Follows one value of `a, b = one, two` to the corresponding target. In other statements, the whole
+    /// list is followed as a tuple.
     fn uses_of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> ContextUses {
         let left = self.model.parent(list).filter(|it| it.kind() == "assignment");
         let left = left.and_then(|it| it.child_by_field_name("left"));
@@ -159,8 +159,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         ContextUses { entered: is_async, used_as_value: !is_async, ..ContextUses::default() }
     }
 
-    /// Follows a returned value. Tests use a fixture's value without entering it, and other code uses a
-    /// property's value as an attribute.
+    /// Follows a returned value. An async fixture's value counts as used, because tests do not enter it. A
+    /// property's value is followed to the attributes that access it.
     fn uses_in_return(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         let function = self.model.enclosing_function(statement);
@@ -184,7 +184,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn uses_in_yield(&self, node: Node<'t>) -> ContextUses {
         let function = self.model.enclosing_function(node);
         let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
-        // A client that a fixture yields is used without entering it.
+        // An async generator that is no context manager, such as a fixture, yields the client to code that
+        // does not enter it.
         ContextUses { returned: !is_generator, stored: is_generator, ..ContextUses::default() }
     }
 
@@ -216,8 +217,8 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         }
     }
 
-    /// Returns true if code exits the context explicitly. If a class enters the context, only this class is
-    /// searched, otherwise the whole file.
+    /// Returns true if code exits the context explicitly. If `__aenter__` is called in a class, only this
+    /// class is searched; otherwise the whole file is searched.
     fn is_exited_explicitly(&self, entered: Node<'t>) -> bool {
         let around = self.model.enclosing_class(entered).unwrap_or(self.model.root());
         let within = |node: &&Node<'t>| (around.start_byte()..around.end_byte()).contains(&node.start_byte());
@@ -232,7 +233,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         ways.iter().any(|way| self.model.identifier_nodes(way).iter().filter(within).any(leaves))
     }
 
-    /// Returns true if the entered value is closed somewhere.
+    /// Returns true if the file calls `close()` or `aclose()` of the variable that stores the entered value.
     fn is_closed_explicitly(&self, entered: Node<'t>) -> bool {
         let kept = self.model.ancestors(entered).find(|it| it.kind() == "assignment");
         let kept = kept.and_then(|it| it.child_by_field_name("left")).map(|it| self.model.text(it));
@@ -263,7 +264,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             return ContextUses { entered: true, ..fate };
         }
         match called {
-            // These functions do not enter asynchronous contexts.
+            // These functions cannot enter an asynchronous context, so their use is wrong.
             "enter_context" | "closing" | "aclosing" => return ContextUses { used_as_value: true, ..fate },
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
                 return ContextUses { used_as_value: true, ..fate };
@@ -342,7 +343,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         if let Some(left) = assignment.child_by_field_name("left") {
             fate.merge(self.uses_of_target(left, hops));
         }
-        // In `a = b = …`, the inner assignment is followed by an outer one.
+        // In `a = b = …`, the assignment to `b` is the value of the assignment to `a`.
         if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
             fate.merge(self.uses_in_assignment(outer, hops));
         }
@@ -402,7 +403,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         }
     }
 
-    /// Returns the uses of the value that a name of a scope refers to.
+    /// Returns the uses of the value of `name`, which is bound in `scope`.
     fn uses_of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         for used in self.model.identifier_nodes(name).to_vec() {

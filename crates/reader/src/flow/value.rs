@@ -1,5 +1,6 @@
 //! Resolves the possible values of an expression, as far as the file determines them. Follows imports, and
-//! the results of calling, awaiting and entering values. An unknown expression has no values.
+//! the results of calling, awaiting and entering values. If the file does not determine a value, the
+//! expression has no values.
 
 // long: one evaluator of expressions, with a function for each kind of node.
 
@@ -66,11 +67,12 @@ impl<'t> FlowValue<'t> {
 /// Known values of a file's expressions.
 pub(super) struct FlowValues<'m, 't> {
     pub(super) model: &'m FileModel<'t>,
-    /// True if the file imports aiobotocore, aioboto3 or their types, or belongs to aiobotocore itself.
+    /// True if the file imports aiobotocore, aioboto3 or their types, belongs to aiobotocore itself, or
+    /// defines a class with an override's name.
     pub(super) is_aio: bool,
     /// True if the file imports boto3 or botocore's session.
     pub(super) is_sync: bool,
-    /// Cached values by node, with the depth that was available when they were resolved.
+    /// Cached values by node, with the remaining depth at which they were resolved.
     cache: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
     /// Nodes whose values are being resolved.
     active: RefCell<HashSet<usize>>,
@@ -126,7 +128,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         {
             return values.clone();
         }
-        // If a value depends on itself, the recursion adds no values.
+        // The node's value depends on itself, so the recursion stops here and adds no values.
         if !self.active.borrow_mut().insert(node.id()) {
             return Vec::new();
         }
@@ -195,7 +197,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         bound.iter().flat_map(|bound| self.binding_values(*bound, depth)).collect()
     }
 
-    /// Returns the values of a binding.
+    /// Returns the values that a binding gives to its name.
     pub(super) fn binding_values(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match bound {
             FlowBinding::Value(node) => self.resolve_values(node, depth),
@@ -277,7 +279,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         }
     }
 
-    /// Returns the values of an annotation's type.
+    /// Returns the values that a variable with this annotation may have.
     fn annotation_values(&self, annotation: Node<'t>) -> Vec<FlowValue<'t>> {
         let mut found = Vec::new();
         let mut named = |path: &str| {
@@ -356,7 +358,8 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    /// Returns true if the name of the object, by convention, identifies an asynchronous client.
+    /// Returns true if the object has a name that is conventional for clients, and the file's clients are not
+    /// synchronous.
     fn is_client_by_name(&self, object: Node<'t>) -> bool {
         let is_plain = matches!(object.kind(), "identifier" | "attribute");
         is_plain && !self.is_sync && believe::is_client_name(self.model.text(object))
@@ -430,8 +433,8 @@ impl<'m, 't> FlowValues<'m, 't> {
         self.is_decorated(method, &["property", "cached_property"])
     }
 
-    /// Returns true if a function is decorated as a context manager, which returns the yielded value when
-    /// entered.
+    /// Returns true if a decorator turns a generator function into a context manager. Entering this context
+    /// manager returns the yielded value.
     pub(super) fn is_context_manager(&self, function: Node<'t>) -> bool {
         self.is_decorated(function, &["contextmanager", "asynccontextmanager"])
     }
@@ -582,7 +585,7 @@ fn intern_name<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
     model.identifier_nodes(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
 
-/// Returns the name of a call: the last name of the called expression.
+/// Returns the last name of a called expression, such as `get` for `a.b.get`.
 pub(super) fn callee_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str {
     match callee.kind() {
         "attribute" => callee.child_by_field_name("attribute").map(|it| model.text(it)).unwrap_or_default(),
@@ -591,8 +594,8 @@ pub(super) fn callee_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t st
     }
 }
 
-/// Returns the outermost node that has the same value as this node. Parentheses, `or`, `if … else` and
-/// assignment expressions around the node are included.
+/// Returns the outermost expression whose value may be this node's value. Parentheses, `or`, `if … else` and
+/// assignment expressions are such expressions.
 pub(super) fn outermost_equal_value<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {

@@ -1,8 +1,8 @@
 //! Checkstyle's XML format, which many linters print. Each `file` element has a name and contains the `error`
 //! elements of the file.
 //!
-//! Lines and columns count from 1; a place with a column has no end. Only Checkstyle's source (`XMLLogger`)
-//! describes the format.
+//! Lines and columns count from 1, and locations have no end. The format has no other description than
+//! Checkstyle's source (`XMLLogger`).
 
 use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
@@ -12,8 +12,8 @@ use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 
-/// Prefixes that are removed from rule names because they have no meaning: Checkstyle's own packages, which
-/// other tools copied.
+/// Prefixes that are removed from rule names, because they do not distinguish rules: Checkstyle's package
+/// name, and a prefix that many tools write.
 const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
@@ -70,7 +70,7 @@ fn read_error(
     input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
-    // Checkstyle reports results of a disabled rule with the severity `ignore`.
+    // If a rule is disabled, Checkstyle reports its results with the severity `ignore`.
     if element.get("severity") == Some("ignore") {
         return;
     }
@@ -92,7 +92,7 @@ fn read_error(
     collected.push(diagnostic);
 }
 
-/// Returns the rule's name as in a configuration: `ConstantName` for the class
+/// Returns the rule's name as a Checkstyle configuration writes it: `ConstantName` for the class
 /// `…checks.naming.ConstantNameCheck`.
 fn rule_name(source: &str) -> String {
     let Some(rest) = PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix)) else {

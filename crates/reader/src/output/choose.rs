@@ -12,9 +12,9 @@ const MAX_SAMPLE_BYTES: usize = 256 << 10;
 /// Line formats that are too similar to other formats to be recognised by content.
 const AMBIGUOUS_LINE_FORMATS: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
 
-/// Returns the format of an output. The name is the name of a format or of a tool; a tool's name allows all
-/// formats that the tool prints. Without a name, the content determines the format. Returns `None` if the
-/// name or the content is unknown.
+/// Returns the format of an output. `name` is the name of a format or of a tool. For a tool, the content
+/// decides which of the tool's formats it is. Without a name, the content alone decides. Returns `None` if
+/// the name or the content is unknown.
 pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let Some(name) = name else { return recognize_format(bytes).or_else(|| detect_line_format(bytes)) };
     let named = OutputFormat::parse(name);
@@ -22,7 +22,8 @@ pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_tool(tool));
     let Some(tool) = tool else { return named };
     match found {
-        // Any tool may print a format that does not belong to one tool.
+        // A recognised format is accepted if it belongs to this tool, or to no single tool, because any tool
+        // may print such a format.
         Some(found) if found.tool().is_none_or(|of| of.eq_ignore_ascii_case(tool)) => Some(found),
         Some(_) | None => named
             .filter(|named| !named.is_line_based())
@@ -64,7 +65,7 @@ fn detect_line_format(bytes: &[u8]) -> Option<OutputFormat> {
     whole.next().filter(|_| whole.next().is_none())
 }
 
-/// Returns the line format, shared with other tools, that this tool prints.
+/// Returns the line format that this tool and other tools print, if the table of tools names one.
 fn tool_line_format(tool: &str) -> Option<OutputFormat> {
     OutputFormat::parse(&known::find_tool(tool)?.lines)
 }
@@ -74,8 +75,8 @@ fn begins_as_document(bytes: &[u8]) -> bool {
     bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{<".contains(byte))
 }
 
-/// Returns the tool's format for a document that does not reveal its format, such as an empty list. Returns
-/// `None` for plain text.
+/// Returns the first format of the tool that can parse a document, such as an empty list, whose content does
+/// not show its format. Returns `None` for plain text.
 fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     if !begins_as_document(bytes) {
         return None;
@@ -85,7 +86,8 @@ fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     documents.find(|format| read_output(*format, bytes, &OutputContext::default()).problems.is_empty())
 }
 
-/// Returns the format that parses the most lines. Of several such formats, returns the first.
+/// Returns the format that parses the most lines as diagnostics. If several formats parse equally many,
+/// returns the first of them.
 fn best_format(formats: impl Iterator<Item = OutputFormat>, bytes: &[u8]) -> Option<OutputFormat> {
     let understood = |format: &OutputFormat| {
         let report = read_output(*format, bytes, &OutputContext::default());

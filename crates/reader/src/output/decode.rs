@@ -6,7 +6,7 @@ use crate::content::DecodedContent;
 use crate::output::report::{DiagnosticCollector, MAX_INPUT_BYTES, ProblemKind};
 
 /// Returns the text of a JSON or XML document. If the document has more than [`MAX_INPUT_BYTES`], records a
-/// problem and returns `None`, because a cut document has another meaning.
+/// problem and returns `None`, because the beginning of a document cannot be parsed.
 pub(crate) fn decode_document<'a>(
     bytes: &'a [u8],
     collected: &mut DiagnosticCollector,
@@ -33,13 +33,13 @@ pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollec
         ProblemKind::Bound,
         &format!("the output has {size} bytes: only the lines of the first {most} are read"),
     );
-    // A line feed in UTF-16, in either byte order, also contains this byte. The cut may split one character,
-    // which U+FFFD then replaces.
+    // In UTF-16, a line feed also contains the byte `\n`, in either byte order. The end of the kept bytes may
+    // then split a character, which U+FFFD replaces.
     let end = memchr::memrchr(b'\n', kept).map_or(0, |at| at + 1);
     decode_text(kept.get(..end).unwrap_or_default())
 }
 
-/// Decodes bytes as text without a byte order mark. UTF-16 is recognised, because PowerShell writes it.
+/// Decodes bytes as text, and removes a byte order mark. UTF-16 is recognised, because PowerShell writes it.
 /// Otherwise the text is UTF-8, with U+FFFD in place of invalid bytes.
 pub fn decode_text(bytes: &[u8]) -> Cow<'_, str> {
     let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");

@@ -1,4 +1,4 @@
-//! Diagnostics of tools, in the same form for all tools.
+//! The types for diagnostics, which are the same for all tools.
 
 use truing_diff::RepoPath;
 
@@ -34,7 +34,7 @@ pub enum DiagnosticLevel {
     Note,
 }
 
-/// A diagnostic that a tool reports for a place in the tree.
+/// A message that a tool reports for a location in the tree.
 ///
 /// The reader of a format stores the texts unchanged.
 /// [`DiagnosticCollector::push`](crate::output::report::DiagnosticCollector::push) replaces invisible
@@ -57,8 +57,8 @@ pub struct Diagnostic {
     pub rule_page: Option<String>,
     /// Short description of the rule, on one line.
     pub title: Option<String>,
-    /// Description of the rule, in Markdown. The Markdown is not neutralised yet; `truing_core::markdown`
-    /// does this before the text is posted.
+    /// Description of the rule, in Markdown. The Markdown is still untrusted; `truing_core::markdown` makes
+    /// it harmless before the text is posted.
     pub help: Option<String>,
     /// The tool's tags for the kind of defect, in lower case (`security`, `external/cwe/cwe-89`).
     pub tags: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Creates a diagnostic with the level warning that contains only a message and a place.
+    /// Creates a diagnostic that contains only a tool name, a message and a location. Its level is a warning.
     pub fn new(
         tool: impl Into<String>,
         path: RepoPath,

@@ -1,4 +1,4 @@
-//! Parses JSON entry by entry. Malformed entries are skipped, and parsing continues.
+//! Parses JSON arrays and objects entry by entry. Malformed entries are skipped, and parsing continues.
 //!
 //! Before an entry is parsed, its end is found by its brackets, without recursion and without memory for its
 //! content. A malformed entry therefore does not affect other entries. An array of millions of entries uses
@@ -16,19 +16,19 @@ use serde_json::value::RawValue;
 
 use crate::output::report::DiagnosticCollector;
 
-/// Lines that golangci-lint 2 prints after each document on standard output: the number of findings in total
-/// and by linter.
+/// Lines that golangci-lint 2 prints after each JSON document on standard output: the total number of
+/// findings, and the number for each linter.
 static TOTALS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
 
-/// Reads a whole document. Lines of text after the document, except totals, are recorded as not understood
-/// ([`DiagnosticReport::other_lines`]).
+/// Parses a whole JSON document. If lines of text follow the document, lines with totals are used, and all
+/// others are recorded as not understood ([`DiagnosticReport::other_lines`]).
 ///
 /// [`DiagnosticReport::other_lines`]: crate::output::report::DiagnosticReport::other_lines
 ///
 /// # Errors
 ///
-/// Returns an error if the document is not JSON or does not have this form.
+/// Returns an error if the document is not JSON, or cannot be parsed as a `T`.
 pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
     text: &'de str,
     collected: &mut DiagnosticCollector,
@@ -54,7 +54,8 @@ pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
 ///
 /// # Errors
 ///
-/// Returns an error if the text is not an array, or is damaged after the last entry that was passed.
+/// Returns an error if the text is not an array, or if the array is damaged. The entries before the damage
+/// have already been passed.
 pub(crate) fn for_each_entry<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
@@ -89,8 +90,8 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
     }
 }
 
-/// At most `MOST` entries of an array, at their original indices. A malformed entry is `None`. `null` is
-/// parsed as an empty array.
+/// The first entries of an array, at most `MOST`. Each entry keeps its index, so a malformed entry is `None`.
+/// `null` is parsed as an empty array.
 #[derive(Debug)]
 pub(crate) struct BoundedList<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
 
@@ -194,8 +195,8 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<
     }
 }
 
-/// Whole number. The JSON may contain a number without a fraction, or a text. Protocol buffers write some
-/// numbers as text.
+/// A whole number. In the JSON, it is a number without a fraction, or a text, because protocol buffers write
+/// some numbers as text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WholeNumber(pub(crate) i64);
 
@@ -236,7 +237,7 @@ impl Visitor<'_> for WholeNumberVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<WholeNumber, E> {
-        // This limit exceeds the size of any file, and a float represents all whole numbers up to it exactly.
+        // No file has a larger offset, and a float represents all whole numbers up to this limit exactly.
         const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
         if number.fract() == 0.0 && number.abs() <= MAX_EXACT_INTEGER {
             #[expect(clippy::cast_possible_truncation, reason = "a whole number within the bounds")]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use truing_diff::RepoPath;
 
-/// Files of a tree by their names.
+/// The files of a tree, indexed by file name without folders.
 #[derive(Debug, Default)]
 pub(crate) struct FileNames<'a> {
     by_name: HashMap<&'a [u8], Vec<&'a RepoPath>>,
@@ -26,8 +26,8 @@ impl<'a> FileNames<'a> {
         self.by_name.is_empty()
     }
 
-    /// Returns the file whose path ends with the longest possible end of `path`. Returns `None` if no file
-    /// matches, or if the match is ambiguous.
+    /// Finds the longest end of `path` with which the path of a file ends, and returns this file. Returns
+    /// `None` if no file matches, or if the match is ambiguous.
     pub(crate) fn match_longest_suffix(&self, path: &RepoPath) -> Option<RepoPath> {
         let mut rest = path.as_bytes();
         loop {
@@ -52,7 +52,7 @@ impl<'a> FileNames<'a> {
         self.match_longest_suffix(&RepoPath::from_text(path.trim_start_matches('/')))
     }
 
-    /// Returns the file whose path ends with this whole path, if there is exactly one such file.
+    /// Returns the file whose path ends with all of `path`, if there is exactly one such file.
     pub(crate) fn match_whole_suffix(&self, path: &str) -> Option<RepoPath> {
         match self.files_with_suffix(path.as_bytes()).as_slice() {
             [one] => Some((*one).clone()),

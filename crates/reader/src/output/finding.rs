@@ -19,26 +19,26 @@ use crate::snippet::{SecretRanges, render_snippet};
 const MAX_SUGGESTION_BYTES: usize = 8 << 10;
 /// Maximum number of edits of a fix that becomes a suggestion.
 const MAX_SUGGESTED_EDITS: usize = 20;
-/// Maximum number of bytes of a title. This is below the limit of the reader protocol.
+/// Maximum number of bytes of a title. The value is below the limit of the reader protocol.
 const MAX_TITLE_BYTES: usize = 480;
-/// Maximum number of bytes of the tool's part, and of the rule's part, in the rule name of a finding.
+/// Maximum number of bytes of each part of a finding's rule name: the tool's part and the rule's part.
 const MAX_PART_BYTES: usize = 90;
 /// Prefix added to a tool name that is also the name of a pack.
 const TOOL_PREFIX: &str = "tool-";
 /// Rule name for a diagnostic without a rule.
 pub const NO_RULE: &str = "diagnostic";
 
-/// Severities and categories for the diagnostics of tools.
+/// The severities and categories to which the diagnostics of tools are mapped.
 #[derive(Clone, Debug)]
 pub struct DiagnosticMapping {
-    /// Severities of an error, a warning and a note.
+    /// Severities for the levels error, warning and note.
     pub levels: LevelSeverities,
-    /// Severity of the findings of a rule or a tool, for every level. The key is `tool/rule` as [`rule_name`]
-    /// returns it, or `tool`.
+    /// Severities that apply to the findings of a rule or a tool at every level. The key is `tool/rule` as
+    /// [`rule_name`] returns it, or `tool`.
     pub severities: BTreeMap<String, Severity>,
     /// Defect categories. The key is `tool/rule`, a tag of the tool, or `tool`, in this order of precedence.
     pub categories: BTreeMap<String, DefectCategory>,
-    /// Names of packs, which no tool may have. A tool named `core` becomes `tool-core`.
+    /// Names of packs. A tool with such a name gets a prefix in findings: `core` becomes `tool-core`.
     pub reserved: Vec<String>,
 }
 
@@ -59,9 +59,9 @@ impl Default for LevelSeverities {
 }
 
 impl Default for DiagnosticMapping {
-    /// Maps errors to P1 and other levels to P2, unless the table of known tools contains another severity.
-    /// The tools' own tags identify security defects. Other diagnostics are in the category for code rules,
-    /// unless the table contains another category.
+    /// Maps errors to P1, and warnings and notes to P2, unless the table of known tools contains another
+    /// severity. A security tag of a tool determines the category. All other diagnostics are in the category
+    /// for code rules, unless the table contains another category.
     fn default() -> Self {
         let categories = [
             ("security", DefectCategory::H),
@@ -79,7 +79,7 @@ impl Default for DiagnosticMapping {
     }
 }
 
-/// A file, with the data that the conversion of all its diagnostics needs.
+/// Converts diagnostics of one file to findings. Data that all conversions need is computed once.
 pub struct FindingMapper<'a> {
     file: &'a FileText<'a>,
     quoted: QuotedSecrets,
@@ -92,13 +92,14 @@ impl<'a> FindingMapper<'a> {
         Self { file, quoted: QuotedSecrets::from_text(&String::from_utf8_lossy(file.bytes())), mapping }
     }
 
-    /// Converts a diagnostic of this file to a finding. The texts of the finding contain no secret of the
-    /// file and no secret with a known format. The finding has a suggestion if one of the fixes is applicable
-    /// and changes nothing outside the finding's lines. The fixed file is not parsed to validate the fix.
+    /// Converts a diagnostic of this file to a finding. Secrets that occur in the file, and secrets with a
+    /// known format, are removed from the finding's texts. The finding has a suggestion if one of the fixes
+    /// is applicable and changes nothing outside the finding's lines. The fix is not validated by parsing the
+    /// fixed file.
     ///
     /// # Errors
     ///
-    /// Returns an error if the place is not in the file.
+    /// Returns an error if the diagnostic's location is not in the file.
     pub fn map_diagnostic(&self, diagnostic: &Diagnostic) -> Result<RawFinding, RangeError> {
         let (first, last) = self.file.range_lines(&diagnostic.range)?;
         let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
@@ -106,12 +107,12 @@ impl<'a> FindingMapper<'a> {
         let suggestion = diagnostic.fixes.iter().filter(is_short).find_map(|fix| {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
             let suggestion = edited_lines(self.file, first, last, &edits)?;
-            // A suggestion never contains a secret.
+            // A fix is dropped if its text contains a secret.
             (self.hide_secrets(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
         let snippet = self.snippet(&diagnostic.range, first, last);
-        // The tool's fingerprint may depend on the lines. A person could then use it to guess the secret that
-        // is removed from the snippet.
+        // If a secret was removed from the snippet, the tool's fingerprint is dropped: it may depend on the
+        // lines, so a person could use it to guess the secret.
         let fingerprint = diagnostic.fingerprint.as_deref().filter(|_| !snippet.contains(OMISSION_MARK));
         let code = CodeDigests {
             tool_fingerprint: fingerprint.map(CodeDigests::digest_tool_fingerprint),
@@ -140,7 +141,7 @@ impl<'a> FindingMapper<'a> {
         self.quoted.hide_secrets(text)
     }
 
-    /// Returns the lines of a range. For the whole file, returns an empty text.
+    /// Returns the text of the lines. Returns an empty text if the range is the whole file.
     fn snippet(&self, range: &DiagnosticRange, first_line: u32, last_line: u32) -> String {
         if *range == DiagnosticRange::File {
             return String::new();
@@ -157,12 +158,12 @@ impl<'a> FindingMapper<'a> {
     }
 }
 
-/// Converts a diagnostic of a file to a finding. [`FindingMapper`] searches the file for secrets once for all
-/// of its diagnostics.
+/// Converts a diagnostic of a file to a finding. For several diagnostics of a file, use [`FindingMapper`],
+/// which searches the file for secrets only once.
 ///
 /// # Errors
 ///
-/// Returns an error if the place is not in the file.
+/// Returns an error if the diagnostic's location is not in the file.
 pub fn map_diagnostic(
     diagnostic: &Diagnostic,
     file: &FileText<'_>,
@@ -228,8 +229,8 @@ fn sanitize_word(text: &str) -> String {
             _ => '-',
         };
         let is_mark = |letter: char| matches!(letter, '-' | '.');
-        // A replaced character after another separator is left out. Separators that the tool itself wrote are
-        // kept.
+        // If a character is replaced by a separator that directly follows another separator, it is left out.
+        // Separators that the tool itself wrote are kept.
         if is_mark(letter) && !text.contains(letter) && word.ends_with(is_mark) {
             continue;
         }
@@ -241,7 +242,7 @@ fn sanitize_word(text: &str) -> String {
     word.trim_matches(['-', '.']).to_owned()
 }
 
-/// Returns the title for a message.
+/// Returns the title of a finding: the message as one line, cut if it is too long.
 fn finding_title(message: &str) -> String {
     let mut title = text::strip_line_escapes(message, MAX_TITLE_CHARS);
     if title.len() > MAX_TITLE_BYTES {
@@ -251,8 +252,8 @@ fn finding_title(message: &str) -> String {
     title
 }
 
-/// Returns the body of a finding: the whole message, if the title does not contain all of it; the rule's
-/// description; and the URL of the rule's page.
+/// Returns the body of a finding. The body contains the whole message if the title does not, the rule's
+/// description, and the URL of the rule's page.
 fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     let mut parts = Vec::new();
     if diagnostic.message != finding_title(&diagnostic.message) {
@@ -270,9 +271,10 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     parts.join("\n\n")
 }
 
-/// Returns the lines after the edits, without the last line end. The result is empty if the lines are
-/// deleted. Returns `None` if an edit is outside the lines or removes the last line end. Also returns `None`
-/// if only blanks remain, because a suggestion cannot contain only blanks.
+/// Returns the text of the lines after the edits are applied, without a line end after the last line. The
+/// result is empty if the lines are deleted. Returns `None` if an edit is outside the lines or removes the
+/// last line end. Also returns `None` if only whitespace remains, because a suggestion cannot contain only
+/// whitespace.
 fn edited_lines(file: &FileText<'_>, first_line: u32, last_line: u32, edits: &[ByteEdit]) -> Option<String> {
     let start =
         if first_line == 1 { file.bom_length() } else { file.line_index().line_range(first_line).start };

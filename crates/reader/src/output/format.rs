@@ -1,5 +1,5 @@
-//! Formats in which tools print diagnostics, and the context that a format's reader gets in addition to the
-//! bytes.
+//! Formats in which tools print diagnostics, and the facts about an output that a format's reader receives in
+//! addition to its bytes.
 
 use truing_diff::RepoPath;
 
@@ -21,7 +21,7 @@ pub enum OutputFormat {
     Checkstyle,
     /// GitLab's code quality report, in JSON.
     Gitlab,
-    /// XML report of JUnit, which test programs write.
+    /// JUnit's XML report, which many test programs write.
     Junit,
     /// Format of one tool: a line pattern or the tool's own JSON.
     Named(&'static NamedFormat),
@@ -29,13 +29,13 @@ pub enum OutputFormat {
 
 /// Format of one tool, as an entry of a table.
 ///
-/// The table is `output::known::NAMED`, and only `output::known` contains it. An entry consists of functions.
-/// [`OutputFormat`] therefore does not depend on patterns or on the JSON of tools:
+/// The table is `output::known::NAMED`. Its entries refer to functions, so [`OutputFormat`] does not depend
+/// on the modules that parse patterns and the JSON of tools:
 ///
-/// * `output::parse` looks a name up in the table after the formats that have a variant of their own.
-/// * `output::read` calls `read`.
-/// * `output::recognize` calls `is`, in the table's order, after the formats that have a variant of their
-///   own.
+/// * `output::parse` searches a name first among the formats with their own variant, and then in the table.
+/// * `output::read` calls `parse`.
+/// * `output::recognize` first checks the formats with their own variant. It then calls each entry's
+///   `matches` in the table's order.
 #[derive(Debug)]
 pub struct NamedFormat {
     /// Name in a configuration: ASCII lower case, digits and `-`. The name is unique and differs from the
@@ -49,8 +49,8 @@ pub struct NamedFormat {
     /// Function that parses diagnostics. The function must not panic on any bytes. It collects diagnostics
     /// with [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
     pub parse: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
-    /// Function that returns true for content of the format. The function examines only the beginning of the
-    /// bytes, or needs linear time. The function of a format that cannot be distinguished from others always
+    /// Function that returns true if the bytes are in this format. It examines only the beginning of the
+    /// bytes, or needs linear time. If a format cannot be distinguished from others, its function always
     /// returns false.
     pub matches: fn(&[u8]) -> bool,
 }
@@ -65,7 +65,7 @@ impl PartialEq for NamedFormat {
 impl Eq for NamedFormat {}
 
 impl OutputFormat {
-    /// Formats with a variant of their own.
+    /// Formats that have their own variant in this enum.
     pub const TOOL_INDEPENDENT_FORMATS: [Self; 6] =
         [Self::Sarif, Self::Rdjson, Self::Rdjsonl, Self::Checkstyle, Self::Gitlab, Self::Junit];
 
@@ -86,8 +86,8 @@ impl OutputFormat {
 /// Facts about an output that its bytes do not contain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputContext<'a> {
-    /// Absolute paths of the tree's roots on the machine where the tool ran, in the form that this machine
-    /// uses. If roots are nested, the inner root applies.
+    /// Absolute paths of the tree's roots on the machine where the tool ran. If one root is inside of
+    /// another, the inner root applies.
     pub roots: &'a [String],
     /// Folder of the tree in which the tool ran, if this is not the root. Relative paths in the output begin
     /// at this folder.
@@ -95,16 +95,16 @@ pub struct OutputContext<'a> {
     /// Name of the tool, used if the output contains no tool name. If this field is empty, the format's own
     /// name is used.
     pub tool: &'a str,
-    /// Files of the tree, for formats that name files without their folders. The list is empty if the files
-    /// are unknown.
+    /// Files of the tree. They are needed for formats that name files without their folders. The list is
+    /// empty if the files are unknown.
     pub files: &'a [RepoPath],
-    /// Files of the tree whose names look like another form of a path ([`unusual_names`]). If the output
-    /// contains the same text, or the same bytes in a URL, this refers to the file.
+    /// Files of the tree whose names would be read as a different path ([`unusual_names`]). If a path in the
+    /// output is exactly such a name, as text or in a URL, it refers to this file.
     ///
     /// [`unusual_names`]: crate::output::path::unusual_names
     pub unusual: &'a [RepoPath],
-    /// True if the tool may have run on another machine. In this case, a root that the output itself names is
-    /// also accepted.
+    /// True if the tool may have run on another machine. If so, a root that the output itself names is also
+    /// accepted.
     pub is_foreign: bool,
 }
 

@@ -1,5 +1,5 @@
-//! GitLab's code quality report: one JSON array with the subset of Code Climate's issue format that GitLab
-//! supports.
+//! GitLab's code quality report: one JSON array of entries in the format of Code Climate's issues, limited to
+//! the fields that GitLab supports.
 //!
 //! Columns are ignored, because the format does not specify their unit.
 
@@ -20,8 +20,7 @@ const MAX_CATEGORIES: usize = 20;
 
 #[derive(Deserialize)]
 struct GitlabIssue {
-    /// The entry's type in Code Climate's format: `issue` for a finding, or another value for an entry that
-    /// is not a finding.
+    /// The entry's type in Code Climate's format: `issue` for a finding. Other values are not findings.
     #[serde(rename = "type")]
     kind: Option<String>,
     description: Option<String>,

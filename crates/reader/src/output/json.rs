@@ -1,5 +1,5 @@
-//! JSON formats that belong to one tool. They contain more than the shared formats: ends of places, fixes,
-//! and pages about rules.
+//! JSON formats that each belong to one tool. They contain more than the shared formats: the ends of
+//! locations, fixes, and pages about rules.
 //!
 //! Each reader is a function with the signature that [`NamedFormat`](crate::output::format::NamedFormat)
 //! requires. The unit of columns, and whether ends are exclusive, were determined from the tool's

@@ -1,11 +1,11 @@
 //! Reads JUnit's XML, as Ant, Maven, pytest and other tools write it. Each failure or error of a test case
-//! that has a location becomes a diagnostic.
+//! becomes a diagnostic, if its location is known.
 //!
 //! The format has no official definition. The location of a failure is in the attributes `file` and `line` of
 //! the failure, of its test case, or of an enclosing suite. The location may also be in the text of the
 //! failure (`tests/test_a.py:12: AssertionError`, `File "a.py", line 3`). If the text contains a file name
-//! without a folder, the folder is derived from the class of the test or of the stack frame. Linters use the
-//! file's name as the name of the suite, and write `line 2, col 7`.
+//! without a folder, the folder is derived from the class of the test or of the stack frame. In reports of
+//! linters, the name of a suite is the file's name, and the text contains `line 2, col 7`.
 
 use std::sync::LazyLock;
 
@@ -29,8 +29,8 @@ const MAX_PLACES: usize = 200;
 const MAX_SHOWN_BYTES: usize = 4 << 10;
 
 /// Pattern for a path and a line number in text. The path is at the beginning of a line, contains a
-/// separator, or has Python's form. A file name without a folder does not match within a line, because Java
-/// prints files without their folders.
+/// separator, or is written as in Python's stack traces. Within a line, a file name without a folder does not
+/// match, because Java's stack frames contain such names.
 static FILE_LOCATION_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     let place = concat!(
         r#"(?m)^[ \t>]*(?P<a>[^\s:"'()<>|*?]+\.\w+):(?P<b>\d{1,9})\b|File "(?P<c>[^"\n]+)", line "#,
@@ -41,7 +41,7 @@ static FILE_LOCATION_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(place).expect("the pattern of places")
 });
 
-/// Pattern for a stack frame of the JVM: the class, and the file without its folder.
+/// Pattern for a stack frame of the JVM, which names the class, and the file without its folder.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     let frame = concat!(
         r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt",
@@ -51,7 +51,7 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(frame).expect("the pattern of frames")
 });
 
-/// Pattern for a line number, as linters write it before or after the message.
+/// Pattern for a line number (`line 2`) in a linter's text, before or after the message.
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(r"\b(?i:line) (?P<line>\d{1,9})(?:, (?i:col(?:umn)?) \d{1,9})?\b")
@@ -60,8 +60,7 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Endings of test files in languages that run on the JVM.
 const CLASS_ENDINGS: [&str; 4] = ["java", "kt", "groovy", "scala"];
-/// Prefix of the package names that ESLint writes. Other tools copied this prefix, therefore it does not
-/// identify a tool.
+/// Package name that ESLint writes. Other tools copied this name, so it does not identify the tool.
 const COPIED: &str = "eslint";
 
 #[derive(Default)]
@@ -195,7 +194,7 @@ struct FailurePlaces<'a> {
     files: FileNames<'a>,
 }
 
-/// Location of a failure, or the reason why the failure has no location.
+/// Location of a failure (path and line), or the reason why the location is unknown.
 type FailurePlace = Result<(RepoPath, u32), PathError>;
 
 fn report_failure(
@@ -243,8 +242,8 @@ fn report_failure(
     collected.push(diagnostic);
 }
 
-/// Returns the rule of a linter's failure: the part of the test case's name after the package, or else the
-/// type of the failure.
+/// Returns the rule that a linter's failure reports. It is the part of the test case's name after the
+/// package. If that is missing, it is the type of the failure.
 fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
     let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
     let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
@@ -252,8 +251,9 @@ fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
 }
 
 impl FailurePlaces<'_> {
-    /// Returns the location of a linter's failure. Returns `None` if the failure is not from a linter. The
-    /// suite of a linter's failure has a file's name.
+    /// Returns the location of a linter's failure. Returns `None` if the failure is not from a linter. A
+    /// failure is from a linter if the name of its suite is a file name, and neither the case nor the failure
+    /// has a file.
     fn linter_place(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
@@ -266,8 +266,8 @@ impl FailurePlaces<'_> {
     }
 
     /// Returns the place of a test's failure. A location in the failure's own attributes takes precedence.
-    /// Next is the last location in the failure's text that is in the test's own file, then the location of
-    /// the test. If the test has no file, the first location in the text that is in the tree is used.
+    /// Otherwise, the last location in the failure's text that is in the test's file is used, or else the
+    /// location of the test. If the test's file is unknown, the first location in the text is used.
     fn test_place(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.resolve(file.as_deref()?) {
@@ -319,8 +319,8 @@ impl FailurePlaces<'_> {
         found.into_iter().map(|(_, path, line)| (path, line)).collect()
     }
 
-    /// Returns the file that a text names. A file name without a folder is searched for in the package that
-    /// the class names (`example.com/shop/pkg/cart`).
+    /// Returns the file that a text names. If `class` is a package path (`example.com/shop/pkg/cart`), a file
+    /// name without a folder is searched in this package.
     fn find_file(&self, file: &str, class: &str) -> Option<RepoPath> {
         let has_folder = file.contains(['/', '\\']);
         if !has_folder && class.contains('/') && !self.files.is_empty() {

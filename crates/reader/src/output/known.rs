@@ -1,6 +1,6 @@
-//! Known tools. [`NAMED`] lists the formats of single tools. [`KnownTool`] describes the signs of a tool in a
-//! repository, the way to run it, and the severity of its diagnostics. The tools are listed in a data file,
-//! `tools.toml`.
+//! Known tools. [`NAMED`] lists the formats that belong to one tool. [`KnownTool`] describes by which signs a
+//! repository uses a tool, how the tool is run, and the severity of its diagnostics. The tools are listed in
+//! a data file, `tools.toml`.
 
 use std::sync::LazyLock;
 
@@ -42,8 +42,8 @@ macro_rules! lines {
     };
 }
 
-/// Creates the entry of a JSON format. The format is recognised by the first bracket of the output and by
-/// names within its first bytes.
+/// Creates the entry of a JSON format. The format is recognised by the first bracket of the output, and by
+/// field names within the output's first bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
         NamedFormat { name: $name, tool: $tool, parse: $read,
@@ -149,14 +149,14 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
     lines!("yamllint", "yamllint", YAMLLINT),
 ];
 
-/// Returns the tools of `tools.toml`, in the order of their names. The list is empty if the file is
-/// malformed, which a test prevents.
+/// Returns the tools of `tools.toml`, in the order of their names. If the file were malformed, the list would
+/// be empty; a test ensures that it is not.
 pub fn known_tools() -> &'static [KnownTool] {
     static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
     &KNOWN_TOOLS
 }
 
-/// Finds a tool by its name in upper or lower case, or by a name that its outputs use.
+/// Finds a tool by its name, or by a name that its outputs use. Letter case does not matter.
 pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
     let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
     known_tools().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))
@@ -166,7 +166,7 @@ pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
 ///
 /// # Errors
 ///
-/// The text is not a table of tools.
+/// Returns an error if the text is not a table of tools.
 pub fn parse(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -2,8 +2,8 @@
 
 use crate::output::diagnostic::DiagnosticLevel;
 
-/// Words in lower case, and their levels. RuboCop and Pylint print a letter; the letters have the same
-/// meaning in both.
+/// Words in lower case, and their levels. RuboCop and Pylint print a letter instead of a word. A letter that
+/// both tools use has the same meaning in both.
 const WORDS: &[(&str, DiagnosticLevel)] = &[
     ("blocker", DiagnosticLevel::Error),
     ("c", DiagnosticLevel::Note),
@@ -40,13 +40,13 @@ const WORDS: &[(&str, DiagnosticLevel)] = &[
     ("warning", DiagnosticLevel::Warning),
 ];
 
-/// Returns the level that a word names, in upper or lower case. Returns `None` for an unknown word.
+/// Returns the level that a word stands for. Letter case does not matter. Returns `None` for an unknown word.
 pub(crate) fn parse_level(word: &str) -> Option<DiagnosticLevel> {
     let word = word.trim();
     WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
-/// Returns the level that a word names. The level is a warning if the word is unknown or missing.
+/// Returns the level that a word stands for, or a warning if the word is unknown or missing.
 pub(crate) fn level_or_warning(word: Option<&str>) -> DiagnosticLevel {
     word.and_then(parse_level).unwrap_or(DiagnosticLevel::Warning)
 }

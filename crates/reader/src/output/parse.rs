@@ -9,7 +9,7 @@ impl OutputFormat {
         Self::all_formats().find(|format| format.as_str().eq_ignore_ascii_case(name.trim()))
     }
 
-    /// Returns the tool that the format belongs to, or `None` if any tool may print it.
+    /// Returns the tool that the format belongs to, or `None` if the format belongs to no single tool.
     pub fn tool(self) -> Option<&'static str> {
         match self {
             Self::Named(named) => Some(named.tool).filter(|tool| !tool.is_empty()),
@@ -29,7 +29,7 @@ impl OutputFormat {
         }
     }
 
-    /// Returns every format: first the formats with a variant of this enum, then the formats of the table.
+    /// Returns all formats: first those with their own variant in this enum, and then those in the table.
     pub fn all_formats() -> impl Iterator<Item = Self> {
         Self::TOOL_INDEPENDENT_FORMATS.into_iter().chain(NAMED_FORMATS.iter().map(Self::Named))
     }

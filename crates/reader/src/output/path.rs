@@ -1,8 +1,8 @@
 //! Converts paths in tool output to paths in the tree.
 //!
-//! A tool writes a path relative to its working folder, absolute on its own machine, as a `file://` address,
-//! or in Windows form. The result is either a path in the tree that is not in a git folder, or an error that
-//! names the path.
+//! A tool may write a path relative to its working folder, as an absolute path of the machine where it ran,
+//! as a `file://` URL, or as a Windows path. The result is either a path in the tree that is not in a git
+//! folder, or an error that names the path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub const MAX_PATH_BYTES: usize = 4096;
 /// Maximum number of parts of a path that is compared with the files of the tree.
 const MAX_PARTS: usize = 100;
 
-/// Reasons for which a path is not in the tree.
+/// Reasons why a path is not in the tree.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PathError {
     /// The path is missing or empty.
@@ -25,7 +25,7 @@ pub enum PathError {
     /// The path has more than [`MAX_PATH_BYTES`].
     #[error("a path of more than {MAX_PATH_BYTES} bytes")]
     TooLong,
-    /// The path is an address with another scheme than `file`.
+    /// The path is a URL with a scheme other than `file`.
     #[error("{0} is no path of a file")]
     Address(String),
     /// The path is outside of every known root, or leads out of the tree.
@@ -42,7 +42,8 @@ pub enum PathError {
 /// Parts of an absolute path, from the root of its file system.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct AbsolutePath {
-    /// Volume: `c:` for a drive, `\\host` for a share, empty for a path that begins with one separator.
+    /// Volume: `c:` for a drive, `\\host` for a network share, or empty for a path without a volume, which
+    /// begins with one separator.
     volume: Vec<u8>,
     components: Vec<Vec<u8>>,
 }
@@ -71,15 +72,15 @@ impl PathResolver {
         Self { roots, folder: folder.unwrap_or_default(), unusual, is_foreign: input.is_foreign }
     }
 
-    /// Adds a root that the output itself names. The root is ignored if it is the root of a file system, or
-    /// if another root is known for certain.
+    /// Adds a root that the output itself names. It is ignored if it is the root of a file system. It is also
+    /// ignored if other roots are known and the tool ran on this machine.
     pub fn add_root(&mut self, root: AbsolutePath) {
         if (self.roots.is_empty() || self.is_foreign) && !root.components.is_empty() {
             self.roots.push(root);
         }
     }
 
-    /// Resolves a path that a tool wrote as text. Only a `file:` address is decoded.
+    /// Resolves a path that a tool wrote as text. Percent escapes are decoded only in a `file:` URL.
     ///
     /// # Errors
     ///
@@ -94,8 +95,8 @@ impl PathResolver {
         if is_file_uri(text) { self.resolve_uri(text) } else { self.resolve_bytes(text.as_bytes(), text) }
     }
 
-    /// Returns the file with this unusual name, relative to the folder or to the root. Separators, drives and
-    /// schemes are read as plain parts of the name.
+    /// Returns the file with this unusual name, relative to the folder or to the root. The name is compared
+    /// as it is: backslashes, drives and schemes have no special meaning in it.
     pub fn find_unusual_name(&self, name: &[u8]) -> Option<RepoPath> {
         let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
         let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
@@ -120,8 +121,8 @@ impl PathResolver {
         self.resolve_bytes(&path, uri)
     }
 
-    /// Resolves the path `relative` below the absolute path `base`. Both are decoded already. Errors contain
-    /// the path as `written`.
+    /// Resolves the path `relative` below the absolute path `base`. Both are already decoded. `written` is
+    /// the path as errors show it.
     ///
     /// # Errors
     ///
@@ -137,8 +138,8 @@ impl PathResolver {
         self.path_in_tree(AbsolutePath { volume: base.volume.clone(), components: parts }, written_path)
     }
 
-    /// Resolves the path `relative` below the folder `base`, which is itself relative. Both are decoded
-    /// already. Errors contain the path as `written`.
+    /// Resolves the path `relative` below the folder `base`, which is itself a relative path. Both are
+    /// already decoded. `written` is the path as errors show it.
     ///
     /// # Errors
     ///
@@ -179,8 +180,8 @@ impl PathResolver {
 }
 
 impl AbsolutePath {
-    /// Parses an absolute path written as text. The path begins with one separator, with a drive, or with a
-    /// host. Returns `None` for a relative path, and for a path that leads above the root.
+    /// Parses an absolute path written as text. An absolute path begins with a separator, a drive or a host.
+    /// Returns `None` for a relative path, and for a path that leads above the root of its file system.
     fn from_text(path: &[u8]) -> Option<Self> {
         let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\');
         // This prefix is the Windows form for long paths.
@@ -202,7 +203,8 @@ impl AbsolutePath {
         Some(Self { volume, components: join_parts(Vec::new(), rest)? })
     }
 
-    /// Parses an absolute path written as a `file:` address or as text. Returns `None` for anything else.
+    /// Parses an absolute path that is written as a `file:` URL or as a percent-encoded path. Returns `None`
+    /// for anything else.
     pub fn from_uri(uri: &str) -> Option<Self> {
         if uri.len() > MAX_PATH_BYTES {
             return None;
@@ -236,14 +238,14 @@ impl AbsolutePath {
         is_within.then_some(below)
     }
 
-    /// Returns true if two names are the same on the volume. Windows ignores case.
+    /// Returns true if two names are equal. On a Windows volume, letter case does not matter.
     fn is_same_name(&self, left: &[u8], right: &[u8]) -> bool {
         if self.volume.is_empty() { left == right } else { left.eq_ignore_ascii_case(right) }
     }
 }
 
-/// Returns the files whose names would be read as another path. Such a name contains a backslash, begins like
-/// a drive or an address, is in quotes, or is not text.
+/// Returns the files whose names a tool's reader would misread as a different path. Such a name contains a
+/// backslash, begins like a drive or a URL, is in quotes, or is not valid text.
 pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
     let plain = PathResolver::default();
     let is_usual = |path: &RepoPath| {
@@ -254,10 +256,10 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
     files.filter(|path| path.is_safe_to_write() && !is_usual(path)).cloned().collect()
 }
 
-/// Guesses the root of the tree on the tool's machine, from paths that are outside of every known root. In
-/// each path, the longest end that is a file of the tree is searched for; the folder above it is a candidate.
-/// The result is the candidate with the most paths. Returns `None` if no path matches, or if two candidates
-/// have equally many paths.
+/// Guesses the root of the tree on the tool's machine, from paths that are outside of every known root. For
+/// each path, the longest end that is the path of a file in the tree is searched. The part of the path before
+/// this end is a candidate for the root. The candidate that most paths share is returned. Returns `None` if
+/// no path ends like a file of the tree, or if several candidates have the most paths.
 pub fn guess_root(outside_paths: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Option<String> {
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside_paths.iter().collect();
@@ -282,13 +284,13 @@ pub fn guess_root(outside_paths: &[String], is_file: impl Fn(&RepoPath) -> bool)
     String::from_utf8(text).ok()
 }
 
-/// Returns true for an address of the scheme `file`.
+/// Returns true for a URL with the scheme `file`.
 fn is_file_uri(text: &str) -> bool {
     text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
 }
 
-/// Returns the decoded path of a `file:` address (RFC 8089). The host of the address may be missing, the
-/// local host, or the host of a share. Some tools write a drive in place of the host.
+/// Returns the decoded path of a `file:` URL (RFC 8089). The URL may have no host, the local host, or the
+/// host of a network share. Some tools write a drive in place of the host.
 fn decode_file_uri(uri: &str) -> Vec<u8> {
     let rest = uri.get(5..).unwrap_or_default();
     let Some(after) = rest.strip_prefix("//") else {
@@ -327,8 +329,8 @@ fn has_scheme(path: &[u8]) -> bool {
     })
 }
 
-/// Joins the parts of a folder and of a path below it. Returns `None` if the result would be above the first
-/// part.
+/// Joins the parts of a folder and of a path below it. Returns `None` if `..` parts of the path lead above
+/// the first part.
 fn join_parts(mut components: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
         match part {

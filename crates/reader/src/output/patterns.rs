@@ -1,9 +1,9 @@
-//! Reads diagnostics from lines of text, as compilers print them: a path, a line, mostly a column, and a
-//! message.
+//! Reads diagnostics from lines of text, as compilers print them: a path, a line number, usually a column,
+//! and a message.
 //!
 //! A [`LinePattern`] is a row of [`table`]. It contains regular expressions with named groups, and the units
-//! of the numbers in these groups. A line that no expression matches is not an error, because tools print
-//! headings, quoted source and summaries between their diagnostics.
+//! of the columns in these groups. If no expression matches a line, this is not an error, because tools also
+//! print headings, source code and summaries.
 
 use regex::{Captures, Regex};
 
@@ -21,42 +21,43 @@ pub mod table;
 /// Maximum number of characters of a line that are examined.
 const MAX_LINE_CHARS: usize = 8 << 10;
 
-/// Pattern for lines of one form.
+/// The regular expressions for the lines of one format.
 ///
-/// An expression has the following groups. `path` and `message` must match. `line` counts from 1; without
-/// `line`, the diagnostic is about the whole file. `column` counts from 1, and `column0` counts from 0;
-/// `end_line` and `end_column` count from 1. `level` is a word in the table of the module `level`; `rule` and
-/// `title` are names.
+/// An expression for diagnostics has the following groups. Only `path` and `message` are required. `line`
+/// counts from 1; without `line`, the diagnostic is about the whole file. `column` counts from 1, and
+/// `column0` counts from 0; `end_line` and `end_column` count from 1. `level` is a word in the table of the
+/// module `level`; `rule` and `title` are the rule's name and title.
 #[derive(Debug)]
 pub struct LinePattern {
     /// Name of the format in a configuration.
     pub name: &'static str,
     /// Tool that prints such lines, if there is only one.
     pub tool: &'static str,
-    /// Expressions for a whole line; the first that matches applies.
+    /// Expressions for a whole line with a diagnostic. The first one that matches applies.
     pub line_expressions: &'static [&'static str],
     /// Expression for a line with which the tool reports its own failure; empty if the tool prints no such
     /// line.
     pub failure: &'static str,
     /// Expressions for lines that the tool prints in addition to diagnostics, such as headings and totals.
-    /// The group `total` is the number of diagnostics; the group `none` matches if there are no diagnostics.
+    /// The group `total` is the number of diagnostics that the tool states; the group `none` matches if the
+    /// tool states that there are none.
     pub summary_expressions: &'static [&'static str],
     /// Expressions for lines after a diagnostic that show its code or explain it.
     pub excerpt_expressions: &'static [&'static str],
     pub unit: ColumnUnit,
-    /// Units of rules that differ from the pattern's unit, by the beginning of the rule's name.
+    /// Units for columns of certain rules, by the beginning of the rule's name, if they differ from `unit`.
     pub units_by_rule_prefix: &'static [(&'static str, ColumnUnit)],
     /// True if the end column is inclusive.
     pub end_is_inclusive: bool,
-    /// Level of a diagnostic whose line contains no word for the level.
+    /// Level of a diagnostic if its line contains no level.
     pub default_level: DiagnosticLevel,
-    /// True if the first letter of the rule's name is the level.
+    /// True if the first letter of a rule's name stands for the level.
     pub level_in_rule: bool,
     /// True if a note without a rule is a part of the previous diagnostic, not a separate diagnostic.
     pub notes_are_context: bool,
 }
 
-/// Line that points at a part of the line above, as compilers print it.
+/// Expression for a line such as ` ^~~~`, with which compilers point at a part of the line above.
 const MARKER: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
 
 /// Compiles expressions. A malformed expression is left out; a test of the table detects this.
@@ -64,12 +65,12 @@ fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
     expressions.iter().filter_map(|expression| Regex::new(expression).ok()).collect()
 }
 
-/// Counts of a text that is being read.
+/// Numbers that are counted while a text is read.
 #[derive(Debug, Default)]
 struct LineCounts {
-    /// Number of lines that are understood, with any meaning.
+    /// Number of lines that are understood: diagnostics, failures and totals.
     parsed_lines: u64,
-    /// Number of notes that are parts of a diagnostic, not separate diagnostics.
+    /// Number of notes that belong to another diagnostic, and are not diagnostics themselves.
     notes: u64,
     /// Largest total of diagnostics that a line of the output states.
     total: Option<u64>,
@@ -86,8 +87,8 @@ impl LinePattern {
         (!self.failure.is_empty()).then(|| Regex::new(self.failure).ok()).flatten()
     }
 
-    /// Reads an output. The report contains a problem if no line is understood, or if the tool reports more
-    /// diagnostics than are understood. Lines that are not understood are listed in
+    /// Reads an output. The report contains a problem if no line is understood, or if the tool states a
+    /// higher number of diagnostics than are understood. Lines that are not understood are listed in
     /// [`DiagnosticReport::other_lines`].
     pub fn read(&self, bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
         let mut collected = DiagnosticCollector::new();
@@ -131,7 +132,8 @@ impl LinePattern {
         collected.finish()
     }
 
-    /// Collects the diagnostic of a line. Returns false for a note that is a part of the previous diagnostic.
+    /// Collects the diagnostic of a line. Returns false if the line is a note that belongs to the previous
+    /// diagnostic.
     fn collect_line(
         &self,
         groups: &Captures<'_>,
@@ -180,8 +182,8 @@ impl LinePattern {
                 let end = end.saturating_add(u32::from(self.end_is_inclusive));
                 DiagnosticRange::from_positions((line, column), (line, end), unit)
             }
-            // An end on another line is the end of a whole definition. Only the first line of such a
-            // definition is reported.
+            // An end on another line is ignored: it is the end of a whole definition, but the diagnostic is
+            // about the first line.
             (_, _) => DiagnosticRange::from_position(line, column, unit),
         }
     }
@@ -195,8 +197,8 @@ impl LineCounts {
             (None, Some(_)) => Some(0),
             (None, None) => None,
         };
-        // A line with the tool's total counts as understood. A heading does not, because it may occur in any
-        // text.
+        // A line with the tool's total counts as understood. A heading does not, because similar lines may
+        // occur in any text.
         self.parsed_lines += u64::from(of_line.is_some());
         self.total = self.total.max(of_line);
     }

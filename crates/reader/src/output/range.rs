@@ -1,4 +1,4 @@
-//! Range in a file as a tool reports it: lines, columns in the tool's unit, or offsets.
+//! Range in a file as a tool reports it: lines, columns or offsets, in the tool's unit.
 //!
 //! A range does not depend on the file's content. [`FileText`](crate::output::resolve::FileText) finds the
 //! bytes of a range in a file.
@@ -14,10 +14,10 @@ pub enum ColumnUnit {
     CodePoint,
 }
 
-/// Place of a diagnostic or of an edit.
+/// Range of a diagnostic or of an edit in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiagnosticRange {
-    /// The whole file, without a line.
+    /// The whole file.
     File,
     /// Lines, with columns if the tool reported columns.
     Text(LineSpan),
@@ -25,15 +25,15 @@ pub enum DiagnosticRange {
     Offsets(OffsetSpan),
 }
 
-/// Position in a line. Without a column, the start of a span is the beginning of its line. Without a column,
-/// the end of a span is the end of its line, before the line break.
+/// Position in a line. If the position has no column, it depends on its use: as the start of a span, it is
+/// the beginning of the line. As the end, it is the end of the line, before the line break.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinePosition {
     line: u32,
     column: Option<u32>,
 }
 
-/// Span between two positions in order; the start is inclusive, the end is exclusive.
+/// Span between two positions; the start is inclusive, the end is exclusive and not before the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LineSpan {
     start: LinePosition,
@@ -41,7 +41,8 @@ pub struct LineSpan {
     unit: ColumnUnit,
 }
 
-/// Span between two offsets in order, zero-based; the start is inclusive, the end is exclusive.
+/// Span between two zero-based offsets; the start is inclusive, the end is exclusive and not before the
+/// start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OffsetSpan {
     start: u64,
@@ -114,12 +115,13 @@ impl OffsetSpan {
 }
 
 impl DiagnosticRange {
-    /// Creates a range of whole lines, both from 1 and both inclusive. Any numbers that a tool prints are
-    /// accepted: line 0 means the whole file, and a last line before the first line is ignored.
+    /// Creates a range of whole lines from `first` to `last`, both counted from 1 and inclusive. All numbers
+    /// that a tool prints are accepted: line 0 means the whole file, and a last line before the first one is
+    /// ignored.
     pub fn from_lines(first_line: u32, last_line: u32) -> Self {
         let start = LinePosition { line: first_line, column: None };
         let end = LinePosition { line: last_line.max(first_line), column: None };
-        // Whole lines have no columns, therefore the unit does not matter.
+        // Whole lines have no columns, so any unit is correct.
         if first_line == 0 { Self::File } else { Self::Text(LineSpan { start, end, unit: ColumnUnit::Byte }) }
     }
 
@@ -133,7 +135,7 @@ impl DiagnosticRange {
         }
     }
 
-    /// Creates the range of a diagnostic from a start and an exclusive end, each a line and a column. Any
+    /// Creates the range of a diagnostic from a start and an exclusive end. Each is a line and a column. All
     /// numbers that a tool prints are accepted: line 0 means the whole file, and an end before the start is
     /// ignored. [`DiagnosticRange::from_exact`] creates the range of an edit.
     pub fn from_positions(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
@@ -146,9 +148,9 @@ impl DiagnosticRange {
         Self::Text(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
     }
 
-    /// Creates the range of an edit from a start and an exclusive end, each a line and a column. Returns
-    /// `None` if a line or a column is 0, or if the end is before the start, because the place of an edit
-    /// must not be guessed.
+    /// Creates the range of an edit from a start and an exclusive end. Each is a line and a column. Returns
+    /// `None` if a line or a column is 0, or if the end is before the start, because an edit's range must not
+    /// be guessed.
     pub fn from_exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
         if start.1 == 0 || end.1 == 0 {
             return None;
@@ -163,7 +165,7 @@ impl DiagnosticRange {
     }
 
     /// Returns the column or the offset at which the range starts, in the tool's unit. Returns `None` for
-    /// whole lines.
+    /// whole lines and the whole file.
     pub fn first_column(&self) -> Option<u64> {
         match self {
             Self::File => None,
@@ -172,7 +174,8 @@ impl DiagnosticRange {
         }
     }
 
-    /// Returns the line on which the range starts, from 1, if it is known without the file.
+    /// Returns the line on which the range starts, from 1. Returns `None` for offsets, whose line depends on
+    /// the file's content, and for the whole file.
     pub fn first_line(&self) -> Option<u32> {
         match self {
             Self::Text(span) => Some(span.start.line),

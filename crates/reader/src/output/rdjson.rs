@@ -2,9 +2,9 @@
 //! diagnostic on each line (`rdjsonl`).
 //!
 //! Lines and columns count from 1, columns are bytes of UTF-8, and ends are exclusive. A range without
-//! columns is whole lines including the last one; a range without an end is empty. As in all JSON of protocol
-//! buffers, a number may be written as text, an enumeration as its number, and a field that is not set as
-//! `null`.
+//! columns consists of whole lines, including the last one. A range without an end is empty. As in all JSON
+//! of protocol buffers, a number may be written as text, an enumeration value as a number, and an unset field
+//! as `null`.
 
 use std::ops::ControlFlow;
 
@@ -81,7 +81,7 @@ struct RdjsonCode {
     url: Option<String>,
 }
 
-/// Severity, written as its name or its number.
+/// Severity, which is written as a name or as a number.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RdjsonSeverity {
@@ -100,7 +100,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             return collected.finish();
         }
     };
-    // The JSON of protocol buffers may omit an empty list.
+    // The list of diagnostics may be missing, because the JSON of protocol buffers may omit an empty list.
     if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
         collected.add_problem(ProblemKind::Unreadable, "a result without diagnostics");
     }
@@ -140,7 +140,7 @@ pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     collected.finish()
 }
 
-/// Fields of a result that are defaults for its diagnostics.
+/// Fields of a result that apply to diagnostics that do not contain them.
 struct RdjsonDefaults {
     source: Option<RdjsonSource>,
     severity: Option<RdjsonSeverity>,
@@ -193,7 +193,7 @@ fn read_diagnostic(
     collected.push(diagnostic);
 }
 
-/// Returns the range of a diagnostic, with invalid parts ignored.
+/// Returns the range of a diagnostic. If the range is invalid, its columns are ignored.
 fn diagnostic_range(span: &RdjsonRange) -> DiagnosticRange {
     exact_range(span).unwrap_or_else(|| {
         let line = |place: Option<RdjsonPosition>| {
@@ -203,7 +203,7 @@ fn diagnostic_range(span: &RdjsonRange) -> DiagnosticRange {
     })
 }
 
-/// Returns a range that the format defines, or `None` for an invalid one.
+/// Returns the range if it is valid according to the format, or else `None`.
 fn exact_range(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let start = span.start?;
     let end = span.end.unwrap_or(start);

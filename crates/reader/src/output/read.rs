@@ -5,7 +5,8 @@ use crate::output::report::DiagnosticReport;
 use crate::output::{checkstyle, gitlab, junit, rdjson, sarif};
 
 /// Reads the output of a tool. Never panics, for any input bytes, and uses bounded memory; see
-/// [`report`](crate::output::report) for the bounds. The report counts and names the parts that are left out.
+/// [`report`](crate::output::report) for the bounds. The report counts left-out entries, and describes the
+/// problems with them.
 pub fn read_output(format: OutputFormat, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     match format {
         OutputFormat::Sarif => sarif::read(bytes, input),

@@ -19,8 +19,9 @@ const MAX_PARTS: usize = 100;
 
 type FieldNames = BoundedFields<IgnoredAny, MAX_FIELDS>;
 
-/// Returns the format of an output for which no format was specified. Returns `None` if the output is empty,
-/// too large, or in no known format. A bare `[]` also returns `None`, because it is valid in many formats.
+/// Returns the format of an output, which is recognised by its content. Returns `None` if the output is
+/// empty, too large, or in no known format. Also returns `None` for `[]`, because it is valid in many
+/// formats.
 pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
@@ -39,7 +40,7 @@ pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
 fn recognize_object(text: &str) -> Option<OutputFormat> {
     let first_line =
         || text.lines().next().filter(|line| is_rdjson_diagnostic(line)).map(|_| OutputFormat::Rdjsonl);
-    // Some tools print a line after their document.
+    // Only the first JSON document is parsed, because some tools print further lines after it.
     let mut documents =
         serde_json::Deserializer::from_str(text).into_iter::<BoundedFields<&RawValue, MAX_FIELDS>>();
     let Some(Ok(fields)) = documents.next() else { return first_line() };
@@ -47,8 +48,8 @@ fn recognize_object(text: &str) -> Option<OutputFormat> {
         |name: &str, prefix: char| fields.get(name).is_some_and(|value| value.get().starts_with(prefix));
     let schema = fields.get("$schema").is_some_and(|schema| schema.get().contains("sarif"));
     let is_versioned = fields.get("version").is_some_and(|version| {
-        // Earlier versions are also recognised as SARIF. The SARIF reader then rejects them with an error
-        // that names the version.
+        // Older versions than 2.1.0 are also recognised as SARIF. The SARIF reader then rejects them with an
+        // error that names the version.
         ["\"1.0", "\"2."].iter().any(|begins| version.get().starts_with(begins))
     });
     if starts("runs", '[') && (schema || is_versioned) {

@@ -13,7 +13,7 @@ use crate::output::text;
 pub const MAX_INPUT_BYTES: usize = 64 << 20;
 /// Maximum number of diagnostics of one output.
 pub const MAX_DIAGNOSTICS: usize = 100_000;
-/// Maximum number of bytes of text in all diagnostics of one output together.
+/// Maximum total size of the texts in all diagnostics of one output, in bytes.
 pub const MAX_TEXT_BYTES: usize = 128 << 20;
 /// Maximum number of tools that are recorded for one output.
 pub const MAX_TOOLS: usize = 100;
@@ -40,8 +40,8 @@ pub struct DiagnosticReport {
     /// Number of further problems.
     pub more_problems: u64,
     /// Number of entries that are left out of the diagnostics: malformed entries, entries without a location
-    /// in the tree, and entries beyond a bound. An entry that cannot be separated from the rest of a damaged
-    /// output is not counted.
+    /// in the tree, and entries beyond a bound. In a damaged output, entries after the damage are not
+    /// counted, because they cannot be separated from each other.
     pub left_out: u64,
     /// Lines of text that are not understood: the first [`MAX_OTHER_LINES`].
     pub other_lines: Vec<String>,
@@ -53,18 +53,18 @@ pub struct DiagnosticReport {
     pub ignored: BTreeSet<RepoPath>,
 }
 
-/// Reason for which a report may be incomplete.
+/// A reason why a report may be incomplete.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReportProblem {
     pub kind: ProblemKind,
-    /// One visible line that identifies the cause.
+    /// Description of the problem, as one line of visible characters.
     pub text: String,
 }
 
 /// Kinds of problems with an output.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ProblemKind {
-    /// The output could not be read, or could be read only up to some position.
+    /// The output could not be read, or only its beginning could be read.
     Unreadable,
     /// No line of a text was understood.
     NoLine,
@@ -72,7 +72,7 @@ pub enum ProblemKind {
     Entry,
     /// An entry refers to no file.
     NoFile,
-    /// An entry refers to a file outside of the tree, as far as is known.
+    /// An entry refers to a file that is outside of the known roots of the tree.
     OutsideTree,
     /// A bound was reached.
     Bound,
@@ -80,7 +80,7 @@ pub enum ProblemKind {
     Tool,
 }
 
-/// Report under construction. Everything that is added to the report is bounded and cleaned.
+/// Builds a report. All texts that are added are cleaned, and all numbers of entries are limited.
 #[derive(Debug, Default)]
 pub struct DiagnosticCollector {
     report: DiagnosticReport,
@@ -96,8 +96,8 @@ impl DiagnosticCollector {
         Self::default()
     }
 
-    /// Adds a diagnostic, with its texts cleaned and bounded. A diagnostic without a message, or with a path
-    /// outside of the tree, is left out and reported as a problem.
+    /// Adds a diagnostic after cleaning its texts and limiting their length. A diagnostic without a message,
+    /// or with a path outside of the tree, is left out and reported as a problem.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if self.is_full() {
             return self.count_beyond_limit();
@@ -125,12 +125,12 @@ impl DiagnosticCollector {
         }
     }
 
-    /// Counts a diagnostic beyond the bound, without creating it.
+    /// Counts a diagnostic that exceeds the bound, without storing it.
     pub fn count_beyond_limit(&mut self) {
         self.excess_count += 1;
     }
 
-    /// Adds a problem that does not concern a left-out entry.
+    /// Adds a problem, but does not count a left-out entry.
     pub fn add_problem(&mut self, kind: ProblemKind, text: &str) {
         if self.report.problems.len() == MAX_PROBLEMS {
             self.report.more_problems += 1;
@@ -140,13 +140,13 @@ impl DiagnosticCollector {
         }
     }
 
-    /// Adds a problem for an entry that is left out.
+    /// Adds a problem for an entry, and counts the entry as left out.
     pub fn add_skipped_entry(&mut self, kind: ProblemKind, text: &str) {
         self.report.left_out += 1;
         self.add_problem(kind, text);
     }
 
-    /// Adds a problem for an entry that is left out because of its path.
+    /// Adds a problem for an entry with an unusable path, and counts the entry as left out.
     pub fn skip_unplaced_entry(&mut self, error: &PathError, text: &str) {
         let outside = match error {
             PathError::OutsideTree(path) | PathError::NoRoot(path) => Some(path),
@@ -201,7 +201,8 @@ impl DiagnosticCollector {
         self.report.diagnostics.len() as u64 + self.report.left_out + self.excess_count
     }
 
-    /// Returns true if a bound of diagnostics is reached. Further diagnostics are only counted.
+    /// Returns true if the maximum number or the maximum size of diagnostics is reached. Further diagnostics
+    /// are only counted.
     pub fn is_full(&self) -> bool {
         self.report.diagnostics.len() >= MAX_DIAGNOSTICS || self.text_bytes >= MAX_TEXT_BYTES
     }
@@ -224,8 +225,8 @@ impl DiagnosticCollector {
         if self.excess_count > 0 {
             let (beyond, kept) =
                 (format_count(self.excess_count, "diagnostic"), self.report.diagnostics.len());
-            // If the list of problems is full, this problem replaces the last one, because exceeding the
-            // bound is the most important problem.
+            // If the list of problems is full, the problem of the exceeded bound replaces the last one,
+            // because it is the most important problem.
             if self.report.problems.len() == MAX_PROBLEMS {
                 self.report.problems.pop();
                 self.report.more_problems += 1;

@@ -1,4 +1,4 @@
-//! Resolves the ranges of tools to bytes of a file.
+//! Resolves the ranges and fixes that tools report to lines and bytes of a file.
 
 use std::ops;
 use std::sync::OnceLock;
@@ -10,8 +10,8 @@ use crate::lines::LineIndex;
 use crate::output::diagnostic::{MAX_EDITS, ToolFix};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, OffsetSpan};
 
-/// Distance in bytes between two offsets with known character counts. To find a position, the characters of
-/// at most this many bytes are counted.
+/// Approximate distance in bytes between two consecutive offsets of the index that stores character counts.
+/// To find a position, the characters of at most about this many bytes are counted.
 const STRIDE: usize = 4 << 10;
 
 /// File as it was when the tool examined it.
@@ -24,7 +24,7 @@ pub struct FileText<'a> {
     has_crlf: OnceLock<bool>,
 }
 
-/// Reasons for which a range is not in the file.
+/// Reasons why a range cannot be resolved to bytes of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RangeError {
     /// The line is after the file's last line.
@@ -49,7 +49,7 @@ pub enum RangeError {
     /// The file is not UTF-8, which is needed to count characters.
     #[error("the file is not UTF-8")]
     NotUtf8,
-    /// The range is the whole file, which has no bytes of its own.
+    /// The range is the whole file, for which no byte range is returned.
     #[error("the range is the file as a whole")]
     WholeFile,
 }
@@ -63,7 +63,7 @@ pub struct ByteEdit {
     pub new_text: String,
 }
 
-/// Reasons for which a fix cannot be applied to a file.
+/// Reasons why a fix cannot be applied to a file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ToolFixError {
     /// The fix has no edits, or more than [`MAX_EDITS`].
@@ -72,7 +72,7 @@ pub enum ToolFixError {
     /// The fix changes another file.
     #[error("the fix changes {0}")]
     OtherFile(RepoPath),
-    /// A range of the fix is not in the file.
+    /// A range of the fix cannot be resolved to bytes of the file.
     #[error(transparent)]
     UnresolvedRange(#[from] RangeError),
     /// Two edits of the fix overlap, or insert at the same place.
@@ -117,8 +117,8 @@ impl<'a> FileText<'a> {
 
     /// Returns the first and the last line of a range, from 1, for a diagnostic. A column beyond the line's
     /// end is accepted. If a range ends at the beginning of a line, the last line of the range is the line
-    /// before. The position directly after the last line of the file counts as on the last line. A file
-    /// without lines is treated as if it had one line. A range of the whole file is reported as line 1.
+    /// before. A range that begins directly after the file's last line counts as a range on the last line. A
+    /// file without lines is treated as if it had one line. A range of the whole file is reported as line 1.
     ///
     /// # Errors
     ///
@@ -163,12 +163,13 @@ impl<'a> FileText<'a> {
     fn span_range(&self, span: LineSpan) -> Result<ops::Range<usize>, RangeError> {
         let start = self.position_offset(span.start(), span.unit(), false)?;
         let end = self.position_offset(span.end(), span.unit(), true)?;
-        // The positions are in order by their numbers, and therefore also by their offsets.
+        // A span's end is never before its start in lines and columns, so its end offset is not smaller
+        // either.
         Ok(start..end.max(start))
     }
 
-    /// Returns the offset of a position. A column does not count a byte order mark. A column may be after the
-    /// line's line break, because SARIF writes the position after the last character of a file in this way.
+    /// Returns the offset of a position. Columns do not include a byte order mark. A column directly after
+    /// the line break is accepted, because SARIF uses it for the position after the file's last character.
     fn position_offset(
         &self,
         position: LinePosition,
@@ -182,7 +183,8 @@ impl<'a> FileText<'a> {
             return Err(beyond);
         }
         let content = if is_after {
-            // The position is after the last line end, or in a file without any line.
+            // A position on the line after the last one is valid only if the file ends with a line break or
+            // is empty.
             if text.last().is_some_and(|last| *last != b'\n') && text.len() > self.bom_bytes {
                 return Err(beyond);
             }
@@ -318,14 +320,14 @@ impl CharacterIndex {
         Self::indexed_units(known, unit) + letters.map(|letter| Self::char_units(letter, unit)).sum::<u64>()
     }
 
-    /// Returns the offset after this number of units, or `None` for a place after the end or within a
-    /// character.
+    /// Returns the byte offset after this number of units. Returns `None` if the offset would be after the
+    /// text's end or within a character.
     fn offset_at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
         let index =
             self.offsets.partition_point(|known| Self::indexed_units(known, unit) <= units).saturating_sub(1);
         let known = self.offsets.get(index)?;
         let (mut at, mut seen) = (known.0, Self::indexed_units(known, unit));
-        // The position is at most one stride away. Therefore only the text up to the next known offset is
+        // The position is before the next offset in the index, so only the text up to that offset is
         // examined.
         let end = self.offsets.get(index + 1).map_or(text.len(), |next| next.0);
         let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();

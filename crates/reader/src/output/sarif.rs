@@ -31,9 +31,10 @@ use crate::output::path::PathError;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::text::text_start;
 
-/// Beginning of the versions that are read. Drafts of 2.1.0 are also read, because they are similar enough.
+/// Prefix of the SARIF versions that are read. The drafts of 2.1.0 also have this prefix, and are similar
+/// enough to be read.
 const VERSION: &str = "2.1";
-/// Partial fingerprint that most tools write, and by which GitHub recognises results.
+/// Name of the partial fingerprint that most tools write, and that GitHub uses to recognise results.
 const PRIMARY: &str = "primaryLocationLineHash";
 
 /// Reads a log. Never panics, for any input bytes.
@@ -283,8 +284,8 @@ fn parse_level(name: &str) -> Option<DiagnosticLevel> {
     }
 }
 
-/// Returns true if a result is suppressed (section 3.27.23). If a suppression is under review or rejected,
-/// the result is not suppressed.
+/// Returns true if a result is suppressed (section 3.27.23): it has at least one suppression, and none of its
+/// suppressions is under review or rejected.
 fn is_suppressed(result: &SarifResult<'_>) -> bool {
     let mut entries = result.suppressions.0.iter();
     let stands = |status: Option<&str>| !matches!(status, Some("underReview" | "rejected"));
@@ -292,9 +293,9 @@ fn is_suppressed(result: &SarifResult<'_>) -> bool {
         && entries.all(|entry| entry.as_ref().is_some_and(|entry| stands(entry.status.as_deref())))
 }
 
-/// Returns the fingerprint of a result (3.27.16 and 3.27.17). The whole fingerprint of the highest version
-/// takes precedence, then the partial fingerprint that most tools write. Otherwise the result is the only
-/// partial fingerprint, or a digest of all partial fingerprints.
+/// Returns the fingerprint of a result (3.27.16 and 3.27.17). The whole fingerprint with the highest version
+/// takes precedence, then the partial fingerprint that most tools write. Without these two, returns the only
+/// partial fingerprint, or a digest of all partial fingerprints if there are several.
 fn fingerprint<const A: usize, const B: usize>(
     whole: &BoundedFields<String, A>,
     partial: &BoundedFields<String, B>,

@@ -1,4 +1,4 @@
-//! Cleans and bounds the texts of tools.
+//! Cleans the texts that tools report, and limits their lengths.
 
 use sha2::{Digest, Sha256};
 use truing_core::line::{clean_line, is_invisible_char};
@@ -12,7 +12,8 @@ use crate::output::diagnostic::{
 /// escapes. The limit prevents an escape without an end from hiding the rest of a text.
 const MAX_ESCAPE_CHARS: usize = 4096;
 
-/// Returns a diagnostic whose texts are visible, bounded, and on one line where required.
+/// Returns a diagnostic with cleaned texts. The texts contain no hidden characters, have limited lengths, and
+/// consist of one line where required.
 pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
     let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
     let Diagnostic { rule_page, title, help, tags, fixes, has_unsafe_fix, suppressed, .. } = diagnostic;
@@ -48,8 +49,8 @@ fn clean_fingerprint(fingerprint: String) -> String {
     strip_line_escapes(&fingerprint, MAX_NAME_CHARS)
 }
 
-/// Returns a fix with a clean description, or `None` if it exceeds a bound, because a part of a fix is not a
-/// fix.
+/// Returns a fix with a cleaned description. Returns `None` if the fix exceeds a bound or changes an unsafe
+/// path, because a fix must not be applied in part.
 fn clean_fix(fix: ToolFix) -> Option<ToolFix> {
     let ToolFix { message, edits } = fix;
     let inserted = edits.iter().fold(0_usize, |sum, edit| sum.saturating_add(edit.new_text.len()));
@@ -71,7 +72,7 @@ pub(crate) fn count_text_bytes(diagnostic: &Diagnostic) -> usize {
     tool.len() + message.len() + path.as_bytes().len() + optional + tags + fixes
 }
 
-/// Returns the beginning of a text that must be examined to keep `max_chars` characters of the text. If many
+/// Returns the beginning of a text, long enough to leave `max_chars` characters after cleaning. If many
 /// entries share a text, the caller copies only this beginning.
 pub(crate) fn text_start(text: &str, max_chars: usize) -> &str {
     let bytes = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
@@ -162,7 +163,7 @@ pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
     kept
 }
 
-/// Skips parameters and intermediate bytes, and the final byte.
+/// Skips the rest of a control sequence: its parameters, its intermediate bytes, and its final byte.
 fn skip_control_sequence(rest: &mut std::str::Chars<'_>) {
     let mut ahead = rest.clone();
     while let Some(letter) = ahead.next() {
@@ -177,9 +178,9 @@ fn skip_control_sequence(rest: &mut std::str::Chars<'_>) {
     }
 }
 
-/// Skips a string up to its end: BEL, `ESC \` or U+009C. If the string has no end on its line within
-/// [`MAX_ESCAPE_CHARS`] characters, only its opening is removed, and the rest remains as text. Every
-/// character is therefore examined once.
+/// Skips a control string up to its end: BEL, `ESC \` or U+009C. If the string has no end on its line within
+/// [`MAX_ESCAPE_CHARS`] characters, only its opening is removed, and the rest remains as text. The characters
+/// that were searched for the end are not examined again, so the running time is linear.
 fn skip_control_string(rest: &mut std::str::Chars<'_>, output: &mut String) {
     let text = rest.as_str();
     for _ in 0..MAX_ESCAPE_CHARS {

@@ -51,7 +51,7 @@ impl XmlElement {
 /// Reads the parts of a document, one after another.
 pub(crate) struct XmlParts<'a> {
     reader: Reader<&'a [u8]>,
-    /// Name of an element without content whose end is still to be returned.
+    /// Name of an element without content, if its start has been returned but its end has not.
     empty_element: Option<String>,
     depth: usize,
 }
@@ -69,8 +69,8 @@ impl<'a> XmlParts<'a> {
     ///
     /// # Errors
     ///
-    /// The document is damaged at this place, or nested deeper than [`MAX_DEPTH`]. No further part can be
-    /// read.
+    /// The document is malformed at the present position, or nested deeper than [`MAX_DEPTH`]. No further
+    /// part can be read.
     pub(crate) fn next_part(&mut self) -> Result<Option<XmlPart>, String> {
         if let Some(name) = self.empty_element.take() {
             return Ok(Some(XmlPart::End(name)));
@@ -147,7 +147,7 @@ fn resolve_references(text: &str) -> String {
     shown
 }
 
-/// Longest reference in bytes: `#x10FFFF`, with some zeros.
+/// Maximum length of a reference in bytes: enough for `#x10FFFF` with some leading zeros.
 const MAX_REFERENCE_BYTES: usize = 16;
 
 fn reference_char(name: &str) -> Option<char> {

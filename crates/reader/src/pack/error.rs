@@ -1,4 +1,4 @@
-//! Errors in rule files, with their places.
+//! Errors in rule files, with their lines and columns.
 
 use truing_core::port::ReaderError;
 
@@ -24,7 +24,7 @@ pub enum PackError {
         /// Reason that the operating system reports.
         message: String,
     },
-    /// A rule's text is invalid: its form, a field, or a pattern.
+    /// A rule file is invalid: its syntax, a field, or a pattern.
     #[error("{file}:{line}:{column}: {message}")]
     Invalid {
         file: String,

@@ -13,7 +13,8 @@ use crate::stack::on_large_stack;
 use crate::syntax::ParserPool;
 
 impl RulePacks {
-    /// Runs every rule of these packs (all packs if none is named), enabled or not, on its own examples.
+    /// Runs every rule of these packs, enabled or not, on the rule's own examples. If no pack is named, runs
+    /// the rules of all packs.
     ///
     /// # Errors
     ///

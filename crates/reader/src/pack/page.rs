@@ -1,19 +1,19 @@
-//! Renders a pack's page: the defects that its rules find, and their findings in released code.
+//! Renders a pack's page: the defects that its rules find, and the rules' findings in released code.
 
 use std::collections::BTreeMap;
 
 use super::PackRule;
 
-/// Renders the page in Markdown. `judged` maps a rule's id to people's judgement of its findings in
-/// histories.
+/// Renders the page in Markdown. `judgements` maps a rule's id to people's judgement of the rule's findings
+/// in the histories of public repositories.
 pub(super) fn render_page(pack: &str, rules: &[PackRule], judgements: &BTreeMap<String, String>) -> String {
     let on = rules.iter().filter(|rule| rule.enabled).count();
     let (note, column, rule, command) = match judgements.is_empty() {
         true => ("", "", "", "truing-reader"),
         false => (
-            "\"Judged\" is about a rule's findings in the histories of public repositories: how many there \
-                are, and what part of\nthem is right, with its interval of 95 %; [figures.md](figures.md) \
-                describes the measurement.\n",
+            "The column \"Judged\" shows a rule's findings in the histories of public repositories: the \
+                number of findings, and the share of\nright findings with its interval of 95 %. \
+                [figures.md](figures.md) describes the measurement.\n",
             " Judged |",
             "---|",
             "truing-bench",
@@ -21,11 +21,12 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judgements: &BTreeMap<
     };
     let mut text = format!(
         "# Rules of the pack `{pack}`\n\n<!-- Generated from crates/reader/packs/{pack}. To update it: \
-            UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules, {on} of them on. \"Released code\" \
-            shows a rule's findings in published packages, where every line counts\nas new, and the result \
-            of their examination; a rule without a figure has no findings there.\n`fix`: where a fix is \
-            proven, the rule suggests the fix, and `truing review --fix` applies it.\n{note}\n| Rule | \
-            Severity | Kind | What it finds | Released code |{column}\n|---|---|---|---|---|{rule}\n",
+            UPDATE_DOCS=1 cargo test -p {command} -->\n\n{} rules; {on} rules are enabled. The column \
+            \"Released code\" shows a rule's findings in published packages, where every line counts\nas \
+            new, and the result of examining these findings. A rule without a figure has no findings in \
+            these packages.\n`fix`: if a fix is proven, the rule suggests the fix, and `truing review \
+            --fix` applies the fix.\n{note}\n| Rule | Severity | Kind | What it finds | Released code \
+            |{column}\n|---|---|---|---|---|{rule}\n",
         rules.len(),
     );
     for rule in rules {

@@ -1,4 +1,4 @@
-//! Parsed form of a rule, as runs use it.
+//! Defines parsed rules, which runs apply to files.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -79,9 +79,10 @@ impl PackRule {
 /// Check of a rule, by its kind.
 #[derive(Debug)]
 pub(crate) enum RuleCheck {
-    /// Text, which is shown unchanged.
+    /// Text that matches a regular expression. A finding shows the matched text unchanged.
     Text(TextCheck),
-    /// Secret. Every finding shows only the first characters of the secret, even a finding of another rule.
+    /// Secret that matches a regular expression. Every finding, even a finding of another rule, shows only
+    /// the first characters of the secret.
     Secret(TextCheck),
     /// Syntax that ast-grep's rules match.
     Syntax(SyntaxCheck),
@@ -114,7 +115,7 @@ impl RuleCheck {
         }
     }
 
-    /// Returns true if a match on these lines is a finding, according to the added lines.
+    /// Returns true if enough of a match's lines were added for the match to be a finding.
     pub(crate) fn is_on_added_lines(
         &self,
         added_lines: &[(u32, u32)],
@@ -181,13 +182,13 @@ pub(crate) struct RuleExample {
     pub(crate) label: String,
     /// New files: path and text.
     pub(crate) changed_files: Vec<(RepoPath, Vec<u8>)>,
-    /// Files that did not change, with their text if it matters.
+    /// Files that did not change, each with its text if the rule may read the file.
     pub(crate) unchanged: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Text of the changed file after the suggestions are applied; `None` if the rule must suggest nothing.
     pub(crate) fixed_text: Option<String>,
 }
 
-/// Whole file, in the form that rule files use.
+/// Example that consists of one whole file, as it is written in a rule file.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum TextExample {
@@ -214,7 +215,7 @@ impl TextExample {
 }
 
 impl RuleExample {
-    /// Returns the text, if the example is about one file.
+    /// Returns the example's text, if the example is one short file of text.
     pub(super) fn code(&self) -> Option<&str> {
         let [(_, text)] = self.changed_files.as_slice() else { return None };
         str::from_utf8(text).ok().filter(|text| self.unchanged.is_empty() && text.len() <= MAX_SHOWN_BYTES)

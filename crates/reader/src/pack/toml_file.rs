@@ -27,7 +27,7 @@ const MIN_KEYWORD_BYTES: usize = 3;
 /// the example.
 const MAX_SIZE_EXAMPLE: u32 = 32 << 20;
 
-/// Part of a rule file that contains the rule's kind.
+/// The field `kind` of a rule file. It is parsed first, because it determines the file's other fields.
 #[derive(Deserialize)]
 struct RuleHead {
     kind: TomlRuleKind,

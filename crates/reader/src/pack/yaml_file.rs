@@ -15,7 +15,7 @@ use super::rule::{PackRule, RuleCheck, RuleExamples, TextExample};
 use crate::part::{PartSeverity, RepositoryPart};
 use crate::syntax::{RuleSyntaxError, SourceLanguage, SyntaxCheck, from_yaml};
 
-/// Keys of a rule file that Truing reads, alone or in addition to ast-grep. ast-grep checks the other keys.
+/// Keys of a rule file that Truing reads. ast-grep also reads some of these keys, and checks all other keys.
 #[derive(Deserialize)]
 struct YamlRuleFile {
     id: Option<Spanned<String>>,

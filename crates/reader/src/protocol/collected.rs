@@ -64,7 +64,7 @@ impl ReportCollector {
         }
     }
 
-    /// Returns true if no file has been recorded, reviewed or not.
+    /// Returns true if no file has been recorded as reviewed or as skipped.
     pub fn is_empty(&self) -> bool {
         self.report.reviewed.is_empty() && self.report.not_reviewed.is_empty()
     }

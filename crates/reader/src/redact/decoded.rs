@@ -29,7 +29,8 @@ impl DecodedWords {
         decoded
     }
 
-    /// Returns the original ranges of the words that contain a part of this range of the decoded text.
+    /// Returns the ranges, in the original text, of the words whose decoded text overlaps this range of the
+    /// decoded text.
     pub(super) fn word_ranges(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let first = self.words.partition_point(|(end, _)| *end <= range.start);
         // The word that contains the range's last byte is the first word that does not end before that byte.
@@ -43,7 +44,7 @@ fn is_base64_digit(byte: u8) -> bool {
 }
 
 /// Decodes a word in either base64 alphabet of RFC 4648. Returns `None` if the decoded bytes are not text.
-/// For most words that are not base64, the first letters already show this.
+/// Most words that are not base64 are rejected after their first letters.
 fn decode_word(word: &[u8]) -> Option<String> {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => byte - b'A',

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Minimum number of consecutive numbers that count as text.
+/// Minimum length of a sequence of numbers that is decoded as text.
 const MIN_NUMBERS: usize = 16;
 /// Maximum length of a text for which alternative readings are created, in bytes. Findings and responses are
 /// shorter.

@@ -6,23 +6,23 @@ use std::ops::Range;
 use aho_corasick::AhoCorasick;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Minimum length of a long secret, in bytes. A shorter secret is searched for only in hex and base64. It
-/// must match as a whole, because common words could match a part of a short secret.
+/// Minimum length of a long secret, in bytes. A shorter secret is searched for only in hex and base64. A
+/// short secret must match as a whole, because common words could match a part of it.
 const MIN_LONG_BYTES: usize = 16;
-/// Minimum number of letters of a partial form that is recognised.
+/// Minimum number of letters that must match if only the beginning of an encoded secret matches.
 const MIN_LETTERS: usize = 15;
-/// Maximum number of letters that the search looks for first. Where these letters are found, the remaining
-/// letters are compared.
+/// Maximum number of letters from the beginning of an encoded secret that the search looks for. Where these
+/// letters are found, the remaining letters are compared.
 const MAX_NEEDLE_LETTERS: usize = 64;
-/// Minimum number of letters of a form that is searched for.
+/// Minimum number of letters of an encoded secret. Shorter encoded secrets are not searched for.
 const MIN_FORM_LETTERS: usize = 8;
 
-/// Alphabet whose letters encode bytes, in groups.
+/// Alphabet of an encoding that converts each group of bytes to letters.
 struct ByteAlphabet {
     letters: &'static [u8],
     /// Number of bits in one letter.
     bits: usize,
-    /// Number of bytes in a group of letters.
+    /// Number of bytes that are encoded together as a group.
     group: usize,
 }
 
@@ -36,9 +36,9 @@ const BASE64: ByteAlphabet = ByteAlphabet {
 const BASE32: ByteAlphabet = ByteAlphabet { letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits: 5, group: 5 };
 
 impl ByteAlphabet {
-    /// Returns the letters that encode these bytes, wherever the bytes are in a longer text. There is one
-    /// result for each position of the bytes in a group. It contains the letters that depend only on these
-    /// bytes.
+    /// Returns the letters that encode these bytes within a longer text. There is one result for each
+    /// position in a group at which the bytes may begin. Each result contains only the letters that do not
+    /// depend on neighbouring bytes.
     fn encode(&self, bytes: &[u8]) -> Vec<String> {
         let at_place = |before: usize| {
             let bit = |bit_index: usize| {
@@ -145,7 +145,7 @@ pub(super) struct EncodedSecrets {
 }
 
 impl EncodedSecrets {
-    /// Creates the forms. Returns `None` if there are too many to search for.
+    /// Creates the encoded forms. Returns `None` if there are too many forms to search for.
     pub(super) fn from_secrets<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let (mut letters, mut hex) = (Vec::new(), Vec::new());
         for secret in secrets {
@@ -168,7 +168,8 @@ impl EncodedSecrets {
                 letters.extend(BASE32.encode(secret.as_bytes()).into_iter().map(form));
                 letters.extend(secret_variants(secret).into_iter().map(form));
                 hex.push(form(hex::encode(&reversed)));
-                // The last byte is zero and is removed, therefore the form matches both byte orders.
+                // In little-endian UTF-16, the last byte of ASCII text is zero. Without this byte, the form
+                // matches both byte orders.
                 hex.push(form(hex::encode(wide.split_last().map_or(&[][..], |(_, wide)| wide))));
             }
         }
@@ -189,8 +190,8 @@ impl EncodedSecrets {
     }
 
     fn find_forms(&self, text: &str, is_wanted: impl Fn(&EncodedSecret) -> bool) -> Vec<Range<usize>> {
-        // Escaped line ends are omitted from the letters. Prefixes that programs write before a byte in hex
-        // are omitted, too.
+        // For the search in letters, the escape `\n` of a line end is omitted. For the search in hex, the
+        // prefixes `\x` and `0x` of a byte are omitted.
         let letters = NormalizedLetters::from_text(text, |one, next| one == '\\' && next == 'n');
         let hex =
             NormalizedLetters::from_text(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
@@ -199,8 +200,8 @@ impl EncodedSecrets {
     }
 }
 
-/// Returns the letters of a long secret without separators: forwards, backwards and by ROT13. Case is not
-/// compared.
+/// Returns the letters of a long secret without separators: forwards, backwards and in ROT13. The case of the
+/// letters does not matter, because the search ignores case.
 fn secret_variants(secret: &str) -> Vec<String> {
     let letters: String = secret.chars().filter(char::is_ascii_alphanumeric).collect();
     if letters.len() < MIN_LONG_BYTES {

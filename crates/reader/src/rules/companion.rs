@@ -29,11 +29,12 @@ pub(crate) struct CompanionCheck {
     pub(crate) companions: Vec<String>,
     /// Pattern that an added line of the companion must match.
     pub(crate) companion_added: Option<RulePattern>,
-    /// Texts with `$1` or `${name}` for a group of `added`. A line does not require a change if a companion
-    /// contains one of these texts.
+    /// Texts in which `$1` or `${name}` refers to a group of `added`. A line does not require a change if a
+    /// companion contains one of these texts.
     pub(crate) companion_holds: Vec<String>,
-    /// Texts with `${folder}` for the file's folder relative to the companion's. A companion in a folder
-    /// above counts only if it contains one of these texts. If the list is empty, every companion counts.
+    /// Texts in which `${folder}` is the path of the file's folder relative to the companion's folder. A
+    /// companion in a folder above counts only if it contains one of these texts. If the list is empty, every
+    /// companion counts.
     pub(crate) required_above: Vec<String>,
     /// Texts as in `companion_holds`. A line does not require a change if the line's own file contains one of
     /// these texts.
@@ -43,8 +44,8 @@ pub(crate) struct CompanionCheck {
     /// True if the companion is a table with an entry for each overridden method or function. The entry must
     /// change with the override.
     pub(crate) is_override_table: bool,
-    /// Methods, as `Class.method`. If the head of an override of such a method is added, a companion is
-    /// required, too.
+    /// Methods, as `Class.method`. A change that adds the head of an override of one of these methods also
+    /// requires a companion.
     pub(crate) methods: Vec<String>,
     /// True if the companion must contain the name of each function whose added head requires the companion.
     pub(crate) requires_name: bool,
@@ -55,7 +56,7 @@ pub(crate) struct ChangeContext<'a> {
     changed_lines: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
     other_paths: BTreeSet<&'a RepoPath>,
     head: &'a (dyn HeadFiles + Sync),
-    /// True if the repository contains a secret scanner. The value is determined at first use.
+    /// True if the repository is the source code of a secret scanner. The value is determined at first use.
     has_scanner: OnceCell<bool>,
 }
 
@@ -88,7 +89,7 @@ impl<'a> ChangeContext<'a> {
         }
     }
 
-    /// Returns true if the repository belongs to a secret scanner.
+    /// Returns true if the repository is the source code of a secret scanner.
     pub(crate) fn is_secret_scanner(&self) -> bool {
         let declares = |path: &str| {
             self.head.read_file(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
@@ -187,7 +188,8 @@ impl CompanionCheck {
         self.required_above.iter().any(holds)
     }
 
-    /// Returns true if one of the texts contains the result of a template for this line.
+    /// Fills the groups of the pattern `added` for this line into each template. Returns true if one of the
+    /// texts contains a filled template.
     fn any_text_contains<T: AsRef<[u8]>>(
         &self,
         rule: &str,
@@ -261,7 +263,7 @@ impl CompanionCheck {
         paths
     }
 
-    /// Returns true if a changed companion contains the required text.
+    /// Returns true if an added line of a changed companion matches `companion_added`.
     fn is_satisfied_by(
         &self,
         rule: &str,
@@ -282,7 +284,7 @@ fn block_opening_line<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'te
     above.map(<[u8]>::trim_ascii_end).find(|text| text.ends_with(b"{"))
 }
 
-/// Returns the folder of a path without the last `/`; empty for the root.
+/// Returns the folder of a path, without a `/` at the end. The folder is empty if the file is at the root.
 pub(crate) fn parent_folder(path: &RepoPath) -> &[u8] {
     let path = path.as_bytes();
     path.iter().rposition(|byte| *byte == b'/').and_then(|slash| path.get(..slash)).unwrap_or_default()

@@ -12,9 +12,10 @@ const PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
 /// Maximum number of lines in the head of a class.
 const MAX_HEAD_LINES: u32 = 12;
 
-/// Returns the added code lines in methods and functions, each with the possible names of the table entry.
-/// For a method, the possible class names are each base and the method's own class, without the prefix of an
-/// override. For a function, the only possible name is the function's own name.
+/// Returns the added code lines in methods and functions, each with the possible names of its entry in the
+/// table. For a method, a name consists of a class and the method. The class is one of the bases or the
+/// method's own class, without the prefix of an override. For a function, the only possible name is the
+/// function's own name.
 pub(super) fn changed_entries(lines: &LineIndex<'_>, added_lines: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
     let code = mark_code_lines(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
@@ -27,8 +28,8 @@ pub(super) fn changed_entries(lines: &LineIndex<'_>, added_lines: &[(u32, u32)])
     named.collect()
 }
 
-/// Returns the first of these lines whose method or function has an entry in the table, if no added line of
-/// this entry satisfies `is_new`.
+/// Returns the first of these lines whose method or function has an entry in the table, but no added line in
+/// this entry that satisfies `is_new`.
 pub(super) fn find_missing_entry(
     changed_names: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
@@ -69,8 +70,9 @@ pub(super) fn override_heads(
     heads.map(|(number, _)| number).collect()
 }
 
-/// Returns the first of these heads whose name does not occur in the table before a comma or a colon. If the
-/// class's head is also added, an existing entry counts only if it belongs to a base of this class.
+/// Returns the first of these heads whose function name does not occur in the table before a comma or a
+/// colon. If the head of the class is also added, the entry must be new, or must name the class or one of its
+/// bases.
 pub(super) fn find_missing_name(
     lines: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
@@ -119,8 +121,8 @@ fn entry_matches_name(entry: &str, piece: &str) -> bool {
     entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Returns the entries of a table of tuples that begin with a name. For each entry, returns the name, the
-/// first line and the last line.
+/// Returns the entries of a table. An entry is a tuple whose first element is a name. For each entry, returns
+/// the name, the first line and the last line.
 fn table_entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     let mut entries: Vec<(&str, u32, u32)> = Vec::new();
     for number in 1..=table.line_count() {
@@ -136,7 +138,8 @@ fn table_entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     entries
 }
 
-/// Returns the name that a line begins with, possibly after a parenthesis, if a comma follows.
+/// Returns the name at the beginning of a line, if a comma follows the name. A parenthesis may precede the
+/// name.
 fn entry_name(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let line = line.strip_prefix('(').unwrap_or(line).trim_start();
@@ -169,8 +172,8 @@ fn mark_code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
     (1..=lines.line_count()).map(of_line).collect()
 }
 
-/// Returns the possible entry names for a line. The list is empty if the line is not in a method or function
-/// that overrides another one.
+/// Returns the possible entry names for a line. The list is empty if the line is outside of methods and
+/// functions, or in a class whose bases are all overrides themselves.
 fn entry_names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
     let line = line_text(lines, number);
     let mut piece = function_name(line);

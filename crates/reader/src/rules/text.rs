@@ -17,9 +17,9 @@ use crate::pack::{PackRule, RuleCheck, RulePattern};
 pub(crate) struct TextCheck {
     pub(crate) keywords: Vec<String>,
     pub(crate) pattern: RulePattern,
-    /// Second expression, whose matches also count within a match of the first.
+    /// Second regular expression. Its matches count even within a match of `pattern`.
     pub(crate) second_pattern: Option<RulePattern>,
-    /// Minimum entropy of a match, in bits per byte.
+    /// Minimum entropy of the group `secret`, or of the whole match without this group, in bits per byte.
     pub(crate) entropy: Option<f64>,
     /// Patterns of known placeholders.
     pub(crate) allow: Vec<RulePattern>,
@@ -36,11 +36,12 @@ pub(crate) struct TextCheck {
     pub(crate) fix: Option<TextFix>,
 }
 
-/// Replacement of the first match on the lines of a finding, or of the match's group `part`.
+/// Fix of a text rule. The fix replaces the first match of `pattern` on the lines of a finding, or only the
+/// match's group `part`.
 #[derive(Debug)]
 pub(crate) struct TextFix {
     pub(crate) pattern: RulePattern,
-    /// Replacement text, with `$1` or `${name}` for a group.
+    /// Replacement text, in which `$1` or `${name}` refers to a group of `pattern`.
     pub(crate) replacement: String,
 }
 
@@ -110,8 +111,8 @@ impl<'packs> TextRules<'packs> {
         Ok(hits)
     }
 
-    /// Returns the rules with a keyword in the file that apply to this path; without a path, the rules for
-    /// all paths.
+    /// Returns the rules that apply to this path and have a keyword in the file. Without a path, a rule needs
+    /// only a keyword in the file, even if it is limited to certain paths.
     fn candidate_rules(&self, path: Option<&RepoPath>, bytes: &[u8]) -> Vec<&'packs PackRule> {
         let mut waiting: Vec<bool> =
             self.rules.iter().map(|rule| path.is_none_or(|path| rule.applies_to(path))).collect();
@@ -136,7 +137,8 @@ impl<'packs> TextRules<'packs> {
     }
 }
 
-/// Returns the check of a text or secret rule, with true for a secret rule. Returns `None` for other rules.
+/// Returns the check of a text or secret rule, and true if the rule is a secret rule. Returns `None` for
+/// other rules.
 fn text_check(rule: &PackRule) -> Option<(&TextCheck, bool)> {
     match &rule.check {
         RuleCheck::Text(check) => Some((check, false)),
@@ -146,7 +148,8 @@ fn text_check(rule: &PackRule) -> Option<(&TextCheck, bool)> {
 }
 
 impl TextCheck {
-    /// Returns the hit for a match, unless the match is a known placeholder.
+    /// Returns the hit for a match. Returns `None` if the match is a known placeholder, or if its entropy is
+    /// too low.
     fn check_match<'packs>(
         &self,
         rule: &'packs PackRule,

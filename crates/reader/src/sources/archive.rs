@@ -1,7 +1,7 @@
 //! Reads the source files of a release's archive. The files of a wheel (zip) have the names under which they
 //! are installed (`wheel`). The files of a source archive (tar with gzip) are all in one folder. An honest
-//! release has no paths that lead out of the archive, no links under a source's name, and stays within the
-//! limits. Any violation is an error.
+//! release contains no paths that lead out of the archive, contains no links in place of requested files, and
+//! stays within the limits. Any violation is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,8 +17,7 @@ use crate::syntax::MAX_SOURCE_BYTES;
 
 /// Maximum number of entries of an archive.
 const MAX_ENTRIES: usize = 100_000;
-/// Maximum number of bytes of sources that are kept, and maximum total number of decompressed bytes of a
-/// stream.
+/// Maximum total size in bytes of the sources that are kept, and of a decompressed tar stream.
 const MAX_KEPT: u64 = 64 << 20;
 const MAX_STREAM: u64 = 2 << 30;
 
@@ -77,15 +76,15 @@ pub enum ArchiveError {
     },
 }
 
-/// Parts of an archive that are kept. Paths are relative to the installed tree, or to the top folder of a
-/// source archive.
+/// The requested files of an archive, and the paths of all its files. Paths are relative to the installed
+/// tree, or to the top folder of a source archive.
 #[derive(Default)]
 pub(super) struct ArchiveContent {
     /// Content of the requested files by path.
     pub(super) files: BTreeMap<String, Vec<u8>>,
     /// Paths of all files, requested or not.
     pub(super) paths: BTreeSet<String>,
-    /// Paths that more than one entry has.
+    /// Paths that occur in more than one entry.
     pub(super) duplicate_paths: BTreeSet<String>,
 }
 
@@ -164,7 +163,8 @@ impl ArchiveCollector<'_> {
         Ok(bytes)
     }
 
-    /// Keeps a source. A source that is too long to be parsed is kept until a later step detects its length.
+    /// Keeps a source. A source that is too long to be parsed is kept as well, cut after the limit. A later
+    /// step reports it as too long.
     fn add_source(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
         let bytes = self.read_bytes(name, content)?;
         self.kept_bytes = self.kept_bytes.saturating_add(bytes.len() as u64);
@@ -190,7 +190,8 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
     let names = directory::read_entry_names(&mut file, &found, MAX_ENTRIES)
         .map_err(|reason| collector.broken_error(reason))?;
     names.iter().try_for_each(|name| collector.check_entry(name))?;
-    // The zip library keeps one entry for each name, and uses the count at the end of the directory.
+    // The zip library keeps one entry for each name, and reads only as many entries as the end record states.
+    // A different number of names is therefore an error.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
         return Err(collector.broken_error("its directory does not have as many entries as it states"));
     }

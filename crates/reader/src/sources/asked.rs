@@ -74,7 +74,7 @@ pub enum SourcesAnswer {
     Pins(HashPins),
     /// Facts about a project.
     Project(ProjectFacts),
-    /// Files by their paths, as data.
+    /// Text of each file, by path.
     Files(BTreeMap<String, String>),
     /// Findings in a tool's output.
     Tool(ToolFindings),
@@ -87,7 +87,7 @@ pub enum SourcesAnswer {
 }
 
 impl SourcesQuery {
-    /// Returns the folder that the query is about. No other path has to be readable.
+    /// Returns the folder that the reader process must be able to read. The query needs no other path.
     pub fn folder(&self) -> &Path {
         match self {
             Self::Release(request) => request.archive.parent().unwrap_or(Path::new("/")),
@@ -131,7 +131,7 @@ impl SourcesQuery {
         }
     }
 
-    /// Checks that the response fits the query and has the form that the rest of the program relies on.
+    /// Checks that the response answers the query and contains only valid values.
     ///
     /// # Errors
     ///

@@ -43,8 +43,8 @@ pub(super) fn join_digests(first: &DefinitionDigests, second: &DefinitionDigests
 }
 
 /// Computes the digests of a definition in a language other than Python. One digest is of the definition's
-/// lines, the other is of its nodes without comments and layout. All other text between the nodes is
-/// included. Therefore text that the grammar does not cover affects the digest exactly as it is written.
+/// lines, the other is of its nodes without comments and layout. Text between the nodes is included as it is
+/// written, so code that the grammar does not cover also affects the digest.
 pub(super) fn digest_nodes(
     lines: &str,
     nodes: &[Node<'_>],
@@ -71,7 +71,7 @@ pub(super) fn digest_remaining_nodes(
 }
 
 /// Computes the digests of a file: one of its bytes, and one of its tree if it has a tree. Without a tree,
-/// only line ends are normalised, because any blank may have a meaning in text of an unknown form.
+/// only line ends are normalised, because every blank may have a meaning in an unknown format.
 pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
     let tree = tree.unwrap_or_else(|| {
         let mut hash = Sha256::new();
@@ -102,7 +102,8 @@ fn is_layout_token(parent: &str, token: &str, following_nodes: &[Node<'_>]) -> b
 const COMMA_COUNTS: [&str; 6] =
     ["tuple_expression", "tuple_type", "tuple_pattern", "array", "array_pattern", "token_tree"];
 
-/// Parts of the names of node kinds whose text is included unchanged, even its blanks.
+/// Words in the names of node kinds. The text of a node is included unchanged, with its blanks, if the name
+/// of its kind contains one of these words.
 const TEXTS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
 
 /// Hasher of a tree. Every piece is preceded by its length, therefore two different trees never have the same

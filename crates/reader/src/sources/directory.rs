@@ -9,9 +9,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 const ENTRY: (&[u8], usize) = (b"PK\x01\x02", 46);
 const LOCAL: (&[u8], usize) = (b"PK\x03\x04", 30);
 const END: (&[u8], usize) = (b"PK\x05\x06", 22);
-/// Signature of the record before the end of a directory with very many entries.
+/// Signature of the ZIP64 end record, which follows the entries of a very long directory.
 const LONG_END: &[u8] = b"PK\x06\x06";
-/// Flag of a name in UTF-8.
+/// Flag of an entry whose name is UTF-8.
 const IS_UTF8: u16 = 1 << 11;
 
 /// End of a zip file, as the zip library found it.
@@ -70,7 +70,7 @@ struct ZipEntry {
     /// Length of the entry's name (`name`), and of all fields after the name (`rest`).
     name: usize,
     rest_length: usize,
-    /// Offset of the entry's bytes.
+    /// Offset of the entry's local header, which precedes its bytes.
     local: u64,
 }
 

@@ -43,10 +43,10 @@ struct FileItem {
     holds_others: bool,
 }
 
-/// Name that refers to a name in another file.
+/// Name that a file re-exports from another module, or that is an alias of another name in the file.
 #[derive(Debug)]
 pub(super) struct ItemLink {
-    /// Name in this file; `None` for every name of the other file.
+    /// Name in this file; `None` if the link re-exports every name of the other file.
     pub(super) name: Option<String>,
     /// Other module, in the notation of the language; empty for this file.
     pub(super) module: String,
@@ -83,7 +83,7 @@ impl<'a> ReleaseFiles<'a> {
         }
     }
 
-    /// Returns the state of a whole file, whose content may have any form.
+    /// Returns the state of a whole file in any format.
     pub(super) fn whole_file_state(&mut self, path: &str) -> SymbolState {
         let Some(bytes) = self.files.get(path) else { return SymbolState::Absent };
         let tree =
@@ -97,8 +97,8 @@ impl<'a> ReleaseFiles<'a> {
         })
     }
 
-    /// Returns the digest of a whole tree. Python's layout is part of its tree. Returns `None` for a file
-    /// with syntax errors.
+    /// Returns the digest of a file's whole tree. In Python, the tree also expresses the indentation. Returns
+    /// `None` for a file with syntax errors.
     fn tree_digest(&mut self, language: &'static SourceLanguage, bytes: &[u8]) -> Option<String> {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_SOURCE_BYTES)?;
         let parsers = &mut self.parsers;
@@ -174,8 +174,8 @@ impl<'a> ReleaseFiles<'a> {
         nothing
     }
 
-    /// Returns every innermost definition of a file, by name. A file in any other language counts as one
-    /// definition.
+    /// Returns every innermost definition of a file, by name. A file that is not in one of the language
+    /// families counts as one definition.
     pub(super) fn all_definitions(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
         if LanguageFamily::from_path(path).is_none() {
             let whole = self.whole_file_state(path);
@@ -190,8 +190,8 @@ impl<'a> ReleaseFiles<'a> {
         single.map(|(name, item)| (name.clone(), item.definition.digests.clone())).collect()
     }
 
-    /// Returns the code outside of all innermost definitions. Returns `None` for a file in any other
-    /// language, because such a file is reported whole.
+    /// Returns the code outside of all innermost definitions. Returns `None` for a file that is not in one of
+    /// the language families, because such a file is reported whole.
     pub(super) fn outside_code(&mut self, path: &str) -> Option<NonFunctionCode> {
         LanguageFamily::from_path(path)?;
         let tree = self.load_items(path)?.outside_digest.clone();

@@ -140,7 +140,8 @@ impl<'a> PieceCollector<'a> {
         }
     }
 
-    /// Adds any other statement that runs.
+    /// Adds a statement that is not a definition, an import, an assignment or a compound statement with
+    /// reported branches.
     fn visit_other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         self.add_piece(scope, ReleasePartKind::Statement, self.text_of(node), &[], &[node])
     }
@@ -157,7 +158,8 @@ impl<'a> PieceCollector<'a> {
         };
         *scope.defined.entry(name.to_owned()).or_default() += 1;
         if inner.kind() != "class_definition" {
-            // The function's own digest contains its body and its decorators.
+            // A function without conditions needs no piece, because its own digest contains its body and its
+            // decorators.
             return if scope.conditions.is_empty() {
                 Ok(())
             } else {
@@ -201,7 +203,8 @@ impl<'a> PieceCollector<'a> {
         if scope.name.is_empty() && names == [VERSION] && is_text {
             return Ok(());
         }
-        // An assignment replaces an earlier function of the same name, but not a later function.
+        // The number of earlier definitions is included, because an assignment replaces an earlier function
+        // of the same name, but not a later function.
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
         let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
         let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
@@ -303,7 +306,7 @@ impl<'a> PieceCollector<'a> {
     }
 }
 
-/// Returns the beginning of a text in one line.
+/// Returns the beginning of a text's first line.
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()

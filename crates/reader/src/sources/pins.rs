@@ -1,6 +1,6 @@
 //! Reads the digests in a project's own hash test. The test is a Python file with a dictionary, or with a
 //! list of pairs. Each entry is an object of another package with the accepted SHA-1 digests of the object's
-//! source. The file is parsed but never run. Its imports determine the full name of an object.
+//! source. The file is parsed but never run. The imports in the file determine the full names of the objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub struct HashPins {
     /// Accepted digests of each definition, by `module:Class.method`.
     #[serde(rename = "rows")]
     pub accepted_digests: BTreeMap<String, BTreeSet<String>>,
-    /// Rows that are not understood.
+    /// Rows that look like pins but could not be resolved.
     #[serde(rename = "left_out")]
     pub skipped_pins: Vec<SkippedPin>,
 }
@@ -146,7 +146,8 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Adds a row. If several rows have the same object, the last row applies. In a dictionary, Python also
-    /// uses the last of equal keys. A list checks each row, so a row whose digest matches no release fails.
+    /// uses the last of equal keys. In a list, the project's test itself checks every row, so a wrong digest
+    /// in an earlier row still fails that test.
     fn add_row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.symbol_name(object) {
             Ok(name) => drop(self.pins.accepted_digests.insert(name, digests)),
@@ -158,7 +159,7 @@ impl<'a> PinCollector<'a> {
         }
     }
 
-    /// Returns the `module:Class.method` of an expression.
+    /// Returns the definition that an expression refers to, as `module:Class.method`.
     fn symbol_name(&self, object: Node<'_>) -> Result<String, &'static str> {
         let mut parts = self
             .dotted_parts(object)

@@ -27,7 +27,7 @@ const ASYNC: [(&str, &str); 4] = [
     ("__aexit__", "__exit__"),
 ];
 
-/// Path of a project, and the packages whose definitions are of interest.
+/// Query about a project: its folder, and the packages that it follows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProjectRequest {
     /// Path of the project's folder.
@@ -36,22 +36,23 @@ pub struct ProjectRequest {
     pub packages: BTreeSet<String>,
 }
 
-/// Definitions that a project takes from the packages.
+/// Definitions that a project takes, or may have taken, from the packages that it follows.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ProjectFacts {
     /// Overrides. The key is the package's method, as `module:Class.method`; the value is the project's own
     /// definition, by file and name.
     pub overrides: BTreeMap<String, String>,
-    /// Definitions that are overrides if the package has the method. These are methods that a class inherits
-    /// from another class of the project, aliases of methods, and classes that only change attributes.
+    /// Definitions that are overrides only if the package has the definition in the key. These are methods
+    /// that a class inherits from another class of the project, aliases of methods, asynchronous methods such
+    /// as `__aiter__`, and classes that only change attributes.
     #[serde(default)]
     pub candidates: BTreeMap<String, String>,
-    /// Classes at the top level of the files, by file and name; each may be a copy. For a class that inherits
-    /// from the packages, the methods are listed. For any other class, the list is empty, which means the
-    /// whole class.
+    /// Classes at the top level of the files, by file and name. They may be copies of code in the packages.
+    /// For a class that inherits from the packages, each listed method may be a copy. For any other class,
+    /// the list is empty, because the whole class may be a copy.
     #[serde(default)]
     pub classes: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
-    /// Base classes of the packages that the project's classes inherit from, as `module:ProjectClass`.
+    /// Base classes of the packages that the project's classes inherit from, as `module:Class`.
     #[serde(default)]
     pub inherited: BTreeSet<String>,
     /// Functions at the top level of the files, by file.
@@ -157,7 +158,7 @@ fn package_ancestors<'a>(
 struct ProjectClass {
     file: String,
     name: String,
-    /// Base classes, as `module:ProjectClass`.
+    /// Base classes, as `module:Class`.
     bases: Vec<String>,
     /// Methods of the class; for a property also `name.fset` and `name.fdel`.
     methods: BTreeSet<String>,
@@ -166,7 +167,7 @@ struct ProjectClass {
 }
 
 impl ProjectClass {
-    /// Returns the name of a member of the class in the project's terms: file, class and member.
+    /// Returns the name of a member of the class, as `FILE:Class.member`.
     fn member_name(&self, name: &str) -> String {
         format!("{}:{}.{name}", self.file, self.name)
     }
@@ -292,7 +293,7 @@ impl ProjectModule<'_> {
         (left.kind() == "identifier" && is_code).then(|| self.text_of(left).to_owned())
     }
 
-    /// Returns the `module:ProjectClass` of a dotted name.
+    /// Returns the class that a dotted name refers to, as `module:Class`.
     fn resolve_class_name(&self, text: &str) -> Option<String> {
         let is_name = |part: &str| {
             !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_')

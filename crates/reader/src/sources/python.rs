@@ -24,7 +24,8 @@ const MAX_LOOKUPS: u32 = 300;
 /// Folders in which import paths may begin: `ROOTS` for a source archive, `ROOT` for an installed tree.
 const ROOTS: &[&str] = &["", "src/"];
 const ROOT: &[&str] = &[""];
-/// Attributes after a decorated name that select a function of that name, such as the setter of a property.
+/// Attributes at the end of a symbol that select one function of a decorated name, such as the setter of a
+/// property.
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
 /// Modules of a release, each parsed at first use.
@@ -189,7 +190,7 @@ impl<'a> PythonPackage<'a> {
         search.remaining_lookups = left;
         let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
         match class.scope.get(head, search.role) {
-            // The class's own names take precedence over the names of the module.
+            // An alias in a class refers to a name of the class before it refers to a name of the module.
             Some(BindingTarget::Alias(alias))
                 if alias.first().is_some_and(|first| first != head && class.scope.has_name(first)) =>
             {
@@ -369,7 +370,7 @@ impl<'a> ScopeCollector<'a> {
         }
     }
 
-    /// Adds the blocks of a statement, or the statement itself if the statement has no blocks.
+    /// Adds the statements of a block, or of all blocks of another statement.
     fn visit_block(
         &self,
         node: Node<'_>,
@@ -497,7 +498,7 @@ impl<'a> ScopeCollector<'a> {
             let Some(further) = right.child_by_field_name("right") else { return };
             right = further;
         }
-        // The forms `a = property(b)` and `a = staticmethod(b)` wrap a function.
+        // In `a = property(b)` and `a = staticmethod(b)`, `a` is an alias of the wrapped function `b`.
         if right.kind() == "call"
             && let Some(function) = right.child_by_field_name("function")
             && ["property", "staticmethod", "classmethod"].contains(&self.text_of(function))

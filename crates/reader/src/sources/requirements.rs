@@ -10,12 +10,12 @@ use truing_core::sync::METADATA;
 const PACKAGE: &str = "package.json";
 /// Manifest of a Rust crate.
 const CARGO: &str = "Cargo.toml";
-/// First version of a source archive's metadata that lists all requirements (PEP 643).
+/// First metadata version in which the metadata of a source archive lists all requirements (PEP 643).
 const WHOLE_METADATA: (u32, u32) = (2, 2);
 
-/// Returns the common name of an archive entry with requirements. Returns `None` for an entry without
-/// requirements. For a Python distribution, the common name is needed because the folder with the metadata is
-/// named after the release.
+/// Returns the name under which a file with requirements is reported. Returns `None` for any other file. The
+/// metadata of every Python distribution has the same reported name, because the actual folder is named after
+/// the release.
 pub(super) fn requirements_file_name(path: &str) -> Option<&'static str> {
     let of_wheel = path
         .split_once('/')

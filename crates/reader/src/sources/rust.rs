@@ -126,8 +126,8 @@ fn visit_use(
     Ok(())
 }
 
-/// Resolves a module path in another file. Returns the module's file, and the names of modules within that
-/// file.
+/// Resolves the path of a module that the file `from` contains. Returns the module's file, and the names of
+/// modules within that file.
 pub(super) fn resolve_module(
     from: &str,
     module: &str,
@@ -156,7 +156,8 @@ pub(super) fn resolve_module(
         names.next();
     }
     let names: Vec<&str> = names.collect();
-    // The longest prefix that is a file is used. The remaining names are modules within that file.
+    // The longest prefix of the path for which a file exists is used. The remaining names are modules within
+    // that file.
     for count in (0..=names.len()).rev() {
         let (file, rest) = names.split_at(count);
         let folder = file.iter().fold(at.clone(), |folder, name| join_folder(&folder, name));

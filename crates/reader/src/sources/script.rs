@@ -304,7 +304,8 @@ pub(super) fn resolve_module(from: &str, module: &str, has: &dyn Fn(&str) -> boo
         }
     }
     let path = parts.join("/");
-    // In TypeScript, a specifier may be the compiled name of a file.
+    // In TypeScript, a specifier may be the name that a source file gets when it is compiled, such as `a.js`
+    // for `a.ts`.
     let compiled = [".js", ".mjs", ".cjs", ".jsx"].into_iter().find_map(|end| path.strip_suffix(end));
     let named = compiled.filter(|_| !has(&path)).unwrap_or(&path);
     ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| has(path))

@@ -1,7 +1,7 @@
-//! Finds files of a release that Python may run in place of the compared files. With such files, equal texts
-//! do not prove equal behaviour. They are native modules and bytecode next to a source, and packages next to
-//! a module of the same name. A second entry for one path also counts, even if it differs in case, and so
-//! does code that runs at every start of Python.
+//! Finds files of a release that Python may run in place of the compared files. If a release contains such
+//! files, equal texts do not prove equal behaviour. Such files are native modules and bytecode next to a
+//! source, and packages next to a module of the same name. A second entry for one path also counts, even if
+//! its case differs. Code that runs at every start of Python counts, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,13 +15,13 @@ const NATIVE: [&str; 3] = [".so", ".pyd", ".fwork"];
 const INIT: &str = "__init__";
 /// Modules that Python imports at every start, if they exist.
 const AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
-/// Files at the root of the import path whose lines run at every start of Python.
+/// Endings of the files at the root of the import path whose lines run at every start of Python.
 const START_FILES: [&str; 2] = [".pth", ".start"];
 /// Folders on the import path. A file that the scheme `data` installs in such a folder may replace a file of
 /// another scheme.
 const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 
-/// Form of a module.
+/// Kind of file that contains a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ModuleForm {
     Source,
@@ -67,8 +67,8 @@ fn parse_module_path(path: &str) -> Option<(String, ModuleForm)> {
     }
 }
 
-/// Returns a path normalised for file systems that treat some names as equal: case, Unicode form, and the
-/// characters that Windows drops at the end of a name.
+/// Returns a normalised path, which is equal for all paths that some file system treats as the same path.
+/// Such paths differ in case, Unicode form, or characters that Windows drops at the end of a name.
 fn fold_path(path: &str) -> String {
     let part = |part: &str| {
         let part = part.split(':').next().unwrap_or(part).trim_end_matches(['.', ' ']);
@@ -103,7 +103,7 @@ impl<'a> WheelFiles<'a> {
         self.by_module.get(&fold_path(base)).into_iter().flatten()
     }
 
-    /// Returns the files that take precedence over this existing source.
+    /// Returns the files that Python may run in place of this source, which exists in the release.
     fn files_preceding_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
         let is_other = move |one: &&ModuleFile<'a>| match one.form {
             ModuleForm::Native | ModuleForm::Cache => true,

@@ -1,17 +1,17 @@
 //! Computes the tree that pip installs from a wheel, from the names of the wheel's entries and from its
 //! `.dist-info` folder (PEP 427, "Binary distribution format"). Nothing is installed.
 //!
-//! `Root-Is-Purelib` selects one of two folders. On almost every system, both are the same folder; on other
-//! systems, both are on the import path. The field is therefore ignored, and two entries for the same path
-//! count as duplicates, even in different folders.
+//! `Root-Is-Purelib` selects one of two installation folders. On almost every system, these are the same
+//! folder; on all other systems, both folders are on the import path. The field is therefore ignored, and two
+//! entries with the same path in the two folders count as duplicates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Ending of the folder with a distribution's metadata.
 const INFO: &str = ".dist-info";
-/// Ending of the folder whose files are installed outside of the root.
+/// Ending of the folder with one subfolder for each installation scheme.
 const DATA: &str = ".data";
-/// Schemes that are installed on the import path.
+/// Schemes whose files are installed on the import path.
 const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
 /// Other schemes. In the computed tree, the paths of their files are `.data/SCHEME/PATH`. No file on the
 /// import path can have such a path.
@@ -24,7 +24,7 @@ const MAX_NAME: usize = 255;
 
 /// Files of an installed wheel.
 pub(super) struct WheelTree {
-    /// Entry that is installed at each path below the import path.
+    /// For each installed path below the import path, the name of the archive entry that is installed there.
     pub(super) entries: BTreeMap<String, String>,
     /// Paths at which several entries are installed. pip uses the last entry at such a path; other installers
     /// refuse the wheel.
@@ -35,7 +35,7 @@ pub(super) struct WheelTree {
 pub(super) struct WheelFault {
     /// Name of the entry.
     pub(super) entry: String,
-    /// Description of the fault, as words that follow the name.
+    /// Description of the fault, which follows the entry's name in a sentence.
     pub(super) reason: &'static str,
 }
 
@@ -78,7 +78,8 @@ impl WheelTree {
             let bytes = read(&name).map_err(WheelFailure::Read)?;
             match std::str::from_utf8(&bytes) {
                 Ok(text) => Ok(text.to_owned()),
-                // Only the beginning of a long file is read, and this beginning may end within a letter.
+                // Only the beginning of a long file is read, and the last character of this beginning may be
+                // incomplete.
                 Err(error) if error.error_len().is_none() => {
                     Ok(String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
                         .into_owned())
@@ -122,7 +123,8 @@ fn top_folder(name: &str) -> &str {
 /// Returns a distribution's name in normalised form (PEP 503).
 fn canonical_name(name: &str) -> String {
     let words = name.split(['-', '_', '.']);
-    // Separators at the beginning or the end become one `-`, because pip compares them, too.
+    // Separators at the beginning or the end are kept as one `-`, because pip does not ignore them in
+    // comparisons.
     let mut text = String::new();
     for (at, word) in words.enumerate() {
         if at > 0 && !text.ends_with('-') {

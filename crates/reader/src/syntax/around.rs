@@ -19,14 +19,15 @@ const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_e
 const IMPL: &str = "impl_item";
 /// Number of bytes in the digest of a definition's name.
 const DEFINITION_BYTES: usize = 16;
-/// Smallest number of letters in a fence.
+/// Minimum number of characters in the fence of a Markdown code block.
 const FENCE_LETTERS: usize = 3;
 /// Endings of Markdown files.
 const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
-/// File whose places are queried.
+/// File that is parsed at the first query about one of its positions.
 pub(crate) struct ParsedFile<'a> {
-    /// Bytes of the file. For a component, only its scripts, at their offsets in the file.
+    /// Bytes of the file. For a component, everything outside of its scripts is replaced by blanks, so the
+    /// offsets stay the same.
     bytes: Cow<'a, [u8]>,
     language: Option<&'static SourceLanguage>,
     is_markdown: bool,
@@ -91,9 +92,10 @@ impl<'a> ParsedFile<'a> {
         self.language.is_none() || self.nodes_around(offset, parsers).is_some_and(begins)
     }
 
-    /// Returns the meanings of a dotted name at this byte. An imported name returns the full names of its
-    /// imports. A name that the file does not bind returns the name itself. A name that the file defines
-    /// returns nothing. Returns the name itself if the language is not known or the file cannot be parsed.
+    /// Returns the meanings of a dotted name at this byte. For an imported name, returns the full names of
+    /// its imports. For a name that the file defines, returns an empty list. For a name that the file does
+    /// not bind, returns the name itself. Also returns the name itself if the language is not known or the
+    /// file cannot be parsed.
     pub(crate) fn name_meanings(&self, name: &str, offset: usize, parsers: &mut ParserPool) -> Vec<String> {
         let Some(around) = self.nodes_around(offset, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
@@ -160,7 +162,8 @@ impl<'a> ParsedFile<'a> {
             in_function |= is_function(&within);
             let kind =
                 language.definitions.iter().find(|kind| within.is_named() && kind.node == within.kind());
-            // A variable counts as a definition only if its value contains a function around the byte.
+            // A variable counts as a definition only if the byte is within a function in the variable's
+            // value.
             let kind = kind.filter(|kind| in_function || !kind.is_variable);
             let field = kind.map(|kind| kind.name).or_else(|| (within.kind() == IMPL).then_some("type"));
             if let Some(name) = field.and_then(|field| within.child_by_field_name(field)) {
@@ -178,7 +181,8 @@ impl<'a> ParsedFile<'a> {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &decode_keeping_offsets(&self.bytes))
         };
-        // The walk begins at the root, because a search for a node's parent begins at the root, too.
+        // The nodes are collected from the root downwards, because tree-sitter also searches for a node's
+        // parent from the root.
         let mut cursor = self.tree.get_or_init(parse).as_ref()?.walk();
         let mut nodes = vec![cursor.node()];
         while cursor.goto_first_child_for_byte(offset).is_some() && cursor.node().start_byte() <= offset {
@@ -192,8 +196,8 @@ impl<'a> ParsedFile<'a> {
     }
 }
 
-/// Returns true if Markdown with this beginning ends within a fenced block. A fence is closed by a fence of
-/// the same letter.
+/// Returns true if Markdown with this beginning ends within a fenced block. A fence is closed only by a fence
+/// of the same character (a backtick or `~`).
 fn ends_in_fence(before: &[u8]) -> bool {
     let mut open: Option<u8> = None;
     for line in before.split(|byte| *byte == b'\n') {

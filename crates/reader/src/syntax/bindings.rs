@@ -8,7 +8,7 @@ use tree_sitter::{Node, Tree};
 
 use super::{MAX_DEPTH, SourceLanguage};
 
-/// Nodes that limit the scope of names in them.
+/// Kinds of nodes that limit the scope of the names bound in them.
 const SCOPES: &[&str] = &[
     // Node kinds of Python.
     "module",
@@ -34,7 +34,7 @@ const SCOPES: &[&str] = &[
 ];
 /// Python class. Names that a class binds are not visible in its methods.
 const CLASS: &str = "class_definition";
-/// Nodes that are names.
+/// Kinds of nodes that are names.
 const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
 
 /// Binding of a name, made at one place in the file.
@@ -107,9 +107,10 @@ impl NameBindings {
         self.bindings.entry(text.to_vec()).or_default().push(binding);
     }
 
-    /// Returns the meanings of a dotted name at a place. `around` contains the nodes around the place, the
-    /// smallest first. An imported name returns the full names of its imports. A name that the file does not
-    /// bind returns the name itself. A name that the file defines returns nothing.
+    /// Returns the meanings of a dotted name at a place. `enclosing_nodes` contains the nodes around the
+    /// place, the smallest first. For an imported name, returns the full names of its imports. For a name
+    /// that the file does not bind, returns the name itself. For a name that the file defines, returns an
+    /// empty list.
     pub(super) fn name_meanings(
         &self,
         name: &str,
@@ -160,7 +161,7 @@ struct NameNode<'a, 'tree> {
 }
 
 impl<'tree> NameNode<'_, 'tree> {
-    /// Returns the node around the name at this number of steps, from 1.
+    /// Returns the ancestor of the name at this number of steps. The parent is one step away.
     fn ancestor(&self, steps: usize) -> Option<Node<'tree>> {
         self.ancestors.get(self.ancestors.len().checked_sub(steps)?).copied()
     }
@@ -310,7 +311,8 @@ impl<'tree> NameNode<'_, 'tree> {
             .then(|| self.text(module).trim_matches(['"', '\'']).to_owned())
     }
 
-    /// Returns the origin of a part of a module that the enclosing declaration destructures.
+    /// Returns the origin of a destructured name: a member of the module that the enclosing declaration
+    /// loads, or else a local value.
     fn required_part_origin(&self, member_name: &str) -> Option<BoundOrigin> {
         let is_declared = self.ancestor(2).is_some_and(|above| above.kind() == "variable_declarator")
             || self.ancestor(3).is_some_and(|above| above.kind() == "variable_declarator");

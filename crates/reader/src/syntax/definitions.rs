@@ -9,7 +9,7 @@ use super::kinds::DefinitionKind;
 use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, node_lines};
 use super::{ComplexityError, ParserPool, SourceLanguage};
 
-/// Words that mark a node kind as a function if its name contains them.
+/// A node is a function if the name of its kind contains one of these words.
 const FUNCTIONS: [&str; 6] = ["function", "method", "constructor", "lambda", "closure", "func_literal"];
 
 /// Place where a name is defined.

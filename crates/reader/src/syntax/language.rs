@@ -64,7 +64,7 @@ pub(crate) const LANGUAGES: &[SourceLanguage] = &[
 ];
 
 impl SourceLanguage {
-    /// Finds a language by a name in a rule; upper and lower case are equal.
+    /// Finds a language by its name in a rule. Case is ignored.
     pub(crate) fn from_name(name: &str) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| language.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
     }

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::SourceLanguage;
 
-/// Smallest number of bytes of a word that is searched for. Shorter words are in nearly every file.
+/// Minimum length of a rule's required word in bytes. Shorter words are in nearly every file.
 const MIN_WORD_BYTES: usize = 3;
 
 /// Error in a rule's YAML.
@@ -43,8 +43,8 @@ impl SyntaxCheck {
     /// is supported.
     pub(crate) fn parse(text: &str, languages: &[&'static SourceLanguage]) -> Result<Self, RuleSyntaxError> {
         let written: SerializableRuleConfig<SupportLang> = from_yaml(text).map_err(|mut wrong| {
-            // The parser reports an unknown top-level key only after it has read all keys, so its position is
-            // wrong.
+            // The parser reports an unknown top-level key only after it has read all keys, so the reported
+            // position is wrong.
             if let Some(key) =
                 wrong.message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
                 && let Some((line, column)) = find_section(text, key)
@@ -112,7 +112,8 @@ enum PatternText {
 
 impl PatternText {
     /// Returns the longest name in the code that is not a metavariable, because every match contains it.
-    /// Returns `None` for code with quotes or comments, because a match may contain different letters there.
+    /// Returns `None` for code with quotes or comments, because the quotes or comments of a match may contain
+    /// different text.
     fn required_word(&self) -> Option<&str> {
         let Self::Code(code) = self else { return None };
         if code.contains(['"', '\'', '`', '#', '/', '\\']) {

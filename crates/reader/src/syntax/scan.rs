@@ -36,7 +36,7 @@ pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
 /// after which the server kills a reader process.
 pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
 
-/// Reasons for which the syntax rules did not examine a file.
+/// Reasons why the syntax rules did not examine a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ComplexityError {
     /// The file has more than [`MAX_SOURCE_BYTES`].
@@ -50,7 +50,7 @@ pub(crate) enum ComplexityError {
 /// Match of one rule.
 #[derive(Debug)]
 pub(crate) struct SyntaxMatch {
-    /// Index of the rule in [`SyntaxScan::new`].
+    /// Index that was passed with the rule to `SyntaxScan::build_per_language`.
     pub(crate) rule: usize,
     /// Byte range of the matching node.
     pub(crate) range: Range<usize>,
@@ -78,8 +78,8 @@ impl ParserPool {
         self.deadline.unwrap_or_else(|| thread_cpu_time() + MAX_TIME)
     }
 
-    /// Returns a function that returns true while the file has time left. Work on the trees of the file uses
-    /// the function, too.
+    /// Returns a function that returns true while the file has time left. Other code that works on the trees
+    /// of the file uses this function to respect the time limit.
     pub(crate) fn time_check(&self) -> impl Fn() -> bool + use<> {
         let until = self.deadline();
         move || thread_cpu_time() < until
@@ -216,9 +216,9 @@ impl<'rules> SyntaxScan<'rules> {
         self.language
     }
 
-    /// Returns the matches of the rules for which `wanted` returns true. `wanted_lines` receives the first
-    /// and last line of a match, 1-based, and returns true if the match is wanted. The whole text is parsed,
-    /// because the context of a node affects a match.
+    /// Returns the matches of the rules for which `is_wanted_rule` returns true. `wanted_lines` receives the
+    /// first and last line of a match, 1-based, and returns true if the match is wanted. The whole text is
+    /// parsed, because the context of a node affects a match.
     pub(crate) fn find_matches(
         &self,
         text: String,

@@ -25,7 +25,7 @@ struct DiffToolInput {
     skip: Option<usize>,
 }
 
-/// Responds to a call of `diff`. `change` is the unified diff, as git printed it.
+/// Responds to a call of `diff`. `diff_bytes` is the unified diff, as git printed it.
 pub fn answer_diff_call(diff_bytes: &[u8], input: &Value) -> ToolReply {
     parse_input(DIFF, input).and_then(|input| render_diff(diff_bytes, input)).into()
 }

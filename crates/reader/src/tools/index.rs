@@ -52,7 +52,8 @@ fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
 }
 
 impl FileIndex {
-    /// Walks the tree, or only checks the files in `only`, and adds `always`. No link is followed.
+    /// Lists the regular files among `candidate_paths`, or all files of the tree if `candidate_paths` is
+    /// `None`. Adds `extra_paths` to the list. No link is followed.
     pub(super) fn new(root: &Path, candidate_paths: Option<&[RepoPath]>, extra_paths: &[RepoPath]) -> Self {
         let mut files = match candidate_paths {
             Some(paths) => paths.iter().filter(|path| is_regular_file(root, path)).cloned().collect(),

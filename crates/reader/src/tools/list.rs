@@ -62,7 +62,8 @@ enum FolderEntry<'a> {
     Folder(usize),
 }
 
-/// Returns the entries of a folder. Its own path takes `depth` bytes of its files' paths.
+/// Returns the entries of a folder. `prefix_bytes` is the length of the folder's own path, with its last `/`,
+/// in the paths of the files.
 fn folder_entries(files: &[RepoPath], prefix_bytes: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
     let mut entries = BTreeMap::new();
     for file in files {

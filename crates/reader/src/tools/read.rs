@@ -20,7 +20,7 @@ const MAX_LINES: usize = 800;
 /// Largest number of characters that are shown of one line.
 pub(super) const MAX_LINE_CHARS: usize = 1_000;
 
-/// Largest possible column of a line. Larger files are not read.
+/// Largest column of a line that can exist, because larger files are not read.
 const MAX_COLUMN: usize = 5 << 20;
 
 #[derive(Deserialize)]
@@ -87,7 +87,7 @@ pub(super) fn read_file(
     Ok(answer)
 }
 
-/// Returns a file's content without masks, if it is text.
+/// Returns the content of a text file. Secrets in the content are not masked.
 pub(super) fn read_text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, ToolCallError> {
     let why = |why| ToolCallError::NotReadable { path: path.clone(), reason: why };
     let content = tree.read(path).map_err(|reason| match reason {

@@ -10,7 +10,7 @@ use super::*;
 
 const SECRET: &str = "outside-of-the-tree";
 
-/// Test tree with files of several kinds, beside a file that must not be read.
+/// A folder with a tree of test files, and with a file outside the tree that must not be read.
 struct Stage(TempDir);
 
 impl Stage {

@@ -1,5 +1,6 @@
-//! Tests of releases in languages other than Python: items of Rust and of the JavaScript family by file and
-//! name, re-exports of other files, changes that a tree's digest reflects, and whole files.
+//! Tests of releases in languages other than Python. Items of Rust and of the JavaScript family are found by
+//! file and name, also if another file re-exports them. The tests also cover digests of trees and of whole
+//! files.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -74,7 +75,7 @@ fn rusts_items_are_found_by_file_and_path() {
         ("src/lib.rs:made", "src/lib.rs", 24),
         ("src/lib.rs:deep.inner", "src/lib.rs", 3),
         ("src/lib.rs:X", "src/lib.rs", 3),
-        // These names are re-exported from other files, also under another name.
+        // These names are re-exported from other files, some under another name.
         ("src/lib.rs:Thing", "src/a/b.rs", 1),
         ("src/lib.rs:Thing.go", "src/a/b.rs", 2),
         ("src/lib.rs:assist", "src/a.rs", 3),

@@ -1,5 +1,5 @@
-//! Tests of names that a Python file defines more than once. A pin guards one of the definitions, and a
-//! change in any other one is reported and needs a decision.
+//! Tests of names that a Python file defines more than once. A pin guards one of the definitions; a change of
+//! any other definition is reported and needs a decision.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -113,7 +113,8 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
     .unwrap()
 }
 
-/// Returns the report on a change. The names in `pins` are pinned to their lines or trees before the change.
+/// Returns the decision on a change, and the reported parts of the release. The names in `pins` are pinned to
+/// their lines or trees before the change.
 fn decide_pinned_change(
     pins: &[&str],
     old: &str,
@@ -242,8 +243,8 @@ fn what_nobody_pinned_is_told_whichever_definition_changed() {
     }
 }
 
-/// The digests of a definition are the same whether its name has one definition or several. The pins of a
-/// hash test and of a manifest therefore stay valid.
+/// The digests of a definition do not depend on the number of definitions of its name. Pins of a hash test or
+/// a manifest therefore stay valid.
 #[test]
 fn digests_are_those_of_one_definition() {
     let pins = ["P.pr", "plat", "W.m", "single"];

@@ -24,7 +24,7 @@ mod unsafe_fixes;
 
 use truing_reader::output::{DiagnosticReport, OutputContext, OutputFormat, read_output};
 
-/// Reads a text without any known root.
+/// Reads an output without any known root folder.
 fn report(format: OutputFormat, text: &str) -> DiagnosticReport {
     read_output(format, text.as_bytes(), &OutputContext::default())
 }

@@ -1,4 +1,4 @@
-//! Tests of the code outside of functions in a mirrored file. Every change of that code is reported, and a
+//! Tests of the code outside of functions in a mirrored file. Every change of such code is reported, and a
 //! release with such a change always needs a decision.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
@@ -15,7 +15,7 @@ use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, read_release}
 use crate::support::wheel;
 
 const PINNED: &str = "def pinned(a):\n    return a\n";
-/// Code of the mirrored file outside of its functions.
+/// The code of the mirrored file that is outside of its functions.
 const REST: &str = r#"
 """Documentation."""
 import os
@@ -119,7 +119,7 @@ fn decide_change(from: Files<'_>, to: Files<'_>) -> SyncDecision {
     })
 }
 
-/// Returns the report on a change of [`REST`].
+/// Returns the decision on a change of [`REST`], and the reported changes.
 fn decide_rest_change(
     old: &str,
     new: &str,

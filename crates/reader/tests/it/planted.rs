@@ -22,7 +22,7 @@ const DEFECT: &str = "  # DEFECT";
 struct File {
     before: Option<String>,
     after: Option<String>,
-    /// Lines that require findings.
+    /// Numbers of the lines that require findings.
     defects: Vec<u32>,
 }
 
@@ -120,7 +120,7 @@ fn findings(reader: &InProcessReader, case: &Case) -> Vec<RawFinding> {
 struct Score {
     defects: usize,
     found: usize,
-    /// Number of lines with findings, for any number of rules per line.
+    /// Number of lines with findings. Several findings on a line are counted once.
     findings: usize,
     right: usize,
 }
@@ -134,8 +134,8 @@ impl Score {
     }
 }
 
-/// Computes the score of one change. A finding at any line of the file counts for an override whose hash is
-/// missing. A finding at an added import counts for a defect that the import causes on an unchanged line.
+/// Computes the score of one change. If the hash of an override is missing, a finding on any line of the file
+/// counts. If an added import causes a defect on an unchanged line, a finding on the import counts.
 fn score_case(reader: &InProcessReader, case: &Case) -> Score {
     let mut score = Score::default();
     let found = findings(reader, case);
@@ -188,7 +188,7 @@ fn pack_reader() -> InProcessReader {
     InProcessReader::with_packs(RulePacks::with_folder(folder.path()).unwrap())
 }
 
-/// Returns the scores of a set: by kind, and in total.
+/// Returns the scores of a set: one per kind of change, and the total.
 fn score_set(set: &str) -> (BTreeMap<String, Score>, Score) {
     let reader = pack_reader();
     let (mut kinds, mut all) = (BTreeMap::<String, Score>::new(), Score::default());
@@ -219,8 +219,8 @@ fn of_the_set_that_was_held_out_it_finds_nine_tenths_and_is_right_in_nine_tenths
 
 #[test]
 fn of_a_set_by_somebody_who_has_not_seen_the_rules_it_finds_what_is_stated() {
-    // The rules have since been adapted to this set. The page of the pack states the result before the
-    // adaptation.
+    // The rules have since been adapted to this set of changes. The page of the pack states the score before
+    // the adaptation.
     let (kinds, all) = score_set(include_str!("../data/aiobotocore/strangers.txt"));
     assert_eq!((kinds.len(), all.defects), (5, 64));
     assert!(all.found >= 64, "{all:?}");

@@ -28,7 +28,7 @@ use crate::support::ALL;
 const AWS_ID: &str = concat!("AK", "IAQ3EGRTZ5OKW2LHXB");
 const GITHUB: &str = concat!("gh", "p_bN4rXw2Kq8LmZt5VyC1sHd7JfPg3TuEa9RoQ");
 
-/// Shared reader, which compiles patterns once.
+/// A reader that all tests share, so its patterns are compiled only once.
 static READER: LazyLock<InProcessReader> = LazyLock::new(|| InProcessReader::new().unwrap());
 
 fn tree(files: &[(&str, &[u8])]) -> TempDir {
@@ -69,7 +69,7 @@ fn finding_places(report: &ReadReport) -> Vec<String> {
     report.findings.iter().map(place).collect()
 }
 
-/// Returns the reason for which the one file was not read, or `None` if it was.
+/// Returns the reason why the only file was not read, or `None` if it was read.
 fn skip_reason(report: &ReadReport) -> Option<SkipReason> {
     assert_eq!(report.reviewed.len() + report.not_reviewed.len(), 1, "{report:?}");
     report.not_reviewed.first().map(|skipped| skipped.reason)
@@ -113,7 +113,8 @@ fn the_whole_file_decides_about_an_added_line() {
             "{added:?}"
         );
     }
-    // The change does not add both ends of the conflict, so the conflict existed before or is only quoted.
+    // There is no finding unless the change adds both ends of the conflict, because the conflict then existed
+    // before or is only quoted.
     for added in [&[(2, 2)][..], &[(4, 4)], &[(6, 6)], &[(1, 1), (7, 7)]] {
         assert_eq!(finding_places(&read_one("a.md", conflict, added)), Vec::<String>::new(), "{added:?}");
     }
@@ -468,7 +469,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
 
 // ------------------------------------------------------------------------------------------- properties
 
-/// Generates pieces of text that rules and the engine react to.
+/// Generates pieces of text that are significant to rules or to the engine.
 fn piece_strategy() -> impl Strategy<Value = Vec<u8>> {
     let fixed: Vec<&[u8]> = vec![
         b"\n",

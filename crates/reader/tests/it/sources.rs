@@ -1,6 +1,6 @@
-//! Tests of reading an upstream release: the places of definitions, their lines and trees, and the archives
-//! that are refused. The expected texts below are the output of Python's own tools for the same file, and the
-//! digests of lines are compared with them.
+//! Tests of reading an upstream release: where definitions are found, the digests of their lines and trees,
+//! and refused archives. The expected texts below were extracted with Python's own tools, and the digests of
+//! lines are compared with them.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -278,7 +278,8 @@ fn functions_of_mirrored_files_are_told_by_name() {
         names,
         ["C.method", "C.size", "C.size.fset", "again", "decorated", "either", "last", "plain", "quick"]
     );
-    // Without a pattern, the files of the requested definitions are reported.
+    // Without a pattern for mirrored files, the functions in the files of the requested definitions are
+    // reported.
     let sources = package().read(&["p.base:Base"], &[]).unwrap();
     assert_eq!(sources.functions.keys().collect::<Vec<_>>(), ["p/base.py"]);
 }
@@ -352,7 +353,7 @@ fn what_is_no_archive_is_an_error_that_names_it() {
     for content in [b"".as_slice(), b"not an archive", b"PK\x03\x04", b"\x1f\x8b\x08\x00rubbish"] {
         std::fs::write(&archive, content).unwrap();
         for format in [ArchiveFormat::Wheel, ArchiveFormat::TarGz] {
-            // For tar, an empty stream is an archive without entries.
+            // An empty file counts as a tar archive without entries.
             let read = read_release(&ReleaseSourcesRequest {
                 archive: archive.clone(),
                 format,
@@ -384,7 +385,7 @@ fn a_bomb_is_not_unpacked() {
     assert!(matches!(error, SourcesError::Archive(ArchiveError::TooLarge { .. })), "{error}");
 }
 
-/// Returns the pins of a hash test by its text.
+/// Returns the pins of a hash test with this text.
 fn read_pins_text(text: &str) -> Result<HashPins, SourcesError> {
     let (folder, path) = archive_place();
     std::fs::write(&path, text).unwrap();
@@ -401,11 +402,11 @@ fn a_hash_test_is_read_in_each_of_its_forms() {
     let [one, two] = ["1", "2"].map(|digit| digit.repeat(40));
     let sets = format!("{{'{one}'}}");
     for rows in [
-        // One form is a dictionary that one test loops over.
+        // The pins may be a dictionary, over which one test iterates.
         format!(
             "_DIGESTS = {{\n    # why\n    B.m: {sets},\n    d: {{'{one}',  # and\n        '{two}'}},\n}}\n"
         ),
-        // Another form is a list that makes a test of each row.
+        // The pins may also be a list of parameters, with one test per row.
         format!(
             "@pytest.mark.parametrize('o, d', [\n    # a file\n    (B.m, \
              {sets}),\n    (\n        d,\n        # both\n        {{\n            '{two}', \

@@ -1,4 +1,4 @@
-//! Helpers that create releases, and lines that count as added.
+//! Helpers that create releases, and the line range of a file that is entirely added.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used)]
@@ -20,7 +20,7 @@ pub(crate) fn archive_place() -> (TempDir, PathBuf) {
     (folder, archive)
 }
 
-/// Metadata folder of a wheel without metadata of its own.
+/// Metadata folder that is added to a wheel without metadata.
 const INFO: &str = "p-1.dist-info";
 
 /// Creates a wheel of these files, and returns it with its folder. Other files that pip requires are added.
@@ -41,8 +41,8 @@ pub(crate) fn wheel<P: AsRef<str>, T: AsRef<str>>(
     (folder, archive)
 }
 
-/// Adds the metadata files of a wheel. If `own` names a folder, that folder already contains `METADATA`, so
-/// it is not added.
+/// Adds the metadata files of a wheel. If `own` names a folder, the folder already contains `METADATA`, so
+/// this file is not added.
 pub(crate) fn add_info(zip: &mut zip::ZipWriter<File>, own: Option<&str>) {
     let metadata = "Metadata-Version: 2.1\nName: p\nVersion: 1\n";
     let files =

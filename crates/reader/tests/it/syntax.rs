@@ -20,7 +20,11 @@ fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadRep
     fs::write(tree.path().join(path), content).unwrap();
     let request = ReadRequest {
         tree: tree.path().to_owned(),
-        files: vec![ChangedFile { path: RepoPath::from_text(path), old_path: None, added_lines: added.to_vec() }],
+        files: vec![ChangedFile {
+            path: RepoPath::from_text(path),
+            old_path: None,
+            added_lines: added.to_vec(),
+        }],
         also_changed: Vec::new(),
         packs: vec!["p".to_owned()],
         disabled_rules: Vec::new(),
@@ -96,7 +100,7 @@ fn a_proven_fix_is_suggested_for_whole_lines() {
         Some("    y = g(2, 1)  # why")
     );
     assert_eq!(suggestion(rule, "y = f(\n    1,\n    2\n)\n").as_deref(), Some("y = g(2, 1)"));
-    // A file may contain other syntax errors, if the suggestion does not add any.
+    // Other syntax errors in the file do not prevent a suggestion, if it does not add a syntax error.
     assert_eq!(suggestion(rule, "f(1, 2)\n\nx = = 3\n").as_deref(), Some("g(2, 1)"));
     assert_eq!(suggestion(rule, "f(1, 2)\r\nx = 3\r\n").as_deref(), Some("g(2, 1)"));
 }
@@ -212,7 +216,7 @@ invalid = ["marker"]
 #[test]
 fn a_file_of_a_terabyte_is_refused_unread() {
     let tree = TempDir::new().unwrap();
-    // A test machine does not have the memory to read the whole file.
+    // The file must be refused without being read, because a test machine lacks the memory to read it.
     for (first, expected) in [(b"text".as_slice(), SkipReason::TooLarge), (b"\0", SkipReason::Binary)] {
         let file = fs::File::create(tree.path().join("a.py")).unwrap();
         std::io::Write::write_all(&mut &file, &first.repeat(10_000)).unwrap();

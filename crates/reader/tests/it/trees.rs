@@ -1,6 +1,7 @@
 //! Compares the digest of a Python tree with Python's own parser. Two functions must have the same digest if,
 //! and only if, their trees are equal apart from docstrings. The functions are from Python's standard
-//! library. Each is tested in its original form, in the form that `ast.unparse` writes, and with one change.
+//! library. Each function is tested in its original spelling, in the spelling that `ast.unparse` writes, and
+//! with one change.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -13,14 +14,14 @@ use truing_reader::sources::{ArchiveFormat, ReleaseSourcesRequest, read_release}
 
 use crate::support::wheel;
 
-/// Function, and a digest of its tree by Python.
+/// A function, and the digest that Python computes for its tree.
 #[derive(Deserialize)]
 struct Function {
     text: String,
     tree: String,
 }
 
-/// Number of functions of the library that are used, spread over it.
+/// Number of functions that are used. They are distributed over the whole library.
 const COUNT: usize = 800;
 
 #[test]

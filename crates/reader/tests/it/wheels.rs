@@ -1,6 +1,6 @@
-//! Compares the files that the reader finds in a wheel with the files that pip installs. A release whose
-//! pinned or mirrored files differ when installed never counts as unchanged. Neither does a release that adds
-//! files which take precedence over them.
+//! Compares the files that the reader finds in a wheel with the files that pip installs. A release never
+//! counts as unchanged if its installed pinned or mirrored files differ, or if it adds files that take
+//! precedence over them.
 
 // Helpers of tests are tests too; clippy exempts test functions only.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -28,14 +28,14 @@ const MIRRORED: [&str; 3] = ["rimx/__init__.py", "rimx/core.py", "rimx/table.jso
 const MODULES: [&str; 4] = ["rimx", "rimx.core", "rimx.extra", "rimx._speed"];
 /// Script that the installer generates.
 const GENERATED: &str = ".data/scripts/run";
-/// Part of a path by which files of the scheme `data` are on a possible import path.
+/// Files of the scheme `data` are on a possible import path if their path contains this text.
 const OVER: &str = "-packages/";
 
 /// Result of pip and Python for a wheel.
 #[derive(Deserialize)]
 struct InstalledWheel {
     wheel: usize,
-    /// Digests of the wheel's files; `None` if pip refuses it.
+    /// Digests of the installed files; `None` if pip refuses the wheel.
     files: Option<BTreeMap<String, String>>,
     #[serde(default)]
     modules: BTreeMap<String, Option<Vec<Option<String>>>>,
@@ -53,7 +53,7 @@ struct InstallEffect {
 }
 
 impl InstallEffect {
-    /// Returns true if this release has the same effect as the one before.
+    /// Returns true if this release has the same effect as the previous release.
     fn is_same_effect(&self, before: &Self) -> bool {
         let Self { found, mirrored, start, has_speed } = self;
         let is_new = *has_speed && !before.has_speed;
@@ -167,7 +167,7 @@ fn a_module_that_is_moved_within_the_import_path_by_its_scheme_is_the_same() {
     let moved = Wheel::plain().without_file("rimx/core.py");
     let moved = moved.with_file("rimx-1.0.data/purelib/rimx/core.py", generated::CORE);
     assert_eq!(decide_plain_upgrade(&moved), Some(SyncVerdict::Relax));
-    // In a wheel, the top folder of a source archive is a folder like any other.
+    // In a wheel, the folder `src` has no special meaning, unlike in a source archive.
     let moved = Wheel::plain().without_file("rimx/extra.py").with_file("src/rimx/extra.py", generated::EXTRA);
     assert_eq!(read_if_accepted(&moved).unwrap().symbols[PINNED], SymbolState::Absent);
 }
@@ -213,8 +213,8 @@ fn a_zip_file_that_programs_read_differently_is_refused() {
     assert!(refused(&[b"before", bytes.as_slice()].concat()), "a prefix");
     assert!(refused(&[bytes.as_slice(), b"after"].concat()), "a suffix");
     assert!(refused(&[bytes.as_slice(), bytes.as_slice()].concat()), "two archives");
-    // Position of the first entry's name in its local header, which the test makes different from the
-    // directory's name.
+    // Position of the first entry's name in its local header. The test changes this name, so it differs from
+    // the name in the zip directory.
     let at = bytes.windows(16).position(|window| window == b"rimx/__init__.py").unwrap();
     let mut other = bytes;
     other[at] = b'R';
@@ -262,8 +262,8 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
             }
             (None, Err(_)) => refused += 1,
             (Some(_), Err(_)) => strict += 1,
-            // pip refuses this wheel and the reader accepts it. The check below ensures that the decision is
-            // not to relax.
+            // pip refuses this wheel and the reader accepts it. The check below ensures that such a wheel is
+            // not decided as unchanged.
             (None, Ok(_)) => {}
         }
     }
@@ -314,7 +314,7 @@ fn two_hundred_wheels_are_read_as_pip_installs_them() {
 }
 
 /// Returns true if the reader found the files that pip installs, apart from files that pip generates. Files
-/// of `data` that may overwrite others must be reported as such.
+/// of the scheme `data` that may overwrite other files must be reported as such.
 fn is_same_tree(wheel: &Wheel, installed_files: &BTreeMap<String, String>, sources: &ReleaseSources) -> bool {
     let over: Vec<_> =
         sources.files.keys().filter(|path| path.starts_with(".data/data/") && path.contains(OVER)).collect();

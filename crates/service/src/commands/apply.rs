@@ -36,7 +36,8 @@ pub(super) fn decide_transition(
         UserCommand::Audit => SlotCommand::Audit,
         UserCommand::Pause => SlotCommand::Pause,
         UserCommand::Resume => SlotCommand::Resume,
-        // A dismissal counts as an ordinary event. The comments are updated when the slot is due.
+        // A dismissal marks the slot in the same way as a webhook. The comments are updated when the slot is
+        // due.
         UserCommand::Dismiss { .. } | UserCommand::Undismiss { .. } | UserCommand::Help => {
             return Ok(slot.apply_event(LoopKind::Review, limits, now));
         }
@@ -93,12 +94,12 @@ pub(super) async fn check_budget_raise(
         let limit = all.level.limit;
         return Ok(Err(format!("`budget.pr_usd` ({limit}) still limits this pull request")));
     }
-    // The server asks about each limit once. A second `/spend` in answer to the same question allows no
-    // further money.
+    // The server posts one question about each limit. `/spend` raises the limit, so a second `/spend` in
+    // answer to the same question allows no further money.
     let writer = EffectOwner { key, producer: CommentProducer::Review, token: None };
     let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
-    // `/spend` is also accepted without a question if half of the limit is spent. After the end of a converge
-    // run no comment asks, and questions are deleted together with their runs.
+    // Without a question, `/spend` is accepted if at most half of the level's initial limit is left. No
+    // question is posted after the end of a converge run, and questions are deleted together with their runs.
     let is_nearly_spent = ask.available_amount().0 <= level.limit.0 / 2;
     Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
         Ok(level)
@@ -107,8 +108,8 @@ pub(super) async fn check_budget_raise(
     })
 }
 
-/// Returns the dismissal that a comment requests, or the reason for a refusal. `thread` is the finding whose
-/// thread contains the comment.
+/// Returns the dismissal that a comment requests, or the reason for a refusal. `thread_finding` is the
+/// finding whose thread contains the comment.
 ///
 /// # Errors
 /// [`StoreError`] if the findings cannot be read.

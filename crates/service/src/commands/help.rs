@@ -5,7 +5,7 @@ use truing_core::effect::Effect;
 use truing_core::id::Topic;
 use truing_core::markdown;
 
-/// Commands of reviews: the first line of a comment, and its effect.
+/// Commands for reviews. Each entry contains the first line of the comment, and the command's effect.
 const REVIEW: [(&str, &str); 6] = [
     ("/review", "reviews the head now, even if nothing changed; ends a pause"),
     ("/review pause", "no reviews until `/review resume`"),

@@ -29,14 +29,15 @@ pub(super) struct CommandRequest {
     pub(super) author: CommandAuthor,
     /// Address of the pull request's page.
     pub(super) url: String,
-    /// The finding whose thread contains the comment, for commands that refer to it.
+    /// The finding whose thread contains the comment, if the command is about that finding.
     pub(super) thread: Option<FindingId>,
 }
 
 /// The account at the forge that issued a command.
 pub(super) struct CommandAuthor {
     pub(super) login: String,
-    /// The id that survives renames, if the forge reports it.
+    /// The account's id, which stays the same when the account is renamed. `None` if the forge does not
+    /// report the id.
     pub(super) account: Option<AccountId>,
 }
 
@@ -66,8 +67,8 @@ pub(super) async fn judge_request(
     }
 }
 
-/// Decides on a command by label. The label must still be set, and the decision depends on the account that
-/// set the label, as reported by the forge.
+/// Decides on a command by label. The label must still be set. The decision depends on the account that set
+/// the label according to the forge.
 async fn judge_label(
     context: &ServiceContext,
     server: &AnyForgeServer,
@@ -212,7 +213,7 @@ async fn judge_comment(
     Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
 }
 
-/// Returns the finding whose thread begins with the comment `first`, which Truing posted on the diff.
+/// Returns the finding whose thread begins with the comment `first_comment`, which Truing posted on the diff.
 async fn thread_of(
     server: &AnyForgeServer,
     user_request: &UserRequest,

@@ -30,8 +30,7 @@ pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     StepStopReason::StepFailed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
 }
 
-/// Records that a run is given up, even if the run knew nothing about the branch yet (ADR 56). Returns the
-/// end of the run.
+/// Records that a run is given up, even if the run has no record yet (ADR 56). Returns the end of the run.
 ///
 /// # Errors
 /// [`StoreError`] if the end cannot be recorded.
@@ -43,8 +42,8 @@ pub(crate) async fn record_abandonment(
 ) -> Result<ConvergeRunEnd, StoreError> {
     let (exit, now) = (ConvergeExit::new(ConvergeExitCode::Infrastructure, reason), SystemClock.now());
     let record = match store.last_converge(&lease.key).await?.filter(ConvergeRecord::is_unfinished) {
-        // A run that has another end keeps it. If our audit found the head clean, `record_exit` below keeps
-        // that result.
+        // If the record already contains an end other than convergence, that end is kept. If our audit found
+        // the head clean, `record_exit` below keeps that result.
         Some(last)
             if last
                 .detail
@@ -90,7 +89,7 @@ pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: Str
     }
 }
 
-/// Returns the outcome of a step whose report may not be at the forge.
+/// Returns the outcome of a step whose report may not have reached the forge.
 pub(super) fn report_error_outcome(
     error: EffectError,
     settle: TimeSpan,

@@ -198,8 +198,8 @@ impl ConvergeRunContext<'_> {
             return Err(step_stop_reason(exit));
         }
         record_end_event(store, record).await?;
-        // The review of an audit contains its result. For a closed pull request no report is posted; `truing
-        // why` and `truing report` show the end of the run.
+        // No report is posted if the review of an audit contains the result, or if the pull request is
+        // closed. `truing why` and `truing report` show the end of the run.
         let has_review = |exit: &ConvergeExit| {
             matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
         };

@@ -78,7 +78,7 @@ impl ConvergeRunContext<'_> {
             give_back: give_back_request,
             report_progress,
         };
-        // If the unfinished run is a run of the server, the server resumes it.
+        // If the server began the unfinished run, the server resumes it.
         let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
         // The driver gets no stop request, because the run itself handles a stop request and ends cleanly.
@@ -103,8 +103,9 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Audits the head once, without any report at the forge, until a stop is requested. If no other work is
-    /// on the pull request, the audit is stored as the record of a run, and a later run continues from its
-    /// findings. Otherwise the audit is stored apart from the runs, to keep its cost.
+    /// active, pending or unfinished on the pull request, the audit is stored as the record of a run. A later
+    /// run then continues from the audit's findings. Otherwise the audit is stored apart from the runs, to
+    /// keep its cost.
     ///
     /// # Errors
     /// [`RunFailure`] if the audit has no record.
@@ -164,8 +165,8 @@ impl ConvergeRunContext<'_> {
                     .await?;
                     return Ok(runner.record);
                 }
-                // If a run holds the slot, that run does its own audits. If a kill switch was turned on
-                // during the audit, no further run begins.
+                // In these cases, the audit is only stored apart from the runs. A run that holds the slot
+                // does its own audits, and no further run begins while a kill switch is on.
                 Err(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff) => {}
                 Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }

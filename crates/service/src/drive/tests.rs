@@ -61,8 +61,8 @@ fn each_reason_to_stop_tells_the_slot_one_thing() {
     assert_eq!(told(Err(&StepStopReason::LeaseLost)), [None, None], "it is another one's");
 }
 
-/// A step that returns the result of `ends`, or hangs if there is no result. It remembers each reason that it
-/// has to record.
+/// A step that returns the result of `ends`, or hangs if `ends` returns `None`. It stores each stop reason
+/// that it has to record.
 struct Scripted<E> {
     ends: E,
     recorded: Mutex<Vec<String>>,
@@ -197,8 +197,8 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
     let (ending, at_work) = (beats(true), beats(false));
     tokio::select! {
         () = ending.wait_for_loss(often) => panic!("it has ended as it should"),
-        // The heartbeat that is still at work reports the loss this many times before the one that is ending
-        // would.
+        // While a step is running, its heartbeat reports a lost lease immediately. While a lease is ending,
+        // its heartbeat must not report the loss, even after nine such reports.
         () = async { for _ in 0..9 { at_work.wait_for_loss(often).await; } } => {}
     }
 }
@@ -215,7 +215,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
     let here = tokio::runtime::Handle::current();
     let load = || std::thread::scope(|scope| scope.spawn(|| here.block_on(scene.slot())).join().unwrap());
     let began = std::time::Instant::now();
-    // The step never yields to the runtime. It returns once the store shows a heartbeat.
+    // The step never yields to the runtime. It returns as soon as the store contains a heartbeat.
     let ends = || loop {
         if leased_until(&load()) > first {
             return Some(Ok(NextSlotState::Outcome(StepOutcome::Idle)));

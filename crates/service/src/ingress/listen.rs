@@ -45,9 +45,9 @@ use super::rate::source_network;
 pub const MAX_HEADERS: usize = 64;
 /// Largest size in bytes of the request line and all headers together.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Bytes that a connection buffers.
+/// Maximum size of a connection's buffer in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Delay after accepting failed for lack of a resource, such as descriptors or memory.
+/// Delay after a connection could not be accepted for lack of a resource, such as file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Largest number of open connections on a listener that serves only the metrics.
 const METRICS_CONNECTIONS: usize = 64;
@@ -58,8 +58,8 @@ const LINGER_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerAddress(pub(super) IpAddr);
 
-/// Serves on a separate thread until a stop is requested, or the returned receiver is dropped. `apart` is the
-/// listener for the metrics, if the metrics have their own listener.
+/// Serves on a separate thread until a stop is requested, or the returned receiver is dropped.
+/// `metrics_listener` is the listener for the metrics, if the metrics have their own listener.
 ///
 /// All connections share one thread, because waking a second thread for a request takes longer than the
 /// response. The workers run on other threads, because they must not delay an acknowledgement. `routes` is

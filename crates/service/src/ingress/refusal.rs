@@ -14,7 +14,7 @@ use crate::marks::MarkError;
 /// Seconds after which a forge may retry a delivery that was refused because the service is busy.
 const RETRY_SECONDS: u64 = 5;
 
-/// The reason for which a delivery is refused.
+/// The reason why a delivery is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum DeliveryRefusal {
     /// The source has sent too many deliveries.

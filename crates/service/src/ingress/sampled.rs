@@ -10,7 +10,7 @@ const MAX_LOGGED_REFUSALS: u32 = 20;
 /// The span after which counting begins again.
 const SPAN: Duration = Duration::from_secs(10);
 
-/// The logged refusals of each kind.
+/// The number of logged refusals of each kind, in the present span.
 #[derive(Debug, Default)]
 pub(super) struct RefusalSampler(Mutex<BTreeMap<&'static str, RefusalSample>>);
 

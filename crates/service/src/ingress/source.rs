@@ -47,14 +47,14 @@ fn forwarded_hops(
     lists.flat_map(|list| list.split(',')).map(|hop| parse_address(extract_address(hop.trim())?)).collect()
 }
 
-/// Returns the `for` of one element of `Forwarded` (RFC 7239).
+/// Returns the value of the parameter `for` in one element of the header `Forwarded` (RFC 7239).
 fn forwarded_for_parameter(element: &str) -> Option<&str> {
     let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     Some(node.trim().trim_matches('"'))
 }
 
-/// Parses an address with or without a port, an IPv6 address with or without brackets.
+/// Parses an address with or without a port. An IPv6 address may be in brackets.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));

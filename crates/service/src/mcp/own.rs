@@ -27,7 +27,7 @@ pub struct OwnToolServer {
     pub forge_client: truing_forge::AnyForgeServer,
     /// Folder of the mirrors.
     pub mirrors: PathBuf,
-    /// The store of the kill switch.
+    /// The store, which contains the kill switch.
     pub store: Arc<dyn RecordStore>,
     pub git: GitOptions,
 }

@@ -136,8 +136,8 @@ impl ForgeTools {
     }
 }
 
-/// Returns the part of a diff that fits into one answer, as whole files, and the names of the files that do
-/// not fit. With `path`, returns only this file.
+/// Returns the diffs of the files that fit into one answer, and the names of the files that do not fit. With
+/// `path`, returns only the diff of this file.
 fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
     let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
     for section in split_diff_sections(diff) {

@@ -1,8 +1,9 @@
 //! The tools that write comments, one for each topic.
 //!
 //! A comment is an effect: before it is posted, the existing comments are searched for its marker. The
-//! forge's lists may show a posted comment late; until then, the answer is read from the record of effects.
-//! After a lost response, a repeated call waits until the lists certainly show the comment.
+//! forge's lists may show a posted comment late. Until the lists show the comment, the answer is read from
+//! the record of effects. After a lost response, a repeated call waits until the lists must show the comment
+//! if it was posted.
 
 use std::time::Duration;
 
@@ -25,11 +26,11 @@ use truing_loops::machine::SystemClock;
 use truing_loops::redact_secrets;
 use truing_loops::telemetry;
 
-/// Number of times that one call waits until the forge certainly shows an earlier write.
+/// Maximum number of waits in one call. Each wait lasts until the forge must show an earlier write.
 const WAITS: usize = 2;
 
-/// Largest number of characters of a comment. People read comments, and parsing a much longer text takes
-/// long.
+/// Largest number of characters of a comment. People read the comments, so longer texts are not useful, and
+/// parsing a much longer text takes long.
 pub(super) const MAX_BODY: usize = 10_000;
 /// Largest number of characters of a comment's key.
 const MAX_KEY: usize = 100;
@@ -82,7 +83,7 @@ struct LineTarget {
 
 /// The property that distinguishes several comments on the same lines.
 enum CommentDistinction {
-    /// A key. With an empty key, the lines can have one comment.
+    /// A key. With an empty key, there can be only one comment on the same lines.
     Key(String),
     /// The text of the comment.
     Text,
@@ -208,8 +209,8 @@ impl ForgeTools {
         // This process makes one write at a time, so two calls about one comment run one after the other.
         let _alone = self.forge.writing.lock().await;
         let mut performed = effects.perform(&effect).await;
-        // If another process writes the comment at the same time, the time to wait begins again when the
-        // forge responds to that process.
+        // If another process writes the same comment at the same time, the wait starts again when the forge
+        // responds to that process.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
             let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle_delay.0);
@@ -287,7 +288,7 @@ fn comment_topic(kind: &str, parts: &[&str]) -> Topic {
 }
 
 /// Finds the lines in the diff. Lines outside of the diff are refused here, because the forge would refuse
-/// them without a reason.
+/// them without stating a reason.
 fn locate_lines(
     diff: &[u8],
     path: &str,

@@ -22,7 +22,7 @@ const STORE_TIME: Duration = Duration::from_secs(2);
 const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
 
 impl ServiceContext {
-    /// Responds to a scrape. `looked` is the time at which the scheduler last read the slots.
+    /// Responds to a scrape. `last_read_at` is the time at which the scheduler last read the slots.
     #[truing_core::boxed_future]
     pub async fn scrape(&self, last_read_at: UnixMillis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
@@ -74,7 +74,7 @@ impl ServiceMetrics {
         self.0.dead_letters.set(saturating_i64(parked));
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
         self.0.notices.set(saturating_i64(untold));
-        // The loop includes levels without any spending yet.
+        // Levels without any spending are also reported, with a ratio of zero.
         let kinds = [
             BudgetLevelKind::RepoDay,
             BudgetLevelKind::ConvergeDay,

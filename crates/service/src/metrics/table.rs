@@ -51,31 +51,32 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_slots",
         MetricKind::Gauge,
         &["state", "why"],
-        "Slots by state and why, in the words of `truing queue list`.",
+        "Number of slots, by state and by reason (`why`), with the names that `truing queue list` uses.",
     ),
     metric_row(
         "truing_slots_unreadable",
         MetricKind::Gauge,
         &[],
-        "Slots whose row cannot be read and is left out; `truing queue list` names them.",
+        "Number of slots whose row cannot be read. These rows are left out, and `truing queue list` names \
+            the slots.",
     ),
     metric_row(
         "truing_oldest_due_seconds",
         MetricKind::Gauge,
         &[],
-        "How long the oldest due slot has been due; 0 if none is.",
+        "Time for which the oldest due slot has been due; 0 if no slot is due.",
     ),
     metric_row(
         "truing_dead_letters",
         MetricKind::Gauge,
         &[],
-        "Parked slots: pull requests given up after `review.attempts` failures in a row.",
+        "Number of parked slots. A slot is parked after `review.attempts` failures in a row.",
     ),
     metric_row(
         "truing_scheduler_age_seconds",
         MetricKind::Gauge,
         &[],
-        "How long ago the scheduler last looked for due slots; `/healthz` fails when it is too long.",
+        "Time since the scheduler last searched for due slots. `/healthz` fails if this time is too long.",
     ),
     metric_row(
         "truing_runs_total",
@@ -88,7 +89,7 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_run_seconds",
         MetricKind::Histogram,
         &[],
-        "How long the leases of runs took, from grant to end, however they ended.",
+        "Duration of the leases of runs, from grant to end, for every outcome.",
     ),
     metric_row(
         "truing_run_cost_usd",
@@ -106,22 +107,23 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_model_denials_total",
         MetricKind::Counter,
         &[],
-        "Calls of a tool that the model may not call.",
+        "Denied tool calls: the model may not call the tool.",
     ),
     metric_row(
         "truing_model_ends_total",
         MetricKind::Counter,
         &["end"],
-        "Conversations with a model in reviews, by their end. turns, time, money, calls: a limit of the \
-            run was reached. budget: Truing's budget is used up; spend_cap: the provider's. Other ends: \
-            done, unavailable, refused, declined, cut, context, unreadable, failed, halted.",
+        "Conversations with a model in reviews, by reason of their end. turns, time, money, calls: a limit \
+            of the run was reached. budget: Truing's budget is used up. spend_cap: the account at the \
+            provider has reached its spending limit. Other ends: done, unavailable, refused, declined, \
+            cut, context, unreadable, failed, halted.",
     ),
     metric_row(
         "truing_model_retries_total",
         MetricKind::Counter,
         &[],
-        "Calls to a model that were retried: it was overloaded, or its answer broke off. Each try may be \
-         billed.",
+        "Calls to a model that were retried, because the model was overloaded or its response broke off. \
+            Each attempt may be billed.",
     ),
     metric_row(
         "truing_mcp_failures_total",
@@ -134,23 +136,23 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_linter_runs_total",
         MetricKind::Counter,
         &["linter", "result"],
-        "Linters in reviews, by result: looked, failed (the review is partial), or skipped (for example, \
-            because the linter is not installed).",
+        "Linters in reviews, by result. looked: the linter checked the change. failed: the linter failed, \
+            and the review is partial. skipped: the linter did not run, for example because the linter is \
+            not installed.",
     ),
     metric_row(
         "truing_linter_findings_total",
         MetricKind::Counter,
         &["linter"],
-        "Findings of linters in reviews, on the reviewed lines; the same finding in a later review is \
-            counted again.",
+        "Findings of linters on the reviewed lines. The same finding in a later review is counted again.",
     ),
     metric_row(
         "truing_attempts_failed_total",
         MetricKind::Counter,
         &["loop", "class"],
-        "Attempts that failed, by the reason shown on the pull request; the slot is retried or parked. A \
-            reader process that crashed, hung or sent invalid data is counted as `the change cannot be \
-            read`.",
+        "Failed attempts, by the reason shown on the pull request. After a failure, the slot is retried or \
+            parked. A reader process that crashed, hung or sent invalid data is counted as `the change \
+            cannot be read`.",
     ),
     metric_row(
         "truing_parked_total",
@@ -162,32 +164,36 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_webhooks_total",
         MetricKind::Counter,
         &["result"],
-        "Deliveries by what was answered: accepted, ignored (202); unauthorized (401); bad (400, 408, 415); \
-         unknown_forge (404); too_large (413); rate_limited (429); killswitch, store_down, busy (503).",
+        "Deliveries, by the result and status of the response: accepted, ignored (202); unauthorized \
+            (401); bad (400, 408, 415); unknown_forge (404); too_large (413); rate_limited (429); \
+            killswitch, store_down, busy (503).",
     ),
     metric_row(
         "truing_webhook_seconds",
         MetricKind::Histogram,
         &[],
-        "Time from a delivery's header to its answer; an accepted delivery is durable before the answer.",
+        "Time from the header of a delivery to the response. An accepted delivery is durable before the \
+            response.",
     ),
     metric_row(
         "truing_store_commit_seconds",
         MetricKind::Histogram,
         &[],
-        "From the beginning of a write transaction until it is durable; many writes share one.",
+        "Time from the beginning of a write transaction until the transaction is durable. Many writes \
+            share one transaction.",
     ),
     metric_row(
         "truing_store_write_failures_total",
         MetricKind::Counter,
         &[],
-        "Write transactions that failed as a whole: disk full, read only, locked.",
+        "Write transactions that failed as a whole, for example because of a full disk or a read-only or \
+            locked database.",
     ),
     metric_row(
         "truing_slot_commits_total",
         MetricKind::Counter,
         &[],
-        "Changes of slots that were attempted, if Valkey keeps the slots.",
+        "Attempted changes of slots; counted only if Valkey keeps the slots.",
     ),
     metric_row(
         "truing_slot_conflicts_total",
@@ -199,8 +205,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_store_up",
         MetricKind::Gauge,
         &[],
-        "1 if the store answered this scrape in time, else 0; with 0, the values from the store are those \
-            of an earlier scrape.",
+        "1 if the store answered this scrape in time, otherwise 0. With 0, the values from the store are \
+            those of an earlier scrape.",
     ),
     metric_row(
         "truing_store_bytes",
@@ -225,7 +231,7 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_sweep_age_seconds",
         MetricKind::Gauge,
         &["forge"],
-        "How long ago the repository with the oldest sweep was swept.",
+        "Time since the last sweep of the repository that was swept least recently.",
     ),
     metric_row(
         "truing_repositories_swept",
@@ -237,8 +243,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_forge_up",
         MetricKind::Gauge,
         &["forge"],
-        "1 if the forge answered the last sweep of this process; 0 if it refused the token, or did not \
-         answer.",
+        "1 if the forge answered the last sweep of this process; 0 if the forge refused the token or did \
+            not answer.",
     ),
     metric_row(
         "truing_kill_switch_on",
@@ -250,29 +256,29 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_notices_unsent",
         MetricKind::Gauge,
         &[],
-        "Notices that are not sent yet, for `[notify]`.",
+        "Notices for `[notify]` that are not yet sent.",
     ),
     metric_row(
         "truing_notices_failed_total",
         MetricKind::Counter,
         &[],
-        "Notices that a sink of `[notify]` did not accept after several attempts; they are not sent to \
-            that sink again.",
+        "Notices that a sink of `[notify]` did not accept after several attempts. Truing does not send \
+            these notices to this sink again.",
     ),
     metric_row(
         "truing_budget_spent_ratio",
         MetricKind::Gauge,
         &["level"],
-        "The spent part of a limit, for the repository or team with the greatest part. Today (UTC): all of \
-            a repository (`repo_day`), its converge runs (`converge_day`), its jobs (`sync_day`). This \
-            month: a team (`team_month`), the installation (`month`). `truing budget show` lists all \
-            limits.",
+        "The ratio of spending to a limit, for the repository or team with the highest ratio. Limits for \
+            the day (UTC): all spending of a repository (`repo_day`), its converge runs (`converge_day`), \
+            its sync jobs (`sync_day`). Limits for the month: a team (`team_month`), the installation \
+            (`month`). `truing budget show` lists all limits.",
     ),
     metric_row(
         "truing_build_info",
         MetricKind::Gauge,
         &["version"],
-        "1; its label is the program's version.",
+        "Always 1. The label `version` is the version of the program.",
     ),
     metric_row(
         "process_cpu_seconds_total",
@@ -293,12 +299,13 @@ pub fn render_metrics_page() -> String {
     let mut page = "# Metrics\n\n<!-- Generated from crates/service/src/metrics/table.rs. To update it: \
         UPDATE_DOCS=1 cargo test -p truing-service -->\n\n`truing serve` answers `GET /metrics` in \
         Prometheus's text format, on the address of its webhooks. Counters and\nhistograms start at zero \
-        with the process; gauges show the state at the time of the scrape. A scrape reads\nfrom the store \
-        only what indexes provide, and waits at most two seconds; scrapes within one second get the same \
-        answer.\nAnyone who can reach that address can read it: let a proxy in front of it forward only \
-        `/webhooks/`, or give the\nmetrics an address of their own with `server.metrics_listen`.\n\nAlert \
-        rules on these: [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml); what to do \
-        then:\n[docs/runbooks/](../runbooks/).\n\n| Name | Kind | Labels | Meaning |\n|---|---|---|---|\n"
+        when the process starts. Gauges show the state at the time of the scrape. A scrape reads\nonly \
+        indexed data from the store, and waits at most two seconds. All scrapes within one second get the \
+        same response.\nAnyone who can reach this address can read the metrics. Let a proxy in front of \
+        the server forward only `/webhooks/`, or give the\nmetrics a separate address with \
+        `server.metrics_listen`.\n\nThe alert rules for these metrics are in \
+        [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml). What to do after an alert is \
+        in\n[docs/runbooks/](../runbooks/).\n\n| Name | Kind | Labels | Meaning |\n|---|---|---|---|\n"
         .to_owned();
     for MetricDefinition { name, kind, labels, help } in METRICS {
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();

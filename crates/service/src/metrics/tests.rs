@@ -149,7 +149,7 @@ fn figures_are_told_as_they_are() {
     ] {
         assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
     }
-    // The clock was set back since that sweep.
+    // The clock was set back after the sweep, so the sweep is in the future.
     let swept = RepositorySweep {
         forge: "hub".into(),
         name: "a/b".into(),
@@ -223,7 +223,8 @@ fn alerts_ask_for_metrics_that_exist_and_name_a_page_that_begins_with_the_switch
     }
 }
 
-/// Each alert fires when it should, and is quiet otherwise. The test needs Prometheus's own program.
+/// Each alert fires when it should, and does not fire otherwise. The test requires `promtool`, a program of
+/// Prometheus.
 #[test]
 fn alerts_fire() {
     let ran = std::process::Command::new("promtool")

@@ -29,23 +29,23 @@ pub struct LoopFigures {
     /// The number of runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
-    /// Answers of models, over all runs.
+    /// Number of answers of models, in all runs.
     pub turns: u64,
     /// Cost of all runs, in micro-dollars.
     pub cost_micro_usd: u64,
     /// The mean time of a run, in milliseconds.
     pub mean_ms: u64,
-    /// Runs by their result, the most frequent first.
+    /// The number of runs by result. The most frequent result is first.
     pub results: Vec<LabelCount>,
     /// The reasons for the runs' ends, the most frequent first.
     pub reasons: Vec<EndReason>,
-    /// Runs by the kind of update that the release required.
+    /// The number of runs by the kind of update that the release required.
     pub update_types: Vec<LabelCount>,
-    /// Runs by the last step that the run began.
+    /// The number of runs by the last step that a run began.
     pub highest_steps: Vec<LabelCount>,
     /// The figures of each step.
     pub steps: Vec<StepFigures>,
-    /// Number of days in a period: 1, or 7, beginning on Monday.
+    /// Number of days in a period: 1, or 7. A period of 7 days begins on a Monday.
     pub period_days: i64,
     /// All periods in order, including those without a run.
     pub periods: Vec<PeriodFigures>,
@@ -57,11 +57,11 @@ pub struct LoopFigures {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct RunEndTally([u64; RunOutcome::ALL.len()]);
 
-/// A word, and the number of runs to which the word applies.
+/// A label, such as a result or a step, and the number of runs with this label.
 #[derive(Serialize, PartialEq, Eq, Debug)]
 pub struct LabelCount {
     pub id: String,
-    /// Number of runs to which the word applies.
+    /// Number of runs with this label.
     pub runs: u64,
 }
 
@@ -82,7 +82,7 @@ pub struct StepFigures {
     pub id: &'static str,
     /// Number of runs that did the step.
     pub runs: u64,
-    /// Answers of models in this step.
+    /// Number of answers of models in this step.
     pub turns: u64,
     /// Tokens of the models' answers in this step.
     pub tokens: u64,
@@ -101,7 +101,7 @@ pub struct PeriodFigures {
     /// The number of runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
-    /// Answers of models in this period.
+    /// Number of answers of models in this period.
     pub turns: u64,
     /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
@@ -112,18 +112,18 @@ pub struct PeriodFigures {
 pub struct PromptFigures {
     /// Digest of the prompt.
     pub hash: String,
-    /// End of the first run with this prompt.
+    /// Time at which the first run with this prompt ended.
     #[serde(serialize_with = "serialize_instant")]
     #[serde(rename = "first")]
     pub first_ended_at: UnixMillis,
-    /// End of the last run with this prompt.
+    /// Time at which the last run with this prompt ended.
     #[serde(serialize_with = "serialize_instant")]
     #[serde(rename = "last")]
     pub last_ended_at: UnixMillis,
     /// The number of runs by their end.
     #[serde(flatten)]
     pub tally: RunEndTally,
-    /// Answers of models in these runs.
+    /// Number of answers of models in these runs.
     pub turns: u64,
     /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
@@ -174,8 +174,8 @@ impl RunEndTally {
         self.0.iter().sum()
     }
 
-    /// Returns the number of runs that had work to do and were allowed to do the work. These are the runs
-    /// that ended as done, partial or failed.
+    /// Returns the number of runs that ended as done, partial or failed. Only these runs had work to do and
+    /// were allowed to do the work.
     pub fn attempts(&self) -> u64 {
         self.get(RunOutcome::Done) + self.get(RunOutcome::Partial) + self.get(RunOutcome::Failed)
     }
@@ -207,7 +207,7 @@ impl Serialize for RunEndTally {
 
 impl LoopFigures {
     /// Computes the figures of these runs of one loop. The runs are sorted with the newest first. The last
-    /// period ends at `now`.
+    /// period contains the time `now`.
     pub fn from_runs(loop_kind: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
         let order = loops::loop_steps(loop_kind);
         let place = |step: &str| order.iter().position(|id| *id == step);

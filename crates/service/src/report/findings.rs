@@ -22,7 +22,7 @@ pub struct FindingReport {
     pub total_counts: FindingCounts,
     /// The counts by rule. The rule with the most findings is first.
     pub by_rule: Vec<FindingGroup>,
-    /// The counts of findings by the team's tools, by tool.
+    /// The counts of findings that the team's tools reported, by tool.
     pub by_tool: Vec<FindingGroup>,
     /// The counts of a model's findings, by the model that the newest review of the same pull request used.
     pub by_model: Vec<FindingGroup>,

@@ -1,5 +1,5 @@
 //! Computes the totals of ended runs, overall and by day, and renders outcome records of reviews and converge
-//! runs. Both are for programs.
+//! runs. The totals and the records are read by programs.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,16 +16,16 @@ use super::alike::normalize_reason;
 use super::amount::mean_per_run;
 use super::loops::format_day;
 
-/// The totals of ended runs by their end.
+/// The totals of ended runs, with the number of runs by end.
 #[derive(Serialize, Clone, Default)]
 pub struct OutcomeTotals {
     /// Number of runs that have ended.
     pub runs: u64,
-    /// Number of runs by their end. The keys are the words for the ends.
+    /// Number of runs by end. Each key is the word for an end, such as `failed`.
     pub kinds: Map<String, Value>,
     /// Cost in micro-dollars, including runs without a record.
     pub cost_micro_usd: u64,
-    /// The part of the cost that was spent by runs without a record.
+    /// The cost of runs without a record.
     pub unrecorded_micro_usd: u64,
     /// Mean duration of a run, in milliseconds.
     pub mean_ms: u64,
@@ -51,7 +51,7 @@ pub struct DayTotals {
     pub day: String,
     /// Number of runs that have ended.
     pub runs: u64,
-    /// Number of runs by their end. The keys are the words for the ends.
+    /// Number of runs by end. Each key is the word for an end, such as `failed`.
     pub kinds: Map<String, Value>,
     /// Total cost in micro-dollars.
     pub cost_micro_usd: u64,
@@ -127,7 +127,7 @@ pub fn compute_day_totals(end_counts: &[RunEndCount], has_others: bool) -> Vec<D
         .collect()
 }
 
-/// Merges two JSON objects. If both have a field, the field of `more` is used.
+/// Merges two JSON objects. If both have a field, the field of `extra_object` is used.
 pub fn merge_objects(mut base_object: Value, extra_object: Value) -> Value {
     if let (Value::Object(base_object), Value::Object(extra_object)) = (&mut base_object, extra_object) {
         base_object.extend(extra_object);
@@ -135,8 +135,8 @@ pub fn merge_objects(mut base_object: Value, extra_object: Value) -> Value {
     base_object
 }
 
-/// Returns a run as `truing.outcome/1`: the common fields and the fields in `own`. If both have a field, the
-/// field in `own` is used.
+/// Returns a run as `truing.outcome/1`: the common fields and the fields in `loop_fields`. If both have a
+/// field, the field in `loop_fields` is used.
 pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, loop_fields: Value) -> Value {
     let step = record.furthest_step();
     let common = json!({

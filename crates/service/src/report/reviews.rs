@@ -17,15 +17,16 @@ use super::run::outcome_word;
 pub struct ReviewTotals {
     /// True for reviews on a user's machine, false for reviews by the service.
     pub is_local: bool,
-    /// The numbers of these reviews by day, kind and reason.
+    /// The number, time and cost of these reviews, grouped by day, outcome and reason.
     pub end_counts: Vec<RunEndCount>,
-    /// The cost of reviews of this origin that no record contains.
+    /// The cost of this origin's reviews that is in no record, because the review has no record or is still
+    /// running.
     pub unrecorded_cost: MicroUsd,
     /// The outcome of the reviews' findings.
     pub findings: FindingReport,
 }
 
-/// The totals of reviews in the form for programs.
+/// The totals of reviews, as the JSON report contains them.
 #[derive(Serialize)]
 pub struct ReviewTotalsJson {
     /// Reviews by their end. `success` is the share of `attempts` that ended as `reviewed`.
@@ -33,7 +34,7 @@ pub struct ReviewTotalsJson {
     tally: RunEndTally,
     /// The cost of all reviews in micro-dollars, including runs without a record.
     cost_micro_usd: u64,
-    /// The part of the cost that was spent by runs without a record.
+    /// The part of the cost that is in no record.
     unrecorded_micro_usd: u64,
     /// Mean duration of a review, in milliseconds.
     mean_ms: u64,
@@ -55,7 +56,7 @@ impl ReviewTotals {
         RunEndTally::from_counts(self.end_counts.iter().filter_map(|row| Some((end(row)?, row.runs))))
     }
 
-    /// Returns the cost of the reviews in micro-dollars, including the part that no record contains.
+    /// Returns the cost of the reviews in micro-dollars, including the unrecorded cost.
     pub fn cost(&self) -> u64 {
         self.end_counts.iter().map(|row| row.cost).fold(self.unrecorded_cost.0, u64::saturating_add)
     }
@@ -68,7 +69,7 @@ impl ReviewTotals {
         )
     }
 
-    /// Returns the totals in the form for programs.
+    /// Returns the totals, as the JSON report contains them.
     pub fn to_json_totals(&self) -> ReviewTotalsJson {
         ReviewTotalsJson {
             tally: self.tally(),

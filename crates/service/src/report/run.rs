@@ -19,7 +19,7 @@ pub struct ReportedRun {
     pub id: String,
     /// Key of the run's slot.
     pub key: String,
-    /// Name of the run's subject for people. The subject is a job, a pull request or a branch.
+    /// Readable name of the job, pull request or branch that the run was for.
     pub name: String,
     /// The end of the run.
     pub outcome: RunOutcome,
@@ -32,9 +32,9 @@ pub struct ReportedRun {
     pub verdict: Option<&'static str>,
     /// The package that a sync run followed.
     pub package: Option<String>,
-    /// The release that the project was made for.
+    /// The release of the followed package that the project used before the run.
     pub from: Option<String>,
-    /// The release that was tried.
+    /// The release of the followed package to which the run tried to update the project.
     pub to: Option<String>,
     /// The last step that the run began.
     pub furthest_step: &'static str,
@@ -61,13 +61,13 @@ pub struct ReportedRun {
 /// Cost and duration of a step.
 pub type ReportedStep = StepCost<&'static str>;
 
-/// Returns an address that a report may link to: only `http` and `https`.
+/// Parses an address, and returns it if a report may link to it: its scheme must be `http` or `https`.
 pub(super) fn parse_web_url(address: &str) -> Option<url::Url> {
     url::Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
 }
 
 impl ReportedRun {
-    /// Makes the part that the runs of all loops have in common.
+    /// Makes an entry with only the fields that the runs of all loops have.
     fn from_record<D: RunDetail>(loop_kind: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
         Self {
             loop_kind,
@@ -146,7 +146,7 @@ impl ReportedRun {
         u64::try_from(self.ended_at.0.saturating_sub(self.started_at.0)).unwrap_or(0)
     }
 
-    /// Returns the number of answers of models.
+    /// Returns the number of model responses.
     pub fn turns(&self) -> u64 {
         self.steps.iter().map(|part| u64::from(part.turns)).sum()
     }
@@ -187,7 +187,7 @@ pub fn first_visible_line(reason: &str) -> String {
     line.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Returns the word that a loop uses for an end.
+/// Returns the word that a loop uses for this end of a run.
 pub fn outcome_word(loop_kind: LoopKind, outcome: RunOutcome) -> &'static str {
     match (loop_kind, outcome) {
         (LoopKind::Review, RunOutcome::Done) => ReviewOutcomeKind::Reviewed.as_str(),

@@ -34,14 +34,14 @@ pub struct LoopSection {
     pub runs: Vec<ReportedRun>,
     /// True if there are more runs than were read.
     pub is_truncated: bool,
-    /// The figures. Their sum of costs includes the unrecorded cost.
+    /// The figures of the loop. Their total cost includes `unrecorded_cost`.
     pub figures: LoopFigures,
-    /// Cost of runs of this loop that no record contains.
+    /// The cost of this loop's runs that is in no record, because a run has no record or is still running.
     pub unrecorded_cost: MicroUsd,
     /// The jobs, in a section of the sync loop.
     pub jobs: Vec<JobStatus>,
-    /// In a section of reviews, the totals of all reviews of this origin, including reviews that are not read
-    /// one by one.
+    /// In a section of reviews, the totals of all reviews of this origin, including reviews that are not in
+    /// `runs`.
     pub reviews: Option<ReviewTotals>,
 }
 
@@ -54,12 +54,12 @@ impl RunReport {
 }
 
 impl LoopSection {
-    /// Returns true if reviews of the section's origin have ended, even if no review was read one by one.
+    /// Returns true if reviews of the section's origin have ended, even if `runs` contains none of them.
     pub fn has_reviews(&self) -> bool {
         self.reviews.as_ref().is_some_and(|reviews| !reviews.end_counts.is_empty())
     }
 
-    /// Adds the cost of runs of this loop that no record contains.
+    /// Sets the unrecorded cost, and adds it to the total cost.
     #[must_use]
     pub fn with_unrecorded_cost(mut self, unrecorded: MicroUsd) -> Self {
         self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
@@ -67,8 +67,8 @@ impl LoopSection {
         self
     }
 
-    /// Sets the ends, costs and times to the totals of all reviews of the section's origin, including reviews
-    /// that are not read one by one.
+    /// Replaces the figures for ends, cost and mean duration by the totals of all reviews of the section's
+    /// origin, including reviews that are not in `runs`.
     #[must_use]
     pub fn with_review_totals(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
@@ -95,8 +95,7 @@ impl LoopSection {
         self.is_truncated.then(|| format!("{what} the last {last}: there are more."))
     }
 
-    /// Returns a sentence about the part of the cost that no run of the section contains; `None` if there is
-    /// no such part.
+    /// Returns a sentence about the unrecorded cost; `None` if there is no unrecorded cost.
     pub fn unrecorded_note(&self) -> Option<String> {
         let MicroUsd(cost) = self.unrecorded_cost;
         (cost > 0).then(|| {
@@ -124,7 +123,8 @@ pub struct JobStatus {
     /// Address of the question to people, while a question is open.
     #[serde(rename = "question")]
     pub question_url: Option<String>,
-    /// Cost of runs that did not report their cost. The record of the next run includes this cost.
+    /// The cost of the job's runs that is in no record yet. The record of the job's next run will include
+    /// this cost.
     #[serde(rename = "untold_micro_usd")]
     pub unreported_micro_usd: MicroUsd,
     /// The number of the job's runs by their end.

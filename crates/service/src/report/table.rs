@@ -89,7 +89,7 @@ fn render_row(run: &ReportedRun) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// Makes the row for the cost of a loop that no run contains.
+/// Makes the row for the unrecorded cost of a loop.
 fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
         "loop" => section.loop_kind.as_str().to_owned(),

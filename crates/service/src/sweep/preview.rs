@@ -60,7 +60,8 @@ pub struct PullCounts {
     pub open_pull_requests: usize,
     /// Number of pull requests that would be reviewed.
     pub will_be_reviewed: usize,
-    /// Number of pull requests that were open before the first contact and are skipped until they change.
+    /// Number of pull requests that are skipped until they change, because they were open when the server
+    /// first saw their repository.
     pub left_until_changed: usize,
     /// Number of pull requests whose present state is in the records, because they were reviewed, skipped or
     /// held before.
@@ -107,7 +108,8 @@ impl CallBudget {
 
 impl ServiceContext {
     /// Returns the preview of each forge. `records` are the existing records; `None` if there are none.
-    /// `every` is the interval of the sweep, which limits the calls of a forge whose rate limit is not known.
+    /// `every` is the interval of the sweep, which limits the calls to a forge that does not report its
+    /// remaining calls.
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.
@@ -296,7 +298,7 @@ impl PreviewRun<'_> {
         self.preview.repositories.push(RepositoryPreview { name, problem, pulls });
     }
 
-    /// Records that the forge as a whole does not answer.
+    /// Records an error of the forge as a whole, not of a single repository.
     fn record_forge_failure(&mut self, error: &ForgeError) {
         self.preview.is_complete = false;
         self.preview.problem = Some(error.to_string());

@@ -1,14 +1,14 @@
-//! Computes the sweep's share of a forge's rate limit. The share is a tenth, but the sweep makes no calls
-//! while only a tenth of the calls is left for reviews. If the forge does not report the remaining calls, the
-//! share is half of the forge's known limit, spread over the hour.
+//! Computes the sweep's share of a forge's rate limit. The share is a tenth of the calls. The last tenth of
+//! the calls is left for reviews: the sweep makes no calls if no more than that remains. If the forge does
+//! not report the remaining calls, the share is half of the forge's known limit, spread over the hour.
 
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_forge::RateQuota;
 
 /// Divisor for the sweep's share of the limit; the same number of calls is always left for reviews.
 const SHARE: u64 = 10;
-/// Two reports of a window whose ends differ by less than this are about the same window, because forges
-/// round the time.
+/// If two reports of a window's end differ by at most this time, both are about the same window, because
+/// forges round the time.
 const SAME_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// Divisor for the share if the forge does not report the remaining calls.
 const UNTOLD_SHARE: u64 = 2;
@@ -17,8 +17,8 @@ const LEAST_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// The window of a forge's known limit.
 const HOUR: TimeSpan = TimeSpan::minutes(60);
 
-/// The calls of the sweep in each assumed window, for a forge that has a limit but does not report the
-/// remaining calls.
+/// The number of calls that the sweep may make in each assumed window. It applies to a forge with a known
+/// limit that does not report the remaining calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct AssumedQuota {
     calls: u64,
@@ -26,9 +26,9 @@ pub(super) struct AssumedQuota {
 }
 
 impl AssumedQuota {
-    /// Computes the quota for a forge that allows `calls_an_hour` calls an hour, if a round begins at the
-    /// interval `every`. The rounds of an hour use at most half of the calls. Returns `None` for a forge
-    /// without a known limit (0).
+    /// Computes the quota for a forge that allows `calls_an_hour` calls an hour, if rounds begin at intervals
+    /// of `every`. The rounds of an hour use at most half of the calls. Returns `None` for a forge without a
+    /// known limit (0).
     pub(super) fn from_hourly_rate(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
         let window = every.clamp(LEAST_WINDOW, HOUR);
         let windows = HOUR.0.unsigned_abs().div_ceil(window.0.unsigned_abs());

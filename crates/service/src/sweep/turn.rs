@@ -17,20 +17,22 @@ use super::{RepositorySnapshot, SweepError, SweepTask};
 use crate::commands::UserCommand;
 use crate::context::ServiceContext;
 
-/// Overlap with the comments of the previous turn, because a list may not contain the newest comments yet.
+/// Each turn reads again the comments of this time before the end of the previous turn's comments. The
+/// forge's list may not have contained the newest comments yet.
 const OVERLAP: TimeSpan = TimeSpan::minutes(2);
-/// Age of a comment at which an earlier list must have contained the comment.
+/// A comment of this age is assumed to have been in an earlier list.
 const MAX_LISTING_DELAY: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Largest number of marks in one transaction.
 const BATCH: usize = 256;
 
-/// The reason recorded for a head that existed before the first contact with its repository.
+/// The reason recorded for a skipped head whose pull request was open when the server first saw the
+/// repository.
 const FIRST_CONTACT: &str = "open before the first contact with its repository: not reviewed until the pull request changes or a \
         review is requested";
 
 impl RepositorySnapshot {
-    /// Sweeps the repository with at most `calls` calls. `calls` is reduced by the number of calls. The calls
-    /// that find the repository are made even if `calls` is too small.
+    /// Sweeps the repository with at most `calls` calls, and subtracts the number of calls that were made
+    /// from `calls`. The calls that find the repository are made even if `calls` is too small.
     ///
     /// # Errors
     /// [`SweepError`]. Marks that were made before the error stay.
@@ -104,9 +106,10 @@ impl RepositorySnapshot {
         Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
     }
 
-    /// Ends the first contact with a repository. If the operator configured that existing pull requests are
-    /// skipped, records their heads as skipped, except heads that an event has named. Returns false if not
-    /// all open pull requests are listed yet.
+    /// Ends the onboarding of a repository that the server has just seen for the first time. If the operator
+    /// configured that existing pull requests are skipped, records their heads as skipped. A pull request
+    /// that an event has named already has a slot, and is not skipped. Returns false if not all open pull
+    /// requests are listed yet.
     async fn finish_onboarding(
         &self,
         context: &ServiceContext,
@@ -316,9 +319,9 @@ fn insert_roused(
     before != Some(revision.cloned())
 }
 
-/// Decides the mark of an open pull request. If a slot is idle although no run has settled the revision, the
-/// work was lost, and the slot is marked again. This applies even if the slot was parked before. A parked
-/// slot stays parked for the revision that was attempted.
+/// Decides whether to mark the slot of an open pull request. If a slot is idle although no run has settled
+/// the revision, the work was lost, and the slot is marked again. A parked slot is marked only for a revision
+/// that was not attempted yet.
 pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
     let is_unsettled = match &reviews.last_settled {
         Some(left) if reviews.is_skipped => left.head != pull.revision.head,
@@ -345,8 +348,8 @@ pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) 
     }
 }
 
-/// Returns true if the slot rests in a state that only an event ends and that is wrong for a closed pull
-/// request.
+/// Returns true if the slot is parked, or is held as a draft. Only an event ends such a state, so the slot is
+/// marked if its pull request is closed.
 fn is_waiting_for_event(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft } => true,
@@ -359,7 +362,7 @@ fn is_waiting_for_event(slot: &Slot) -> bool {
     }
 }
 
-/// Returns the key of a pull request of a repository with this id.
+/// Returns the slot key of a pull request; `repository` is the id of its repository.
 pub(super) fn key_of(forge: &str, repository: &str, number: u64) -> SlotKey {
     PrId { forge: forge.to_owned(), repository: repository.to_owned(), number }.key()
 }

@@ -28,7 +28,7 @@ static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// True once a review was logged.
 static LOGGED: AtomicBool = AtomicBool::new(false);
 
-/// Checks every log line, and keeps only the wrong ones.
+/// Checks every log line for secrets, and stores only lines that contain one.
 struct Log;
 
 impl io::Write for Log {

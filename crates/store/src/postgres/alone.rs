@@ -1,5 +1,5 @@
-//! The right to fill a database, which one of several copying processes has at a time. The right is an
-//! advisory lock on a session, so PostgreSQL releases it when the session of its holder ends.
+//! The right to fill a database. Of several copying processes, only one has the right at a time. The right is
+//! an advisory lock on a session, so PostgreSQL releases it when the session of its holder ends.
 
 use std::time::Duration;
 

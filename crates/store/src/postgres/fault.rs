@@ -41,7 +41,7 @@ pub enum PostgresConnectError {
         /// The version of the server.
         version: String,
     },
-    /// The server is a replica of another one.
+    /// The server is a replica of another server.
     #[error("{name} is a replica, which is read-only; name the primary server in `store.records`")]
     Replica {
         /// The server and database.
@@ -146,7 +146,7 @@ fn error_text(error: &tokio_postgres::Error) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
     match known {
         Some((_, hint)) => format!("{hint} ({message})"),
-        // The client has no error kind for a missing TLS.
+        // The client has no error kind for a server without TLS, so its message is searched.
         None if message.contains("does not support TLS") => format!(
             "the server offers no TLS, but `sslmode` requires TLS; turn TLS on in the server (ssl = on), \
                 or, if the network is safe, set `sslmode=disable` in `store.records` ({message})"
@@ -162,7 +162,7 @@ fn error_text(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// Makes the error for a caller that connects.
+/// Makes the error for a caller whose connection attempt failed.
 pub(super) fn connect_error(name: &Arc<str>, error: &tokio_postgres::Error) -> PostgresConnectError {
     PostgresConnectError::Other { name: Arc::clone(name), message: error_text(error) }
 }

@@ -1,6 +1,7 @@
 //! The schema of the database, and the migration of an older schema while servers of the previous version
 //! still use the database. If the previous version could not use the result, the migration is split over two
-//! versions. The first version only adds, so both versions can read the database. The second version removes.
+//! versions. The migration of the first version only adds tables or columns, so the previous version can
+//! still use the database. The migration of the second version removes the unused tables or columns.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::sql::StoreOpenPurpose;
 /// The oldest supported server: `extract` returns exact numbers from 14 on, and 13 is no longer maintained.
 const OLDEST_SERVER: i64 = 140_000;
 
-/// One migration for each schema version; the first is for an empty database. Each names the oldest program
-/// version that can use its result.
+/// One migration for each schema version; the first is for an empty database. Each migration names the oldest
+/// program version that can use the migrated database.
 const MIGRATIONS: [SchemaMigration; 5] = [
     SchemaMigration { sql: include_str!("../../migrations/postgres/0001.sql"), oldest: 1 },
     SchemaMigration { sql: include_str!("../../migrations/postgres/0002.sql"), oldest: 1 },
@@ -105,7 +106,7 @@ impl PostgresDatabase {
         transaction.commit().await.map_err(to_connect_error)
     }
 
-    /// Returns the present schema version of the database; 0: it is empty.
+    /// Returns the present schema version of the database; 0 if the database is empty.
     pub(crate) async fn schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
         let to_connect_error = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);

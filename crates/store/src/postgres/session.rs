@@ -30,8 +30,8 @@ pub(super) const PREPARE: &str =
 /// Returns the statement that begins a transaction. A serializable transaction locks the rows that it reads.
 /// A scan of a whole table locks the whole table, so small tables are read through their indexes as well
 /// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). A `SerialWrite`
-/// transaction locks a table first. The lock takes no snapshot, so the transaction then reads the result of
-/// the previous holder of the lock.
+/// transaction locks a table first. Its snapshot is taken only after the lock is granted, so it contains the
+/// writes of the lock's previous holder.
 pub(super) fn begin_statement(mode: TransactionMode) -> &'static str {
     match mode {
         TransactionMode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -104,12 +104,12 @@ impl PostgresSession {
     }
 }
 
-/// Rewrites the placeholders `?1` in the form of PostgreSQL, `$1`.
+/// Replaces placeholders such as `?1` by those of PostgreSQL, such as `$1`.
 fn to_postgres_placeholders(sql: &str) -> String {
     sql.replace('?', "$")
 }
 
-/// Returns the values in the client's form.
+/// Returns the values as parameters for the PostgreSQL client.
 fn sql_parameters(values: &[SqlValue]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
@@ -182,7 +182,7 @@ impl ToSql for SqlValue {
             Self::Integer(number) if *kind == Type::INT4 => i32::try_from(*number)?.to_sql(kind, out),
             Self::Integer(number) => number.to_sql(kind, out),
             Self::Real(number) => number.to_sql(kind, out),
-            // PostgreSQL's texts cannot hold a zero character.
+            // A text in PostgreSQL cannot contain a zero character, so each is replaced.
             Self::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
             Self::Text(text) => text.as_str().to_sql(kind, out),
         }

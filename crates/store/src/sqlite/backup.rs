@@ -50,7 +50,7 @@ impl Store {
     /// same folder, so a file with the final name is always complete.
     ///
     /// # Errors
-    /// [`BackupError`]; then no file has the name.
+    /// [`BackupError`]. After an error, this call has not created the file `to`.
     #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
         let (from, to) = (Arc::clone(self.database_file().ok_or(BackupError::OnServer)?), to.to_owned());
@@ -72,7 +72,7 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists { path: to.to_owned() });
     }
-    // This code creates the empty file with its mode, and SQLite then fills the file.
+    // This line creates the empty file with its permissions, and SQLite then fills the file.
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
     drop(made.map_err(|error| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;

@@ -1,4 +1,4 @@
-//! The identity of the file at a store's path at the time when it was opened.
+//! The identity of the file that was at the store's path when the store was opened.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use truing_core::port::StoreError;
 
-/// A file, identified as it was when it was opened.
+/// A database file: its path, and the identity that the file at this path had when it was opened.
 pub(crate) struct DatabaseFile {
     path: Arc<Path>,
-    /// Device and inode of the file at the path.
+    /// Device and inode of the file when it was opened.
     file: Option<(u64, u64)>,
 }
 

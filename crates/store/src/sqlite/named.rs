@@ -1,6 +1,7 @@
 //! Checks the name by which a database is opened. SQLite keeps its log beside that name. If a server has the
 //! file open by another name, such as the path of a mount, the file would get a second log. The content of
-//! one of the two logs would then be lost. A server ignores a file that has replaced its own file.
+//! one of the two logs would then be lost. A file that has replaced a running server's file is also refused,
+//! because that server would not use the new file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +18,10 @@ static OPEN_STORE_COUNTS: Mutex<BTreeMap<(u64, u64), usize>> = Mutex::new(BTreeM
 pub(super) struct OpenFileGuard(Option<(u64, u64)>);
 
 impl OpenFileGuard {
-    /// Checks and counts the file; must be called before SQLite opens it.
+    /// Checks the file, and counts it as open; must be called before SQLite opens the file.
     ///
     /// # Errors
-    /// [`SqliteOpenError::Served`], [`SqliteOpenError::Replaced`]
+    /// [`SqliteOpenError::ServedByOtherName`], [`SqliteOpenError::FileReplaced`]
     pub(super) fn acquire(path: &Path) -> Result<Self, SqliteOpenError> {
         let file = device_and_inode(path).filter(|_| path.is_file());
         let Some(id) = file else { return Ok(Self(None)) };

@@ -1,6 +1,6 @@
-//! Version 11 of the file: converts the records of runs to the common form. Earlier versions had a table and
-//! a form for each loop. An unreadable record is not converted. Commands skip and report it as before, and
-//! still find every other record.
+//! Migration to schema version 11: converts the records of runs to one common JSON format. Earlier versions
+//! had a separate table and a separate format for each loop. An unreadable record is not converted. Commands
+//! skip and report such a record as before, and still find every other record.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -12,13 +12,13 @@ use truing_core::sync::record::SyncDetail;
 
 use crate::tables::RunEndColumns;
 
-/// Rows that are read at once, which bounds the memory.
+/// Number of rows that are read at a time, which limits the memory use.
 const BATCH: i64 = 256;
 
 /// A row of a run: its number, loop, key, stage, computed record, and final record.
 type OldRunRow = (i64, String, String, String, Option<String>, Option<String>);
 
-/// Converts every record to its new form, and fills the columns about the run's end.
+/// Converts every record to the common format, and fills the columns about the run's end.
 pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
     let sql =
         "SELECT rowid, loop, key, stage, computed, record FROM run WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
@@ -74,7 +74,7 @@ fn text_value(value: ValueRef<'_>) -> Option<String> {
     value.as_str().ok().map(str::to_owned)
 }
 
-/// Writes a record and the columns about its end. The end time of the row stays unchanged, if there is one.
+/// Writes a record and the columns about its end. If the row already has an end time, that end time is kept.
 fn update_record<D: RunDetail>(
     connection: &Connection,
     row: i64,
@@ -111,7 +111,7 @@ fn parse_object(json: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(json).ok()
 }
 
-/// Returns the record of one step in today's form.
+/// Returns the record of one step in the common format.
 fn step(id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64) -> Value {
     json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms })
 }
@@ -140,7 +140,8 @@ fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     convert_record(Value::Object(all), steps)
 }
 
-/// Converts a converge run, whose acts were stored as an object with one field for each name.
+/// Converts a converge run. Its old record has an object with one field for each step, whose name is the
+/// step's name.
 fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     let all = parse_object(json)?;
     let mut steps = Vec::new();
@@ -154,7 +155,7 @@ fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     Some(record)
 }
 
-/// Converts a run of a job, which had the job's name but no key.
+/// Converts a run of a job. Its old record has the job's name, but no key.
 fn convert_sync(json: &str, key: &str) -> Option<RunRecord<SyncDetail>> {
     let mut all = parse_object(json)?;
     all.insert("key".to_owned(), json!(key));

@@ -30,7 +30,8 @@ const WAL_TRIES: u32 = 8;
 /// Marks a database as Truing's (`PRAGMA application_id`): the bytes `True`.
 const APPLICATION_ID: i64 = 0x5472_7565;
 
-/// The schema, one file for each version: `PRAGMA user_version` counts the applied ones.
+/// The schema, as one migration file for each version. `PRAGMA user_version` is the number of files that were
+/// applied.
 const MIGRATIONS: [&str; 17] = [
     include_str!("../../migrations/0001.sql"),
     include_str!("../../migrations/0002.sql"),
@@ -69,7 +70,7 @@ pub enum SqliteOpenError {
         /// The error of the system.
         source: io::Error,
     },
-    /// A folder has the name.
+    /// The path is the path of a folder.
     #[error("{} is a folder; `store.url` must name a file", path.display())]
     IsAFolder {
         /// Path of the folder.
@@ -115,13 +116,13 @@ pub enum SqliteOpenError {
         /// The process that serves the file.
         server: ServeLockHolder,
     },
-    /// The file has several names.
+    /// The file has several names (hard links).
     #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name \
          another file in `store.url`", path.display())]
     Linked {
         /// Path of the file.
         path: PathBuf,
-        /// Number of its names.
+        /// Number of the file's names.
         names: u64,
     },
     /// A server has the file open by another name.
@@ -141,7 +142,7 @@ pub enum SqliteOpenError {
         /// The process that serves the file.
         server: ServeLockHolder,
     },
-    /// The file replaced one that a server still has open.
+    /// The file replaced a file that a server still has open.
     #[error("{} replaced a database that is still served{}; that server does not use the new file: stop \
         the server, and start it again", path.display(), holder_text(server))]
     FileReplaced {
@@ -208,14 +209,15 @@ pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
     Ok(path.into())
 }
 
-/// Opens one more connection to an open file, for reading. Refuses another file at the same path. If that
-/// file were empty, SQLite would delete the log beside it, whose data exists nowhere else.
+/// Opens one more connection to an open file, for reading. Returns an error if another file has replaced the
+/// open file. If the new file were empty, SQLite would delete the log beside it, whose data exists nowhere
+/// else.
 pub(super) fn open_reader(database: &DatabaseFile) -> Result<Connection, StoreFault> {
     database.check_in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database.path(), flags)?;
-    // SQLite reads the log with the first statement. This check, before any statement, closes a file that has
-    // replaced the opened file.
+    // SQLite reads the log with the first statement. If another file has replaced the open file, this check
+    // therefore closes the connection before any statement.
     database.check_in_place()?;
     configure_connection(&connection)?;
     Ok(connection)
@@ -287,12 +289,13 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     if metadata.is_dir() {
         return Err(SqliteOpenError::IsAFolder { path: path.into() });
     }
-    // SQLite treats an empty file as a new database. A process that is creating the database has either not
-    // locked it yet or already serves it.
+    // SQLite treats an empty file as a new database. The file is really new if it was never locked, or if the
+    // process that serves it is still creating the database.
     if metadata.len() == 0 && serving_process(path).is_none() && was_locked(path) {
         return Err(SqliteOpenError::Emptied { path: path.into() });
     }
-    // SQLite keeps its log beside one name: writes by another name would be lost.
+    // SQLite keeps its log beside the name by which the file was opened, so writes under another name would
+    // be lost.
     if metadata.nlink() > 1 {
         return Err(SqliteOpenError::Linked { path: path.into(), names: metadata.nlink() });
     }
@@ -304,7 +307,7 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     Ok(())
 }
 
-/// Opens the connection that may write to the file, with the schema of this version.
+/// Opens the connection that may write to the file, and migrates the file to this version's schema.
 pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connection, SqliteOpenError> {
     let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -314,7 +317,7 @@ pub(super) fn connect(path: &Path, purpose: StoreOpenPurpose) -> Result<Connecti
     if connection.is_readonly(MAIN_DB).map_err(to_open_error)? {
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
-    // The check comes before any change, including that of the journal mode.
+    // The schema version is checked before any change of the file, including the change of the journal mode.
     read_schema_version(path, &connection)?;
     let mode = enable_write_ahead_log(&connection).map_err(to_open_error)?;
     if mode != "wal" {
@@ -380,14 +383,14 @@ fn migrate(
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_open_error)?;
     let form = read_schema_version(path, &transaction)?;
     if form < VERSION {
-        // The migration would change the tables while a running server of an earlier version uses them.
+        // A running server of an earlier version is still using the tables that the migration would change.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
         if let Some(server) = serving_process(path).filter(|server| form > 0 && is_other(server)) {
             return Err(SqliteOpenError::InUse { path: path.into(), form, server });
         }
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
-            // The text of the failed statement would not help a user.
+            // The message does not contain the failed statement, because it would not help a user.
             transaction.execute_batch(migration).map_err(|error| {
                 if matches!(error, rusqlite::Error::SqlInputError { .. }) {
                     return SqliteOpenError::SchemaMismatch { path: path.into(), recorded_version: applied };

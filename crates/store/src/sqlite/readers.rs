@@ -14,7 +14,7 @@ use super::named::OpenFileGuard;
 use super::open;
 use crate::fault::StoreFault;
 
-/// Connections that read at once; more reads wait.
+/// Number of connections that read at the same time. Further reads wait.
 const READERS: usize = 4;
 
 /// A pool of a few connections, which are opened when they are first needed.
@@ -22,7 +22,8 @@ pub(super) struct ReaderPool {
     database_file: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
-    /// The pool keeps the guard too, because a read may still run after the store is dropped.
+    /// The pool keeps the guard as well as the store, because a read may still run after the store is
+    /// dropped.
     _open_file_guard: Arc<OpenFileGuard>,
 }
 

@@ -1,5 +1,5 @@
-//! Checks a file for damage. SQLite itself notices a damaged page only when it reads it, perhaps days after
-//! the start.
+//! Checks a file for damage. SQLite itself notices a damaged page only when it reads the page, perhaps days
+//! after the start.
 
 use rusqlite::ffi;
 use truing_core::port::StoreError;

@@ -20,10 +20,11 @@ use crate::watch::StoreMonitor;
 /// Number of jobs that the queue holds. If the queue is full, further callers wait until a job is removed.
 const QUEUE: usize = 1024;
 
-/// Largest number of jobs in one transaction, so that the first does not wait for too many others.
+/// Largest number of jobs in one transaction, so that the first job does not wait for too many other jobs.
 const BATCH: usize = 256;
 
-/// The queue of the writing thread. Dropping it finishes the waiting jobs and closes the connection.
+/// The queue of the writing thread. When this value is dropped, the waiting jobs are finished and the
+/// connection is closed.
 pub(super) struct WriterHandle {
     path: Arc<Path>,
     /// None only while the handle is being dropped.
@@ -153,7 +154,7 @@ fn commit_and_answer(
 }
 
 /// Runs all jobs in one transaction. If there are several jobs, each job runs in its own savepoint. An error
-/// here affects all jobs.
+/// of the transaction itself is the result of all jobs that did not fail themselves.
 fn commit(
     connection: &mut Connection,
     path: &Path,
@@ -244,8 +245,8 @@ mod tests {
                 let _ = wait.recv();
                 Ok(())
             });
-            // The job of the gate runs in a batch of its own. The writes are polled in order, so all of them
-            // are queued when the gate opens.
+            // The gate's job runs in a separate batch. The writes are polled in order, so all of them are
+            // queued when the gate opens.
             let writes = async {
                 begun.notified().await;
                 let (answers, ()) = tokio::join!(async { tokio::join!($($write),+) }, async {

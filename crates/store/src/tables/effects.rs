@@ -42,8 +42,8 @@ pub struct PostedFinding {
 }
 
 impl Store {
-    /// Returns the findings whose comments reviews have posted since the given time, by pull request.
-    /// Comments that are older than the retention period of effects are not included.
+    /// Returns the findings for which a review has posted a comment since the given time, ordered by pull
+    /// request. Comments that are older than the retention period of effects are not included.
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.

@@ -22,7 +22,7 @@ pub struct RunDeletionCursor {
 impl Store {
     /// Deletes some of the reviews that ended before the given time. Keeps the newest run of each key, the
     /// newest published run, and every run after the newest published run. Returns the number of deleted rows
-    /// and the position to continue from. At the end, the position is none.
+    /// and the position to continue from. The position is none if no reviews remain to be examined.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -52,9 +52,9 @@ impl Store {
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
     pub async fn delete_old_events(&self, before: UnixMillis) -> Result<usize, StoreError> {
-        // Ids grow with time, unless the clock was set back. So the old events usually have the first ids,
-        // and the search is short. In any case the search runs in a read, and other writers do not wait for
-        // it.
+        // Ids grow with time, unless the clock was set back. The old events therefore usually have the
+        // smallest ids, and the search is short. In any case the search runs in a read, and other writers do
+        // not wait for it.
         let old: Vec<i64> = self
             .read(move |connection| {
                 let sql = "SELECT id FROM event WHERE at < ?1 ORDER BY id LIMIT ?2";

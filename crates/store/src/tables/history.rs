@@ -17,7 +17,7 @@ use super::runs::row::{parse_sha, parse_stage};
 use crate::fault::{StoreFault, from_json, skip_unreadable};
 use crate::store::Store;
 
-/// Events kept for each key; older ones are deleted.
+/// Number of events that are kept for each key. Older events are deleted.
 const EVENTS_KEPT: u32 = 200;
 
 /// Number of runs that are searched for the newest readable record.
@@ -29,13 +29,13 @@ pub struct RunEntry {
     /// Id of the run.
     pub id: RunId,
     pub token: FencingToken,
-    /// The last stage that it reached.
+    /// The last stage that the run reached.
     pub stage: RunStage,
-    /// The revision that it worked on.
+    /// The revision that the run reviewed.
     pub revision: PullRevision,
-    /// Time at which it began.
+    /// Time at which the run began.
     pub started_at: UnixMillis,
-    /// Its outcome; none while it has not ended.
+    /// The outcome of the run; none while the run has not ended.
     pub outcome: Option<ReviewRecord>,
 }
 
@@ -104,9 +104,9 @@ impl Store {
         .await
     }
 
-    /// Finds the key for the URL of a page, for the URL of a page below that page, or for a name
-    /// `owner/name#7`. Case is ignored. If two keys have had the name, returns the key that was described
-    /// last.
+    /// Finds the key of a pull request by the URL of its page or of a page below, or by its name
+    /// `owner/name#7`. Case is ignored. If two keys have had the name, returns the key whose description was
+    /// stored last.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -114,7 +114,7 @@ impl Store {
     pub async fn find_key(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
         let candidates = candidates(text);
         self.read(move |connection| {
-            // In SQLite, the definition of the columns makes comparisons ignore case.
+            // In SQLite, comparisons of these columns already ignore case, because the table defines it.
             let sql = connection.dialect().choose(
                 "SELECT key FROM described WHERE url = ?1 OR name = ?1 ORDER BY id DESC LIMIT 1",
                 "SELECT key FROM described WHERE lower(url) = lower(?1) OR lower(name) = lower(?1)
@@ -133,9 +133,9 @@ impl Store {
     }
 }
 
-/// Returns the row values that a user's text may mean, best first. For a URL, the values are the URL itself
-/// and the pages above it (`…/pull/7/files` belongs to `…/pull/7`). For a name, the value is the name without
-/// spaces.
+/// Returns the stored names and URLs that a user's text may mean, best match first. For a URL, the values are
+/// the URL itself and the pages above it (`…/pull/7/files` belongs to `…/pull/7`). For a name, the value is
+/// the name without spaces.
 fn candidates(text: &str) -> Vec<String> {
     let Some((scheme, rest)) = text.trim().split_once("://") else {
         let name: String = text.split_whitespace().collect();
@@ -168,7 +168,7 @@ fn parse_run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
     })
 }
 
-/// Adds history, and deletes the oldest events of a key beyond the limit.
+/// Adds events to the history, and deletes a key's oldest events if the key has more than `EVENTS_KEPT`.
 pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]) -> Result<(), StoreFault> {
     if events.is_empty() {
         return Ok(());
@@ -197,8 +197,8 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
     Ok(())
 }
 
-/// Stores the names of keys for people. A name that is already stored causes no write, because each sweep
-/// describes every pull request that it lists.
+/// Stores the descriptions of keys, which contain their readable names. A description that is already stored
+/// causes no write, because each sweep describes every pull request that it lists.
 pub(super) fn store_descriptions<'a>(
     connection: &SqlTransaction,
     descriptions: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
@@ -240,8 +240,8 @@ pub(super) fn store_descriptions<'a>(
         connection.sql(&hear).execute([&rows])?;
     }
     if !named.is_empty() {
-        // The rows are deleted and inserted again, so they get the greatest ids and count as the latest rows
-        // with their names.
+        // The rows are deleted and inserted again, so they get the greatest ids. The row with the greatest id
+        // counts as the latest row with its name.
         let (rows, given) = encode_rows(connection, named);
         let delete = format!("DELETE FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
         connection.sql(&delete).execute([&rows])?;
@@ -256,8 +256,8 @@ pub(super) fn store_descriptions<'a>(
 }
 
 /// Encodes rows as one text. Returns the text, and a table expression from which a statement selects the rows
-/// as `value`. In that expression, `?1` is the text. Any number of rows then takes one statement, and one
-/// round trip to a server.
+/// as `value`. In that expression, `?1` is the text. One statement, and thus one round trip to a server, can
+/// then write any number of rows.
 fn encode_rows(
     connection: &SqlTransaction,
     rows: impl IntoIterator<Item = serde_json::Value>,
@@ -272,7 +272,7 @@ fn replace_nul_chars(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Returns the names of these keys for people.
+/// Returns the descriptions of these keys, which contain their readable names.
 pub(super) fn find_descriptions(
     connection: &SqlTransaction,
     keys: &[SlotKey],
@@ -303,7 +303,7 @@ fn parse_description(row: &SqlRow) -> Result<SlotDescription, StoreFault> {
     Ok(SlotDescription { name: row.get(0)?, url: row.get(1)?, head: head.map(parse_sha).transpose()? })
 }
 
-/// Converts a limit to the type of SQL.
+/// Converts a limit to SQL's integer type.
 pub(super) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

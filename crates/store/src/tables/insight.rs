@@ -1,6 +1,6 @@
-//! The state of a store for metrics: the number of slots of each kind, the age of the oldest due one, and the
-//! number of waiting notices. Every query uses an index whose size depends on the present work, and never on
-//! history.
+//! Counts the content of a store for metrics: the number of slots in each state, the wait of the oldest due
+//! slot, and the number of waiting notices. Every query uses an index whose size depends on the present work,
+//! and never on history.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::watch::{StoreMonitor, WriteMetrics};
 pub struct StoreStatistics {
     /// Number of slots by state and reason, in the words of `truing queue list`.
     pub slots: Vec<(String, String, u64)>,
-    /// Time for which the oldest due slot has been due; none if no slot is.
+    /// Time for which the oldest due slot has been due; none if no slot is due.
     pub oldest_due: Option<Duration>,
     /// Number of notices that are still to be sent.
     pub untold: u64,
@@ -101,7 +101,7 @@ impl Store {
         Ok(self.list_slots_and_faults().await?.1)
     }
 
-    /// Deletes a slot that cannot be read. Returns false if it can be read, or there is none.
+    /// Deletes a slot that cannot be read. Returns false if the slot can be read, or does not exist.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -123,7 +123,8 @@ impl Store {
     }
 }
 
-/// Counts the reported slots that still cannot be read: another process may have dropped some.
+/// Counts the reported slots that still cannot be read, because another process may have dropped some of
+/// them.
 fn count_still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
     let is = |key: &str| {
         matches!(super::slots::find(connection, SlotKey::new(key)), Err(StoreFault::Unreadable { .. }))
@@ -149,8 +150,8 @@ fn slot_counts(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>
     connection.sql(sql).query((), |row| Ok(split_state_count(row.text(0), row.get(1)?)))?.collect()
 }
 
-/// Returns the age of the first waiting slot among those that are due. Leased and idle slots before the first
-/// waiting slot are skipped, because the next one or two passes change their state.
+/// Returns how long the first waiting slot has been due. Leased and idle slots before the first waiting slot
+/// are skipped, because the next one or two passes change their state.
 fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
     let by = connection.dialect().choose("INDEXED BY slot_wakes", "");
     let sql = format!(

@@ -1,6 +1,5 @@
-//! The ledger: budget levels with the sums reserved and spent at them. Every call of the port is one
-//! transaction over all levels of a run's budget, so that processes sharing the store cannot exceed a limit
-//! together.
+//! The ledger: budget levels, each with its reserved and its spent sum. Every call is one transaction over
+//! all levels of a run's budget, so processes that share the store cannot exceed a limit together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -73,8 +72,7 @@ impl Ledger for Store {
 }
 
 impl Store {
-    /// Returns the budget usage of all reviews of a slot, one item for each head, and of the given runs. The
-    /// reviews of a slot are found by its key.
+    /// Returns the budget usage of all reviews of a slot, one item for each head, and of the given runs.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -101,9 +99,10 @@ impl Store {
         .await
     }
 
-    /// Deletes some settled reservations that expired before the given time, and some levels of past periods
-    /// that were last used before that time. Levels of pull requests are deleted only after `PULL_KEPT`.
-    /// Returns the number of deleted rows, or 0 if there are no more such rows.
+    /// Deletes some settled reservations that expired before the given time, and some unused levels. A level
+    /// is unused if its period is over and it was last used before that time. Levels of pull requests are
+    /// deleted only after `PULL_KEPT`. Returns the number of deleted rows, or 0 if there are no more such
+    /// rows.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -135,8 +134,8 @@ impl Store {
 /// The money spent by the runs of one key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeySpend {
-    /// The pull request, the local repository or the job. The key of a review also contains the head. If a
-    /// run has no record, the key is the run's id.
+    /// The key of the pull request, the local repository or the job. The key of a review also contains the
+    /// head. If a run has no record, the run's id is used.
     pub key: String,
     /// The loop; none if the run has no record.
     pub run_loop: Option<LoopKind>,
@@ -153,7 +152,8 @@ impl Store {
     pub async fn spent_since(&self, since: UnixMillis) -> Result<Vec<KeySpend>, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
-            // A specialist's own level is part of its review's level.
+            // The level of a specialist's run is not summed, because the level of its review includes that
+            // cost.
             let sql = "SELECT coalesce(run.key, level.key),
                               CASE level.kind WHEN 'review' THEN 'review' ELSE coalesce(run.loop, '') END,
                               CAST(sum(coalesce(paid.cost, paid.amount)) AS BIGINT)
@@ -301,8 +301,8 @@ fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> 
 
 fn read_reservation(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
-    // In the table, either both columns have a value or neither has. The column for the basis contains only
-    // the two words of `CostBasis`.
+    // In the table, either both `cost` and `known` have a value, or both are null. The column `known`
+    // contains only the two words of `CostBasis`.
     let known = known.map(|word| if word == "metered" { CostBasis::Metered } else { CostBasis::Estimated });
     Ok(StoredReservation {
         id: row.get(0)?,
@@ -318,7 +318,7 @@ fn cost_basis_word(basis: CostBasis) -> &'static str {
     }
 }
 
-/// Returns the usage of a level, with the given limit plus the amount that people have allowed.
+/// Returns the usage of a level. Its limit is the given limit plus the amount by which people have raised it.
 fn find_level(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, allowed FROM level
                WHERE kind = ?1 AND key = ?2 AND period = ?3";
@@ -338,7 +338,7 @@ fn find_level(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelR
     })
 }
 
-/// Raises a level by its initial limit.
+/// Raises the limit of a level by its configured limit.
 pub(super) fn raise_allowance(
     connection: &SqlTransaction,
     level: &BudgetLevel,
@@ -369,7 +369,7 @@ fn parse_level_row(row: &SqlRow) -> Result<LevelRow, StoreFault> {
     Ok((row.get(0)?, BudgetUsage { level: BudgetLevel { kind, key, period, limit }, spent, reserved }))
 }
 
-/// Writes a level's row, inserting it if there is none; returns its id.
+/// Updates a level's row, or inserts it if `row` is none. Returns the id of the row.
 fn write_level(
     connection: &SqlTransaction,
     row: Option<i64>,
@@ -391,7 +391,8 @@ fn write_level(
         .single_row((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))
 }
 
-/// Returns the levels of current periods, the widest first.
+/// Returns the levels of the current day and month, and the levels without a period that have reservations or
+/// were used today. The widest kinds of levels come first.
 fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<BudgetUsage>, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, touched FROM level
                WHERE period IN (?1, ?2) OR (period = '' AND (reserved > 0 OR touched >= ?3))";
@@ -415,8 +416,8 @@ fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<Bu
     Ok(levels)
 }
 
-/// Returns, for each kind of level in a current period, the largest spent fraction of a limit, in
-/// thousandths.
+/// Returns the largest spent fraction of a limit, in thousandths, for each kind of level in the current day
+/// or month.
 pub(super) fn greatest_used_fractions(
     connection: &SqlTransaction,
     now: UnixMillis,

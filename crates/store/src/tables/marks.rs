@@ -1,6 +1,6 @@
 //! Marks slots for events. A webhook is acknowledged after its slots are marked. One transaction reads the
-//! slots and writes the slots, names and history, so no other write can come between. The core makes the
-//! decisions.
+//! slots and writes the slots, names and history, so no other write can come between. The core decides how a
+//! slot changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +17,8 @@ use truing_core::switch::{KillSwitches, RepositoryRef};
 use super::{history, operations, slots};
 use crate::fault::StoreFault;
 
-/// Marks slots, reading and writing each row once. `halted` decides whether slots are marked while a kill
-/// switch is on for them.
+/// Marks slots; reads and writes each row at most once. `halted` decides whether slots are marked while a
+/// kill switch is on for them.
 pub(super) fn mark_slots(
     connection: &SqlTransaction,
     marks: &[SlotMark],
@@ -118,13 +118,13 @@ fn record_refused_names(
     operations::switch::add_repositories_to_switches(connection, heard)
 }
 
-/// Returns the `owner/name` of a mark; empty if it is not known.
+/// Returns the `owner/name` of a mark's repository; empty if the name is not known.
 fn repository_name(mark: &SlotMark) -> &str {
     mark.described.name.rsplit_once('#').map_or("", |(name, _)| name)
 }
 
-/// Returns the keys that must not be marked. For such a key, the global switch is on, or the switch of the
-/// repository, which is found by its key or its name.
+/// Returns the keys that must not be marked, because the global switch or the switch of their repository is
+/// on. The repository's switch is found by the key or by the name.
 fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
     match halted {
         HaltPolicy::Mark => BTreeSet::new(),
@@ -148,7 +148,7 @@ fn marked_keys(marks: &[SlotMark]) -> BTreeSet<SlotKey> {
     marks.iter().map(|mark| mark.key.clone()).collect()
 }
 
-/// Groups the marks by key, without those that are refused.
+/// Groups the marks by key, without the refused marks.
 fn group_by_key<'a>(
     marks: &'a [SlotMark],
     refused_keys: &BTreeSet<SlotKey>,
@@ -160,7 +160,7 @@ fn group_by_key<'a>(
     by_key
 }
 
-/// Returns a slot after these events, and the lines of history.
+/// Applies the marked events to a slot. Returns the changed slot, and the lines of history.
 fn apply_marks(
     mut slot: Slot,
     marks: &[&SlotMark],

@@ -1,5 +1,5 @@
-//! Rows of operators: the switches, the audit log, notices. A change of a switch and its entry in the audit
-//! log are one transaction.
+//! The tables for operators: the kill switches, the audit log and the notices. A change of a switch and its
+//! entry in the audit log are one transaction.
 
 pub(super) mod audit;
 pub(super) mod notice;
@@ -23,8 +23,9 @@ use crate::valkey::ValkeyServer;
 impl OperatorStore for Store {
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.valkey_server() else { return self.read(switch::read).await };
-        // The records are read after the mirror, so they are at least as new as the mirror. A switch that is
-        // turned between the two reads is therefore not turned back.
+        // The records are read after the keys in Valkey, so the records are at least as new as these keys. If
+        // a command turns the switch between the two reads, the old value in Valkey therefore does not undo
+        // it.
         let mirror = box_future(|| valkey.switch_keys()).await?;
         let kept = self.read(switch::read).await?;
         let is_on = kept.global_switch.engagement().is_some();
@@ -60,9 +61,9 @@ impl OperatorStore for Store {
         if self.valkey_server().is_some()
             && let Err(error) = self.kill_switches().await
         {
-            // If the switch was set by hand before, this is recorded first. Otherwise another process could
-            // record it later, and undo this command. If the switch cannot be read, the command takes effect
-            // nevertheless.
+            // If a person set the switch by hand before, that change is recorded first. Otherwise another
+            // process could record it later, and undo this command. If the switch cannot be read, the command
+            // takes effect nevertheless.
             tracing::warn!(%error, "unknown whether the kill switch was set manually");
         }
         let turned = self.turn_stored_switch(turn, operator, None).await?;
@@ -115,7 +116,7 @@ impl OperatorStore for Store {
     }
 }
 
-/// Writes the result of a turn, with its entry in the audit log and its notice.
+/// Writes the changed switches, with the entry in the audit log and the notice.
 fn store_switches(
     connection: &SqlTransaction,
     before: &KillSwitches,
@@ -131,11 +132,12 @@ fn store_switches(
 /// The actor in the audit log for a switch that was set by hand.
 const BY_HAND: &str = "bot:killswitch:enabled";
 
-/// Number of unsent notices that are read to find those that may be sent.
+/// Number of unsent notices that are read to find notices that may be sent.
 const MAX_NOTICE_CANDIDATES: usize = 1_024;
 
 impl Store {
-    /// Turns the switch in the records. If `from` is given, turns the switch only from this state.
+    /// Turns the switch in the records. If `from` is given, turns the switch only if its present state is
+    /// `from`.
     async fn turn_stored_switch(
         &self,
         request: &SwitchRequest,
@@ -161,8 +163,8 @@ impl Store {
         .await
     }
 
-    /// Turns the switch of the repository of this name, as [`OperatorStore::turn_switch`] turns the global
-    /// one. Returns all switches before and after.
+    /// Turns the switch of the repository with this name, as [`OperatorStore::turn_switch`] turns the global
+    /// switch. Returns all switches before and after.
     ///
     /// # Errors
     /// [`StoreError`] if the switch cannot be written.

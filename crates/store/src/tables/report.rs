@@ -8,28 +8,28 @@ use truing_core::sync::job::UnreportedCost;
 
 use crate::store::Store;
 
-/// The number of runs of one day that ended in one way.
+/// The runs that ended on one day with the same outcome and reason, in numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunEndCount {
     /// The UTC day, in days since 1970.
     pub day: i64,
     /// The word of the outcome's kind.
     pub kind: String,
-    /// The reason; empty if the kind is sufficient.
+    /// The reason; empty if the kind needs no reason.
     pub reason: String,
     /// Number of these runs.
     pub runs: u64,
-    /// Their total duration, in milliseconds.
+    /// Total duration of these runs, in milliseconds.
     pub ms: u64,
-    /// Their total cost, in micro-dollars.
+    /// Total cost of these runs, in micro-dollars.
     pub cost: u64,
-    /// True for reviews on a user's machine, false for those of a served pull request.
+    /// True for reviews on a user's machine, false for reviews by the service.
     pub is_local: bool,
 }
 
 impl Store {
-    /// Returns the runs of a loop that ended since the given time, counted and ordered by UTC day, kind,
-    /// reason, and local or served. Runs with a damaged record are left out.
+    /// Counts the runs of a loop that ended since the given time, by UTC day, kind, reason and origin (local
+    /// or served). Runs with a damaged record are left out.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -90,9 +90,9 @@ impl Store {
         .await
     }
 
-    /// Returns the cost, since the given time, of served and local reviews that is in no record. Such a run
-    /// was requested without a record, or did not reach its end. The expiry time of a call decides whether
-    /// the call counts. An unsettled call counts in full after it has expired.
+    /// Returns the cost, since the given time, of served and local reviews that is in no record. A review has
+    /// no record if none was requested, or if it did not reach its end. A call belongs to the time at which
+    /// its reservation expires. An unsettled call counts in full after its reservation has expired.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -101,7 +101,7 @@ impl Store {
         self.unrecorded_cost_on_levels(since, "TRUE").await
     }
 
-    /// Returns the part of [`Self::unrecorded_cost`] that local reviews have cost.
+    /// Returns the part of [`Self::unrecorded_cost`] that was spent by local reviews.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -116,7 +116,8 @@ impl Store {
         since: UnixMillis,
         levels: &str,
     ) -> Result<MicroUsd, StoreError> {
-        // Only few calls have no record, so their levels are looked up last.
+        // Only few calls belong to runs without a record, so the levels are looked up last, for these calls
+        // only.
         let sql = format!(
             "WITH paid AS (SELECT id, run, cost AS spent, expires FROM reservation WHERE cost IS NOT NULL
                            UNION ALL SELECT id, run, amount, expires FROM reservation
@@ -152,8 +153,8 @@ impl Store {
         .await
     }
 
-    /// Returns the sum that a statement computes over settled and expired calls. `?1` is the earliest time,
-    /// `?2` the present.
+    /// Returns the sum that a statement computes over settled and expired calls. In the statement, `?1` is
+    /// `since`, and `?2` is the present time.
     async fn sum_costs_since(&self, since: UnixMillis, sql: String) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
@@ -162,8 +163,8 @@ impl Store {
         .await
     }
 
-    /// Returns the cost of a job's runs that no record includes yet: they were stopped or killed, or are
-    /// still running.
+    /// Returns the cost of a job's runs that is in no record yet, because the runs were stopped or killed, or
+    /// are still running.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

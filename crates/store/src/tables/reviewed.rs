@@ -8,25 +8,26 @@ use crate::store::Store;
 /// The number of findings of one repository, rule, model and status.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FindingCount {
-    /// The keys of its pull requests without their numbers (`pr/github/1/`), or the key of local reviews.
+    /// The keys of the repository's pull requests without their numbers (`pr/github/1/`), or the key of local
+    /// reviews.
     pub repository: String,
-    /// The rule that found them.
+    /// The rule that found the findings.
     pub rule: String,
-    /// The word of their source: `rule`, `tool` or `agent`.
+    /// The word for the findings' source: `rule`, `tool` or `agent`.
     pub source: String,
-    /// The word of their present status.
+    /// The word for the findings' present status.
     pub status: String,
-    /// For findings of a model: the model of the key's newest review that used a model.
+    /// For findings with the source `agent`: the model of the key's newest review that used a model.
     pub model: Option<String>,
-    /// Number of all findings that count.
+    /// Number of the findings.
     pub findings: u64,
     /// Number of these findings that have a comment, or had a comment that a user deleted.
     pub posted: u64,
 }
 
 impl Store {
-    /// Counts all stored findings, with their present status, of the keys that have a review that ended since
-    /// the given time. Findings with a damaged row are left out.
+    /// Counts all stored findings of each key with a review that ended since the given time, by their present
+    /// status. Findings with a damaged row are left out.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -79,9 +80,9 @@ impl Store {
         .await
     }
 
-    /// Returns the milliseconds from the beginning of a head's first review to the call that made its first
-    /// comment, ascending. Includes only heads that have a comment and whose first review began since the
-    /// given time.
+    /// Returns the time from the beginning of a head's first review to the call that posted its first
+    /// comment, for each head. The times are in milliseconds, in ascending order. Includes only heads that
+    /// have a comment and whose first review began since the given time.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

@@ -1,5 +1,6 @@
-//! Runs of every loop, with one row for each. [`reviews`], [`converges`] and [`jobs`] decide whether a run
-//! may write; [`desired`] keeps the comments that a review should show; [`last`] finds the settled revision.
+//! Runs of every loop, with one row for each run. [`reviews`], [`converges`] and [`jobs`] decide whether a
+//! run may write; [`desired`] keeps the comments that a review should show; [`last`] finds the settled
+//! revision.
 
 mod converges;
 mod desired;
@@ -47,8 +48,8 @@ impl Store {
         self.read(move |connection| reviews::run_cost(connection, &run)).await
     }
 
-    /// Records a review without a slot whose end is not recorded, if the review failed or has a cost. Returns
-    /// the cost.
+    /// Records the end of a review without a slot that stopped before it recorded its end. Does so only if
+    /// the review failed or has a cost. Returns the cost.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -69,8 +70,8 @@ impl Store {
         .await
     }
 
-    /// Records that the head of the key's newest review is left as it is, for this reason. Does nothing if a
-    /// run has settled the head.
+    /// Records that the head of the key's newest review is skipped, for this reason. Does nothing if a run
+    /// has settled that revision.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
@@ -94,7 +95,8 @@ impl Store {
     ) -> Result<Vec<RunRecord<D>>, StoreError> {
         let slot_key = slot_key.map(|key| key.as_str().to_owned());
         self.read(move |connection| {
-            // The records of one key use that key's index, because a server asks frequently.
+            // If a key is given, the condition lets the query use the index by key, because a server runs
+            // this query frequently.
             let key = if slot_key.is_some() { "key = ?2" } else { "?2 = ''" };
             let sql = format!(
                 "SELECT record, id FROM run WHERE loop = ?4 AND record IS NOT NULL AND kept >= ?1 AND {key}

@@ -1,4 +1,4 @@
-//! The slots: compare-and-swap by version, and the index that finds the due ones.
+//! The slots: compare-and-swap by version, and the index that finds the due slots.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -98,8 +98,8 @@ impl SlotStore for Store {
     }
 
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError> {
-        // A command that leases slots beside a server waits until this function returns. The leases of that
-        // command then have other tokens.
+        // A command that leases slots beside a server waits until this function returns. Its leases are
+        // therefore not among the returned leases, and have other tokens.
         let Some(path) = self.path() else { return Ok(Vec::new()) };
         let Some(_alone) =
             lock::lock_out_commands(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
@@ -193,15 +193,15 @@ impl SlotStore for Store {
     async fn check_writable(&self) -> Result<(), StoreError> {
         if let Some(valkey) = self.valkey_server() {
             box_future(|| valkey.check_writable()).await?;
-            // A server that accepts no writes refuses this statement, although it changes nothing.
+            // A server that accepts no writes refuses this statement, although the statement changes nothing.
             let nothing = |connection: &SqlTransaction| {
                 connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
             };
             return self.append(nothing).await;
         }
         self.write(|connection| {
-            // SQLite does not write a row that stays the same, but it does write the schema version, even
-            // with the same value.
+            // SQLite does not write a row that stays the same, but it writes the schema version even if the
+            // value stays the same.
             let form: i64 = connection.sql("PRAGMA user_version").single_row((), |row| row.get(0))?;
             connection.sql(&format!("PRAGMA user_version = {form}")).execute(()).map(drop)
         })
@@ -210,7 +210,8 @@ impl SlotStore for Store {
 }
 
 impl Store {
-    /// Ensures that all numbers from now on are greater than this token, which the records have accepted.
+    /// Ensures that all tokens and versions that are issued from now on are greater than this token, which
+    /// the records have accepted.
     pub(super) async fn accept_token(&self, token: FencingToken) -> Result<(), StoreError> {
         match self.valkey_server() {
             Some(valkey) => box_future(|| valkey.raise_counter_if_needed(token.0)).await,
@@ -218,7 +219,7 @@ impl Store {
         }
     }
 
-    /// Returns every stored slot, ordered by key, without those that [`Store::unreadable_slots`] names.
+    /// Returns every readable slot, ordered by key. [`Store::unreadable_slots`] returns the other slots.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -264,8 +265,8 @@ impl Store {
     }
 }
 
-/// Returns the keys and wake times of due slots after the given position, the oldest first, from the index
-/// alone.
+/// Returns the keys and wake times of due slots after the given position, the oldest first. The query reads
+/// only the index.
 fn due_keys_after(
     connection: &SqlTransaction,
     now: UnixMillis,
@@ -339,7 +340,7 @@ pub(super) fn write_slot(connection: &SqlTransaction, mut slot: Slot) -> Result<
     Ok(slot.version)
 }
 
-/// Writes the row of a slot that has content, with the version that it has.
+/// Writes the row of a slot, and keeps the slot's version.
 pub(super) fn upsert_slot(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreFault> {
     connection
         .sql(
@@ -370,7 +371,7 @@ pub(super) fn next_numbers(
     count: usize,
 ) -> Result<RangeInclusive<u64>, StoreFault> {
     let count = count as u64;
-    // The statement has no `RETURNING`, which would materialise its result each time.
+    // The statement has no `RETURNING`, because SQLite would materialise the returned rows each time.
     connection.sql("UPDATE store SET counter = counter + ?1").execute([count])?;
     let last: u64 = connection.sql("SELECT counter FROM store").single_row((), |row| row.get(0))?;
     Ok(last + 1 - count..=last)
@@ -387,7 +388,7 @@ pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<
     if connection.dialect() == SqlDialect::Postgres {
         return Ok(());
     }
-    // The limit is one below the greatest number of SQLite, which leaves room for the next.
+    // The limit is one below SQLite's greatest number, so that a greater number can still follow.
     let number = number.min(i64::MAX as u64 - 1);
     connection.sql("UPDATE store SET counter = ?1 WHERE counter < ?1").execute([number])?;
     Ok(())
@@ -410,8 +411,8 @@ pub(crate) fn page_of_slots(
     rows.collect()
 }
 
-/// Writes slots with the versions that they have in another store; afterwards the counter is at least as
-/// great as each of them.
+/// Writes slots with the versions that they have in another store. Afterwards, the counter is at least as
+/// great as each of these versions.
 pub(crate) fn write_versioned_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result<(), StoreFault> {
     for slot in slots {
         upsert_slot(connection, slot)?;
@@ -420,7 +421,7 @@ pub(crate) fn write_versioned_slots(connection: &SqlTransaction, slots: &[Slot])
     raise_counter(connection, greatest.unwrap_or(0))
 }
 
-/// Returns the greatest version or token that was given.
+/// Returns the greatest version or token that was issued.
 pub(crate) fn last_number(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
     Ok(SlotVersion(connection.sql("SELECT counter FROM store").single_row((), |row| row.get(0))?))
 }

@@ -123,7 +123,8 @@ impl SweepStore for Store {
     async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
-            // A repository whose commands have to wait must not fill the whole result.
+            // The result takes turns between repositories, because a repository whose commands have to wait
+            // must not fill the whole result.
             let sql = "SELECT repository, number, id, at, kind, account, login, label FROM
                            (SELECT repository, number, id, at, kind, NULL AS account, NULL AS login, NULL AS \
                  label
@@ -165,9 +166,9 @@ impl SweepStore for Store {
     ) -> Result<Result<(), VersionConflict>, StoreError> {
         let is_apart = self.valkey_server().is_some();
         if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.valkey_server(), obeyed) {
-            // The slot is written first, under the name of the request, so the write happens only once. If
-            // the process exits before the other writes, a later process finds the changed slot, and writes
-            // the rest.
+            // The slot is written first, with the request's name as idempotency key, so the write happens
+            // only once. If the process exits before the other writes, a later process finds the changed
+            // slot, and writes the rest.
             let name = request_name(user_request);
             match box_future(|| valkey.swap_slots(std::slice::from_ref(slot), false, Some(&name))).await? {
                 SwapOutcome::PerSlot(swapped) if swapped.iter().all(Result::is_ok) => {}
@@ -215,7 +216,7 @@ impl SweepStore for Store {
                     connection.sql(sql).execute((forge, repository, number, account.as_str()))?
                 }
                 RequestOrigin::Label { name } => {
-                    // If another user has set the label later, that is another request, which is not deleted.
+                    // If the label was set again later, that is another request, which is not deleted.
                     let sql = "DELETE FROM label_set WHERE forge = ?1 AND repository = ?2 AND number = ?3
                                AND name = ?4 AND at = ?5";
                     let row = (forge, repository, number, name, user_request.noticed_at.0);
@@ -229,7 +230,7 @@ impl SweepStore for Store {
 }
 
 /// Returns true if a comment is not served yet. If another process has served the comment, that process has
-/// already allowed the money.
+/// already raised the budget limit.
 fn is_unserved(connection: &SqlTransaction, request: &UserRequest) -> Result<bool, StoreFault> {
     let RequestOrigin::Comment { kind, id } = &request.origin else { return Ok(true) };
     let PrId { forge, repository, .. } = &request.pr;
@@ -260,7 +261,7 @@ fn pull_key_prefix(forge: &str, repository: &str) -> String {
     format!("pr/{forge}/{repository}/")
 }
 
-/// Returns the first text after all that begin with `prefix`, which ends in `/`.
+/// Returns the smallest text that is greater than every text with this prefix. `prefix` ends in `/`.
 pub(super) fn prefix_end(prefix: &str) -> String {
     format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
 }
@@ -284,8 +285,8 @@ fn repositories(
             ))
         })?
         .collect::<Result<_, StoreFault>>()?;
-    // The query jumps from one repository's first pull request to the next one's, so it takes one step for
-    // each repository.
+    // The loop jumps from the first pull request of a repository to that of the next repository, so it needs
+    // one query for each repository.
     let next = "SELECT key, name FROM described WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1";
     let find = connection.sql(next);
     let all = format!("pr/{forge}/");
@@ -316,7 +317,8 @@ fn store_repositories(
     connection: &SqlTransaction,
     repositories: &[KnownRepository],
 ) -> Result<(), StoreFault> {
-    // In SQLite, the definition of the column makes comparisons ignore case.
+    // A change of only the case must also be stored, so the names are compared with case. In SQLite,
+    // comparisons of this column would otherwise ignore case.
     let exactly = connection.dialect().choose("COLLATE BINARY", "COLLATE \"C\"");
     let sql = format!(
         "INSERT INTO repository (forge, id, name, cursor, gone, onboarded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

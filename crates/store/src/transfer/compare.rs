@@ -1,5 +1,5 @@
 //! Compares two stores part by part. The rows of both stores are read in the order of their keys, counted,
-//! and compared in the same form.
+//! and compared after conversion to a common format.
 
 use std::collections::VecDeque;
 
@@ -40,7 +40,8 @@ pub(super) async fn compare_all(one: &Store, other: &Store) -> Result<Vec<TableC
 }
 
 async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableComparison, TransferError> {
-    // Texts are compared in the form of PostgreSQL, if one of the stores uses it.
+    // If one of the stores uses PostgreSQL, zero characters are replaced before texts are compared, because
+    // PostgreSQL cannot store them.
     let replace = is_postgres(one) || is_postgres(other);
     let (mut left, mut right) =
         (StorePartRows::new(one, part, replace), StorePartRows::new(other, part, replace));
@@ -59,7 +60,7 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
     Ok(TableComparison { table: part.name(), rows, first_difference: first })
 }
 
-/// Describes the row with the smaller key of two rows that differ.
+/// Of two rows that differ, describes the row with the smaller key.
 fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
     let (fields, count): (&[TableColumn], usize) = match part {
         StorePart::Slots => (&[SLOT_KEY], 1),
@@ -84,7 +85,7 @@ fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow
 /// The key column of a slot.
 const SLOT_KEY: TableColumn = TableColumn { name: "key", kind: ColumnKind::Text };
 
-/// Compares keys of one table in its order.
+/// Returns true if the first key is before the second key in the order of the table.
 fn is_key_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
     let differ = one.iter().zip(other).find(|(one, other)| one != other);
     match differ {

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct TableComparison {
     /// Name of the table.
     pub table: &'static str,
-    /// Number of its rows in each store.
+    /// Number of the table's rows in each store.
     pub rows: (u64, u64),
     /// The first row that differs or is in only one store, as an SQL condition; none if all rows are equal.
     pub first_difference: Option<String>,

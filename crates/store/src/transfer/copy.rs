@@ -1,4 +1,4 @@
-//! Copies everything of one store to another, page by page. A page and its progress are written in one
+//! Copies all data of one store to another, page by page. A page and the progress are written in one
 //! transaction, so an interrupted copy continues after the last page. Slots in Valkey are written before the
 //! progress. If the copy is interrupted between these two writes, the slots are written again.
 
@@ -24,7 +24,7 @@ use super::slots;
 /// A page that was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CopiedPage {
-    /// Name of its table; `slot` stands for the slots of either engine.
+    /// Name of the page's table; `slot` stands for the slots of either engine.
     pub table: &'static str,
     /// Number of rows of this table that have been copied so far, including the rows that an interrupted
     /// process copied.
@@ -55,7 +55,7 @@ struct StoreCopy<'a> {
     nul_policy: NulPolicy,
 }
 
-/// Copies everything, compares it, and deletes the record of progress.
+/// Copies all data, compares both stores, and deletes the record of progress.
 pub(super) async fn copy_all(
     from: &Store,
     to: &Store,
@@ -83,7 +83,8 @@ pub(super) async fn copy_all(
             StorePart::End => return copy.finish().await,
         };
         let Some(step) = step else {
-            // The write of an interrupted process was completed after this process had read the progress.
+            // Another process was interrupted, but its last write was completed after this process had read
+            // the progress.
             progress = copy.current_progress().await?;
             continue;
         };
@@ -126,18 +127,18 @@ impl StoreCopy<'_> {
         if found.slots != ours.slots {
             return Err(TransferError::OtherSlots { target, found_slots: found.slots });
         }
-        // This call records a switch that was set by hand at Valkey and not read since. The switch is then
+        // If a switch was set by hand at Valkey and not read since, this call records the switch. It is then
         // copied with the records.
         box_future(|| self.from.kill_switches()).await?;
         Ok(CopyTargetState::Unfinished(found))
     }
 
-    /// Checks whether a target that is neither new nor unfinished is this source's copy. If not, the error
-    /// names its content.
+    /// Checks whether a target that is neither new nor unfinished is a complete copy of this source. If not,
+    /// the error names the target's content.
     async fn check_finished_copy(&self, content: String) -> Result<CopyTargetState, TransferError> {
         match compare::compare_until_difference(self.from, self.to).await {
             Ok(Some(compared)) => Ok(CopyTargetState::Complete(compared)),
-            // A copy has no unreadable row.
+            // A complete copy has no unreadable row, so this target is not a copy.
             Ok(None) | Err(TransferError::UnreadableSlot { .. } | TransferError::UnfitValue { .. }) => {
                 Err(TransferError::NotNew { target: self.to.name(), existing_rows: content })
             }
@@ -203,8 +204,8 @@ impl StoreCopy<'_> {
                     limit = limit.div_ceil(32);
                 }
                 Err((row, error)) => {
-                    // If the target is unreachable, it seems to refuse every row, so this call returns that
-                    // error first.
+                    // An unreachable target seems to refuse every row. In that case, this call returns the
+                    // error of the connection first.
                     self.current_progress().await?;
                     let (target, table) = (self.to.name(), table.name);
                     return Err(TransferError::RowRefused { target, table, row, error });
@@ -255,7 +256,7 @@ impl StoreCopy<'_> {
         }
     }
 
-    /// Transfers the numbers and the kill switch, compares, and deletes the record of progress.
+    /// Transfers the counters and the kill switch, compares both stores, and deletes the record of progress.
     async fn finish(&self) -> Result<Vec<TableComparison>, TransferError> {
         let numbered = || TABLES.iter().filter(|table| table.is_numbered);
         let numbers: Vec<u64> = self
@@ -277,7 +278,7 @@ impl StoreCopy<'_> {
             Some(valkey) => box_future(|| valkey.last_number()).await?,
             None => self.from.read(last_number).await?,
         };
-        // If the counter of the source was lost, it may be less than the numbers in the records.
+        // If the counter of the source was lost, the counter may be less than tokens in the records.
         let known = self.to.read(list::greatest_token).await?;
         self.to.raise_version(given.max(known)).await?;
         let compared = compare::compare_all(self.from, self.to).await?;
@@ -289,8 +290,8 @@ impl StoreCopy<'_> {
         if let Some(valkey) = self.to.valkey_server() {
             let is_on = self.to.read(kill_switch).await?.global_switch.engagement().is_some();
             let mirror = box_future(|| valkey.switch_keys()).await?;
-            // If the switch was set by hand in the target during the copy, it stays on. The first process
-            // that reads the switch records it.
+            // If a person turned on the switch in the target during the copy, it stays on. The first process
+            // that reads the switch records this.
             if is_on || mirror.manual_state() != Some(true) {
                 box_future(|| valkey.set_switch(is_on)).await?;
             }
@@ -298,7 +299,7 @@ impl StoreCopy<'_> {
         if self.to.write(progress::finish_transfer).await? {
             return Ok(compared);
         }
-        // Another process, although interrupted, may have completed the copy.
+        // The record of progress has changed, perhaps because another process has completed the copy.
         let whole = compare::compare_until_difference(self.from, self.to).await?;
         whole.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }

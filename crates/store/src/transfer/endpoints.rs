@@ -1,4 +1,4 @@
-//! The two stores of a transfer: their names for users, the lock for reading the source, and the lock for
+//! The two stores of a transfer: their readable names, the lock for reading the source, and the lock for
 //! filling the target.
 
 use std::fs::File;
@@ -10,16 +10,16 @@ use crate::store::{Store, StoreEngine, box_future};
 
 use super::fault::TransferError;
 
-/// The address field of a copying process in a file's lock.
+/// The text that a copying process writes into the address field of a file's lock.
 const LISTEN: &str = "truing store migrate";
 
-/// Returns the name of the server of a store's slots. When a transfer continues, the server must be the same
-/// as before.
+/// Returns the name of the server that keeps a store's slots; empty for a file. When a transfer continues,
+/// the server must be the same as before.
 pub(super) fn valkey_server_name(store: &Store) -> String {
     store.valkey_server().map_or("", |valkey| valkey.name()).to_owned()
 }
 
-/// Returns true if the two stores use the same file, database or server of slots.
+/// Returns true if the two stores use the same file, the same database or the same server for slots.
 pub(super) fn share_storage(one: &Store, other: &Store) -> bool {
     let slots = valkey_server_name(one);
     let records = |store: &Store| match &store.0.engine {
@@ -69,7 +69,7 @@ fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferE
     }
 }
 
-/// The lock for filling a target, which no process may serve at the same time.
+/// The lock for filling a target. While the lock is held, no process may serve the target.
 pub(super) enum TargetLock {
     File { _lock: ServeLock },
     Postgres { _lock: Box<AdvisoryLock> },

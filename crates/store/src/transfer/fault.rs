@@ -13,14 +13,14 @@ pub enum TransferError {
     /// Source and target are the same store.
     #[error("{0} cannot be copied to itself; name another store after --to")]
     SameStore(String),
-    /// The target holds something else.
+    /// The target is not new, and its data is not from a copy.
     #[error(
         "{target} is not new: it holds {existing_rows}. Nothing was changed; name a store after --to that is empty"
     )]
     NotNew {
         /// Name of the target.
         target: String,
-        /// The rows that it holds.
+        /// The data that the target holds.
         existing_rows: String,
     },
     /// The target holds a part of another store.
@@ -33,7 +33,7 @@ pub enum TransferError {
         target: String,
         /// The source that was named.
         source_name: String,
-        /// The source that it was filled from.
+        /// The store from which the target was filled.
         found_source: String,
     },
     /// The slots of a partly filled target are on another server.
@@ -41,7 +41,7 @@ pub enum TransferError {
     OtherSlots {
         /// Name of the target.
         target: String,
-        /// The place of the slots.
+        /// The server that keeps the slots.
         found_slots: String,
     },
     /// The target was begun by a version that has other tables.
@@ -63,7 +63,7 @@ pub enum TransferError {
     HalfSource {
         /// Name of the source.
         source_name: String,
-        /// The store that is copied to it.
+        /// The store that is copied to the source.
         original_source: String,
     },
     /// Another process serves or copies one of the stores.
@@ -83,7 +83,7 @@ pub enum TransferError {
     /// A lock of a file cannot be taken.
     #[error(transparent)]
     Lock(#[from] crate::lock::ServeLockError),
-    /// A table or a column is not one of this version.
+    /// The tables or columns of a store differ from those of this version.
     #[error(
         "the tables of {store} do not match this version of truing (column {column}); use the version that \
             created the tables"

@@ -1,6 +1,6 @@
-//! Lists all tables of a store's records with their columns, and compares the list with the actual tables.
-//! Rows can be inserted in the order of the list. An unlisted table or column would not be copied, so it
-//! stops the copy.
+//! Lists all tables of a store's records with their columns, and compares the list with the actual tables. If
+//! tables are filled in the order of the list, no row refers to a missing row. An unlisted table or column
+//! would not be copied, so it stops the copy.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,8 @@ use super::row::TOKEN;
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct TableSchema {
     pub(super) name: &'static str,
-    /// Number of first columns that form the key; 0: the table has one row, which always exists.
+    /// The key consists of this many first columns. With 0, the table has exactly one row, which always
+    /// exists.
     pub(super) key: usize,
     /// True if the engine generates numbers for the key.
     pub(super) is_numbered: bool,
@@ -150,8 +151,9 @@ pub(super) static TABLES: [TableSchema; 19] = [
     table("job", 1, &[text("key"), int("token"), text("run"), text("body")]),
 ];
 
-/// Columns that only one engine has. The counter of `store` is transferred separately. The time in `store`
-/// comes from the clock and is not transferred.
+/// Columns that are not copied as columns of the list: those that only one engine has, and the table
+/// `transfer`. The counter of `store` is transferred separately. The time in `store` comes from the clock and
+/// is not transferred.
 const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at \
      slot.body slot.shown transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 const OF_POSTGRES: &str = "form.version form.oldest \
@@ -175,7 +177,7 @@ pub(super) fn find_schema_mismatch(connection: &SqlTransaction) -> Result<Option
         listed.extend(table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
     }
     if dialect == SqlDialect::Sqlite {
-        // SQLite has this column without a declaration.
+        // SQLite has this column without a declaration, so it is not among the found columns.
         listed.remove("run.rowid");
     }
     Ok(found.symmetric_difference(&listed).next().cloned())
@@ -230,7 +232,7 @@ impl TableSchema {
         connection.sql(&format!("SELECT 1 FROM {} {rows} LIMIT 1", self.name)).exists(())
     }
 
-    /// Returns the columns of its key.
+    /// Returns the columns of the table's key.
     pub(super) fn key(&self) -> &'static [TableColumn] {
         self.fields.get(..self.key).unwrap_or_default()
     }
@@ -286,7 +288,7 @@ impl TableSchema {
         }
     }
 
-    /// Returns the name of PostgreSQL's sequence for the numbers of the table.
+    /// Returns an SQL expression for the PostgreSQL sequence that generates the table's numbers.
     fn sequence(&self) -> String {
         format!("CAST(pg_get_serial_sequence('{}', '{}') AS REGCLASS)", self.name, column_names(self.key()))
     }

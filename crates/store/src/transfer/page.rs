@@ -1,10 +1,12 @@
-//! The size of pages: enough rows to make a round trip worthwhile, and few enough bytes to bound the memory.
+//! Computes the size of pages: enough rows to make a round trip worthwhile, but few enough bytes to limit the
+//! memory use.
 
 use crate::sql::SqlRow;
 
 use super::row;
 
-/// Number of rows of a table's first page, because the size of the rows is not known yet.
+/// Number of rows of a table's first page. The number is small, because the size of the rows is not known
+/// yet.
 pub(super) const FIRST_PAGE_ROWS: usize = 64;
 /// Largest number of rows of a page.
 const MAX_PAGE_ROWS: usize = 8_000;
@@ -13,7 +15,7 @@ const BYTES: usize = 4 << 20;
 /// Number of slots of a page.
 pub(super) const SLOTS: usize = 256;
 
-/// Computes the number of rows of the next page from the limit and the rows of the last one.
+/// Computes the number of rows of the next page from the limit and the rows of the last page.
 pub(super) fn next_limit(limit: usize, rows: &[SqlRow]) -> usize {
     let bytes: usize = rows.iter().map(row::size).sum();
     let each = bytes / rows.len().max(1);

@@ -1,5 +1,5 @@
-//! The progress of a copy: a row in the target, which changes in the same transaction as the rows that are
-//! added. While the row exists, the target is not opened for normal use.
+//! The progress of a copy: a row in the target, which is updated in the transaction that adds the copied
+//! rows. While the row exists, the target is not opened for normal use.
 
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::sql::{SqlDialect, SqlTransaction, SqlValue};
@@ -11,7 +11,7 @@ use super::list::{TABLES, TableSchema};
 pub(super) struct CopyProgress {
     /// Name of the store that is copied.
     pub(super) source: String,
-    /// The name of the server of the target's slots.
+    /// The name of the server that keeps the target's slots.
     pub(super) slots: String,
     /// The name of the part that is copied now.
     pub(super) part: String,
@@ -38,7 +38,7 @@ const END: &str = "end";
 pub(super) const SLOT: &str = "slot";
 
 impl StorePart {
-    /// Returns all parts that have rows, in order.
+    /// Returns all parts that can have rows, in the order of copying.
     pub(super) fn all_parts() -> impl Iterator<Item = Self> {
         std::iter::once(Self::Slots).chain(TABLES.iter().map(Self::Table))
     }
@@ -68,7 +68,7 @@ impl CopyProgress {
         Self { source, slots, part: SLOT.to_owned(), last_key: None, copied: 0 }
     }
 
-    /// Returns the progress after `rows` more rows. `key` is the key of the last of these rows. After the
+    /// Returns the progress after `rows` more rows of this part. `key` is the key of the last row. After the
     /// last page of a part, returns the beginning of the next part.
     pub(super) fn after_page(
         &self,
@@ -133,8 +133,8 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
     })
 }
 
-/// Returns the existing progress, or writes the first one into a new store. If the store is not new, the
-/// inner error names its content.
+/// Returns the existing progress. In a new store, writes the initial progress and returns it. If the store is
+/// neither new nor unfinished, the inner error names its content.
 pub(super) fn start_transfer(
     connection: &SqlTransaction,
     initial_progress: &CopyProgress,
@@ -160,8 +160,8 @@ pub(super) fn start_transfer(
     Ok(Ok(initial_progress.clone()))
 }
 
-/// Changes the progress from one state to the next. Returns false if the progress is in another state,
-/// because another process has continued the copy.
+/// Replaces the progress `from` by the next progress. Returns false if the stored progress differs from
+/// `from`, because another process has continued the copy.
 pub(super) fn advance(
     connection: &SqlTransaction,
     from: &CopyProgress,

@@ -1,10 +1,11 @@
-//! Rows in one form for both engines: their keys for people, and the values that PostgreSQL cannot hold.
+//! Rows, independent of the engine: a readable condition for their keys, and a check for values that cannot
+//! be transferred.
 
 use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
 
 use super::list::TableSchema;
 
-/// The handling of a text with a zero character (U+0000), which PostgreSQL cannot hold.
+/// Decides how the copy handles a text with a zero character (U+0000), which PostgreSQL cannot store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum NulPolicy {
     /// The copy stops with an error that names the row.
@@ -62,7 +63,7 @@ pub(super) fn find_unfit_value(
     table.fields.iter().zip(&row.0).enumerate().find_map(of)
 }
 
-/// Replaces zero characters in texts, as in PostgreSQL.
+/// Replaces zero characters in texts by U+FFFD, as the store does for PostgreSQL.
 pub(super) fn replace_nul_chars(row: &mut SqlRow) {
     for value in &mut row.0 {
         if let SqlValue::Text(text) = value
@@ -73,7 +74,7 @@ pub(super) fn replace_nul_chars(row: &mut SqlRow) {
     }
 }
 
-/// Renders the key of a row as a condition that can be pasted into a statement.
+/// Renders the key of a row as an SQL condition, which a user can paste into a statement.
 pub(super) fn key_condition(fields: &[TableColumn], key: &[SqlValue]) -> String {
     if fields.is_empty() {
         return "there is one".to_owned();

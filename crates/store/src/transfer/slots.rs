@@ -9,8 +9,9 @@
 //! not release the lease, because the slot would then differ from the source, and the stores could not be
 //! compared.
 //!
-//! The names that mark a request as obeyed are not copied. These names matter only if, within the last day, a
-//! process exited after it wrote a slot and before it wrote the records. Such a request is served once more.
+//! The keys in Valkey that mark a user's request as obeyed are not copied. They matter only for requests of
+//! the last day whose process exited after it wrote the slot and before it wrote the records. Such a request
+//! is served once more.
 
 use truing_core::slot::Slot;
 
@@ -26,11 +27,11 @@ pub(super) struct SlotPage {
     pub(super) slots: Vec<Slot>,
     /// The last name that was read.
     pub(super) last_name: Option<String>,
-    /// True if there are no more.
+    /// True if no slots follow this page.
     pub(super) is_last: bool,
 }
 
-/// Returns the slots of up to `limit` names after the given one.
+/// Returns the slots of up to `limit` names after the given name.
 pub(super) async fn read_slot_page(
     store: &Store,
     after: Option<String>,
@@ -54,7 +55,7 @@ pub(super) async fn read_slot_page(
         };
         match found {
             Err(fault) => return Err(unreadable(fault.to_string())),
-            // The name is in Valkey's index, but the row of the slot was deleted by hand.
+            // The name is in Valkey's index, but a person has deleted the row of the slot.
             Ok(slot) if slot == Slot::new(key.clone()) => {}
             Ok(slot) if slot.key != key => {
                 return Err(unreadable(format!("its content is that of slot {}", slot.key)));

@@ -1,5 +1,5 @@
-//! The clock of Valkey's server. The server's time is read from time to time; between two reads, this
-//! machine's clock is used to advance it. Machines with different clocks therefore use the same time.
+//! The clock of Valkey's server. The server's time is read from time to time. Between two reads, the time is
+//! advanced by this machine's clock. Machines whose clocks differ therefore use the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +12,8 @@ use truing_core::port::Clock;
 pub(super) struct ServerClock {
     /// The clock of a test, which is used instead of the server's clock.
     test_clock: Option<Arc<dyn Clock>>,
-    /// Milliseconds by which the server's clock was ahead of ours at its last response.
+    /// Milliseconds by which the server's clock was ahead of this machine's clock at the server's last
+    /// response.
     offset_ms: AtomicI64,
 }
 

@@ -8,7 +8,7 @@ use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 
 /// Timeout of a call.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// Timeout of a call to a Sentinel; others are asked in parallel.
+/// Timeout of a call to a Sentinel. All Sentinels are asked in parallel.
 pub(super) const SENTINEL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The reason why a server cannot keep the slots.
@@ -24,7 +24,7 @@ pub enum SlotsError {
             primary"
     )]
     SentinelUrl(String),
-    /// The server is on another machine, and the connection would have no TLS.
+    /// The server is on another machine, but the address does not use TLS.
     #[error(
         "`store.url` would send the password and slots to {address} without TLS; write valkeys://, or add \
             `?tls=off` if the network to the server is safe"
@@ -61,7 +61,7 @@ pub enum SlotsError {
         /// Name of the server.
         name: Arc<str>,
     },
-    /// The server is a replica of another one.
+    /// The server is a replica of another server.
     #[error(
         "{name} is a replica, which is read-only; name the primary server in `store.url`, or its \
             Sentinels; if the Sentinels named this server, a failover is in progress: try again"
@@ -154,7 +154,8 @@ pub(super) fn error_text(error: &RedisError) -> String {
             )
         }
         None if error.is_timeout() => timeout_message(PATIENCE),
-        // The client reads the certificates for each connection, and has no error kind for them.
+        // The client reads the certificate files for each connection, and has no error kind for unreadable
+        // files.
         None if error.to_string().contains(" PEM ") => {
             format!(
                 "trusted certificates cannot be read; correct SSL_CERT_FILE or the file that it names \
@@ -171,14 +172,14 @@ pub(super) fn error_text(error: &RedisError) -> String {
     }
 }
 
-/// Renders an error of connecting. If `error` is none, the server did not answer.
+/// Renders the error of a failed connection attempt. If `error` is none, the server did not answer.
 pub(super) fn connection_error_text(client: &Client, error: Option<&RedisError>) -> String {
     let message = error.map_or_else(|| timeout_message(PATIENCE), error_text);
     format!("{message}{}", port_kind_hint(client, error))
 }
 
-/// Returns a hint if only one side of the connection seems to use TLS. In that case, the server does not
-/// answer or closes the connection.
+/// Returns a hint if only one side of the connection seems to use TLS. Signs of this are a server that does
+/// not answer, or that closes the connection.
 fn port_kind_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
     let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
     let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
@@ -213,7 +214,7 @@ fn sentinel_error_text(error: &RedisError) -> String {
     }
 }
 
-/// Checks that the server does not lose slots, according to the information that the server reports.
+/// Checks, in the information that the server reports, that the server does not lose slots.
 pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
     let of = |field: &str| {
         info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim).unwrap_or("")

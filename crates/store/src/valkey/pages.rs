@@ -17,8 +17,8 @@ impl ValkeyServer {
         &self.name
     }
 
-    /// Returns the slots of up to `limit` names after the given one, ordered by name, and true if these were
-    /// the last names.
+    /// Returns the slots of up to `limit` names after the given name, ordered by name. Also returns true if
+    /// no names follow.
     pub(crate) async fn slot_page(
         &self,
         after: Option<&str>,

@@ -22,10 +22,10 @@ const SILENT_MILLIS: u32 = 30_000;
 /// Time without a message after which a connection is replaced, because it may be broken although no error
 /// was reported.
 const QUIET: Duration = Duration::from_secs(30);
-/// Delay before a lost connection is replaced by the next one.
+/// Delay before a lost connection is replaced by a new connection.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// This process among those that share the slots.
+/// This process, as one of the processes that share the slots.
 pub(super) struct ProcessPeers {
     /// The name of this process. Each start of the process gets a new name.
     own_name: String,
@@ -68,7 +68,8 @@ impl ValkeyServer {
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 
-    /// Returns the processes that lease; `leases` adds or removes this process.
+    /// Returns the processes that lease slots. Before that, adds this process to them if `leases` is true,
+    /// and otherwise removes it.
     pub(crate) async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.workers.prepare_invoke();
@@ -87,7 +88,7 @@ async fn receive_reports(mut primary_receiver: watch::Receiver<PrimaryServer>, n
     }
 }
 
-/// Receives until the connection ends, or another server becomes the primary.
+/// Receives reports until the connection ends, or another server becomes the primary.
 async fn receive_until_disconnect(
     primary_receiver: &mut watch::Receiver<PrimaryServer>,
     notify: &Notify,
@@ -98,7 +99,7 @@ async fn receive_until_disconnect(
         listener.subscribe(CHANGE_CHANNEL).await?;
         Ok(listener)
     };
-    // If connecting takes longer, the caller of this function tries again.
+    // If connecting takes longer than `PATIENCE`, the caller of this function tries again.
     let Ok(listener) = tokio::time::timeout(PATIENCE, connecting).await else { return Ok(()) };
     let mut listener = primary.mark_lost_on_error(listener)?;
     let mut messages = listener.on_message();
@@ -107,7 +108,7 @@ async fn receive_until_disconnect(
             message = tokio::time::timeout(QUIET, messages.next()) => match message {
                 Ok(Some(_)) => notify.notify_one(),
                 Ok(None) => {
-                    // The next caller asks the Sentinels.
+                    // The next caller that needs the primary then asks the Sentinels.
                     primary.mark_lost();
                     return Ok(());
                 }

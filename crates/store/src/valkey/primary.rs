@@ -18,7 +18,7 @@ use super::transport::TransportPolicy;
 #[derive(Clone)]
 pub(super) struct PrimaryServer {
     connection: ConnectionManager,
-    /// The client for connections that only listen.
+    /// The client that opens connections for receiving reports.
     pub(super) client: Client,
     /// Name of the server for messages, without a password.
     pub(super) name: Arc<str>,
@@ -50,8 +50,8 @@ impl PrimaryServer {
         self.is_lost.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the response unchanged. If a primary would not send such a response, records that the primary
-    /// may be lost.
+    /// Returns the response unchanged. If the response is an error that a working primary does not cause,
+    /// records that the primary may be lost.
     pub(super) fn mark_lost_on_error<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if answer.as_ref().is_err_and(has_lost_primary) {
             self.mark_lost();
@@ -60,7 +60,7 @@ impl PrimaryServer {
     }
 }
 
-/// Returns true if the connection is lost, or the server is a replica or not ready.
+/// Returns true if the error shows that the connection is lost, or that the server is a replica or not ready.
 fn has_lost_primary(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
@@ -97,8 +97,8 @@ pub(super) struct PrimaryRoute {
     /// The Sentinels; none if one server is configured.
     pub(super) sentinels: Option<SentinelGroup>,
     pub(super) current: watch::Sender<PrimaryServer>,
-    /// The lock of the caller that asks the Sentinels. The value is the error of the last failed search and
-    /// its time.
+    /// The lock that a caller holds while it asks the Sentinels. The value is the time and the error of the
+    /// last search; none if it succeeded.
     pub(super) search_lock: Mutex<Option<(Instant, StoreError)>>,
 }
 

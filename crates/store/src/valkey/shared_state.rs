@@ -1,4 +1,5 @@
-//! Small states that all processes share. Each state is a text that can be swapped and that expires.
+//! Small states that all processes share. Each state is a text that expires, and that is changed by
+//! compare-and-swap.
 
 use std::fmt;
 

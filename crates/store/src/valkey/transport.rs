@@ -19,7 +19,8 @@ pub(super) enum TransportPolicy {
 }
 
 impl TransportPolicy {
-    /// Removes the option from an address, and returns the transport that it sets.
+    /// Removes the option `tls=off` from an address. Returns the address without the option, and the
+    /// transport policy.
     pub(super) fn split_from_url(url: &str) -> (String, Self) {
         let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::Safe) };
         let (off, others): (Vec<&str>, Vec<&str>) =

@@ -90,7 +90,8 @@ fn unknown_breaker_error(text: &str) -> CliError {
         .hint("`truing breaker list` shows all circuit breakers; a job has one after its first run")
 }
 
-/// Closes the breaker under a lease. The lease cannot be taken while the job runs.
+/// Closes the breaker while it holds the lease of the job's slot. The lease is not granted while the job
+/// runs.
 async fn reset_breaker(
     store: &Store,
     key: &SlotKey,

@@ -52,14 +52,14 @@ enum BudgetCommand {
     },
 }
 
-/// The rows of money that was spent.
+/// Decides which rows the spent money is grouped into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum SpendGrouping {
     /// Each repository and job
     Repository,
 }
 
-/// Limits that are listed individually; those with the most money spent come first.
+/// Maximum number of limits that are listed individually. The limits with the most spent money come first.
 const ROWS: usize = 25;
 
 /// Usage of one budget level in the JSON output.
@@ -220,7 +220,7 @@ fn render_limits(config: &Config) -> String {
     text
 }
 
-/// Formats in columns: the money spent, the limit, the percentage, and the money reserved by requests in
+/// Formats four columns: the spent money, the limit, the percentage, and the money reserved by requests in
 /// flight.
 fn render_numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0));
@@ -384,7 +384,7 @@ mod tests {
                $0.00       $5.00   0 %   $0.012345  repo_day 2026-11-20
                                                     local/home/me/tool
         ");
-        // Money is sorted by number, and rows that do not fit on a screen are counted.
+        // Rows are sorted by the amount of money, not by its text. Rows beyond the limit are only counted.
         let many: Vec<BudgetUsage> = (0..30)
             .map(|number| {
                 sample_usage(

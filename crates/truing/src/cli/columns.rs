@@ -5,9 +5,9 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// Width of the narrowest terminal that is supported.
 pub(super) const COLUMNS: usize = 80;
 
-/// Returns a line that begins with `label`. A line that is too long continues below the first word of `text`.
-/// A single word that is too long is cut, and text without blanks is cut as well. A word with a `/` (such as
-/// a path) and text between backticks stay whole, since users may copy them.
+/// Returns a line that begins with `label`. Continuation lines begin in the column of the first word of
+/// `text`. A word that is longer than a line is cut, and so is text without blanks. A word with a `/` (such
+/// as a path) and text between backticks stay whole, since users may copy them.
 pub(super) fn fold_line(label: &str, text: &str) -> String {
     let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);

@@ -1,8 +1,8 @@
 //! The command `truing completions`: prints a script that completes this program's arguments in a shell.
 //!
-//! The generator of clap supports fixed values only. Other values are looked up when the user presses a key.
-//! For such values, the generator gets a placeholder, which is replaced by a call of a function in the
-//! script.
+//! Clap's generator supports only fixed values. Values such as branches must be looked up when the user
+//! requests a completion. For such values, the generator gets a placeholder, which is then replaced by a call
+//! of a shell function in the script.
 
 use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
@@ -53,14 +53,14 @@ const VALUES: [(&[&str], &str, CompletionSource); 14] = [
     (&["sync", "status"], "job", CompletionSource::Jobs),
 ];
 
-/// Shell command that lists branches and tags. Shells expand the completions that they offer, so names with
-/// special characters are left out.
+/// Shell command that lists branches and tags. Names with special characters are left out, because shells
+/// expand such characters in completions.
 const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes refs/tags \
      2>/dev/null | LC_ALL=C grep -E '^[A-Za-z0-9][A-Za-z0-9._/@+-]*$'";
 /// Shell command that lists the jobs of the configuration.
 const LIST_JOBS: &str =
     "truing config show 2>/dev/null | LC_ALL=C sed -n 's/^sync\\.\\([A-Za-z0-9-]*\\)\\..*/\\1/p' | sort -u";
-/// In bash, finds the file that the preceding words name with `--config`. Bash treats `=` as a separate word.
+/// Bash code that finds the file that earlier words name with `--config`. Bash treats `=` as a separate word.
 const BASH_CONFIG: &str = r#"    local i at named=()
     for ((i = 1; i < COMP_CWORD - 1; i++)); do
         [[ ${COMP_WORDS[i]} == --config ]] || continue
@@ -121,7 +121,8 @@ fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
             (Shell::Zsh, None) => text.replace(&format!("({word})"), &format!("_truing_{found}")),
             (Shell::Fish, Some(fixed)) => text.replace(&format!("{word}\\t''"), fixed),
             (Shell::Fish, None) => text.replace(&format!("{word}\\t''"), &format!("(__truing_{found})")),
-            // The scripts for these shells do not complete the values of arguments.
+            // The scripts for the other shells do not complete the values of arguments, so they have no
+            // placeholders.
             (_, _) => text,
         };
     }

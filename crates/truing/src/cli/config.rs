@@ -119,8 +119,8 @@ fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) 
     output.print_data(align_origins(&lines))
 }
 
-/// Appends the origin to each line. All origins begin in the same column, which is wide enough for the lines
-/// that fit on a terminal. For a longer line, the origin is on the line below.
+/// Appends the origin to each line. The origins begin in the same column, where they fit on the terminal. If
+/// a line does not fit together with its origin, the origin is on the next line.
 fn align_origins(lines: &[(String, String)]) -> String {
     let whole = |(line, origin): &(String, String)| line.width() + BEFORE_ORIGIN.width() + origin.width();
     let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
@@ -172,8 +172,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
             match truing_config::read_operator_file(&context.environment, context.globals.config.as_deref())?
             {
                 Some(file) => file,
-                // This file is only checked, because no command reads its configuration from the current
-                // folder.
+                // This file is only checked. Commands do not read their configuration from the current folder
+                // unless `--config` names the file.
                 None if here.join(WRITTEN_FILE).exists() => {
                     let file =
                         truing_config::read_named_file(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
@@ -192,8 +192,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         }
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;
-        // A repository's own file may name packs of the operator's folder, but this command does not know
-        // that folder. If a folder is on another machine, its contents are also unknown.
+        // Packs are checked only in an operator's file. A repository's file may name packs in the operator's
+        // folder, which this command does not know. A folder on another machine cannot be checked either.
         if let Ok(packs) = wiring::load_packs(&config.rules) {
             packs.check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
@@ -208,8 +208,8 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         .print_answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
 }
 
-/// Warns of configured rules that do not exist in their pack, since these settings have no effect. This
-/// command does not know the rules of linters, and of packs in folders on another machine.
+/// Warns of configured rules that do not exist in their pack, because settings for them have no effect. Rules
+/// of linters, and of packs in folders on another machine, are unknown and not checked.
 fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrinter) {
     let RulesConfig { disabled_rules: off, severity, .. } = &config.rules;
     let named = off.iter().map(|rule| ("rules.off", rule));
@@ -241,7 +241,7 @@ impl From<ConfigError> for CliError {
     }
 }
 
-/// A missing secret is a usage error, too.
+/// A missing secret is a usage error, like an invalid configuration.
 impl From<SecretError> for CliError {
     fn from(error: SecretError) -> Self {
         Self::usage("missing_secret", error.to_string())

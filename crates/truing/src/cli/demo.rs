@@ -156,7 +156,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
     Ok(if report.has_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })
 }
 
-/// Adds three more pull requests, and twenty in a storm of pushes.
+/// Runs the scenarios with three more pull requests, and with a storm of pushes to twenty pull requests.
 async fn run_scenarios(
     demo: &ReviewDemo,
     report: ReviewDemoReport,
@@ -246,7 +246,7 @@ fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&
     output.print_note("stop with Ctrl-C");
 }
 
-/// Formats the result of the finding that the model did not repeat.
+/// Formats the result for a finding that the model does not report again.
 fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
     let consequence = if forgotten.has_passed() {
         "it stays open and unverified, keeps its one comment, and the status is not green"

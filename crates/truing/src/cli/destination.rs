@@ -16,7 +16,7 @@ const NEW_FILE_MODE: u32 = 0o666;
 /// Name that means standard output.
 const STDOUT: &str = "-";
 
-/// Maximum links that are followed to a file that does not exist; the system has the same limit.
+/// Maximum number of links that are followed to the target file. The system has the same limit.
 const MAX_LINKS: u32 = 40;
 
 /// The flag of commands whose answer can go to a file.
@@ -33,7 +33,7 @@ enum OutputTarget {
     Output,
     /// Device or pipe. The answer is written into it and does not replace it.
     Stream(PathBuf),
-    /// Regular file in this folder, which may not exist yet.
+    /// Regular file `path` in the folder `folder`. The file may not exist yet.
     File { folder: PathBuf, path: PathBuf },
 }
 
@@ -43,7 +43,8 @@ impl OutputFileArgs {
         self.resolve_target(current_folder).map(drop)
     }
 
-    /// Prints the answer or writes it to the named file. A file gets no colour unless it was requested.
+    /// Prints the answer or writes it to the named file. Colour is removed from text in a file, unless the
+    /// user requested colour.
     pub(super) fn write_answer(
         &self,
         answer: &str,
@@ -80,8 +81,8 @@ impl OutputFileArgs {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
             return Ok(OutputTarget::Output);
         };
-        // Standard output is not written as a file, since this would replace the existing content if the
-        // shell appends to a file (`>>`).
+        // `/dev/stdout` is not replaced like a file, because the shell may append it to a file (`>>`), whose
+        // existing content would be lost.
         if path == Path::new("/dev/stdout") {
             return Ok(OutputTarget::Output);
         }
@@ -120,7 +121,7 @@ fn write_stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn write_file(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = Permissions::from_mode(NEW_FILE_MODE);
     let mut file = tempfile::Builder::new().permissions(new).tempfile_in(folder)?;
-    // A replaced file keeps its permissions, which are set before it has content.
+    // If a file is replaced, the new file gets the old file's permissions before it gets its content.
     if let Ok(there) = path.metadata() {
         file.as_file().set_permissions(there.permissions())?;
     }

@@ -26,20 +26,22 @@ pub struct DiffArgs {
 enum DiffCommand {
     /// Print what a unified diff says of each file
     ///
-    /// Reads what `git diff`, `git show`, `git log -p`, GitHub and Bitbucket print. One object a file: path,
-    /// old_path, status, added, deleted, hunks. Of malformed input the files before the error are printed. A
-    /// name that is not UTF-8 is written as git quotes it, "f\377.txt" with its quotes, and so it is read by
-    /// anchor and track. A merge against all its parents (-c, --cc) is shown as seen from the first: the
-    /// lines that its hunks add to it and take from it; --cc leaves out hunks that are like one parent. A
-    /// diff of any size is read in little memory: 16 bytes for each hunk of one file.
+    /// Reads the output of `git diff`, `git show`, `git log -p`, GitHub and Bitbucket. Prints one object for
+    /// each file: path, old_path, status, added, deleted, hunks. If the input is malformed, the files before
+    /// the error are printed. A name that is not UTF-8 is written as git quotes it, "f\377.txt" with its
+    /// quotes. The commands anchor and track read such names in the same way. A merge against all its parents
+    /// (-c, --cc) is compared with the first parent: the lines that its hunks add to this parent and remove
+    /// from it. With --cc, git leaves out hunks that are like one parent. A diff of any size needs little
+    /// memory: 16 bytes for each hunk of one file.
     Parse {
         /// The file with the diff; `-` or no file: standard input
         file: Option<PathBuf>,
     },
     /// Find where comments can be placed in a diff: reads positions from standard input
     ///
-    /// One object a line: id, path, side (old or new), start_line, end_line. Answers with id, anchor (inline,
-    /// file or summary), path, side, start_line, end_line, reason. Paths are written as parse writes them.
+    /// Reads one object on each line: id, path, side (old or new), start_line, end_line. Answers with id,
+    /// anchor (inline, file or summary), path, side, start_line, end_line, reason. Paths are written as in
+    /// the output of parse.
     Anchor {
         /// The commit of the old side, used as given; for a pull request, name the merge base
         #[arg(long, value_name = "REV")]
@@ -53,9 +55,9 @@ enum DiffCommand {
     },
     /// Find where lines of one commit are in another: reads positions from standard input
     ///
-    /// One object a line: id, path, start_line, end_line, all of the first commit. Answers with id, status
-    /// (unmoved, moved, edited or deleted), path, start_line, end_line; of deleted lines the numbers are
-    /// null, and so is the path if the file is gone.
+    /// Reads one object on each line: id, path, start_line, end_line, with path and lines in the first
+    /// commit. Answers with id, status (unmoved, moved, edited or deleted), path, start_line, end_line. For
+    /// deleted lines, the line numbers are null. If the file was deleted, the path is null as well.
     Track {
         /// The commit that the positions are in
         #[arg(long, value_name = "REV")]

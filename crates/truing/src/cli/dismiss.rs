@@ -72,7 +72,7 @@ impl DismissalKeys {
         })
     }
 
-    /// Returns the findings of these keys, each once.
+    /// Returns the findings that are recorded under these keys, without duplicates.
     async fn load_findings(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let mut found = store.findings(&self.repository).await?;
         for key in [&self.runs, &self.audits] {
@@ -103,8 +103,8 @@ impl DismissalKeys {
         store: &Store,
         dismissals: &[Dismissal],
     ) -> Result<Vec<FindingId>, StoreError> {
-        // A dismissal covers the recorded findings of reviews until a later review records other findings, so
-        // the time of these findings does not matter.
+        // Findings of reviews are recorded without a time. A dismissal covers them when it is recorded, so
+        // only a later review can have recorded a finding that the dismissal does not cover.
         let mut found: Vec<(Option<UnixMillis>, Finding)> =
             store.findings(&self.repository).await?.into_iter().map(|finding| (None, finding)).collect();
         for key in [&self.runs, &self.audits] {
@@ -199,7 +199,8 @@ impl DismissArgs {
             return Err(CliError::usage("bad_value", text).hint("omit the ids"));
         }
         let config = context.config(&[])?;
-        // Older versions recorded reasons without removing secrets.
+        // Secrets are also removed when reasons are printed, because older versions recorded reasons with
+        // secrets.
         wiring::conceal::conceal_secrets(&config, &context.environment);
         let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;

@@ -1,5 +1,5 @@
-//! The result of a command: an exit code of the contract, or an error. An error has a stable code word, a
-//! message that names its subject, and hints for the next step.
+//! The result of a command: a documented exit code, or an error. An error has a stable code word, a message
+//! that names its subject, and hints for the next step.
 
 use std::process::ExitCode;
 
@@ -46,7 +46,7 @@ impl From<CommandExit> for ExitCode {
     }
 }
 
-/// The reason that a command failed. `Output::error` prints it.
+/// The reason why a command failed. `OutputPrinter::print_error` prints the error.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CliError {
     pub exit: CommandExit,
@@ -120,7 +120,7 @@ impl CliError {
         self
     }
 
-    /// Maps each hint of this error and of its further errors.
+    /// Replaces each hint of this error and of its further errors by the result of `map_hint`.
     #[must_use]
     pub(crate) fn map_hints(mut self, map_hint: impl Fn(String) -> String + Copy) -> Self {
         self.hints = self.hints.into_iter().map(map_hint).collect();

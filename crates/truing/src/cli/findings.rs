@@ -26,9 +26,10 @@ pub struct FindingsArgs {
 enum FindingsCommand {
     /// Compare the two findings on each line of standard input
     ///
-    /// One object a line: id, and a and b, each with path, text (title and body) and, if known, snippet (the
-    /// lines of code it is about). Answers with id, same (true or false) and score, from 0 to 1; from 0.5 on
-    /// it is the same. Paths are compared as they are: of a renamed file give both the new one.
+    /// Reads one object on each line: id, and the findings a and b. Each finding has path, text (title and
+    /// body) and, if known, snippet (the lines of code that the finding is about). Answers with id, same
+    /// (true or false) and score, from 0 to 1; from a score of 0.5, the findings are the same. Paths are
+    /// compared as they are: for a renamed file, give the new path in both findings.
     Match,
 }
 
@@ -69,7 +70,8 @@ fn match_findings(context: &CommandContext) -> Result<CommandExit, CliError> {
     let questions = PAIRS.read(|_: &MatchRequest| Ok(()), &mut error);
     context.output.print_json_lines(questions.map(|MatchRequest { id, a, b }| {
         let score = similarity(&comparable_finding(&a), &comparable_finding(&b));
-        // Only four digits are significant; rounding down never lifts the score over the threshold.
+        // The score is rounded down to four decimal places, because rounding up could lift it over the
+        // threshold.
         MatchJson { id, is_same: score >= MIN_SAME_SCORE, score: (score * 1e4).floor() / 1e4 }
     }))?;
     error.map_or(Ok(CommandExit::Success), Err)

@@ -119,7 +119,8 @@ impl GateArgs {
         let reader = wiring::local_reader(&config.rules)?;
         let rules = wiring::review_scope(&config, LinesKey::default())?;
         let progress = context.output.progress("running the gate", None);
-        // Commands run in a copy of all files, and rules in a copy of the staged files.
+        // If there are commands, the commands and rules run on a copy of all files. Without commands, the
+        // rules read a copy of the staged files, or the working tree itself.
         let (_folder, tree) = match (&commands, &index) {
             (Some(_), _) => {
                 let state = index.as_ref().map_or(RepositoryState::WorkingTree, RepositoryState::Index);
@@ -165,7 +166,8 @@ impl GateArgs {
         Ok(if gated.is_clean() { CommandExit::Success } else { CommandExit::NegativeAnswer })
     }
 
-    /// Returns the index if `--staged` is set. In a hook, git names the index that the commit is made from.
+    /// Returns the index if `--staged` is set. In a hook, git sets `GIT_INDEX_FILE` to the index from which
+    /// the commit is made.
     async fn read_staged_index(
         &self,
         repository: &LocalRepository,
@@ -318,7 +320,7 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
     text
 }
 
-/// Returns the findings of each file, in order.
+/// Formats the findings, grouped by file and in the order of the paths.
 fn render_violations(findings: &GateFindings) -> String {
     let mut files: BTreeMap<Option<&RepoPath>, Vec<&GateFinding>> = BTreeMap::new();
     for finding in &findings.findings {

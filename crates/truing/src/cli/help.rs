@@ -20,7 +20,7 @@ pub struct HelpArgs {
 /// Name of the program in help pages.
 const PROGRAM: &str = "truing";
 
-/// Commands that belong to one task, in the order of their use.
+/// The title of a task, and the commands for this task in the order of their use.
 type HelpGroup = (&'static str, &'static [&'static str]);
 
 /// Groups that `--help` shows.
@@ -107,7 +107,7 @@ fn examples_section(examples: &str, header: Style) -> String {
     format!("{header}Examples:{header:#}{lines}")
 }
 
-/// Returns the program with these groups on its own page.
+/// Returns the program with a help page that lists its commands in these groups.
 fn with_groups(program: clap::Command, groups: &[HelpGroup]) -> clap::Command {
     let styles = program.get_styles().clone();
     let (header, literal) = (styles.get_header(), styles.get_literal());
@@ -150,7 +150,7 @@ mod tests {
         find_command(&all, &words).unwrap().clone().render_long_help().to_string()
     }
 
-    /// Returns the words of each call of the program in a command line, as a shell splits them.
+    /// Finds the calls of the program in a command line. Returns the words of each call, split as in a shell.
     fn program_calls(line: &str) -> Vec<Vec<String>> {
         let (mut calls, mut words, mut word, mut quote) = (Vec::new(), Vec::new(), None, None);
         for char in line.chars() {

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
         let message = "no file is written: the remote `origin` of this repository is at an unsupported forge";
         return Err(CliError::usage("unknown_forge", message)
             .hint(hint)
-            .hint("to serve repositories at GitHub or Bitbucket, run it in another folder"));
+            .hint("to serve repositories at GitHub or Bitbucket, run `truing init` in another folder"));
     }
     let repository = origin.and_then(|origin| parse_github_repository(&origin, &context.environment));
     let text = match args.all {

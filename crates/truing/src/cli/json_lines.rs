@@ -12,13 +12,13 @@ const MAX_INPUT_BYTES: u64 = 256 << 20;
 
 /// A reader of one kind of request.
 pub(super) struct JsonLinesReader {
-    /// Example of a valid line, for the error on an invalid one.
+    /// Example of a valid line, for the error about an invalid line.
     pub(super) example: &'static str,
 }
 
 impl JsonLinesReader {
     /// Returns the requests on standard input, up to the first line that is invalid or that `check` rejects.
-    /// The error of that line is stored in `wrong`. Empty lines are skipped.
+    /// The error of that line is stored in the last argument. Empty lines are skipped.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         check: impl Fn(&T) -> Result<(), &'static str>,

@@ -27,15 +27,16 @@ use crate::wiring::store::StoreLocation;
 /// Pauses between retries if the store is on a database server.
 const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
-/// Maximum known repositories that are suggested for an unknown one.
+/// Maximum number of known repositories that are suggested if a repository is unknown.
 const MAX_SUGGESTIONS: usize = 5;
 
 /// The kill switch: stop everything that spends or writes, or resume it
 ///
-/// While it is on, webhooks are answered 503, nothing begins, and due work stays due. It applies to every
-/// service on this store, also to one that is started later, and to `truing review --pr`. Reviews of local
-/// repositories by rules neither spend nor write: they continue. With `--repo` all of this is so for one
-/// repository, at each forge that has one of that name, also after it was renamed; the others continue.
+/// While the switch is on, webhooks are answered 503, no run begins, and due work stays due. The switch
+/// applies to every service on this store, even if it is started later, and to `truing review --pr`. Reviews
+/// of local repositories by rules continue, because they neither spend nor write. With `--repo`, the switch
+/// applies only to repositories with this name, at every forge, even after they are renamed. Other
+/// repositories continue.
 #[derive(clap::Args, Debug)]
 pub struct KillArgs {
     #[command(subcommand)]
@@ -251,8 +252,8 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
 }
 
 /// Returns a message for a repository that is not known from a pull request, a sweep or the configuration.
-/// The message names similar repositories. Returns none if the repository is known, or if the lists cannot be
-/// read, because the switch is on in any case.
+/// The message names similar repositories. Returns none if the repository is known. Also returns none if the
+/// lists cannot be read, because the message is only a warning, and the switch is on in any case.
 async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> Option<String> {
     let mut known = BTreeSet::new();
     for (forge, of_forge) in &config.forges {
@@ -339,7 +340,8 @@ fn render_repository_switches(switches: &KillSwitches, slots: &SlotList, output:
     switches.repositories.iter().map(each).collect()
 }
 
-/// Returns the text after one repository's switch was turned off, with the switches that are still on.
+/// Returns the text that is printed after one repository's switch was turned off. The text lists the switches
+/// that are still on.
 fn render_after_release(
     repo: &str,
     switches: &KillSwitches,
@@ -421,7 +423,7 @@ pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter)
     format!("{switch} is on, {}: nothing begins{there} until `{off}`", render_engagement(switch.engaged))
 }
 
-/// Returns the time at which the switch was turned on, and the person.
+/// Returns the time at which the switch was turned on, and the person who turned it on.
 fn render_engagement(engaged: &SwitchEngagement) -> String {
     format!("since {} by {}", format_instant(engaged.since), engaged.operator)
 }

@@ -48,12 +48,12 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     };
     let level = |index: usize| LEVELS.get(index).copied().unwrap_or(LevelFilter::TRACE);
     let (ours, others) = (level(formatter), level(formatter.saturating_sub(2)));
-    // The prefix covers every crate of the workspace.
+    // The prefix `truing` covers every crate of the workspace.
     let filter = Targets::new().with_default(others).with_target("truing", ours);
-    // AWS's libraries log whole responses of STS, which contain keys.
+    // AWS's libraries log whole responses of STS, which contain credentials.
     let filter = filter.with_target("aws", LevelFilter::OFF);
     // The answer of a command already reports an exhausted budget, so a command logs it only with one more
-    // `--verbose`. A service prints no answer.
+    // `--verbose`. A service prints no answer, so its filter is not changed.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET, level(formatter.saturating_sub(1))),
         LogStyle::Text | LogStyle::Json => filter,

@@ -57,7 +57,7 @@ fn render_page(command: &clap::Command) -> io::Result<String> {
     let codes: String =
         EXIT_CODES.iter().map(|(code, meaning)| format!(".TP\n\\fB{code}\\fR\n{meaning}\n")).collect();
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
-    // The examples stand in a block that keeps its line breaks.
+    // The examples are in a block whose line breaks `man` does not change.
     let examples: String =
         examples::for_command(name).unwrap_or_default().lines().map(escape_example).collect();
     let page = String::from_utf8_lossy(&page);

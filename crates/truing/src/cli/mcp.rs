@@ -58,13 +58,14 @@ struct McpServeArgs {
 
 /// Environment variable with the token of the session.
 const TOKEN: &str = "MCP_TOKEN";
-/// Minimum bytes of a session's token, which make it impossible to guess.
+/// Minimum number of bytes of a session's token, so that the token cannot be guessed.
 const MIN_TOKEN: usize = 16;
-/// Header that carries the id of a review.
+/// Header that contains the id of a review.
 const REVIEW_ID: &str = "x-review-id";
 /// Maximum characters of a review's id.
 const MAX_REVIEW_ID: usize = 128;
-/// Time that a stopped process waits for a read from a terminal, which cannot be interrupted.
+/// Time for which a stopping process waits for a pending read from a terminal. Such a read cannot be
+/// interrupted.
 const LEAVE: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &McpArgs, context: &CommandContext) -> Result<CommandExit, CliError> {

@@ -1,5 +1,5 @@
 //! The only module that prints. Data goes to stdout; errors, warnings, progress and remarks go to stderr.
-//! Both handle colour, `--quiet` and readers that stop reading.
+//! This module also decides about colour and `--quiet`, and handles readers that stop reading.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -201,12 +201,13 @@ impl OutputPrinter {
         }
     }
 
-    /// Returns the error with the operator's file in its hints, for answers that contain it as an object.
+    /// Adds the operator's file to the commands in the error's hints, for answers that contain the error as
+    /// an object.
     pub(crate) fn with_config_hints(self, error: &CliError) -> CliError {
         error.clone().map_hints(|hint| add_config_flag(&hint, self.config))
     }
 
-    /// Prints only the lines of an error, for commands whose answer on stdout reports it in its own form.
+    /// Prints the error only on stderr, for commands whose answer on stdout already contains the error.
     pub(crate) fn print_error_text(self, error: &CliError) {
         let (mut text, columns) = (String::new(), terminal_columns());
         for error in std::iter::once(error).chain(&error.other_errors) {
@@ -221,8 +222,9 @@ impl OutputPrinter {
         self.write_stderr(text);
     }
 
-    /// Shows that long work continues: on a terminal a bar (with `total` steps, or a spinner), elsewhere one
-    /// line at the start. With `--quiet` it shows neither. The bar disappears when the result is dropped.
+    /// Shows that long work is in progress. On a terminal, shows a bar of `total` steps, or a spinner if
+    /// `total` is none. Elsewhere, prints one line at the start. With `--quiet`, shows nothing. The bar
+    /// disappears when the result is dropped.
     pub fn progress(self, label: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
         let label = label.into();
         if !self.can_draw_bars() {
@@ -240,8 +242,8 @@ impl OutputPrinter {
         ProgressDisplay { bar, output: self }
     }
 
-    /// Shows the current step of long work and its duration: a spinner on a terminal, elsewhere one line for
-    /// each step. With `--quiet` it shows neither.
+    /// Shows the current step of long work. On a terminal, shows a spinner and the duration of the step.
+    /// Elsewhere, prints one line for each step. With `--quiet`, shows nothing.
     pub(crate) fn start_steps(self) -> ProgressDisplay {
         if !self.can_draw_bars() {
             return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
@@ -256,7 +258,8 @@ impl OutputPrinter {
         ProgressDisplay { bar, output: self }
     }
 
-    /// Returns true if a bar may be drawn. Log lines and a bar would overwrite each other.
+    /// Returns true if a bar may be drawn. With `--verbose`, no bar is drawn, because log lines and a bar
+    /// would overwrite each other.
     fn can_draw_bars(self) -> bool {
         !self.quiet && self.verbose == 0 && io::stderr().is_terminal()
     }
@@ -354,7 +357,7 @@ pub(in crate::cli) fn shell_quote(word: &str) -> String {
     }
 }
 
-/// Text that begins a command of Truing in messages.
+/// The text with which a command line of Truing begins in messages.
 const COMMAND: &str = "`truing ";
 /// Commands that need no configuration, or that already name their file.
 const WITHOUT_CONFIG: [&str; 7] =
@@ -376,8 +379,8 @@ fn add_config_flag(text: &str, config: Option<&str>) -> String {
     all
 }
 
-/// Returns the width of the terminal at stderr. If stderr is not a terminal, programs read the lines, so the
-/// lines are not wrapped.
+/// Returns the width of the terminal at stderr. If stderr is not a terminal, returns none, and lines are not
+/// wrapped, because programs read them.
 fn terminal_columns() -> Option<usize> {
     let stderr = io::stderr();
     let size = || tcgetwinsize(&stderr).ok().filter(|size| size.ws_col > 0);

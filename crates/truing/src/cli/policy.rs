@@ -94,7 +94,7 @@ impl From<ProfileFlag> for ProfileName {
 struct PolicyCheckJson {
     decision: &'static str,
     profile: ProfileName,
-    /// Rules that allow the action, or the rule that would allow it; none if no rule can.
+    /// Rules that allow the action, or the rule that would allow it; none if no rule can allow the action.
     rule: Option<String>,
     /// File that contains the rule.
     file: Option<String>,

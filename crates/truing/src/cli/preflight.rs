@@ -171,7 +171,8 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
 
 const SCHEMA: &str = "truing.preflight/1";
 
-/// Checks the requirements in order. If a requirement fails, the later requirements are skipped.
+/// Checks the requirements in order. If git or the repository cannot be used, the remaining requirements are
+/// not checked.
 async fn inspect_target(
     target: Option<&str>,
     context: &CommandContext,
@@ -439,7 +440,7 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
         .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
-    // A fixer may always run commands.
+    // Level `full` is always required, because every fixer may run commands.
     let wanted = SandboxLevel::Full;
     let hint = "`truing sandbox check` lists what the sandbox stops here; allow user namespaces, or run \
         where they are allowed";
@@ -468,7 +469,7 @@ fn can_run_commands(config: &Config, level: SandboxLevel, results: &mut Prefligh
         results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
-    // The sandbox level was already reported.
+    // If the sandbox level is too low, this was already reported.
     level >= SandboxLevel::Full
 }
 
@@ -546,7 +547,8 @@ async fn check_gate_commands(
     Ok(())
 }
 
-/// Reports the checks that fail before anything is changed.
+/// Reports the result of each check on the unchanged files. A check that already fails cannot show whether a
+/// fix breaks something.
 fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults) {
     let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
     let mut any = false;

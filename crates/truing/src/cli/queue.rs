@@ -132,7 +132,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
     })
 }
 
-/// Returns all entries, and the keys and errors of those that cannot be read.
+/// Returns all readable entries, and the keys and errors of the unreadable entries.
 async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey, String)>), CliError> {
     let Some(store) = store else { return Ok((Vec::new(), Vec::new())) };
     let (slots, unreadable) = store.list_slots_and_faults().await.map_err(store_error)?;
@@ -142,8 +142,8 @@ async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(S
     Ok((targets.collect(), unreadable))
 }
 
-/// A step of an operator. The step is recorded in the audit log before it is applied. If the step is refused,
-/// the refusal is recorded as well.
+/// A change of an entry by an operator. The change is recorded in the audit log before it is applied. If the
+/// change is refused, the refusal is recorded as well.
 struct OperatorStep<'a> {
     action: &'static str,
     command: SlotCommand,

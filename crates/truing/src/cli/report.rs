@@ -130,7 +130,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             loop_kind: args.loop_flag.map(LoopFlag::loop_kind),
         };
         match context.output.format() {
-            // Formats that only findings have were rejected earlier.
+            // The formats that exist only for findings were rejected earlier.
             CliFormat::Text
             | CliFormat::Sarif
             | CliFormat::Rdjson
@@ -424,7 +424,7 @@ impl ReportQuery<'_> {
         Ok(names)
     }
 
-    /// Returns the cost of reviews that have no record.
+    /// Returns the cost of reviews that is in no record.
     async fn unrecorded_review_cost(&self) -> Result<MicroUsd, CliError> {
         match self.store.filter(|_| self.includes_loop(LoopKind::Review)) {
             Some(store) => store.unrecorded_cost(self.since).await.map_err(store_error),

@@ -145,9 +145,9 @@ impl RetractArgs {
         Ok(if is_done { CommandExit::Success } else { CommandExit::Failure })
     }
 
-    /// Returns the pull requests with matching findings posted since the given time. Each pull request has
-    /// the matching findings and the open findings of the same kind without a comment. Such a finding would
-    /// get a comment as soon as there is room.
+    /// Returns the pull requests that have matching findings posted since the given time. Each is returned
+    /// with these findings, and with the matching open findings that have no comment. An open finding without
+    /// a comment would get one as soon as there is room.
     async fn find_targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
         let mut posted: BTreeMap<SlotKey, BTreeSet<FindingId>> = BTreeMap::new();
         let since = self.since.to_instant(SystemClock.now());
@@ -172,7 +172,7 @@ impl RetractArgs {
             };
             let mut findings = store.findings(&key).await.map_err(store_error)?;
             let dismissals = store.dismissals(&key).await.map_err(store_error)?;
-            // A dismissal by a person is kept.
+            // Findings that a person dismissed are left out, so that the person's dismissal is kept.
             let is_of_person = |finding: &Finding| {
                 matches!(finding.status, FindingStatus::Dismissed(_))
                     && !dismissals

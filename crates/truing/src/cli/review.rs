@@ -213,13 +213,13 @@ impl ReviewArgs {
     }
 }
 
-/// Reviews and prints. Returns the exit code of the contract: [`review_exit`].
+/// Reviews the changes, prints the result, and returns the exit code ([`review_exit`]).
 pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let runtime = runtime::start()?;
     let args = runtime.block_on(args.clone().with_target(&context.environment))?;
     if args.publish && args.pr.is_none() {
-        // Arguments such as PATH exclude `--pr`. The parser therefore does not require `--pr` if such an
-        // argument is given.
+        // Arguments such as PATH exclude `--pr`. If such an argument is given, clap does not check that
+        // `--publish` requires `--pr`, so this is checked here.
         return Err(CliError::usage(
             "no_pull",
             "--publish needs the pull request that it publishes on: --pr <URL>",
@@ -261,9 +261,9 @@ struct ReportLabels<'a> {
     configured: Option<&'a str>,
     /// URL of the repository's remote.
     remote: Option<&'a str>,
-    /// Comments that were published, or would be in a dry run.
+    /// Comments that were published; in a dry run, comments that would be published.
     published: Option<&'a PublishJson>,
-    /// Fixes that `--fix` has not made.
+    /// Fixes that `--fix` has not applied.
     unapplied_fixes: &'a [UnappliedSuggestion],
 }
 
@@ -298,8 +298,8 @@ impl ReviewCommand {
         let git = wiring::open_git(&self.environment).await?;
         let repository = self.open_repository(&git).await.map_err(wiring::git_error)?;
         self.register_review(truing_loops::local::repository_key(&repository));
-        // The fix session starts before the review, because the review would otherwise see the changes of a
-        // killed run.
+        // The fix session starts before the review, because it reports changes that a killed run left behind.
+        // The review would otherwise see these changes first.
         let mut fixing = if self.args.fix { Some(self.start_fix_session(repository.root())?) } else { None };
         let head = match &self.args.head {
             Some(name) => Some(
@@ -393,7 +393,7 @@ impl ReviewCommand {
         Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
-    /// Returns a hint on a review by a model with its maximum cost, if a person reads the output.
+    /// Returns a hint with the command for a review by a model, and with the maximum cost of that review.
     fn model_hint(&self) -> Option<String> {
         let ReviewArgs { staged, diff, path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
@@ -471,7 +471,7 @@ impl ReviewCommand {
         self.args.path.as_ref().map_or_else(|| here.to_owned(), |path| here.join(path))
     }
 
-    /// Returns the function that opens the user's records; with `--no-record` it opens nothing.
+    /// Returns the function that opens the user's records. With `--no-record`, the function opens nothing.
     fn record_opener(&self, config: &Config) -> RecordOpener {
         let place = StoreLocation::from_config(config, &self.environment).map_err(|error| error.message);
         let wanted = !self.args.no_record;
@@ -482,7 +482,8 @@ impl ReviewCommand {
             let place = place
                 .as_ref()
                 .map_err(|reason| UnopenedRecords { reason: reason.clone(), may_hold_findings: false })?;
-            // A database server may hold findings. Only an empty or missing file certainly holds none.
+            // A database server may contain findings. Only a file that is empty or missing certainly contains
+            // none.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let may_hold_findings = !place.file_path().is_some_and(is_empty);
             let opened = place.open_blocking();
@@ -492,7 +493,8 @@ impl ReviewCommand {
         })
     }
 
-    /// Prints the review, or writes it to the named file. `packs` are the names of the packs that reviewed.
+    /// Prints the review, or writes it to the named file. `packs` are the names of the rule packs that were
+    /// used.
     fn print(
         &self,
         review: &LocalReviewOutcome,
@@ -529,7 +531,7 @@ impl ReviewCommand {
         let findings: Vec<&Finding> = review.findings.open.iter().collect();
         let printed = match format {
             CliFormat::Json => json::render_json(review, published, unapplied_fixes)?,
-            // The last two formats were rejected before.
+            // The formats CSV and HTML were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
                 let fix = match &self.args.path {

@@ -123,7 +123,7 @@ fn check_paths(
     let reader =
         InProcessReader::with_packs(wiring::load_packs(&config.rules).map_err(wiring::reader_error)?)
             .with_max_findings(usize::MAX);
-    // Unknown names are reported even if there is no file to check.
+    // Unknown names of packs are reported even if there is no file to check.
     reader.packs().check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
     let walk::FolderWalkResult { folders: parts, gaps: unread } =
@@ -175,7 +175,7 @@ fn check_paths(
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
     let exit = if blocking || gaps > 0 { CommandExit::NegativeAnswer } else { CommandExit::Success };
     let answer = match context.output.format() {
-        // The last formats were rejected before.
+        // CSV, HTML, rdjson, GitHub and GitLab were rejected before.
         CliFormat::Text
         | CliFormat::Csv
         | CliFormat::Html
@@ -192,8 +192,8 @@ fn check_paths(
     Ok((answer, exit))
 }
 
-/// Returns the operator's configuration with that of the current folder's repository, as a local review uses
-/// it.
+/// Returns the operator's configuration merged with the current folder's repository file, as in a local
+/// review.
 fn config_with_packs(packs: &[String], context: &CommandContext) -> Result<Config, CliError> {
     let flag =
         (!packs.is_empty()).then(|| KeyFlag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
@@ -318,13 +318,13 @@ fn operator_packs(context: &CommandContext) -> Result<RulePacks, CliError> {
     wiring::load_packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
 }
 
-/// Returns the folder that a path names. A name without a slash is the name of a pack, so a folder in the
-/// current folder is written as `./NAME`.
+/// Returns the folder of a pack that the user gave as a path. A text without a slash is the name of a pack,
+/// not a path: returns none.
 fn parse_pack_folder(pack: &str, current_folder: &Path) -> Option<PathBuf> {
     pack.contains('/').then(|| current_folder.join(pack))
 }
 
-/// Joins the path of a folder and a path inside it, for the output.
+/// Joins a folder's path and the path of a file inside the folder, for the output.
 fn join_path(prefix: &[u8], path: &RepoPath) -> RepoPath {
     if prefix.is_empty() {
         return path.clone();

@@ -11,8 +11,8 @@ use super::error::{CliError, CommandExit};
 use super::target::store_error;
 use crate::wiring;
 
-/// The reason why a run cannot begin while another run is in progress. Each command has its own message for
-/// each reason.
+/// The reason why a run could not begin or continue because of another run. Each command has its own message
+/// for each reason.
 pub(super) enum RunConflict {
     /// A lease is held until this time, unless it is renewed.
     Leased(UnixMillis),
@@ -24,8 +24,8 @@ pub(super) enum RunConflict {
     TakenOver,
 }
 
-/// Returns the error of a command that got no record of its run. If another run is in progress, the error
-/// comes from `conflict_error`.
+/// Returns the error of a command that got no record of its run. If another run is the reason,
+/// `conflict_error` creates the error.
 pub(super) fn run_failure_error(
     target_name: &str,
     error: RunFailure,

@@ -10,8 +10,9 @@ use truing_model::gateway;
 
 use super::error::CliError;
 
-/// Maximum time that a command waits at its end for the settlement of cancelled calls to models. The
-/// reservation of a call that is not settled in this time expires and counts in full.
+/// Maximum time that a command waits at its end for the settlement of cancelled calls to models. If a call is
+/// not settled in this time, its budget reservation later expires, and the full reserved amount is counted as
+/// spent.
 const SETTLE: Duration = Duration::from_millis(800);
 
 /// A runtime that waits at its end until cancelled calls to models are settled.
@@ -24,8 +25,8 @@ pub(crate) struct CommandRuntime {
 impl CommandRuntime {
     /// Runs a future to completion.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        // The future is boxed: the runtime's own code is then generated once per result type instead of once
-        // per command.
+        // The future is boxed, so the compiler generates the runtime's code once per result type instead of
+        // once per command.
         let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
         self.runtime.block_on(work)
     }
@@ -88,8 +89,8 @@ pub(crate) async fn wait_for_stop_signal() -> Result<StopSignal, CliError> {
     Ok(StopSignals::new()?.next_signal().await)
 }
 
-/// The signals that stop a process. After this value is created, these signals no longer stop the process by
-/// default.
+/// The signals that stop a process. Once such a value was created, these signals no longer kill the process;
+/// the code decides how to stop.
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -130,7 +131,8 @@ impl StopSignals {
     }
 }
 
-/// Returns true if the process was started with SIGHUP ignored, or false if the system does not show it.
+/// Returns true if the process was started with SIGHUP ignored. Returns false if the system has no
+/// `/proc/self/status`.
 fn ignores_sighup() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_sighup_ignored(&status))
 }

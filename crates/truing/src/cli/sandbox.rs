@@ -27,9 +27,10 @@ use super::output::escape_hidden;
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// Maximum time limit of a command.
 const MAX_TIME: Duration = Duration::from_hours(366 * 24);
-/// Bytes at the end of stderr that are kept. The sandbox prints the reason there if it stops the command.
+/// Number of bytes that are kept of the end of stderr. If the sandbox stops the command, the reason is
+/// printed at the end of stderr.
 const STDERR_TAIL_BYTES: usize = 1 << 10;
-/// Bytes that are forwarded at once.
+/// Maximum bytes that are read and forwarded in one step.
 const CHUNK: usize = 64 << 10;
 
 /// Test the sandbox, or run a command inside it
@@ -78,7 +79,7 @@ struct SandboxRunArgs {
     argv: Vec<OsString>,
 }
 
-/// How strong a sandbox is.
+/// Strength of a sandbox.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LevelFlag {
     /// Namespaces, Landlock and seccomp
@@ -166,7 +167,8 @@ impl SandboxRunArgs {
         command.stdin(if io::stdin().is_terminal() { Stdio::piped() } else { Stdio::inherit() });
         let mut child = command.spawn().map_err(|error| sandbox_error(error.into()))?;
         if let Some(mut to) = child.stdin.take() {
-            // The thread may wait for input forever; it ends with this process.
+            // The thread may wait for input without end. It is not joined, so it ends when this process
+            // exits.
             std::thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut to));
         }
         watch_child(child, self.timeout)
@@ -182,15 +184,16 @@ fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     if !folder.is_dir() {
         return Err(unreadable(io::ErrorKind::NotADirectory.into()));
     }
-    // If a sandbox rejects a folder as its working folder, the folder cannot be made readable in a sandbox
-    // either.
+    // Working folders and readable folders have the same restrictions. The folder is therefore checked by
+    // creating a job with it as the working folder.
     SandboxJob::new(SandboxLevel::None, &folder, JobCommand::Program(Vec::new())).map_err(|error| {
         CliError::usage("sandbox_read", error.to_string()).hint("name a folder of your own with --read")
     })?;
     Ok(folder)
 }
 
-/// Forwards the output of a command until it ends or must be stopped.
+/// Forwards the output of a command until the command ends. Kills the command if it exceeds the time or
+/// output limit.
 fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
     let failed = |error: io::Error| sandbox_error(error.into());
     let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -239,15 +242,15 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     }
 }
 
-/// Forwards output until its end, and kills the process group if the output exceeds the limit. Returns the
-/// last bytes if the output was complete.
+/// Forwards output until its end, and returns its last bytes. If the output reaches the limit, kills the
+/// process group and returns none.
 fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
     let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
     while let Ok(count @ 1..) = from.read(&mut part) {
         let part = part.get(..count).unwrap_or_default();
-        // A reader that stops reading does not stop the command.
+        // Write errors are ignored, so the command continues even if the reader of its output stops reading.
         let _ = out.write_all(part).and_then(|()| out.flush());
         last.extend_from_slice(part);
         last.drain(..last.len().saturating_sub(STDERR_TAIL_BYTES));
@@ -294,10 +297,10 @@ impl<W: Write> Write for EscapingWriter<W> {
     }
 }
 
-/// Kills the helper and all processes in the sandbox. The helper has not been waited for, so its process id
-/// is still valid.
+/// Kills the helper and all processes in the sandbox. This process has not called `wait` on the helper yet,
+/// so the helper's process id is still valid.
 fn kill_group(group: Pid) {
-    // If the process has just ended, there is nothing to do.
+    // An error means that the processes have already exited.
     let _ = kill_process_group(group, Signal::KILL);
 }
 
@@ -342,7 +345,7 @@ mod tests {
     #[test]
     fn what_a_command_prints_at_a_terminal_does_not_steer_it() {
         let mut visible = EscapingWriter { to: Vec::new(), partial_char: Vec::new() };
-        // The parts end within a character, and some bytes are invalid UTF-8.
+        // Some parts end in the middle of a character, and some bytes are invalid UTF-8.
         for part in [&b"a\tb\x1b]52;c;eA==\x07\r\n\xc3"[..], b"\xa9\xe2\x80", b"\xae\xff", b"z\xc2\x9b"] {
             visible.write_all(part).unwrap();
         }

@@ -61,7 +61,7 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// Returns the style of log lines: text on a terminal, else JSON, unless configured.
+    /// Returns the style of log lines. The default is text on a terminal, else JSON.
     pub(super) fn log_style(&self) -> LogStyle {
         match self.log_format {
             Some(LogFormat::Text) => LogStyle::Text,
@@ -134,14 +134,16 @@ enum TempFolder {
     /// Folder of the only server of a database file. The folder is beside the file and is cleared at the
     /// start.
     SingleServer(PathBuf),
-    /// Folder of one of several servers. Its creation also removes the folders of servers that no longer run.
+    /// Folder of one of several servers. When this folder is created, the folders of servers that no longer
+    /// run are removed.
     SharedServer(PrivateFolder),
 }
 
 impl TempFolder {
     fn create(config: &Config, location: &StoreLocation) -> Result<Self, CliError> {
         match location.file_path() {
-            // This process holds the lock, so remaining files belong to a killed server.
+            // This process holds the server lock, so any file in the folder remains from a server that was
+            // killed.
             Some(path) => wiring::clear_temp_folder(path).map(Self::SingleServer),
             None => {
                 let folder = wiring::ensure_machine_folder(config)?.join("temp");
@@ -172,7 +174,8 @@ async fn serve(
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let place = StoreLocation::from_config(config, &context.environment)?;
-    // A database file has one server at a time, so this server may remove the remains of earlier servers.
+    // The lock ensures that a database file has only one server at a time. This server may therefore delete
+    // files that earlier servers left.
     let mut lock = match place.file_path() {
         Some(path) => {
             store::prepare_file(path)?;
@@ -182,7 +185,7 @@ async fn serve(
         None => None,
     };
     let store = place.open().await?;
-    // Signals are handled from here on, before the server is announced.
+    // Signal handlers are registered before the server logs and prints that it is running.
     let mut signals = StopSignals::new()?;
     tokio::select! {
         whole = store.check_integrity() => whole.map_err(store_error)?,
@@ -195,7 +198,7 @@ async fn serve(
     let shared = tokio::select! {
         shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1,
             shared_reader, temp.path()) => shared?,
-        // A git process that hangs must not delay the end.
+        // A git process may hang during the setup, so a signal stops the setup.
         received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     };
     let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;
@@ -247,7 +250,7 @@ async fn serve(
     let connections = ingress.bounds.connections.min(raise_connection_limit());
     let ingress = IngressSettings { bounds: ConnectionLimits { connections, ..ingress.bounds }, ..ingress };
     let every = config.server.slot_poll_interval;
-    // These tasks end with this function.
+    // These tasks are aborted when this function returns.
     let mut telling = JoinSet::new();
     telling.spawn(async move {
         for _ in 0..2 {
@@ -294,7 +297,7 @@ async fn serve(
             Box::pin(jobs.calendar(&shared).run(&shared.store, &shared.metrics, every, quitting)).await;
         }
     };
-    // Jobs return their leases after the first signal.
+    // The select waits for the jobs as well, so they can return their leases after the first signal.
     let both = async { tokio::join!(Box::pin(serving), running).0 };
     let served = tokio::select! {
         served = both => served,
@@ -339,8 +342,8 @@ fn signal_exit(signal: StopSignal) -> CommandExit {
     }
 }
 
-/// Raises the limit of open files as far as possible. Returns the maximum number of open connections, which
-/// is half of the limit. Idle connections thus leave enough files for runs and processes.
+/// Raises the limit of open files as far as possible. Returns half of the limit as the maximum number of open
+/// connections. The other half remains for runs and processes.
 fn raise_connection_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -348,7 +351,8 @@ fn raise_connection_limit() -> usize {
     limit.current.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX).max(1))
 }
 
-/// Reads the webhook secret of each forge that sends webhooks. Without a secret, anyone could mark slots.
+/// Reads the webhook secret of each forge that sends webhooks. Without a secret, anyone could send webhooks
+/// that trigger reviews.
 fn webhook_secrets(
     config: &Config,
     role: ProcessRole,

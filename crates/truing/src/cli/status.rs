@@ -17,7 +17,7 @@ use crate::wiring::store::StoreLocation;
 
 /// Timeout of the status request.
 const TIME: Duration = Duration::from_secs(10);
-/// Timeout of the status request of a command that shows the status in addition to its own answer.
+/// Timeout of the status request in other commands, which only add a server's problems to their own answer.
 const SHORT_TIME: Duration = Duration::from_secs(1);
 
 /// Show the connections, the work and the problems of a running server
@@ -61,7 +61,7 @@ fn reachable_address(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Returns the problem of a forge in this state with its solution, or none.
+/// Returns the description and the solution of the problem that a forge in this state has, or none.
 fn forge_problem(state: &str) -> Option<&'static str> {
     match state {
         "token_refused" => Some("refuses the token: replace it and restart the server"),
@@ -70,12 +70,13 @@ fn forge_problem(state: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the problems of this store's server with its forges, one line each. Commands that show the
-/// server's work print these lines.
+/// Returns the problems that this store's server has with its forges, one line per forge. Other commands
+/// print these lines beside the records.
 ///
 /// The status request is sent to the address in the server's lock file. With Valkey or PostgreSQL there is no
-/// lock file, so `server.listen` on this machine is used. The status is not recorded, so outdated problems
-/// are never shown. The list is empty if no server answers, or if the server does not sweep.
+/// lock file, so `server.listen` on this machine is used. The problems come from the running server, not from
+/// records, so outdated problems are never shown. The list is empty if no server answers, or if the server's
+/// role does not sweep.
 pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) -> Vec<String> {
     let address = match location.file_path() {
         None => Some(config.server.listen),
@@ -97,7 +98,8 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
 }
 
 /// Returns the names of the repositories whose own kill switch is on. The names are read from the store,
-/// because a server does not publish names. The list is empty if the store cannot be read.
+/// because the server's status contains only the number of these repositories. The list is empty if the store
+/// cannot be read.
 async fn list_halted_repositories(config: &Config, context: &CommandContext) -> Vec<String> {
     let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
     let Ok(switches) = store.kill_switches().await else { return Vec::new() };

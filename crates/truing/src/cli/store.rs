@@ -38,7 +38,7 @@ enum StoreCommand {
     },
 }
 
-/// The two stores. One of the two URLs may be omitted; the configured store is then used.
+/// The two stores. If one of the two URLs is omitted, the configured store is used in its place.
 #[derive(clap::Args, Debug)]
 struct StorePairArgs {
     /// The source: sqlite:PATH, or valkey://HOST/DB,postgres://USER@HOST/NAME [default: the configured store]
@@ -169,12 +169,18 @@ fn print_comparison(tables: &[TableComparison], context: &CommandContext) -> Res
 impl<'a> TableComparisonJson<'a> {
     fn from_comparison(compared: &'a TableComparison) -> Self {
         let TableComparison { table, rows: (from, to), first_difference: first } = compared;
-        Self { table, from: *from, to: *to, is_equal: compared.is_equal(), first_difference: first.as_deref() }
+        Self {
+            table,
+            from: *from,
+            to: *to,
+            is_equal: compared.is_equal(),
+            first_difference: first.as_deref(),
+        }
     }
 }
 
-/// Refuses the command while workers use the database servers. For files, locks ensure this. Processes of the
-/// roles `ingress` and `sweep` take no leases and are not detected.
+/// Refuses the command while workers use the database servers. Database files need no such check, because
+/// they are locked. Processes with the role `ingress` or `sweep` take no leases, so they are not detected.
 async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
     let workers = store.refresh_workers(false).await.map_err(store_error)?.all_names;
     if workers.is_empty() {

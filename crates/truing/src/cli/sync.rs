@@ -96,8 +96,8 @@ struct SyncDecideArgs {
 }
 
 impl SyncDecideArgs {
-    /// Adds a hint on writing a missing manifest. The written file is JSON. If the configured path has
-    /// another format (a hash test), the hint names a new file.
+    /// Adds a hint with the command that writes the missing manifest as JSON. If the path of the manifest
+    /// does not end in `.json`, because it is a hash test, the hint names a new file.
     fn with_manifest_hint(&self, error: CliError, path: &Path) -> CliError {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let file = path.with_extension("json");
@@ -120,7 +120,7 @@ impl SyncDecideArgs {
     }
 }
 
-/// Maximum unguarded parts that are listed.
+/// Maximum unguarded definitions that are listed below each heading.
 const MAX_SHOWN_PARTS: usize = 12;
 
 /// The answer as JSON.
@@ -153,8 +153,8 @@ impl SyncDecideArgs {
         self.decide(self.repo.join(MANIFEST).exists(), context)
     }
 
-    /// Decides on the release. If `is_pinned` is set, a job without configuration uses the manifest in the
-    /// project.
+    /// Decides on the release. If `is_pinned` is set, a package without a configured job uses the manifest at
+    /// the default path.
     fn decide(&self, is_pinned: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { config: job, lines, .. } = &self.search(is_pinned).find_job(&config, context)?;
@@ -234,7 +234,7 @@ impl SyncDecideArgs {
     }
 }
 
-/// Returns true if none of the pinned parts exists in either release.
+/// Returns true if every pinned definition is missing in both releases or belongs to another package.
 fn matches_no_release(manifest: &PinManifest, decision: &SyncDecision) -> bool {
     let is_absent =
         |one: &&UnguardedPart| matches!(one.reason, UnguardedReason::Missing | UnguardedReason::OtherPackage);
@@ -292,7 +292,7 @@ impl SyncDecisionJson {
     }
 }
 
-/// Lists unguarded parts below a heading, or returns an empty text if there are none.
+/// Lists unguarded definitions below a heading. Returns an empty text if the list is empty.
 fn render_parts(heading: &str, parts: &[&UnguardedPart]) -> String {
     if parts.is_empty() {
         return String::new();

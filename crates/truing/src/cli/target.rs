@@ -19,7 +19,7 @@ use super::error::CliError;
 use crate::wiring::store::{StoreLocation, open_file};
 
 /// Opens the store, or returns none if the store does not exist. A command that only reads does not create a
-/// database. A file that was deleted under a running server is an error.
+/// database. If the file was deleted while a server uses it, the function returns an error.
 pub(super) async fn existing_store(
     config: &Config,
     environment: &Environment,
@@ -27,7 +27,7 @@ pub(super) async fn existing_store(
     StoreLocation::from_config(config, environment)?.open_existing().await
 }
 
-/// Warns if there is no database, because the answer is then empty and the configured name may be wrong.
+/// Warns if there is no database. The command's answer is then empty, and the configured path may be wrong.
 pub(super) fn warn_of_missing_store(
     store: Option<&Store>,
     config: &Config,
@@ -43,8 +43,8 @@ pub(super) fn warn_of_missing_store(
 }
 
 /// Opens the store for a command that only reads records. Returns an error if the folder of the configured
-/// file does not exist. The name is then wrong or the database was never used, and an empty answer would be
-/// misleading.
+/// file does not exist. In this case, the path is wrong or the database was never used, and an empty answer
+/// would be misleading.
 pub(super) async fn existing_records(
     config: &Config,
     environment: &Environment,
@@ -108,7 +108,7 @@ impl DescribedSlot {
         RepositoryRef::from_key(&self.slot.key).with_name(name.map_or("", |(name, _)| name))
     }
 
-    /// Finds the slot that `text` names.
+    /// Finds the slot by a key, the page of a pull request or the name of a pull request.
     ///
     /// # Errors
     /// Returns exit 2 if the slot is unknown.
@@ -147,7 +147,7 @@ impl DescribedSlot {
         Ok(Self { slot, described })
     }
 
-    /// Returns the name of the pull request, or the key if it has none.
+    /// Returns the name of the pull request, or the slot's key if the name is unknown.
     pub(super) fn name(&self) -> &str {
         self.described.as_ref().map_or(self.slot.key.as_str(), |described| &described.name)
     }
@@ -161,8 +161,8 @@ fn is_safe_pull_name(text: &str) -> bool {
     is_plain && ends && text.contains('/') && !text.starts_with("pr/")
 }
 
-/// Acquires the right of a command to lease slots. If no server runs, leases of exited processes are ended
-/// first. Such leases would otherwise remain until they expire.
+/// Acquires the lock that allows a command to lease slots. If no server runs, leases of processes that have
+/// exited are ended first; otherwise they would block their slots until they expire.
 ///
 /// # Errors
 /// Returns an error if a lock file or the store cannot be used.
@@ -176,8 +176,7 @@ pub(super) async fn acquire_command_lock(
     if !is_served(path).map_err(to_cli_error)? {
         end_orphaned_leases(store, limits).await.map_err(store_error)?;
     }
-    // The call may wait for another command of this process that reclaims leases, so it does not block a
-    // thread of the runtime.
+    // Acquiring the lock may block while another command reclaims leases, so a blocking thread is used.
     let path = path.to_path_buf();
     let taken = tokio::task::spawn_blocking(move || CommandLock::acquire(&path)).await;
     taken.map_err(|stopped| CliError::failure("lock", stopped.to_string()))?.map(Some).map_err(to_cli_error)

@@ -1,4 +1,4 @@
-//! Reports the tier of a review: the rules that apply to a repository, and the price of reviews by tier.
+//! Reports how the tier of a review is chosen, and what reviews of each tier have cost.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,9 +17,9 @@ use super::error::CliError;
 use super::target::{existing_records, store_error};
 use crate::wiring;
 
-/// Number of days whose reviews are included in the prices.
+/// The prices include the reviews of this number of days.
 const DAYS: i64 = 30;
-/// Maximum reviews in the prices; the newest come first.
+/// The prices include at most this number of reviews, the newest first.
 const MAX_REVIEWS: usize = 10_000;
 
 /// The answer of `config show --for` as JSON.
@@ -28,7 +28,7 @@ pub(super) struct RepositoryTiers {
     repository: String,
     /// Tier if no rule matches.
     tier: Tier,
-    /// Highest tier that the repository's own rules may select if no rule of the operator matches.
+    /// If no rule of the operator matches, the repository's own rules may select a tier up to this one.
     #[serde(rename = "most")]
     max_tier: Tier,
     rules: Vec<TierRuleRow>,
@@ -155,7 +155,7 @@ fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {
     text
 }
 
-/// Returns the prices of the reviews recorded in the last days, by tier.
+/// Returns the prices of reviews by tier, from the reviews recorded in the last `DAYS` days.
 pub(super) async fn load_prices(
     config: &Config,
     environment: &Environment,

@@ -58,7 +58,7 @@ struct VerifyBaseJson<'a> {
 #[derive(Serialize)]
 struct VerifySetUpJson<'a> {
     works: bool,
-    /// True if the setup was found in the cache.
+    /// True if the result of the setup was found in the cache, so the setup was not run.
     #[serde(rename = "found")]
     is_cached: bool,
     commands: Vec<VerifyCommandJson<'a>>,
@@ -248,7 +248,8 @@ fn setup_text(verified: &VerifiedTree, label: &str) -> String {
             text += &render_output_tail(ran);
         }
     }
-    // A cached setup made no requests in this run.
+    // If the setup came from the cache, its requests were made by an earlier run, so their hosts are not
+    // listed.
     for reached in set_up.contacted_hosts.iter().filter(|_| !set_up.is_cached) {
         let HostAccess { host, port, refusal: refused, times, sent, received } = reached;
         let host = strip_control(host);

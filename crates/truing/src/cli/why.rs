@@ -70,7 +70,7 @@ struct WhyJson<'a> {
     last_outcome: Option<Value>,
     /// Last run of each loop, newest first.
     last_outcomes: Vec<LastRunJson>,
-    /// Cost of all attempts of every loop at the last head, according to the ledger.
+    /// Cost of all loops' attempts at the last head, according to the ledger.
     cost_micro_usd: u64,
     /// Cost of all attempts at all heads.
     cost_in_all_micro_usd: u64,
@@ -87,8 +87,8 @@ struct LastRunJson {
     /// Result in one word.
     result: String,
     reason: Option<String>,
-    /// True for a published review of the pull request. False for an unpublished review by `truing review
-    /// --pr`, which only its caller saw.
+    /// True for a published review of the pull request. False for a review by `truing review --pr` without
+    /// `--publish`, which only the user of that command saw.
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<bool>,
     /// Number of open findings; reviews only.
@@ -194,7 +194,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
     })
 }
 
-/// Returns the budget levels that paid for the last head, or would pay now.
+/// Returns those budget levels of a review of the last head that have spent or reserved amounts.
 async fn paying_budget_levels(
     store: &Store,
     config: &Config,
@@ -212,8 +212,7 @@ async fn paying_budget_levels(
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
-/// Returns the budget levels that paid for all reviews and runs, and the budget levels that paid for the
-/// head.
+/// Returns the budget usage of all reviews and runs of the slot, and the part of this usage for the head.
 async fn load_usage(
     store: &Store,
     key: &SlotKey,
@@ -227,7 +226,7 @@ async fn load_usage(
         let (Some(head), of) = (head, &drawn.level.key) else { return true };
         match drawn.level.kind {
             BudgetLevelKind::Review => *of == format!("{key}@{head}"),
-            // The run of a job has no head, so it always counts.
+            // A job's run has no head, so its cost is always included.
             BudgetLevelKind::Run => {
                 converges.iter().find(|run| run.run.as_str() == of).is_none_or(|run| run.involves_head(head))
             }
@@ -272,8 +271,8 @@ fn flatten_record(record: &ReviewRecord) -> Value {
     merge_objects(all, own)
 }
 
-/// Returns the end of each loop's last run, newest first. Separate audits and converge runs count as
-/// different loops. So do published reviews and reviews that only their caller saw.
+/// Returns the end of each loop's last run, newest first. Audits and converge runs count as different loops,
+/// and so do published and unpublished reviews.
 fn last_runs(
     published_review: Option<&ReviewRecord>,
     local: Option<&ReviewRecord>,
@@ -352,7 +351,7 @@ fn render_text(answer: &WhyJson<'_>) -> String {
     }
     let (of_head, all) = (answer.cost_micro_usd, answer.cost_in_all_micro_usd);
     let in_all = if all == of_head { String::new() } else { format!(", {} in all", MicroUsd(all)) };
-    // A job has no head.
+    // A job has no head, so only its total cost is shown.
     let cost = match answer.key.strip_prefix("sync/") {
         Some(_) => format!("{} in all", MicroUsd(all)),
         None => format!("{} for this head{in_all}", MicroUsd(of_head)),
@@ -390,7 +389,7 @@ fn render_last_run(last_run: &LastRunJson) -> String {
     if let Some(head) = &last_run.head {
         text += &format!(" at {}", head.short_sha());
     }
-    // A failed or stopped run has a reason but no findings.
+    // For a failed or stopped review, the reason is shown instead of the number of findings.
     match (&last_run.reason, last_run.open_findings, last_run.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
             text += &format!(", {}", text::format_count(open, "open finding"));
@@ -400,8 +399,7 @@ fn render_last_run(last_run: &LastRunJson) -> String {
         }
         (Some(_) | None, ..) => {}
     }
-    // Only unpublished reviews show their own cost. The cost of other runs is included in the cost of the
-    // head.
+    // The cost line of the head does not include unpublished reviews, so these reviews show their own cost.
     if last_run.published == Some(false) {
         text += &format!(", {}", MicroUsd(last_run.cost_micro_usd));
     }
@@ -430,7 +428,7 @@ fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Optio
     )
 }
 
-/// Returns true if the head needs a review that no slot has queued.
+/// Returns true if the head needs a review but the slot has not queued one, so it waits for the next sweep.
 async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
@@ -438,7 +436,8 @@ async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliE
     Ok(settled::awaits_sweep(&target.slot, head, &reviews))
 }
 
-/// Returns the explanation for an idle slot. A converge run of the slot may still be resumable.
+/// Returns the explanation for an idle slot. If the slot's last converge run is unfinished, the explanation
+/// says that the run can be resumed.
 fn explain_idle(
     target: &DescribedSlot,
     converges: &[Converge],

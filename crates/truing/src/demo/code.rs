@@ -9,14 +9,14 @@ pub(super) fn first_commit() -> CommitBuilder {
         .write("pay.py", "def pay(order):\n    return order.total\n")
 }
 
-/// Returns a change with problems that the rules find, and one problem that the rules do not find: refunding
-/// stops at the first order that was refunded before.
+/// Returns a change with problems that the rules find, and one other problem: the loop over orders returns at
+/// the first refunded order instead of skipping the order.
 pub(super) fn problem_commit() -> CommitBuilder {
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
     CommitBuilder::new("Take payments").write("pay.py", refund_code("refunded")).write("refund.py", conflict)
 }
 
-/// Returns the same files with lines inserted at the top.
+/// Returns the same code with lines inserted at the top of `pay.py`.
 pub(super) fn shifted_commit() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refund_code("refunded"));
     CommitBuilder::new("Explain payments").write("pay.py", text)
@@ -38,7 +38,7 @@ pub(super) fn fixed_commit() -> CommitBuilder {
         .write("refund.py", "return_all = 1\n")
 }
 
-/// Returns the file in which refunding stops too early; `refunded` is the name of the order's flag.
+/// Returns the file whose refund loop returns too early; `refunded` is the name of the order's flag.
 pub(super) fn refund_code(refunded: &str) -> String {
     let key = fake_key();
     format!(
@@ -63,8 +63,8 @@ pub(super) fn cart_code(head: &str) -> String {
     )
 }
 
-/// Returns one of many consecutive pushes. Each push moves the lines of the previous pushes, and some pushes
-/// add a problem.
+/// Returns one of many consecutive pushes. Each push appends a line to those of the previous pushes, and some
+/// pushes add a problem.
 pub(super) fn storm_commit(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {

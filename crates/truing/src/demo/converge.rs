@@ -26,7 +26,7 @@ use crate::cli::{CommandContext, GlobalArgs};
 
 /// Name of the branch with the bug.
 const BRANCH: &str = "totals";
-/// File with the bug, and (below) its content with the wrong line and the right one.
+/// File with the bug. The constants below are its content, the line with the bug, and the fixed line.
 const FILE: &str = "total.py";
 const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        sum += \
      items[i]\n    return sum\n";
@@ -38,7 +38,7 @@ const BUG: &str = "The last element is left out";
 const CONFIG: &str = "truing.toml";
 /// Name of the clone's folder.
 const CLONE: &str = "clone";
-/// Expected number of audits, and (below) of commits.
+/// Expected number of audits. The next constant is the expected number of commits.
 const LOOPS: u32 = 2;
 const FIXES: usize = 1;
 
@@ -196,7 +196,8 @@ pub struct ConvergeDemo {
 }
 
 impl ConvergeDemo {
-    /// Starts everything on free ports of this machine. `context` belongs to the demonstration.
+    /// Starts the forge and the model on free ports of this machine. `context` is the context of the command
+    /// `truing demo converge`.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
@@ -308,8 +309,8 @@ impl ConvergeDemo {
     }
 }
 
-/// Returns the script of a model that knows the bug and its fix; its answers depend on the code that it
-/// receives.
+/// Returns the script of a model that knows the bug and the fix. The model's answers depend on the code in
+/// each request.
 fn fix_script() -> ModelScript {
     let mend = ScriptedFix {
         title: Some(BUG.to_owned()),

@@ -108,11 +108,11 @@ impl DemoForge {
         }
     }
 
-    /// Returns the operator's file for commands that look at a running demonstration.
+    /// Returns the operator's file for commands that inspect a running demonstration.
     pub(super) fn operator_config(&self, folder: &Path, service: SocketAddr) -> String {
         let (folder, name) = (folder.display(), self.name());
         let kind = match self.kind {
-            // A forge with this name needs no `kind`.
+            // A forge named `github` has the kind `github` by default.
             ForgeKind::Github => String::new(),
             ForgeKind::Bitbucket | ForgeKind::BitbucketDc => format!("kind = \"{name}\"\n"),
         };

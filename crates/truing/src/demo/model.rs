@@ -34,7 +34,7 @@ pub struct DemoModelUsage {
     pub model_cost_micro_usd: MicroUsd,
 }
 
-/// The model, and the configuration that names it.
+/// The model, and the configuration that contains the model's address.
 pub(super) struct ScriptedModel {
     model: FakeModel,
     pub(super) config: Config,
@@ -47,7 +47,7 @@ impl ScriptedModel {
     pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
         let model =
             FakeModel::start(ModelScript::parse(SCRIPT).map_err(setup_error)?).await.map_err(setup_error)?;
-        // The configuration is the same as for a user with a key.
+        // Apart from the address, a user with an API key writes the same configuration.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
         let environment = demo_environment(environment)

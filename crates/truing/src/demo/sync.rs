@@ -39,7 +39,7 @@ use plot::{
 
 /// Branch of the job.
 const BRANCH: &str = "truing/sync-rim";
-/// Numbers of pull requests and issues that are read; the range is larger than needed.
+/// Numbers with which pull requests are searched; the range is larger than the demonstration needs.
 const NUMBERS: std::ops::Range<u64> = 1..30;
 /// Name of the operator's file.
 const CONFIG: &str = "truing.toml";
@@ -131,7 +131,7 @@ pub struct SyncDemoReport {
     pub drafts: usize,
     /// Number of opened issues.
     pub questions: usize,
-    /// Number of times that two items of one kind existed at once: pull requests, drafts or questions.
+    /// Number of times that more than one pull request, draft or question was open after a run.
     pub doubled: usize,
     /// Drafts and questions that are still open at the end.
     pub left_open: usize,
@@ -169,7 +169,7 @@ pub struct SyncDemo {
 
 impl SyncDemo {
     /// Starts everything on free ports of this machine. `sandbox` is the sandbox level of the machine.
-    /// Archives are read with `reader`, and git is found by `environment`.
+    /// `reader` reads archives, and git is searched in the `PATH` of `environment`.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
@@ -260,7 +260,7 @@ impl SyncDemo {
         Ok(self.report().await?)
     }
 
-    /// Performs an act of a person, and returns its description.
+    /// Performs a step that is not a run. Returns a description if a person acts in this step, or none.
     async fn perform_step(&self, step: DemoStep) -> Result<Option<String>, DemoError> {
         match step {
             DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
@@ -368,7 +368,7 @@ impl SyncDemo {
     }
 }
 
-/// Returns the initial commit of the project. The project was made for this version of the package's code.
+/// Returns the initial commit of the project, which follows the package's release with this code.
 fn initial_commit(code: &str) -> CommitBuilder {
     let (one, other) = code.split_once("\n\n\n").unwrap_or((code, ""));
     let digests = [definition_digest(&format!("{one}\n")), definition_digest(other)];

@@ -62,7 +62,7 @@ pub fn configured_agent(
     Ok(ModelAgent { servers, own_tools, ..agent })
 }
 
-/// Checks that the configured model could be asked. Nothing is sent.
+/// Checks that requests to the configured model are possible, without sending one.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`].
@@ -76,8 +76,8 @@ pub fn check_model_ready(
     fallback_provider(config, environment, role).map(drop)
 }
 
-/// Replaces `[model]` by the model of this role. For a fixer and for a model that is checked, the caller
-/// replaces `[model]` itself.
+/// Replaces `[model]` by the model of this role. For the roles `Fixer` and `Checker`, the caller has already
+/// replaced `[model]`.
 fn config_for_role(config: &Config, role: ModelRole) -> Config {
     let roles = &config.roles;
     let name = match role {
@@ -89,7 +89,8 @@ fn config_for_role(config: &Config, role: ModelRole) -> Config {
     config.with_named_model(name.as_ref())
 }
 
-/// Returns the provider of the model, unless variables of other programs conflict with it.
+/// Returns the provider of the model. Returns an error if variables of other programs conflict with the
+/// configured provider.
 fn provider_for_role(
     config: &Config,
     environment: &Environment,
@@ -99,7 +100,8 @@ fn provider_for_role(
     provider::priced_provider(config, environment, role)
 }
 
-/// Returns the provider of the model's fallback, with its name in outcomes.
+/// Returns the provider of the configured fallback model, with the name for outcomes, or none if no fallback
+/// is configured.
 fn fallback_provider(
     config: &Config,
     environment: &Environment,
@@ -254,14 +256,14 @@ fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     }
 }
 
-/// Returns the runtime of the conversation. If reviews use no model, this process runs the conversation with
-/// a model for another loop.
+/// Returns the runtime of the conversation. If reviews use only rules, other loops still use a model, and
+/// this process runs their conversations.
 fn conversation_runtime(
     config: &Config,
     environment: &Environment,
     role: ModelRole,
 ) -> Result<Conversation, CliError> {
-    // The one-word question of a check needs no other program.
+    // A check only requests a one-word answer, so this process sends the request itself.
     if role == ModelRole::Checker {
         return Ok(Conversation::Native);
     }
@@ -295,7 +297,8 @@ pub fn check_conversation_runtime(config: &Config, environment: &Environment) ->
     conversation_runtime(config, environment, ModelRole::Reviewer).map(drop)
 }
 
-/// Finds a program by its path, or by its name in `PATH` outside of the reviewed repository.
+/// Returns the path of a program. A name without a slash is searched in `PATH`, but never inside the reviewed
+/// repository.
 fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, ClaudeCliError> {
     if name.contains('/') {
         return Ok(name.into());
@@ -343,26 +346,27 @@ pub fn service_agent(
         ConfiguredRuntime::Rules => Ok(None),
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {
             let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
-            // A step must end within its time, so the model gets only a part of it.
+            // A step must end within its time limit, so the model gets only a part of this time.
             agent.limits.time = STEP_TIME * SHARE / 100;
             Ok(Some(agent))
         }
     }
 }
 
-/// Returns the model for a review in this repository without a slot.
+/// Returns the model for a review that has no slot. Before each request, the kill switches of this repository
+/// are checked.
 pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> GatedModelAgent<'_> {
     GatedModelAgent { agent, gate: gate_for_run(agent, repository) }
 }
 
-/// Returns the gate of a run in this repository without a slot.
+/// Returns the gate of a run that has no slot; the gate checks the kill switches of this repository.
 pub fn gate_for_run(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteGate> {
     let switches = SwitchReader::new(agent.ledger.clone(), Arc::new(SystemClock));
     Arc::new(RunGate::for_run(&switches, repository))
 }
 
-/// Returns the model that ports code for a job, with the project's checks. A job that writes no code on its
-/// own also works without a model. Without a model, the job asks for a person's decision again.
+/// Returns the model that ports code for a job, with the project's checks. If the model cannot be configured,
+/// returns none for a job that writes no code on its own. Such a job then asks people for a decision again.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`] for a job that writes code.
@@ -390,7 +394,8 @@ pub fn migration_agent(
     }
 }
 
-/// Reports conflicting variables of other programs, which have no effect as long as no model is asked.
+/// Returns an error if variables of other programs conflict with the configured provider. Commands that use
+/// no model ignore such conflicts.
 fn check_provider_variables(
     config: &Config,
     environment: &Environment,

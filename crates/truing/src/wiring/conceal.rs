@@ -18,11 +18,12 @@ pub(super) const CREDENTIALS: [&str; 5] =
 /// Words in the names of variables that hold credentials.
 const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
 
-/// Registers all credentials, even those that this command does not need. A credential that cannot be read
-/// was not passed to any process.
+/// Registers all credentials, even those that this command does not need. Credentials that cannot be read are
+/// skipped, because no process has received them.
 pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
-        // Reading a secret registers it. A secret that cannot be read was not passed to any process.
+        // Reading a secret registers it, so the value itself is dropped. Errors are ignored, because a secret
+        // that cannot be read was not passed to any process.
         setting.value.secrets().into_iter().for_each(|secret| drop(secret.read(environment)));
     }
     for name in CREDENTIALS {
@@ -30,7 +31,7 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
     }
     for (name, value) in environment.with_prefix("") {
         let is_credential = WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
-        // A path is the location of a credential, not the credential.
+        // A value that is an absolute path names the file of a credential and is not a credential itself.
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
         value.into_iter().for_each(register_if_credential);
     }

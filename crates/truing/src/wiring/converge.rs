@@ -34,7 +34,8 @@ pub fn converge_agents(
     Ok(ConvergeAgents { auditor, fixer, sandbox })
 }
 
-/// Returns the tools that inspect a head in addition to models. `config` includes the repository's own file.
+/// Returns the tools that inspect a head in addition to the models: checks, rules, linters and gate commands.
+/// `config` includes the repository's own file.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 if the sandbox is too weak.
@@ -62,7 +63,7 @@ fn inspection_digest(config: &Config) -> String {
     hex::encode(Sha256::digest(format!("{all:?}")))
 }
 
-/// Checks that the model that audits could be asked. Nothing is sent.
+/// Checks that requests to the model that audits are possible, without sending one.
 ///
 /// # Errors
 /// Returns the refusal R3 if the model could not be asked.
@@ -76,7 +77,8 @@ fn fixer_config(config: &Config) -> Option<Config> {
     (fixer != auditor).then(|| config.with_named_model(fixer.as_ref()))
 }
 
-/// Checks that the model that fixes could be asked, if it is not the model that audits. Nothing is sent.
+/// Checks that requests to the model that fixes are possible, without sending one. Returns none if the model
+/// that audits also fixes.
 ///
 /// # Errors
 /// Returns the refusal R3 if the model could not be asked.
@@ -102,7 +104,7 @@ pub fn service_setup(
         }
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {}
     }
-    // Reviews continue even if converge cannot be set up.
+    // The error is returned as text, because the service still reviews if converge cannot be set up.
     converge_setup(config.clone(), environment, store).map_err(|error| {
         let messages = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
         messages.join("; ")
@@ -122,7 +124,7 @@ pub fn converge_setup(
         return Err(disabled_error());
     }
     let agents = converge_agents(&config, environment, store)?;
-    // Errors of the operator's own configuration are reported before anything begins.
+    // The tools are created here only to report errors of the operator's configuration before any run begins.
     inspection_tools(&config, environment)?;
     let lines_key = super::lines_key(&config, environment)?;
     let rules = OperatorRules::new(config, lines_key).map_err(super::invalid_glob_error)?;
@@ -136,7 +138,7 @@ fn setup_error(error: CliError) -> SetupError {
     SetupError { is_config_error: exit == CommandExit::Usage, code, message, hints }
 }
 
-/// Returns the refusal R0, for a variable that disables runs.
+/// Returns the refusal R0, which means that the variable `CLAUDE_REVIEWS_DISABLED` disables converge.
 pub(crate) fn disabled_error() -> CliError {
     CliError::refusal(ConvergeExitCode::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
         .hint("take `bugteam` out of that variable, or unset it")

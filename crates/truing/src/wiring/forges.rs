@@ -120,7 +120,7 @@ impl ConfiguredForge<'_> {
                 "set it to an access token that may write pull requests; for Bitbucket Cloud, an API token \
                     with `email` works, too",
             )?,
-            // The configuration has already rejected this case.
+            // An App login for Bitbucket was already rejected when the configuration was read.
             ForgeLogin::App { .. } => return Err(self.setting_error("app_id", &"only GitHub has Apps")),
         };
         Ok(BitbucketOptions {
@@ -142,8 +142,8 @@ impl ConfiguredForge<'_> {
         let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
             None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
-            // A missing file is an error. Otherwise the machine would create its own key and sign markers
-            // with it.
+            // If several machines share the records, a missing key file is an error. Otherwise, this machine
+            // would sign markers with a new key that the others do not have.
             Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
             Some(SecretSource::File(path)) => MarkerKeys::load_or_create(path),
             Some(secret @ (SecretSource::Env(_) | SecretSource::PlainText(_))) => {
@@ -174,8 +174,8 @@ impl ConfiguredForge<'_> {
     }
 }
 
-/// Returns the marker keys of a service. If other machines share the records, these are the configured keys,
-/// else the keys of this machine's own folder.
+/// Returns the marker keys of a service. If other machines share the records, returns the first configured
+/// keys. Otherwise, or if no keys are configured, returns the keys in this machine's own folder.
 pub(super) fn service_marker_keys(
     config: &Config,
     environment: &Environment,
@@ -190,7 +190,7 @@ pub(super) fn service_marker_keys(
         .map_err(|error| CliError::failure("marker_key", error.to_string()))
 }
 
-/// Returns the owners that globs of repositories name literally.
+/// Returns the owners in the repository globs, except owners that contain wildcards.
 fn literal_owners(repositories: &[String]) -> Vec<String> {
     let owners = repositories.iter().filter_map(|glob| glob.split_once('/')).map(|(owner, _)| owner);
     let is_name = |owner: &&str| !owner.is_empty() && !owner.contains(['*', '?', '[', '{', '!', '\\']);

@@ -1,4 +1,4 @@
-//! Prepares the jobs of a server with everything that each run needs.
+//! Prepares the scheduled jobs of a server: package indexes, models and verifiers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use truing_upstream::user_index::UserEnvironment;
 use super::{agent, mirrors_folder, verify};
 use crate::cli::error::CliError;
 
-/// The jobs of a server with their indexes and the folder of archives. Everything else that a job needs is in
-/// the service context.
+/// The scheduled jobs of a server, with the parts that the service context does not contain, such as package
+/// indexes and the archive folder.
 #[derive(Debug)]
 pub struct ScheduledJobs<'a> {
     jobs: Vec<ScheduledJob<'a>>,
@@ -33,7 +33,7 @@ pub struct ScheduledJobs<'a> {
     reader: ChildProcessReader,
 }
 
-/// A job with its own parts.
+/// A job with its package index, model and verifiers.
 #[derive(Debug)]
 struct ScheduledJob<'a> {
     name: &'a String,
@@ -81,7 +81,7 @@ impl<'a> ScheduledJobs<'a> {
             });
         }
         let folder = config.store.folder()?;
-        // Without jobs, no folder for archives is needed.
+        // Without jobs, no archive is stored, so a server without a cache folder is no error.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors_folder(folder), config.server.heartbeat);
         Ok(Self { jobs, mirrors, archives: ArchiveFolder::new(archives), heartbeat, reader })

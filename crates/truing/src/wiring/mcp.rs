@@ -1,4 +1,4 @@
-//! Creates the servers of reviews from the sections `[mcp.NAME]`.
+//! Creates the MCP servers that models use in reviews, from the sections `[mcp.NAME]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use truing_store::Store;
 use super::conceal::CREDENTIALS;
 use crate::cli::error::CliError;
 
-/// Name of the working folder of all programs, beside the database.
+/// Name of the folder beside the database in which all MCP programs run.
 const WORKING_FOLDER_NAME: &str = "mcp";
 
 /// Returns the configured servers, and Truing's own servers. Nothing is started or sent.
@@ -83,7 +83,7 @@ pub(super) fn configured_servers(
                 let folder = super::ensure_machine_folder(config)?;
                 let at = super::forge_client(config, forge, environment, &folder)?;
                 let tools = OwnToolServer {
-                    // The transport is set when the review is known.
+                    // `server_for_review` replaces this transport for each review.
                     server: server(ServerTransport::InProcess(InProcessServer::without_tools())),
                     forge: forge.clone(),
                     forge_client: at,

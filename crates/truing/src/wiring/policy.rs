@@ -15,15 +15,17 @@ pub const BAD_POLICY: &str = "bad_policy";
 
 /// Maximum bytes of a policy file.
 const MAX_FILE_BYTES: u64 = 256 << 10;
-/// Maximum files and folders of a policy.
+/// Maximum number of policy files in the operator's folder.
 const MAX_FILES: usize = 200;
-/// Folders of a policy.
+/// Folders with policy files, relative to the operator's folder; the empty name is the operator's folder
+/// itself.
 const FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
 
 /// Returns the policies of all profiles.
 ///
 /// # Errors
-/// Returns exit 2 for a folder that cannot be read or an invalid file in it; each error has its line.
+/// Returns exit 2 for a folder that cannot be read, or for invalid files in the folder. There is one error
+/// for each problem.
 pub fn load_policies(config: &Config) -> Result<PolicySet, CliError> {
     let files = config.policy.dir.as_deref().map(read_folder).transpose()?.unwrap_or_default();
     let policies = PolicySet::new(&files).map_err(|problems| policy_error(&problems))?;
@@ -33,7 +35,7 @@ pub fn load_policies(config: &Config) -> Result<PolicySet, CliError> {
     Ok(policies)
 }
 
-/// Returns the policy of a profile as its runs use it.
+/// Returns the policy of a profile. For fixers and ports, the policy also allows the configured commands.
 ///
 /// # Errors
 /// Returns the same errors as [`load_policies`].
@@ -118,7 +120,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {
-    // Reading a pipe might never end.
+    // Only regular files are read, because reading a pipe may never end.
     if !path.metadata()?.is_file() {
         return Err(std::io::Error::other("it is not a file"));
     }

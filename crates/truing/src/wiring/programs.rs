@@ -3,8 +3,8 @@
 use truing_config::environment::Environment;
 use truing_git::SearchPath;
 
-/// Returns the search path of `PATH`, without programs in the repository of the current folder or of the
-/// command's target.
+/// Returns the search path from `PATH`. Programs inside the repository of the current folder, or of the
+/// command's target, are never found.
 pub(super) fn search_path(environment: &Environment) -> SearchPath {
     SearchPath::from_path(environment.get("PATH").unwrap_or_default(), environment.reviewed_folders())
 }

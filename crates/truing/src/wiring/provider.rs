@@ -78,8 +78,8 @@ pub(super) fn replay_provider() -> Result<PricedProvider, ProviderError> {
     Ok(PricedProvider { provider, prices: ModelPrices::default(), secrets: Vec::new() })
 }
 
-/// Returns the wire format of the provider. Declared prices of the model also apply to the provider's own
-/// name for the model.
+/// Returns the wire format of the provider. A price that the operator declares for a model also applies to
+/// the provider's own id of this model, unless the id has a declared price.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
 fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
     match config.model.provider {
@@ -138,7 +138,7 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
     }
 }
 
-/// Sample region of AWS in the variable that other programs use.
+/// Example of the variable from which other programs read the AWS region, for hints.
 #[cfg(feature = "aws")]
 const REGION: &str = "AWS_REGION=eu-central-1";
 

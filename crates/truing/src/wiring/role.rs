@@ -20,7 +20,8 @@ pub enum ModelRole {
 }
 
 impl ModelRole {
-    /// Returns the error for a model that cannot be asked; in a converge run it is the refusal R3.
+    /// Returns the error for a model to which no requests are possible. In a converge run, this error is the
+    /// refusal R3.
     pub(super) fn refusal(self, code: &'static str, message: String) -> CliError {
         let worker = match self {
             Self::Reviewer | Self::Porter | Self::Checker => return CliError::usage(code, message),
@@ -30,7 +31,8 @@ impl ModelRole {
         CliError::usage(ConvergeExitCode::NoAgent.as_str(), format!("the {worker} has no model: {message}"))
     }
 
-    /// Returns the alternative without a model, to be appended to a hint.
+    /// Returns the end of a hint that suggests to work without a model, or an empty text if the role requires
+    /// a model.
     pub(super) fn no_model_hint(self) -> &'static str {
         match self {
             Self::Reviewer => ", or review without a model: `--runtime rules`",

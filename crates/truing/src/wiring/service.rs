@@ -21,8 +21,8 @@ use super::{
 };
 use crate::cli::error::CliError;
 
-/// Returns the context of the service, from an open store, the store of the ledger, and a reader. Temporary
-/// files are in `temp`.
+/// Returns the context of the service. `ledger` is the store that records costs, and temporary files are
+/// written to `temp`.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.

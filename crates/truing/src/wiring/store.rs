@@ -88,7 +88,7 @@ impl StoreLocation {
         {
             return Ok(Self::File(folder.join(path)));
         }
-        // The host lists in the URLs may also contain commas.
+        // The host lists in the URLs may also contain commas, so the second URL is found by its scheme.
         let begins = truing_config::keys::RECORDS.iter().map(|scheme| format!(",{scheme}://"));
         let at = begins.filter_map(|begins| url.find(&begins)).min().ok_or_else(wrong)?;
         let (slots, records) = (url.get(..at).unwrap_or_default(), url.get(at + 1..).unwrap_or_default());
@@ -132,7 +132,7 @@ impl StoreLocation {
         }
     }
 
-    /// Opens the store on a runtime thread that may block.
+    /// Opens the store, and blocks the current thread of the runtime until the store is open.
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
@@ -144,7 +144,7 @@ impl StoreLocation {
     }
 
     /// Opens the store, or returns none if the store is a file that does not exist. A missing file is not
-    /// created. A file that was deleted under a running server is an error.
+    /// created. Returns an error if the file was deleted while a server uses it.
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
@@ -188,7 +188,7 @@ impl StoreLocation {
         }
     }
 
-    /// Returns true for an empty file, which is not a database yet.
+    /// Returns true if the store is an empty file and therefore not a database yet.
     pub fn is_empty_file(&self) -> bool {
         self.file_path().is_some_and(|path| std::fs::metadata(path).is_ok_and(|file| file.len() == 0))
     }
@@ -261,7 +261,7 @@ pub fn prepare_file(path: &Path) -> Result<(), CliError> {
     Store::prepare(path).map_err(store_open_error)
 }
 
-/// Converts a connection error, whose text includes the solution.
+/// Converts a connection error. The error's text already contains the solution, so no hint is added.
 fn connection_error(error: &PostgresConnectError) -> CliError {
     CliError::failure("store", error.to_string())
 }
@@ -269,7 +269,7 @@ fn connection_error(error: &PostgresConnectError) -> CliError {
 fn store_open_error(error: SqliteOpenError) -> CliError {
     let cli_error = CliError::failure("store", error.to_string());
     match error {
-        // The texts of these errors include the solution.
+        // The texts of these errors already contain the solution, so no hint is added.
         SqliteOpenError::ServedByOtherName { .. }
         | SqliteOpenError::Deleted { .. }
         | SqliteOpenError::FileReplaced { .. }

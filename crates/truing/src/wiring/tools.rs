@@ -16,7 +16,7 @@ use truing_reader::output::known;
 
 use crate::cli::error::CliError;
 
-/// Returns the runner of linters on the user's own files.
+/// Returns the runner that runs linters on the user's own files.
 pub(crate) fn local_runner(config: &Config, environment: &Environment) -> LinterRunner {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
     LinterRunner { is_foreign_code: false, environment: active, ..service_runner(config, environment, None) }
@@ -39,7 +39,8 @@ fn tool_cache(config: &Config) -> Option<ToolCache> {
     config.store.folder().ok().map(|folder| ToolCache::new(folder.join("tools")))
 }
 
-/// Returns the runner of linters on files of others, with the setup of the project's dependencies.
+/// Returns the runner that runs linters on code that other people wrote. `verifier` sets up the project's
+/// dependencies.
 fn service_runner(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
     // A linter may print a credential that it has found, so its output is searched for credentials.
     super::conceal::conceal_secrets(config, environment);
@@ -56,8 +57,8 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
     }
 }
 
-/// Returns the linters of a service with their permissions, without given outputs. The configuration decides
-/// if any linter runs.
+/// Returns the sources of linter findings for a service. The configuration decides whether linters run;
+/// outputs of other programs are not included.
 ///
 /// # Errors
 /// Returns the same errors as [`verifier`](super::verify::verifier).
@@ -66,8 +67,8 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
     let runner = || super::verify::new_verifier(verify, environment);
     let verifier = match config.review.tools {
         ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
-        // A repository's own file may enable linters. If the verifier cannot be created, linters without a
-        // setup still run.
+        // The operator has not enabled linters, but a repository's own file may enable them. If the verifier
+        // cannot be created, linters still run without the setup.
         ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };
@@ -75,7 +76,8 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
     Ok(LinterSources { supplied_outputs: Vec::new(), running: Some(running) })
 }
 
-/// Returns the files and folders that the configuration names, and the folder of the records.
+/// Returns the paths that linters must not read: the files and folders that the configuration names, and the
+/// folder of the records.
 fn concealed_paths(config: &Config) -> Vec<PathBuf> {
     let mut concealed: Vec<PathBuf> = config.store.folder().ok().map(Path::to_owned).into_iter().collect();
     for (_, setting) in config.settings() {
@@ -85,11 +87,11 @@ fn concealed_paths(config: &Config) -> Vec<PathBuf> {
         concealed
             .extend(setting.value.secrets().into_iter().filter_map(SecretSource::file).map(Path::to_owned));
     }
-    // Paths are compared with links resolved.
+    // Symbolic links are resolved, because resolved paths are compared later.
     concealed.iter().map(|file| resolve_links(file)).collect()
 }
 
-/// Returns the folders of package caches that variables name.
+/// Returns the package cache folders that environment variables name, by variable.
 fn tool_folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
     let fetched = known::known_tools().iter().flat_map(|tool| &tool.fetched);
     let named = fetched.filter_map(|fetched| {

@@ -25,7 +25,7 @@ const FOLDER: &str = "truing/verify";
 /// # Errors
 /// Returns exit 2 for an invalid index or a missing cache folder, and exit 3 if the sandbox is too weak.
 pub(crate) fn new_verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
-    // Without a setup nothing is downloaded, so the user's indexes do not matter.
+    // Without a setup, nothing is downloaded, so an invalid package index of the user is no error.
     let listed = if config.setup.is_empty() { &[][..] } else { &config.registries };
     verifier_with_registries(config, registry_access(listed, environment)?, environment)
 }
@@ -100,7 +100,7 @@ pub(crate) fn lock_verifier(
 }
 
 /// Returns the access to the registries. If the user's own settings name an index for a registry, that index
-/// is used instead.
+/// is used instead of the public index.
 fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
@@ -121,7 +121,7 @@ fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Resu
     Ok(registries)
 }
 
-/// Converts an error that prevented the checks.
+/// Converts an error that prevented the checks to an error of the command line.
 pub(crate) fn verify_error(error: VerifyError) -> CliError {
     let message = error.to_string();
     match error {

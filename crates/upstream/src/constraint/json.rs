@@ -1,4 +1,5 @@
-//! Requirements in JSON: an object of names and ranges, as in `package.json`. A duplicate key is found twice.
+//! Requirements in JSON: an object of names and ranges, as in `package.json`. If an object contains a key
+//! twice, both entries are found.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -54,7 +55,8 @@ pub(super) fn required_packages(text: &str) -> Vec<String> {
     names.cloned().collect()
 }
 
-/// Finds the entries of `package` in the object at `at`; with `is_copy`, the value at `at` itself.
+/// Finds the entries of `package` in the object at `key_path`. If `is_copy` is set, finds the value at
+/// `key_path` itself.
 pub(super) fn find_requirements(
     text: &str,
     key_path: &str,

@@ -8,8 +8,8 @@ use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 
 use crate::range::{VersionRange, is_lower_bound, is_upper_bound};
 
-/// Parses a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so
-/// such names and extras are rejected before parsing.
+/// Parses a requirement. The parser panics if a name or an extra ends in a punctuation character (pep508_rs
+/// 0.9.2), so such names and extras are rejected before parsing.
 pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
     let text = text.trim();
     let end = text.find(|letter: char| !is_name_char(letter)).unwrap_or(text.len());
@@ -70,13 +70,14 @@ pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, 
     }
     let (before, after) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
     let changed = [before, &pieces.join(","), after].concat();
-    // The result is parsed again, and an edit that does not give the requested range is rejected.
+    // The edited requirement is parsed again. If its range differs from the requested range, the edit is
+    // rejected.
     let is = self::parse_range(&changed)?;
     let same = parse_specifiers(&is.to_string())? == parse_specifiers(&range.to_string())?;
     if same { Ok(changed) } else { Err(format!("it cannot be rewritten to {range}")) }
 }
 
-/// Renders a bound with the white space of another bound.
+/// Renders the new bound with the white space of the replaced bound.
 fn respell_bound(piece: &str, new: &VersionSpecifier) -> String {
     let lead = piece.get(..piece.len() - piece.trim_start().len()).unwrap_or_default();
     let trail = piece.get(piece.trim_end().len()..).unwrap_or_default();
@@ -110,8 +111,8 @@ fn bound_side(specifier: &VersionSpecifier) -> BoundSide {
     }
 }
 
-/// Returns the positions at which the bounds begin and end: after name and extras, before a marker, without
-/// parentheses around them.
+/// Returns the start and the end of the version bounds. The bounds follow the name and the extras, and
+/// exclude the marker and surrounding parentheses.
 fn bounds_span(text: &str) -> Option<(usize, usize)> {
     let end = text.find(';').unwrap_or(text.len());
     let head = text.get(..end)?;
@@ -126,7 +127,8 @@ fn bounds_span(text: &str) -> Option<(usize, usize)> {
 pub(crate) fn package_name(text: &str) -> Option<String> {
     match parse_requirement(text) {
         Ok(requirement) => Some(requirement.name.to_string()),
-        // The error is ignored here, because the caller that reads the range reports it.
+        // The name is derived even from an invalid requirement. The error is reported when the range of the
+        // requirement is read.
         Err(_) => {
             let name = text.trim().split(|letter: char| !is_name_char(letter)).next()?;
             let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());

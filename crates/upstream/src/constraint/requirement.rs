@@ -1,4 +1,4 @@
-//! The place of a requirement in a file, and its text there.
+//! Types for a project's requirement: its location in a file, and its text.
 
 use std::ops::Range as Span;
 use std::path::Path;
@@ -6,37 +6,38 @@ use std::path::Path;
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 
-/// The place of a project's requirement.
+/// The location of a project's requirement: the file, and the keys of the list or table.
 #[derive(Clone, Copy, Debug)]
 pub struct RequirementPlace<'a> {
     pub file: &'a Path,
-    /// Keys in the file, with dots between them; empty: the whole file.
+    /// Keys of the list or table, with dots between them; empty for the whole file.
     pub key_path: &'a str,
     pub package: &'a str,
     /// The registry that publishes the package.
     pub registry: PackageRegistry,
-    /// The form of the requirement.
+    /// The style in which the project writes version ranges.
     pub style: RangeStyle,
 }
 
 /// A requirement in a file's text.
 pub(super) struct RequirementText {
-    /// The bytes of the range or, in Python, of the whole requirement.
+    /// The position of the range or, in Python, of the whole requirement, in bytes.
     pub(super) span: Span<usize>,
-    /// The text of those bytes.
+    /// The text at this span.
     pub(super) text: String,
 }
 
 /// The greatest depth of nested tables in which requirements are searched.
 pub(super) const MAX_TABLES: usize = 4;
 
-/// Returns true if the entries at the place are whole requirements that include the package's name, as in
-/// Python projects.
+/// Returns true if each entry in the list is a whole requirement with the package's name, as in Python
+/// projects.
 pub(super) fn has_whole_requirements(place: &RequirementPlace<'_>) -> bool {
     place.registry == PackageRegistry::Pypi && place.style != RangeStyle::VendoredVersion
 }
 
-/// Returns the bytes of a string's content within its quotes, if it is written without escapes.
+/// Returns the position of a string's content within the quotes, or none if the content is written with
+/// escapes.
 pub(super) fn span_within_quotes(text: &str, span: Span<usize>, content: &str) -> Option<Span<usize>> {
     let raw = text.get(span.clone())?;
     let at = raw.find(content).filter(|_| !content.is_empty())?;

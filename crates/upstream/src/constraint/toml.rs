@@ -9,7 +9,7 @@ use truing_core::version::RangeStyle;
 use super::requirement::MAX_TABLES;
 use super::{RequirementPlace, RequirementText, has_whole_requirements, pep508, span_within_quotes};
 
-/// Finds the requirements of the package at the place.
+/// Finds the requirements of the package in the list or table that `place` names.
 pub(super) fn find_requirements(
     text: &str,
     place: &RequirementPlace<'_>,
@@ -102,7 +102,7 @@ pub(super) fn required_packages(text: &str, registry: PackageRegistry) -> Vec<St
     found
 }
 
-/// Normalises a Python package's name, as requirements are compared (PEP 503).
+/// Normalises a Python package's name, so names can be compared (PEP 503).
 pub(super) fn normalise_package_name(package: &str) -> String {
     package
         .split(['-', '_', '.'])

@@ -1,4 +1,5 @@
-//! An index with its login, and the pages in its responses.
+//! The HTTP client of a package index. The client adds the index's login to requests and limits the size of
+//! pages.
 
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use super::release::{IndexError, IndexResponse, ReleaseArchive};
 use truing_core::loopback::is_loopback;
 use truing_core::registry::PackageRegistry;
 
-/// The largest page of a package, in bytes. The limit is ten times the page of a package with one release per
-/// day for ten years.
+/// The largest page of a package, in bytes. The limit is ten times the size of the page that lists one
+/// release per day for ten years.
 pub(super) const MAX_PAGE: usize = 64 << 20;
 
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ impl PackageIndex {
     /// # Errors
     /// [`IndexError::Address`]
     pub fn new(registry: PackageRegistry, address: &str) -> Result<Self, IndexError> {
-        // Errors show only the part after an `@`, and thus never a password.
+        // Error messages show only the part of the address after an `@`, so they never contain a password.
         let shown = address.rsplit('@').next().unwrap_or_default();
         let wrong = || IndexError::Address(shown.to_owned());
         let mut base = Url::parse(address).map_err(|_| wrong())?;
@@ -94,8 +95,8 @@ impl PackageIndex {
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
-            // A release that was removed for legal reasons also counts as missing. A sparse index returns the
-            // last of these statuses for it.
+            // A package that was removed for legal reasons also counts as missing. A sparse index returns the
+            // last of these statuses for such a package.
             StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
                 let (index, package) = (self.base.to_string(), package.to_owned());
                 return Err(IndexError::Missing { index, package });
@@ -136,7 +137,7 @@ impl PackageIndex {
         }
     }
 
-    /// Adds the login to a request for the index's own origin only.
+    /// Adds the login to a request, but only if the URL has the index's own origin.
     fn add_login(&self, request: reqwest::RequestBuilder, url: &Url) -> reqwest::RequestBuilder {
         match &self.login {
             Some(_) if url.origin() != self.base.origin() => request,

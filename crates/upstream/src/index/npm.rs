@@ -21,7 +21,7 @@ struct NpmPackument {
 #[derive(Deserialize)]
 struct NpmVersion {
     dist: NpmDist,
-    /// A message, or `false`.
+    /// The message of a deprecated version; otherwise missing, empty or `false`.
     #[serde(default)]
     deprecated: Value,
 }
@@ -59,7 +59,7 @@ pub(super) async fn fetch_releases(
     if releases.is_empty() { Err(page.malformed_error("it lists no version")) } else { Ok(releases) }
 }
 
-/// Returns the path of `name`, or of `@scope/name` with an escaped slash.
+/// Returns the URL path of a package. The slash in `@scope/name` is escaped.
 fn package_path(package: &str) -> Option<String> {
     let is_word = |word: &str| {
         !word.is_empty()

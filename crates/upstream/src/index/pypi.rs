@@ -26,7 +26,7 @@ pub(super) async fn fetch_releases(
     Ok(best_releases(&normal, &page, listed))
 }
 
-/// Normalises a package's name, as an index spells it (PEP 503).
+/// Returns the normalised name of a package, as indexes use it (PEP 503), or none if the name is invalid.
 fn normalise_package_name(package: &str) -> Option<String> {
     let is_name = !package.is_empty()
         && package.len() <= 200
@@ -36,8 +36,8 @@ fn normalise_package_name(package: &str) -> Option<String> {
     is_name.then(|| words.join("-").to_ascii_lowercase())
 }
 
-/// Returns one release for each version, with its most suitable archive: a wheel for every machine, then
-/// another wheel, then a source archive.
+/// Returns one release for each version, with the best available archive: a platform-independent wheel, else
+/// another wheel, else a source archive.
 fn best_releases(
     package: &str,
     page: &IndexResponse,

@@ -12,7 +12,7 @@ use truing_core::version::PackageVersion;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PackageRelease {
     pub version: PackageVersion,
-    /// The archive that is read for this release: a wheel if the release has a wheel.
+    /// The archive that is read for this release. For a Python package, a wheel is preferred.
     pub archive: ReleaseArchive,
     /// True if the release was withdrawn, or its publishers advise against its use.
     pub is_yanked: bool,
@@ -32,7 +32,7 @@ pub struct ReleaseArchive {
     pub format: ArchiveFormat,
 }
 
-/// The reasons for which an index cannot be used.
+/// The reasons why an index cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The index's address is not valid.

@@ -1,5 +1,6 @@
-//! Makes a new range in the form of the old one. The new upper bound has as many numbers as the old one, so
-//! it admits later releases only as far as the old one did. Only zeros are removed from a lower bound.
+//! Makes a new range with the operators and the precision of the old range. The new upper bound has as many
+//! numbers as the old one: `<0.28` becomes `<0.29`, not `<1`. A lower bound is shortened only by removing
+//! zeros.
 
 use std::iter;
 
@@ -10,8 +11,8 @@ use truing_core::version::PackageVersion;
 
 use super::{VersionRange, greatest_lower_bound, is_exclusion, lower_bound};
 
-/// Returns the new range of a Python project; `None` if the old range has no upper bound whose form can be
-/// kept.
+/// Returns the new range of a Python project; `None` if the old range has no upper bound that determines the
+/// precision of the new one.
 pub(super) fn python_range(
     range: &VersionSpecifiers,
     release: &pep440_rs::Version,
@@ -69,7 +70,7 @@ fn upper_bound_precision(specifier: &VersionSpecifier) -> Option<usize> {
     }
 }
 
-/// Returns the first numbers of a release, with the last of them incremented.
+/// Returns the first `count` numbers of a release, with the last of these numbers incremented.
 fn bump_last(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
     let mut numbers: Vec<u64> = numbers.chain(iter::repeat(0)).take(count).collect();
     let last = numbers.last_mut()?;
@@ -77,7 +78,8 @@ fn bump_last(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64
     Some(numbers)
 }
 
-/// Returns the release with `count` numbers, if only zeros have to be removed or added.
+/// Returns the release with `count` numbers if only zeros have to be removed or added; otherwise returns the
+/// release unchanged.
 fn resize_release(release: &pep440_rs::Version, count: usize) -> pep440_rs::Version {
     let numbers = resize_numbers(release.release().to_vec(), count);
     let plain = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
@@ -138,7 +140,8 @@ pub(super) fn npm_range(
     VersionRange::parse(PackageRegistry::Npm, &format!(">={lower} <{end}")).ok()
 }
 
-/// Renders a semantic version with `count` numbers, if only zeros have to be removed.
+/// Renders a semantic version with `count` numbers if only zeros have to be removed; otherwise renders the
+/// whole version.
 fn semver_text(version: &PackageVersion, count: usize) -> String {
     let numbers = match version {
         PackageVersion::Npm(version) => vec![version.major(), version.minor(), version.patch()],
@@ -167,7 +170,7 @@ mod tests {
         for (registry, range, to, floor, expected) in [
             (Pypi, ">=0.27,<0.28", "0.28.1", Some("0.28.0"), ">=0.28,<0.29"),
             (Pypi, ">=0.27,<0.28", "0.28.1", None, ">=0.27,<0.29"),
-            // The lower bound is 0.28.1 here, because 0.28.0 is not suitable.
+            // A lower bound of 0.28.1 keeps its three numbers, because the last number is not zero.
             (Pypi, ">=0.27,<0.28", "0.28.1", Some("0.28.1"), ">=0.28.1,<0.29"),
             (Pypi, ">=1.2.0,<1.2.9,!=1.2.5", "1.3.4", Some("1.3"), "!=1.2.5,>=1.3.0,<1.3.5"),
             (Pypi, ">=1,<2", "2.4.1", Some("2.0.0"), ">=2,<3"),
@@ -180,7 +183,8 @@ mod tests {
             (Pypi, "==1.2.*", "1.3.4", Some("1.3.0"), ">=1.3,<1.4"),
             (Pypi, ">=1.2,<1.3", "1!2.0", None, ">=1.2,<1!2.1"),
             (Pypi, ">=1.2,<1.3", "1.3.post1", Some("1.3.post1"), ">=1.3.post1,<1.4"),
-            // The range has no upper bound whose form could be kept.
+            // These two ranges have no upper bound that determines a precision, so the next patch becomes the
+            // upper bound.
             (Pypi, ">=1.2", "1.3.4", None, ">=1.2,<1.3.5"),
             (Pypi, "==1.2.0,>=1", "1.3.4", None, ">=1.2.0,<1.3.5"),
             (Crates, ">=0.3, <0.4", "0.4.2", None, ">=0.3, <0.5"),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::check::code;
 
-/// Words that begin an item that ends after its first block or semicolon. Fields and variants begin with
-/// other words, and may also end with a comma.
+/// First words of items. An item ends after its first block or semicolon; a field or variant, which begins
+/// with another word, may also end with a comma.
 const ITEMS: &[&str] = &[
     "async",
     "const",
@@ -26,7 +26,7 @@ const ITEMS: &[&str] = &[
     "use",
 ];
 
-/// Words that name an item of a module.
+/// Keywords that precede the name of an item.
 const NAMING: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type", "union"];
 
 /// One source file after parsing.
@@ -126,7 +126,7 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
     source
 }
 
-/// Splits code into names, `::` and single signs.
+/// Splits code into names, `::` and single characters.
 fn split_words(code: &str) -> Vec<&str> {
     let of_name = |char: char| char.is_alphanumeric() || char == '_';
     let mut words = Vec::new();
@@ -159,7 +159,7 @@ fn is_test_attribute(attribute: &[&str]) -> bool {
     matches!(attribute, ["cfg", "(", "test", ")"] | ["cfg", "(", "all", "(", "test", ..])
 }
 
-/// Returns the position of the bracket that closes the one at `at`.
+/// Returns the position of the bracket that closes the bracket at `at`.
 fn closing_bracket(words: &[&str], at: usize) -> usize {
     let mut depth = 0_usize;
     for (place, word) in words.iter().enumerate().skip(at) {
@@ -196,7 +196,7 @@ fn end_of_item(words: &[&str], mut at: usize) -> usize {
     at
 }
 
-/// Collects every name that a tree of imports brings in. `path` is the part before the tree.
+/// Collects every name that an import tree brings into scope. `path` is the path before the tree.
 fn collect_imports(
     tree: &[&str],
     path: &mut Vec<String>,
@@ -228,7 +228,8 @@ fn collect_imports(
         }
         [name] => record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(name))),
         ["::", rest @ ..] => {
-            // The path names an external crate, even if a module here has the same name.
+            // A path that begins with `::` names an external crate, even if the current module contains a
+            // module with the same name.
             path.push(String::new());
             collect_imports(rest, path, record);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{self, ImportedPath, ParsedSource};
 
-/// Maximum length of the chain of names that are resolved to resolve one name.
+/// Maximum number of steps to resolve a name. Each import that refers to another import takes a step.
 const MAX_STEPS: usize = 32;
 
 /// A module, identified by the names on the path from the crate's root to the module.
@@ -43,7 +43,7 @@ struct ModuleNode {
     items: BTreeSet<String>,
     /// The path that each imported name refers to.
     aliases: BTreeMap<String, ModulePath>,
-    /// Paths whose whole content is imported.
+    /// Paths that are imported with a glob (`*`).
     globs: Vec<ModulePath>,
 }
 
@@ -55,7 +55,7 @@ struct ModuleTree {
 }
 
 impl ModuleTree {
-    /// Adds a file and all files that its modules lead to.
+    /// Adds a file, and recursively the files of its modules.
     fn add_file(&mut self, file: &str, module_path: ModulePath, texts: &BTreeMap<&str, &str>) {
         let Some(text) = texts.get(file) else { return };
         let source = source::parse_source(text);
@@ -108,7 +108,7 @@ impl ModuleTree {
                 (PathTarget::Module(module) | PathTarget::Item(module), None) => {
                     (!import.is_shown).then_some(module)
                 }
-                // The import of a module is not a use. The paths that begin with the module are.
+                // To import a module is not a use. A path that begins with the module is a use.
                 (PathTarget::Module(_), Some(_)) | (PathTarget::Outside, _) => None,
             }
         });

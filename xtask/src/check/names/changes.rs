@@ -11,7 +11,7 @@ use crate::workspace;
 /// commit, for work on main itself.
 const COMPARED: &[&[&str]] = &[&["--merge-base", "main"], &["HEAD~1"]];
 
-/// The lines that one comparison finds added or changed.
+/// The lines that are added or changed according to one comparison.
 #[derive(Debug, Default)]
 pub(super) struct ChangedLines {
     by_file: BTreeMap<String, Vec<Range<usize>>>,
@@ -46,8 +46,8 @@ fn parse_new_lines(hunk: &str) -> Option<Range<usize>> {
     Some(first..first + count.parse::<usize>().ok()?)
 }
 
-/// Returns the lines of each comparison that git can make. A shallow clone may have neither commit. That is
-/// no error, because a list of places does not require a comparison.
+/// Returns the lines of each comparison that git can make. A shallow clone may have neither commit. A missing
+/// commit is no error, because faults can be listed without a comparison.
 pub(super) fn read_changes(root: &Path) -> Vec<ChangedLines> {
     let trust = format!("safe.directory={}", root.display());
     let diff_from = |compared: &&[&str]| {

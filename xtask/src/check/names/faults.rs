@@ -1,5 +1,5 @@
-//! Finds the faults of names and comments in the text of the sources, without a parser: a row that looks like
-//! a declaration counts as a declaration.
+//! Finds faults in the names and comments of sources. It reads the text of the sources without a parser, so a
+//! line that looks like a declaration counts as one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,19 +8,20 @@ use super::prose::{ProseBlock, comment_blocks, find_long_sentences, find_phrases
 use crate::texts;
 use crate::workspace::TrackedFile;
 
-/// Minimum number of types with one name at which a reader can no longer distinguish them.
+/// Number of types with the same name from which on the name counts as a fault.
 const SHARED_BY: usize = 5;
 
-/// Minimum number of words of a documentation block.
+/// Minimum number of words of a documentation comment.
 const MIN_WORDS: usize = 4;
 
-/// Number of words of a documentation block that a place shows.
+/// Number of words of a documentation comment or sentence that a report shows.
 const SHOWN_WORDS: usize = 10;
 
-/// Names of one word that every Rust programmer knows.
+/// Type names of one word that are accepted, because every Rust programmer knows them.
 const USUAL_NAMES: &str = "Error Result Args Options Config Builder Iter";
 
-/// Participles, adjectives, pronouns and adverbs, which do not name the concept of a type.
+/// Words that are not accepted as the name of a type, because they are not nouns: participles, adjectives,
+/// pronouns and adverbs.
 const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given Left Read Done Known Lost \
      Taken Begun Ended Heard Tried Held Meant Brought Sent Drawn Put Set Come Gone Chosen Decided Spent \
      Wanted Needed Used Missed Passed Stopped Started Settled Loaded Parsed Looked Traced Watched Bounded \
@@ -31,45 +32,46 @@ const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given 
 /// The forms of a verb that hides who does what in a comment.
 const TOLD_WORDS: &str = "told tell tells telling";
 
-/// Words that open a question in place of a sentence.
+/// Words with which a documentation comment must not begin, because they begin a question instead of a
+/// statement.
 const QUESTION_WORDS: &str = "What Whether Which Why When How Who Where So";
 
-/// Maximum number of columns of a row.
+/// Maximum number of columns of a line.
 const MAX_COLUMNS: usize = 110;
 
-/// Folders without sources of this project.
+/// Names of folders that contain no sources of this project.
 const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots";
 
-/// A fault that is counted.
+/// A kind of fault, which is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamingFault {
     /// The name of a type is one word, and not a usual name.
     OneWordType,
-    /// The name of a type is that of [`SHARED_BY`] types or more.
+    /// At least [`SHARED_BY`] types have the same name.
     SharedType,
-    /// The name of a type is no noun.
+    /// The name of a type is not a noun.
     BareType,
     /// The name of a function is one word.
     OneWordFunction,
-    /// A parameter of a function destructures a tuple.
+    /// A parameter of a function is a tuple pattern.
     TupleParameter,
     /// A comment has one of the [`TOLD_WORDS`].
     ToldComment,
-    /// A documentation block has fewer than [`MIN_WORDS`] words.
+    /// A documentation comment has fewer than [`MIN_WORDS`] words.
     ShortBlock,
-    /// A documentation block opens with one of the [`QUESTION_WORDS`].
+    /// A documentation comment begins with one of the [`QUESTION_WORDS`].
     QuestionBlock,
-    /// A row is longer than [`MAX_COLUMNS`].
+    /// A line is longer than [`MAX_COLUMNS`].
     WideLine,
     /// A comment has a phrase that hides who does what.
     CommentPhrase,
     /// A sentence of a comment is too long.
     CommentSentence,
-    /// A text of the program has a phrase that hides who does what.
+    /// A text that the program prints has a phrase that hides who does what.
     TextPhrase,
-    /// A page has a phrase that hides who does what.
+    /// A page of the documentation has a phrase that hides who does what.
     PagePhrase,
-    /// A sentence of a page is too long.
+    /// A sentence of a page of the documentation is too long.
     PageSentence,
 }
 
@@ -91,7 +93,7 @@ impl NamingFault {
         Self::PageSentence,
     ];
 
-    /// Returns the key under which the record contains the fault's number.
+    /// Returns the key under which the file of recorded numbers contains the number of this fault.
     pub(super) fn record_key(self) -> &'static str {
         match self {
             Self::OneWordType => "one-word-types",
@@ -131,12 +133,12 @@ impl NamingFault {
     }
 }
 
-/// A place that has a fault.
+/// A location with a fault.
 pub(super) struct FaultPlace {
     pub(super) fault: NamingFault,
     pub(super) path: String,
     pub(super) line: usize,
-    /// The name, the word, or the first words of the block.
+    /// The name or word that is the fault, or the first words of the comment.
     pub(super) name: String,
 }
 
@@ -150,7 +152,7 @@ impl fmt::Display for FaultPlace {
 #[derive(Default)]
 pub(super) struct NamingFaults {
     places: Vec<FaultPlace>,
-    /// The number of all functions, including those whose name has several words.
+    /// The number of all functions, including those without a fault.
     functions: usize,
 }
 
@@ -169,15 +171,15 @@ impl NamingFaults {
         faults
     }
 
-    /// Returns the number for the record: places or, for functions, a percentage of all. Functions use a
-    /// percentage because many `impl` blocks require names of one word (`fmt`, `from`), so their number grows
-    /// with every type.
+    /// Returns the number to record: the number of locations or, for functions, a percentage of all
+    /// functions. A percentage is used because traits require method names of one word (`fmt`, `from`), so
+    /// their number grows with every type.
     pub(super) fn recorded_number(&self, fault: NamingFault) -> usize {
         let places = self.fault_places(fault).len();
         if fault == NamingFault::OneWordFunction { 100 * places / self.functions.max(1) } else { places }
     }
 
-    /// Returns the places of one fault, by file and line.
+    /// Returns the locations of one fault, in the order of files and lines.
     pub(super) fn fault_places(&self, fault: NamingFault) -> Vec<&FaultPlace> {
         self.places.iter().filter(|place| place.fault == fault).collect()
     }
@@ -187,7 +189,7 @@ impl NamingFaults {
         self.add_prose(path, page_blocks(text), NamingFault::PagePhrase, NamingFault::PageSentence);
     }
 
-    /// Adds the faults of the texts that a person reads. A source that cannot be parsed adds none.
+    /// Adds the faults of the texts that the program prints. A source that cannot be parsed adds none.
     fn add_texts(&mut self, file: &TrackedFile) {
         for text in texts::read_program_texts(file).unwrap_or_default() {
             for phrase in find_phrases(&text.text) {
@@ -259,7 +261,8 @@ impl NamingFaults {
         }
     }
 
-    /// Removes the types whose name too few types share. This is only known after the last file.
+    /// Removes the locations of type names that fewer than `SHARED_BY` types have. This is only possible
+    /// after all files were read.
     fn retain_shared_types(&mut self) {
         let mut types = BTreeMap::<String, usize>::new();
         for place in self.fault_places(NamingFault::SharedType) {
@@ -272,13 +275,13 @@ impl NamingFaults {
     }
 }
 
-/// True if the page at this path is one that people read, and not an input of a test or a prompt.
+/// Returns true if the file at this path is a page that people read, and not an input of a test or a prompt.
 pub(super) fn is_page(path: &str) -> bool {
     let is_below_docs = path.starts_with("docs/") || !path.contains('/');
     path.ends_with(".md") && is_below_docs
 }
 
-/// True if the file at this path is Rust, belongs to the project and is no test, benchmark or example.
+/// Returns true for the path of a Rust source file of the project that is not a test, benchmark or example.
 pub(super) fn is_measured(path: &str) -> bool {
     let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
     let skipped = |folder: &str| folder.starts_with('.') || has_word(SKIPPED_FOLDERS, folder);
@@ -287,13 +290,14 @@ pub(super) fn is_measured(path: &str) -> bool {
     let test_file = |ending: &str| file == ending || file.ends_with(&format!("_{ending}"));
     file.ends_with(".rs")
         && !folders.split('/').any(|folder| skipped(folder) || of_tests(folder))
-        // A folder of this name in the root, such as `examples/`, contains crates and is measured.
+        // A folder with such a name in the root, such as `examples/`, contains crates and is therefore
+        // measured.
         && !folders.split('/').skip(1).any(below_crate)
         && !["test.rs", "tests.rs"].into_iter().any(test_file)
         && !path.contains("testutils")
 }
 
-/// Returns the part of a source before its module of tests, which is its last.
+/// Returns the part of a source before its module of tests, which must be the last item of the source.
 fn text_before_tests(text: &str) -> &str {
     let opens_tests = |after: &str| {
         let after = after.trim_start();
@@ -308,7 +312,7 @@ fn text_before_tests(text: &str) -> &str {
     tests.map_or(text, |(at, _)| &text[..at])
 }
 
-/// Returns the name of the type that a row declares.
+/// Returns the name of the type that a line declares.
 fn type_name(row: &str) -> Option<&str> {
     let row = row.trim_start();
     let in_crate = || row.strip_prefix("pub(")?.split_once(')')?.1.strip_prefix(' ');
@@ -318,16 +322,16 @@ fn type_name(row: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-/// A function that a text declares or mentions.
+/// A function that a source declares, or that a comment mentions.
 struct FunctionHead<'a> {
-    /// The offset of `fn`.
+    /// The offset of `fn` in the source.
     offset: usize,
     name: &'a str,
-    /// The text after the name.
+    /// The text of the source after the name.
     text: &'a str,
 }
 
-/// Returns the functions of a text, each with all text that follows its name.
+/// Returns the functions in a source, each with the rest of the source after the function's name.
 fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
     const KEYWORD: &str = "fn ";
     text.match_indices(KEYWORD).filter_map(|(offset, _)| {
@@ -339,7 +343,8 @@ fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
 }
 
 /// Returns the functions with a body, each with the text between its name and the body. If a comment mentions
-/// a function, the next function is read as part of the mention, so no parameter counts twice.
+/// a function, the text up to the next body belongs to it. The function in this text is skipped, so no
+/// parameter counts twice.
 fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     let mut heads = Vec::new();
     let mut last_end = 0;
@@ -353,7 +358,7 @@ fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     heads
 }
 
-/// Counts the parameters of the form `(a, b): (…` in the head of a function.
+/// Counts the tuple patterns, such as `(a, b): (…`, among the parameters of a function.
 fn count_tuple_parameters(head: &str) -> usize {
     let takes_apart = |after_open: &str| {
         let (names, after) = after_open.split_once(')')?;
@@ -365,15 +370,15 @@ fn count_tuple_parameters(head: &str) -> usize {
     head.match_indices('(').filter(|(open, _)| takes_apart(&head[open + 1..]) == Some(true)).count()
 }
 
-/// Returns the words of a row that is a comment.
+/// Returns the words of a line if the line is a comment.
 fn comment_words(row: &str) -> impl Iterator<Item = &str> {
     let comment = row.trim_start().strip_prefix("//");
     comment.into_iter().flat_map(|text| text.split(|char| !is_word_char(char)))
 }
 
-/// Documentation rows that follow each other.
+/// Consecutive lines of a documentation comment.
 struct DocBlock<'a> {
-    /// The line of the first row.
+    /// The number of the first line.
     line: usize,
     words: Vec<&'a str>,
 }
@@ -408,7 +413,7 @@ fn count_capital_letters(name: &str) -> usize {
     name.chars().filter(char::is_ascii_uppercase).count()
 }
 
-/// True if `word` is one of these words.
+/// Returns true if `word` is one of the words in the list `words`.
 fn has_word(words: &str, word: &str) -> bool {
     words.split_whitespace().any(|known| known == word)
 }
@@ -422,7 +427,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the places of a fault in one source: `LINE NAME`.
+    /// Returns the locations of a fault in one source, as texts such as `12 name`.
     fn find_fault_places(fault: NamingFault, text: &str) -> Vec<String> {
         let faults = NamingFaults::from_files(&[TrackedFile { path: "a.rs".into(), text: text.into() }]);
         let places = faults.fault_places(fault).into_iter();
@@ -516,8 +521,8 @@ mod tests {
                 assert_eq!(find_fault_places(fault, &format!("{tests}{code}}}")), [""; 0], "{fault:?}");
             }
         }
-        // A test module in a separate file does not end the measured part, and neither does a single test
-        // item.
+        // Only a module of tests inside the file ends the measured part; a test module in a separate file, or
+        // a single test item, does not.
         for before in
             ["#[cfg(test)]\nmod tests;\n", "#[cfg(test)]\nuse a;\n", "#[cfg(test)]\npub(crate) mod a {}\n"]
         {

@@ -1,6 +1,6 @@
-//! Finds sentences that have to be read twice: by their phrases and by their length.
+//! Finds sentences that are hard to read, by their length and by certain phrases.
 
-/// Phrases that hide who does what, old words, and metaphors. Their case does not matter.
+/// Phrases that hide who does what, old words, and metaphors. Upper and lower case are not distinguished.
 const PHRASES: &[&str] = &[
     "told",
     "tell",
@@ -32,14 +32,14 @@ const PHRASES: &[&str] = &[
 /// Maximum number of words of a sentence.
 pub(super) const MAX_SENTENCE_WORDS: usize = 35;
 
-/// Consecutive rows of prose.
+/// Consecutive lines of prose.
 pub(super) struct ProseBlock {
-    /// The line of the first row.
+    /// The number of the first line.
     pub(super) line: usize,
     pub(super) text: String,
 }
 
-/// Returns the comments of a source, one block for each run of rows. Code examples are left out.
+/// Returns the comments of a source, with consecutive lines joined to one block. Code examples are left out.
 pub(super) fn comment_blocks(source: &str) -> Vec<ProseBlock> {
     collect_blocks(source.lines().map(|row| {
         let comment = row.trim_start().strip_prefix("//")?;
@@ -52,7 +52,7 @@ pub(super) fn page_blocks(page: &str) -> Vec<ProseBlock> {
     collect_blocks(page.lines().map(|row| Some(row.trim())))
 }
 
-/// Joins rows to blocks; a row that is not prose is `None`.
+/// Joins consecutive lines to blocks. A line that is not prose is `None` and ends a block.
 fn collect_blocks<'a>(rows: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseBlock> {
     let mut blocks: Vec<ProseBlock> = Vec::new();
     let (mut is_inside, mut is_code) = (false, false);
@@ -78,7 +78,7 @@ fn collect_blocks<'a>(rows: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseB
     blocks
 }
 
-/// Returns the [`PHRASES`] that a text has, each as often as it occurs.
+/// Returns the [`PHRASES`] that occur in a text. A phrase that occurs several times is returned as often.
 pub(super) fn find_phrases(text: &str) -> Vec<&'static str> {
     let lower = without_code(text).to_lowercase();
     let words: Vec<&str> =

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::mcp::MAX_MESSAGE;
 
-/// Maximum number of bytes that one server may send in one run, of any kind.
+/// Maximum total number of bytes that one server may send in one run.
 const MAX_SAID: usize = 64 << 20;
 
 /// Counts the bytes that one server sends in a run. Clones share the count.
@@ -30,7 +30,7 @@ pub(super) struct ServerLimitExceeded;
 
 impl ServerMeter {
     /// Adds `more` bytes to the count; `message` is the size of the current message until now. Returns an
-    /// error above either limit.
+    /// error if the message or the total exceeds its limit.
     pub(super) fn count(&self, added_bytes: usize, message: usize) -> Result<(), ServerLimitExceeded> {
         let before = self.0.bytes.fetch_add(added_bytes, Ordering::Relaxed);
         if message > MAX_MESSAGE || before.saturating_add(added_bytes) > MAX_SAID {
@@ -46,7 +46,7 @@ impl ServerMeter {
     }
 }
 
-/// A stream of lines that fails when a line, or the total, is too long.
+/// A stream of lines that fails if a line or the whole stream is too long.
 pub(super) struct BoundedLines<R> {
     stream: R,
     meter: ServerMeter,
@@ -68,7 +68,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for BoundedLines<R> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let more = buffer.filled().get(before..).unwrap_or_default();
-        // Lines within this chunk are at most as long as the chunk.
+        // Only the unfinished line is measured, because a line that lies within this chunk cannot be longer
+        // than the chunk.
         self.line = match more.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => more.len() - end - 1,
             None => self.line.saturating_add(more.len()),

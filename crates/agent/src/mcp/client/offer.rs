@@ -1,5 +1,5 @@
-//! Selects the tools of a server that a model is offered: those that the operator allows and whose name,
-//! description and schema are valid.
+//! Selects the tools of a server that are offered to a model. The operator must allow the tool, and the
+//! tool's name, description and schema must be valid.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,7 @@ pub(super) struct OfferedTool {
     pub(super) tool: ToolDefinition,
 }
 
-/// Returns the tools that may be called, and the problems of those that the operator allows but that cannot
-/// be called.
+/// Returns the tools that the model may call, and a problem for each allowed tool that is missing or invalid.
 pub(super) fn check_offered_tools(server: &McpServer, tools: Vec<Theirs>) -> (Vec<OfferedTool>, Vec<String>) {
     let (mut offered, mut wrong) = (Vec::new(), Vec::new());
     let mut missing: BTreeSet<&str> = server.tools.iter().map(String::as_str).collect();

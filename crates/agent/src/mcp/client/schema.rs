@@ -1,6 +1,5 @@
-//! Rewrites the schema of a tool's input and keeps only known keywords. A provider rejects a whole request
-//! for one invalid schema, and the model does not need keywords that no code checks. The server checks its
-//! input itself.
+//! Rewrites the schema of a tool's input and keeps only known keywords. If one schema is invalid, a provider
+//! rejects the whole request, and unknown keywords may be invalid. The server checks its input itself.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +9,7 @@ use super::tool_result;
 
 /// Maximum number of bytes of a schema.
 const MAX_BYTES: usize = 32 << 10;
-/// The deepest nesting of a schema.
+/// Maximum depth of nested schemas.
 const MAX_DEPTH: usize = 16;
 /// Maximum number of bytes of a text in a schema.
 const MAX_TEXT: usize = 1 << 10;
@@ -37,7 +36,7 @@ pub(super) fn rewrite_schema(schema: &Map<String, Value>) -> Result<Value, Strin
     let targets =
         DEFINITIONS.iter().flat_map(|key| names(key).map(move |name| format!("#/{key}/{name}"))).collect();
     let mut written = SchemaRewriter { targets }.rewrite_object(schema, 0)?;
-    // Providers accept none of these at the top level.
+    // Providers reject a schema with one of these keywords at the top level.
     for key in ["anyOf", "oneOf", "allOf", "$ref", "enum"] {
         written.remove(key);
     }
@@ -156,7 +155,7 @@ impl SchemaRewriter {
     }
 }
 
-/// Returns one type name, or a list of them, if all are known.
+/// Returns a type name, or a list of type names, if every type is known.
 fn check_types(value: &Value) -> Option<Value> {
     let known = |value: &Value| value.as_str().is_some_and(|name| TYPES.contains(&name));
     let all = value.as_array();

@@ -17,7 +17,7 @@ use crate::proxy::{AllowedHost, EgressProxy};
 /// The configuration of one server.
 #[derive(Clone, Debug)]
 pub struct McpServer {
-    /// The server's part of its tools' names: `mcp__NAME__TOOL`.
+    /// Name of the server, which is part of the names of its tools: `mcp__NAME__TOOL`.
     pub name: String,
     pub transport: ServerTransport,
     /// The tools that may be called. All other tools are hidden.
@@ -60,7 +60,7 @@ pub enum ServerTransport {
         folder: PathBuf,
         /// Folders that the program may read and run other programs from.
         read: Vec<PathBuf>,
-        /// Environment variables, besides those of every sandbox.
+        /// Environment variables of the program, in addition to the variables that every sandbox sets.
         variables: Vec<(String, SecretString)>,
         /// The hosts that the program may connect to through a proxy. If there are none, the program has no
         /// network at all.
@@ -84,7 +84,7 @@ pub struct ServerAddress {
     pub(super) headers: HeaderMap,
 }
 
-/// An error of a header that cannot be sent.
+/// The reason why a header cannot be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
     /// The name is not a valid header name.
@@ -96,7 +96,7 @@ pub enum HeaderError {
 }
 
 impl ServerAddress {
-    /// Returns the address of a server. Requests have no configured header except that for the token.
+    /// Returns the address of a server. Requests contain the token, but no other configured headers.
     pub fn new(url: impl Into<String>, token: Option<SecretString>) -> Self {
         Self { url: url.into(), token, headers: HeaderMap::new() }
     }
@@ -137,7 +137,8 @@ impl InProcessServer {
             Box::pin(async move {
                 let (reader, writer) = tokio::io::split(pipe);
                 if let Some(tools) = made.await {
-                    // The result is ignored: the session ends when this process closes the other end.
+                    // The result is ignored, because the session is expected to end when this process closes
+                    // the other end.
                     let _ = serve_pipe(Arc::new(tools), reader, writer).await;
                 }
             })

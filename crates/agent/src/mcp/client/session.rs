@@ -38,7 +38,7 @@ use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
 
 /// Maximum number of pages of a list of tools.
 const MAX_PAGES: usize = 20;
-/// Time that a server has to respond to the end of its session.
+/// Time that a server gets to respond when its session is closed.
 const LEAVE: Duration = Duration::from_secs(2);
 /// Bytes of a pipe within this process.
 const PIPE: usize = 64 << 10;
@@ -54,7 +54,7 @@ pub(super) struct McpSession {
     meter: ServerMeter,
 }
 
-/// The part of a server that the session must stop.
+/// The process or task that the session must stop.
 enum ServerHandle {
     /// A program in the sandbox.
     Process(Box<ServerProcess>),
@@ -90,7 +90,7 @@ impl<T: Into<String>> From<T> for ServerFailure {
 
 /// The reason that a call failed.
 pub(super) enum CallError {
-    /// The server reports that the call cannot be done.
+    /// The server rejected the call, but the session can still be used.
     CallRejected(String),
     /// The server cannot be used any more.
     ServerFailed(ServerFailure),
@@ -175,7 +175,7 @@ impl McpSession {
             CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::CallRejected(
                 "the tool requires more input or a task, but only simple calls are supported".to_owned(),
             )),
-            // Result kinds that later versions of the library may add.
+            // Later versions of the library may add other kinds of results.
             _ => Err(CallError::CallRejected("the tool's answer is of an unknown kind".to_owned())),
         }
     }
@@ -226,14 +226,14 @@ impl ServerProcess {
         Ok((process, input))
     }
 
-    /// Starts the program with a proxy as its only network access. The program's input is the stream over
-    /// which the proxy's socket was handed over.
+    /// Starts the program with a proxy as its only network access. Returns the stream over which the proxy's
+    /// socket was handed over; it is the program's standard input.
     async fn start_with(
         mut job: SandboxJob,
         proxy: EgressProxy,
     ) -> Result<(Self, UnixStream), ServerFailure> {
         job.hears = true;
-        // Node uses `HTTPS_PROXY` only with this variable.
+        // Node.js ignores `HTTPS_PROXY` unless this variable is set.
         job.variables.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
         let (command, listening) = job.command_with_socket(&PROXY).map_err(not_started)?;
         let mut process = Self::spawn(command)?;
@@ -262,7 +262,7 @@ impl ServerProcess {
                 write_limit: None,
                 keeps_whole_output: false,
             });
-            // Beyond its bound the error stream is no longer read.
+            // If the error stream exceeds its limit, it is no longer read.
             let _ = heard.read_stream(stream).await;
             heard
         });
@@ -321,8 +321,8 @@ async fn connect_pipe(
     open_service(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
 }
 
-/// Opens a session over streamable HTTP. A server that rejects the handshake may use the newest protocol,
-/// which has no handshake. The request is then repeated in the newest protocol.
+/// Opens a session over streamable HTTP. If the server rejects the handshake, it may use the newest protocol,
+/// which has no handshake. The session is then opened with the newest protocol.
 async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
     let transport = || {
         let config = StreamableHttpClientTransportConfig::with_uri(url)
@@ -402,7 +402,7 @@ fn call_error(error: ServiceError) -> CallError {
     })
 }
 
-/// Describes a failure to send, without the library's text around the cause.
+/// Describes a failure to send. Returns only the cause, without the text that the library adds.
 fn send_failure(error: &DynamicTransportError) -> ServerFailure {
     let error = error.error.as_ref();
     match error.downcast_ref::<StreamableHttpError<WebError>>() {
@@ -411,7 +411,8 @@ fn send_failure(error: &DynamicTransportError) -> ServerFailure {
     }
 }
 
-/// A transport that drops a server's notifications: they have no use in a run and only fill logs.
+/// A transport that drops a server's notifications, because a run does not use them and they would only fill
+/// logs.
 struct QuietTransport<T>(T);
 
 impl<T: Transport<RoleClient>> Transport<RoleClient> for QuietTransport<T> {

@@ -14,7 +14,7 @@ use super::web::{EVENTS, WebClient, WebError, has_media_type};
 
 /// The event that gives the address for messages.
 const ENDPOINT: &str = "endpoint";
-/// The event of a message, if the event has a name.
+/// Name of an event with a message; such an event may also have no name.
 const MESSAGE: &str = "message";
 
 /// The event stream of a server, and the address for messages to it.
@@ -46,8 +46,8 @@ impl SseTransport {
     }
 }
 
-/// Resolves the address for messages. It must be on the configured server, which alone may receive the
-/// token.
+/// Resolves the address for messages. An address on another server is an error, because only the configured
+/// server may receive the token.
 fn message_url(url: &str, address_text: &str) -> Result<Url, String> {
     let base = Url::parse(url).map_err(|error| format!("its address is not a URL: {error}"))?;
     let to =

@@ -1,7 +1,7 @@
-//! Tests of a run's MCP servers: over a pipe in this process and over HTTP on this machine, with valid and
-//! invalid behaviour.
+//! Tests of the client of MCP servers, over a pipe in this process and over HTTP on this machine. The servers
+//! behave correctly or incorrectly.
 
-// long: one test for each answer of a server, which share their servers.
+// long: one test for each kind of response of a server; the tests share their servers.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -54,7 +54,7 @@ impl RunTools for OwnTestTools {
     }
 }
 
-/// Tools of this process: one that repeats its input, and some that change data.
+/// Tools in this process: one repeats its input, and some change data.
 struct EchoTools;
 
 #[async_trait]
@@ -115,7 +115,7 @@ enum ScriptedReaction {
     Says(Vec<u8>),
 }
 
-/// Returns a server on a pipe that reacts to each method and its parameters in this way.
+/// Returns a server on a pipe. The function `does` decides how it reacts to a method and its parameters.
 fn scripted(does: impl Fn(&str, &Value) -> ScriptedReaction + Send + Sync + 'static) -> ServerTransport {
     let does = Arc::new(does);
     ServerTransport::InProcess(InProcessServer(Arc::new(move |pipe| {
@@ -184,7 +184,7 @@ async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_
     assert_eq!(tools.call("mcp__docs__say", &json!({"word": "hello"})).await.text, "say: hello");
     let failed = tools.call("mcp__docs__say", &json!({"word": 1})).await;
     assert!(failed.is_error && failed.text.contains("has to be text"), "{failed:?}");
-    // A tool that is not in the list is not called.
+    // A tool that the server does not list is not called.
     assert_eq!(tools.call("mcp__docs__other", &json!({"word": "x"})).await.text, "own mcp__docs__other");
     let problems = servers.stop().await;
     assert_eq!(
@@ -418,7 +418,8 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
     truing_core::given_secrets::register_secret("a-word-of-the-operators");
-    // Secrets without a known form, and secrets that this process received, are also masked.
+    // Input is also refused if it contains a secret without a known form, or a secret that was given to this
+    // process.
     let password = ["hun", "ter2abc"].concat();
     for input in [
         json!({"a": token}),
@@ -474,7 +475,7 @@ async fn a_server_over_http_is_asked_with_its_token() {
     assert!(told(&problems)[0].starts_with("it cannot be reached: "), "{problems:?}");
 }
 
-/// A server that supports only the newest protocol, which has no handshake.
+/// A server that supports only the newest version of the protocol, which has no handshake.
 struct NewestProtocolServer(ToolsetHandler);
 
 impl ServerHandler for NewestProtocolServer {
@@ -522,7 +523,7 @@ async fn a_server_that_does_not_shake_hands_is_asked_in_its_own_way_and_at_its_v
     assert_eq!(told(&problems), ["it answers 404 Not Found"]);
 }
 
-/// Returns a response of this type with a nearly endless body.
+/// Returns a response with this content type, whose body never ends.
 fn endless(kind: &'static str, piece: &'static [u8]) -> McpResponse {
     let piece = Bytes::from(piece.repeat(1000));
     let pieces = futures_util::stream::repeat_with(move || Ok::<_, Infallible>(Frame::data(piece.clone())));
@@ -564,8 +565,8 @@ async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told()
     }
 }
 
-/// Starts a server with an event stream that requires this header, and returns its address. The server sends
-/// the path of its endpoint, and accepts requests at this path.
+/// Starts a server that sends its responses as an event stream, and returns its address. Every request must
+/// have this header. The first event contains the path to which the client must send its requests.
 async fn with_events(place: &'static str, header: &'static str, opens: String) -> String {
     let (say, said) = tokio::sync::mpsc::channel::<String>(8);
     let said = Arc::new(Mutex::new(Some(said)));

@@ -7,8 +7,8 @@ use truing_reader::redact::{contains_secret, redact_secrets};
 
 use crate::native::CallOutput;
 
-/// Bytes beyond the shown part that are searched for secrets as well, because a secret may cross the end of
-/// the shown part.
+/// Number of bytes after the shown text that are also searched for secrets, because a secret may begin in the
+/// shown text and end after it.
 const SECRET_SEARCH_MARGIN: usize = 4 << 10;
 
 /// Returns a result with at most this many bytes.
@@ -62,7 +62,7 @@ pub(super) fn holds_a_secret(value: &Value) -> bool {
         Value::String(text) => contains_secret(text),
         Value::Array(items) => items.iter().any(holds_a_secret),
         Value::Object(fields) => {
-            // Some secrets are recognized only with the name of their field.
+            // Some secrets are recognized only if the text also contains the name of the field.
             let named = |(name, value): (&String, &Value)| match value {
                 Value::String(text) => contains_secret(&format!("{name} = \"{text}\"")),
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,

@@ -37,7 +37,7 @@ pub(super) struct WebClient {
     meter: ServerMeter,
 }
 
-/// The reason that a request failed.
+/// The reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WebError {
     /// There was no response.
@@ -88,7 +88,8 @@ impl WebClient {
             .retry(reqwest::retry::never())
             .default_headers(address.headers.clone())
             .connect_timeout(CONNECT);
-        // The environment's proxy is for the internet; a server on this machine is reached directly.
+        // The proxy from the environment is for the internet, so requests to a server on this machine do not
+        // use it.
         let url = Url::parse(&address.url).map_err(|error| format!("its address is not a URL: {error}"))?;
         if url.host_str().is_some_and(truing_core::loopback::is_loopback) {
             http = http.no_proxy();
@@ -206,12 +207,12 @@ impl StreamableHttpClient for WebClient {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        // The status is ignored: the server decides how it ends its session.
+        // The status of the response is ignored, because the server decides how it ends its session.
         request.send().await.map_err(WebError::from)?;
         Ok(())
     }
 
-    /// Always fails: messages that a server sends without a request are not read.
+    /// Always returns an error, because messages that a server sends without a request are not read.
     async fn get_stream(
         &self,
         _: Arc<str>,

@@ -1,5 +1,5 @@
-//! A server with one of each feature that the suite tests. The parts that `truing mcp serve` has as well
-//! (tools with text results, the lists, unknown tools, the endpoint) use the same code. All other parts exist
+//! A server that has every feature that the suite tests. The features that `truing mcp serve` also has (tools
+//! with text results, the lists, unknown tools, the endpoint) use the same code. All other features exist
 //! only in this test server.
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::super::{McpTool, ToolCallResult, ToolHints, Toolset, ToolsetHandler};
 
-/// An image of one pixel, and a sound of length zero.
+/// An image of one pixel. The next constant is a sound of length zero.
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA=";
@@ -25,7 +25,7 @@ const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA="
 /// The tools of the suite.
 pub(super) struct ConformanceTools;
 
-/// Tools whose results are more than text, or that have no result.
+/// Tools that return other content than text, report progress, or return an error.
 const NON_TEXT_TOOLS: [&str; 6] = [
     "test_image_content",
     "test_audio_content",
@@ -57,7 +57,7 @@ impl Toolset for ConformanceTools {
     fn tools(&self) -> Vec<McpTool> {
         let schema = |name: &str| match name {
             "json_schema_2020_12_tool" => keyword_schema(),
-            // A value that is also sent in a header; both values must be equal.
+            // The client must also send the value of this field in a header.
             "test_headers" => json!({
                 "type": "object",
                 "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
@@ -112,7 +112,7 @@ fn keyword_schema() -> Value {
     })
 }
 
-/// The product's handler of these tools, extended with features of the suite that the product lacks.
+/// Truing's own handler of these tools, extended with the tested features that Truing lacks.
 pub(super) struct ConformanceServer(pub(super) ToolsetHandler);
 
 /// Converts a result from JSON to the library's type.

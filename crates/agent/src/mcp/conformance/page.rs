@@ -1,4 +1,5 @@
-//! The documentation page with the result of each scenario, or the reason that the scenario does not count.
+//! The documentation page with the result of each scenario. For a scenario that need not pass, the page gives
+//! the reason.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,41 +13,46 @@ const HEAD: &str = "# Conformance to the Model Context Protocol
 These are the results of the protocol's own test suite \
     (`@modelcontextprotocol/conformance`) for the code behind `truing mcp serve`, and for the
 client of \
-    the servers in `[mcp.NAME]`. They cover the scenarios that a revision of the protocol requires, and \
-    those that the suite runs without
-requiring them. `cargo xtask test` runs the suite, and fails if the \
-    result of a scenario changes.
+    the servers in `[mcp.NAME]`. The results cover the scenarios that a revision of the protocol requires, \
+    and the scenarios that the suite runs without
+requiring them. `cargo xtask test` runs the suite, and \
+    fails if the result of a scenario changes.
 
-The suite requests tools, prompts and resources with fixed names, which \
-    no product has, so it runs against a test server.
-The access checks (hosts, origins, bounds), the \
-    transport, the lists of tools, calls of tools that return text, and errors
-are the product's. Prompts, \
-    resources, completions and tools that return pictures exist for the suite alone.
+The suite requests tools, prompts and resources with fixed \
+    names, which no product has, so the suite runs against a test server.
+The access checks (hosts, \
+    origins, bounds), the transport, the lists of tools, calls of tools that return text, and errors
+are \
+    the same code as in the product. Prompts, resources, completions and tools that return pictures exist \
+    only for the suite.
 
 ";
 
-/// A scenario that does not count: the beginning of its name, the revision (`None` for all), and the
-/// reason.
+/// Scenarios that need not pass: the beginning of their names, the revision (`None` for all), and the reason.
 type ExemptScenario = (&'static str, Option<&'static str>, &'static str);
 
 const SERVER: &[ExemptScenario] = &[
-    ("logging-", None, "nothing is logged to clients; the protocol has deprecated it"),
-    ("tools-call-with-logging", None, "nothing is logged to clients; the protocol has deprecated it"),
-    ("tools-call-sampling", None, "no tool asks its client for anything"),
-    ("tools-call-elicitation", None, "no tool asks its client for anything"),
-    ("elicitation-", None, "no tool asks its client for anything"),
-    ("input-required-", None, "no tool asks its client for anything"),
-    ("server-session-", None, "there are no sessions: each request is answered independently"),
-    ("server-sse-polling", None, "there are no sessions: each request is answered independently"),
+    ("logging-", None, "the server logs nothing to clients, and the protocol has deprecated such logging"),
+    (
+        "tools-call-with-logging",
+        None,
+        "the server logs nothing to clients, and the protocol has deprecated \
+        such logging",
+    ),
+    ("tools-call-sampling", None, "no tool requests anything from its client"),
+    ("tools-call-elicitation", None, "no tool requests anything from its client"),
+    ("elicitation-", None, "no tool requests anything from its client"),
+    ("input-required-", None, "no tool requests anything from its client"),
+    ("server-session-", None, "the server has no sessions, and answers each request independently"),
+    ("server-sse-polling", None, "the server has no sessions, and answers each request independently"),
     (
         "server-sse-multiple-streams",
         Some("2025-11-25"),
-        "there are no sessions: each request is answered independently",
+        "the server has no sessions, and answers each request independently",
     ),
-    ("resources-subscribe", None, "nothing can be subscribed to"),
-    ("resources-unsubscribe", None, "nothing can be subscribed to"),
-    ("tasks-", None, "tasks are an extension: each tool answers within its call"),
+    ("resources-subscribe", None, "the server offers no subscriptions"),
+    ("resources-unsubscribe", None, "the server offers no subscriptions"),
+    ("tasks-", None, "tasks are an extension of the protocol; each tool answers within its call"),
 ];
 
 const CLIENT: &[ExemptScenario] = &[
@@ -54,22 +60,27 @@ const CLIENT: &[ExemptScenario] = &[
     (
         "request-metadata",
         None,
-        "the client begins with a handshake, which older servers need, and the suite also checks that \
-            request",
+        "the client begins with a handshake that older servers need, and the suite also checks the \
+            handshake's request",
     ),
     (
         "http-standard-headers",
         None,
-        "the client begins with a handshake, which older servers need, and the suite also checks that \
-            request",
+        "the client begins with a handshake that older servers need, and the suite also checks the \
+            handshake's request",
     ),
-    ("elicitation-", None, "a server may not ask anything of a run"),
-    ("sep-2322-", None, "a server may not ask anything of a run"),
-    ("sse-retry", None, "an incomplete answer is a failure, and the server is not used again"),
+    ("elicitation-", None, "a server may not request anything from a run"),
+    ("sep-2322-", None, "a server may not request anything from a run"),
+    (
+        "sse-retry",
+        None,
+        "an incomplete response counts as a failure, and the client does not use the \
+        server again",
+    ),
     (
         "json-schema-2020-12-preservation",
         None,
-        "a model receives a rewritten schema, which has only known keywords",
+        "the client rewrites a schema for the model, with only the keywords that the client knows",
     ),
 ];
 
@@ -130,8 +141,8 @@ impl ProtocolSide {
         let title = self.title;
         let _ = writeln!(
             page,
-            "## {title}\n\n{passing} of the {all} scenarios that count pass; {other} do not count, for the \
-                reason in the table.\n"
+            "## {title}\n\n{passing} of the {all} scenarios that count pass. {other} scenarios do not \
+                count; the table gives the reasons.\n"
         );
         page.push_str("| Scenario | Revision | The suite's checks | |\n|---|---|---|---|\n");
         for row in &self.rows {
@@ -147,7 +158,7 @@ impl ProtocolSide {
     }
 }
 
-/// Checks that the page matches the results, and that every scenario that counts passes.
+/// Checks that the page matches the results, and that every scenario passes, except the exempt scenarios.
 pub(super) fn is_current(sides: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();

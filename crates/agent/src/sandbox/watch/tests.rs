@@ -3,7 +3,8 @@ use crate::sandbox::{EscapeProbe, JobCommand, JobLimits};
 
 const MIB: u64 = 1 << 20;
 
-/// Returns a watcher, and a status of this process that exceeds the limit if shared memory counts in full.
+/// Returns a watcher, and a process whose memory exceeds the limit if all of its shared memory counts as its
+/// own.
 fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
     let mut job =
         SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
@@ -38,8 +39,7 @@ fn what_is_not_read_in_time_counts_in_full() {
     assert_eq!(watch.file_memory(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
 }
 
-/// The mapped memory may include files of the file system. If there is no time to check this, the job is not
-/// stopped.
+/// The mapped memory may overlap the files in memory. If there is no time to find out, the job is not killed.
 #[test]
 fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -47,7 +47,8 @@ fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
     watch.limits.memory = 5500 * MIB;
     let counted = 1500 * MIB;
     assert_eq!(watch.exact_memory(&processes, counted, 0, &spent()), 5001 * MIB);
-    // If the memory use of the machine has grown more than that, the growth counts as the job's.
+    // If the shared memory of the machine has grown by more than the job's visible memory, this growth counts
+    // as the job's.
     assert_eq!(watch.exact_memory(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
     if let Some(process) = processes.get_mut(&std::process::id()) {
         process.anonymous = 4000 * MIB;
@@ -55,7 +56,7 @@ fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
     assert_eq!(watch.exact_memory(&processes, counted, 0, &spent()), 6001 * MIB);
 }
 
-/// Two processes with the same pipes: each pipe counts once.
+/// If two processes have the same pipes, each pipe counts once.
 #[test]
 fn pipes_are_counted_once_and_a_few_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -68,7 +69,7 @@ fn pipes_are_counted_once_and_a_few_not_at_all() {
     assert!(watch.read_open_files(this, open_files::count_files).unwrap() > 2 * FEW_PIPES);
     let one = watch.file_memory(&processes, pipe, &CountingBudget::new());
     assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
-    // A thread has the same open files as its process, so they count once.
+    // A thread and its process have the same open files, which must count only once.
     let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
     assert_ne!(thread, this);
     processes.insert(thread, ProcessStatus::default());

@@ -26,7 +26,7 @@ impl UnansweredFeedback {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReadinessAction {
     /// Our own audit must clear the head, so the run continues. If the run had converged or does not know the
-    /// head, it first gets a [`ConvergeEvent::Moved`](crate::converge::ConvergeEvent::Moved) or
+    /// head, it first gets a [`ConvergeEvent::HeadChanged`](crate::converge::ConvergeEvent::HeadChanged) or
     /// [`ConvergeEvent::Updated`](crate::converge::ConvergeEvent::Updated)
     /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). When the
     /// run has converged, the caller calls
@@ -42,7 +42,7 @@ pub enum ReadinessAction {
         reason: ReadinessWaitReason,
     },
     /// Fix or answer this feedback: the run gets a
-    /// [`ConvergeEvent::Heard`](crate::converge::ConvergeEvent::Heard). The caller stores this state and the
+    /// [`ConvergeEvent::FeedbackReceived`](crate::converge::ConvergeEvent::FeedbackReceived). The caller stores this state and the
     /// run in one transaction, because feedback is handed over only once at each head.
     Fix(UnansweredFeedback),
     /// Request the merge of the base into the branch, which creates the next head. Then call

@@ -35,8 +35,8 @@ pub struct ReviewerFeedback {
     pub review: Option<ObservedReview>,
     /// Result of the reviewer's check run, if this check run proves that the reviewer has examined the head.
     pub check: Option<ReviewerCheck>,
-    /// True if the reviewer knows of the request: it reacted with eyes to the newest trigger, or a review by
-    /// it is requested.
+    /// True if the reviewer knows of the request. Either the reviewer reacted with eyes to the newest
+    /// trigger, or the forge lists the reviewer's review as requested.
     pub is_queued: bool,
 }
 
@@ -44,13 +44,13 @@ pub struct ReviewerFeedback {
 pub struct ObservedReview {
     /// Verdict of the review at the forge.
     pub state: ReviewState,
-    /// Signal about findings in the text of the review.
+    /// Whether the text of the review mentions findings.
     pub text: ReviewTextSignal,
     /// Number of the review's comments on lines, resolved or not.
     pub inline: u32,
 }
 
-/// The signal of a review's text about findings, by the configured patterns.
+/// Whether the text of a review mentions findings, according to the configured patterns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewTextSignal {
     /// The text does not mention findings.

@@ -1,5 +1,5 @@
-//! Recognizes a definition that the same change moved to another file and fixed. A definition is recognized
-//! by its name and by a statement that moved with the definition.
+//! Recognizes a definition that the change has moved to another file and fixed there. The definition is
+//! recognized by its name and by an unchanged statement that moved with it.
 
 use std::collections::BTreeSet;
 
@@ -13,18 +13,18 @@ use crate::recheck::head::HeadView;
 use crate::recheck::page::{ComparedFile, SearchTokens};
 use crate::recheck::statement::CodeStatement;
 
-/// The definition that a finding was in when it was last seen.
+/// The definition that enclosed a finding when a reviewer last saw the finding.
 pub(super) struct MovedDefinition {
     name: String,
-    /// Marks of the definition's statements that are outside the finding.
+    /// Hashes of the definition's statements that are not part of the finding's lines.
     other_statement_hashes: BTreeSet<u32>,
-    /// Lines of the finding itself.
+    /// Tokens of the finding's own lines.
     finding_tokens: SearchTokens,
 }
 
 impl MovedDefinition {
-    /// Returns the definition. Returns `None` if the stored text lacks the definition's heading, or has no
-    /// statement outside the finding.
+    /// Returns the definition that encloses the finding in the stored text. Returns `None` if that text lacks
+    /// the definition's heading, or all statements of the definition except the finding's own.
     pub(super) fn from_finding(finding: &Finding, snapshot: &ChangeSnapshot) -> Option<Self> {
         let near = ComparedFile::new(snapshot.near.clone());
         let own = SearchTokens::from_text(&finding.raw.snippet);
@@ -59,9 +59,9 @@ impl MovedDefinition {
             || head.compared_file(path).is_some_and(|page| defines(&page))
     }
 
-    /// Returns true if the definition encloses this statement of another file. The change must have added the
-    /// definition's heading and one of the definition's former statements. The file must not contain the
-    /// finding's own lines.
+    /// Returns true if the moved definition encloses this statement of another file. The change must have
+    /// added the definition's heading and at least one of its former statements to the file, and the file
+    /// must not contain the finding's own lines.
     pub(super) fn encloses_statement(
         &self,
         statement: &CodeStatement,
@@ -104,7 +104,7 @@ fn enclosing_definition(file: &ComparedFile, statement_index: usize) -> Option<(
     None
 }
 
-/// Returns the name that a statement defines, if it has a body.
+/// Returns the name that a statement defines, if more deeply indented statements follow as its body.
 fn defined_block_name(file: &ComparedFile, index: usize) -> Option<&str> {
     let all = file.statements();
     let (one, below) = (all.get(index)?, all.get(index + 1)?);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     /// Returns the number of findings that a recheck of these files closes as fixed. `before` is the number
-    /// of lines that q.py had before the change.
+    /// of lines of q.py that the change did not add.
     fn recheck_files(
         files: &[(&str, &str)],
         before: u32,
@@ -179,7 +179,8 @@ mod tests {
         recheck(known, found, &[reviewer], &head, place_finding).fixed.len()
     }
 
-    /// Returns the finding in the function `pay` of p.py, when q.py had this text.
+    /// Returns the finding in the function `pay` of p.py, with surroundings that were stored while q.py had
+    /// this text.
     fn known_finding(q: &str) -> Finding {
         let text = format!("{OTHER_FUNCTIONS}{PAY}{LAST_FUNCTION}");
         let line = text.lines().position(|line| line == FINDING_LINE).unwrap() + 1;
@@ -239,8 +240,8 @@ mod tests {
         let moved =
             format!("import bank\n\n\n{fixed}def other(order):\n    checked = order\n    return checked\n");
         assert!(is_fix_accepted((&left, &moved), 0, FIX));
-        // The function moved below existing code of q.py. In the second assertion, the change also deletes
-        // the original file.
+        // In the first assertion, the function moves below existing code of q.py. In the second assertion,
+        // the change also deletes the original file.
         assert!(is_fix_accepted((&left, &moved), 2, FIX));
         assert!(is_fix_accepted(("", &moved), 0, FIX));
         for (what, p, q, quoted) in [
@@ -256,11 +257,11 @@ mod tests {
         ] {
             assert!(!is_fix_accepted((p, q), 0, quoted), "{what}");
         }
-        // The definition was copied instead of moved.
+        // A fix is not accepted if the definition was copied instead of moved.
         assert!(!is_fix_accepted((&format!("{OTHER_FUNCTIONS}{fixed}{LAST_FUNCTION}"), &moved), 0, FIX));
-        // The finding's lines are still in the original file.
+        // A fix is not accepted if the finding's lines are still in the original file.
         assert!(!is_fix_accepted((&format!("{OTHER_FUNCTIONS}{PAY}{LAST_FUNCTION}"), &moved), 0, FIX));
-        // In the second assertion, q.py contained the heading of `pay` before the change.
+        // A fix is not accepted if q.py contained the heading of `pay` before the change (second assertion).
         assert!(is_fix_accepted((&left, &fixed), 0, FIX));
         assert!(!is_fix_accepted((&left, &fixed), 1, FIX));
     }

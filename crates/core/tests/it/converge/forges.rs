@@ -1,7 +1,9 @@
-//! Simulations of whole pull requests. A real [`ConvergeRun`] reacts to simulated forges of every kind. Their
-//! reviewers answer, answer late or stay silent; their users push, close and comment.
+//! Simulations of the work on whole pull requests. A real [`ConvergeRun`] reacts to simulated forges of every
+//! kind. The reviewers at these forges answer, answer late or do not answer. Users push, close the pull
+//! request and comment.
 //!
-//! Each simulation ends within every limit. A pull request becomes ready only if it is clean at one head.
+//! Each simulation ends within every limit. A pull request becomes ready only if one head meets all
+//! requirements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +25,8 @@ use super::simulation::SeededGenerator;
 use super::{audited_event, candidate, p1_finding, sha, verdict_for_all};
 
 const FORGES: u64 = 1_000;
-/// Maximum number of polls of a simulation. With one minute between two polls, this is far longer than all
-/// timeouts of all heads.
+/// Maximum number of polls of a simulation. With a minute between polls, this is far more than all timeouts
+/// of all heads together.
 const MAX_LOOKS: u32 = 5_000;
 
 struct ForgeSimulation {
@@ -92,7 +94,8 @@ impl ForgeSimulation {
         self.dice.roll(self.calm) == 0
     }
 
-    /// Creates a new head without any feedback. Most earlier comments are then on outdated lines.
+    /// Simulates a push: creates a new head without feedback. Most of the existing comments are then on
+    /// outdated lines.
     fn push(&mut self) -> Sha {
         self.heads += 1;
         self.seen.head = sha(self.heads);
@@ -164,7 +167,7 @@ impl ForgeSimulation {
                 1 => self.seen.state = PullState::Merged,
                 2 => self.seen.state = PullState::Draft,
                 3 => self.seen.state = PullState::Open,
-                // A new base branch makes it a different change, which no audit has cleared.
+                // With a new base branch, the change is a different one, which no audit has cleared.
                 4 => (self.seen.base, self.cleared) = (format!("base-{}", self.dice.roll(1 << 40)), None),
                 _ => drop(self.push()),
             }
@@ -182,7 +185,7 @@ impl ForgeSimulation {
         });
     }
 
-    /// Returns the number of threads without our reply, counted independently of the run.
+    /// Returns the number of threads to which we have not replied, counted independently of the run.
     fn count_unanswered_threads(&self) -> usize {
         let mut threads = self
             .seen
@@ -197,7 +200,7 @@ impl ForgeSimulation {
             .count()
     }
 
-    /// Continues the run until it ends or can accept findings of other reviewers.
+    /// Continues the run until it has ended or accepts findings of other reviewers.
     fn run_until_rest(&mut self, work: &UnansweredFeedback) {
         loop {
             let event = match self.run.next_action.clone() {
@@ -259,7 +262,8 @@ impl ForgeSimulation {
     fn play(mut self, seed: u64) -> Option<ConvergeExitCode> {
         for _ in 0..MAX_LOOKS {
             self.simulate_forge_events();
-            // A process that is killed between two polls continues from the stored state.
+            // The stored state must lead to the same step, because a process may be killed between two polls
+            // and continue from it.
             let kept = serde_json::to_string(&self.ready).unwrap();
             let mut restored: PullReadiness = serde_json::from_str(&kept).unwrap();
             let want = self.ready.next_action(&self.rules, &self.seen, self.now);
@@ -310,7 +314,7 @@ impl ForgeSimulation {
                 ReadinessAction::Wait { until, .. } => {
                     assert!(until > self.now, "{seed}");
                     let span = until - self.now;
-                    // After a notification, the next poll is earlier.
+                    // A notification may cause an earlier poll.
                     let early = if self.dice.roll(4) == 0 { 2 } else { 1 };
                     self.now = self.now + TimeSpan(span.0 / early);
                 }
@@ -366,7 +370,7 @@ impl ForgeSimulation {
         self.ready.record_request(name, self.now);
     }
 
-    /// Checks that all requirements are met at this one head.
+    /// Checks that the current head meets all requirements.
     fn assert_ready(&self, seed: u64) {
         let PullSnapshot {
             head, views, threads, merge, failed_checks: failed, pending, lacks_review, ..

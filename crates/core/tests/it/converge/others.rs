@@ -18,7 +18,7 @@ fn claims_event(claims: &[AuditorFinding]) -> ConvergeEvent {
     ConvergeEvent::FeedbackReceived { findings: claims.to_vec(), renames: FileRenames::default() }
 }
 
-/// Returns a run, which may have converged, after it has received findings of other reviewers.
+/// Reports findings of other reviewers to a run, which may have converged, and returns the run.
 fn run_with_other_claims(mut run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
     run.apply_event(claims_event(claims)).unwrap();
     run
@@ -83,7 +83,7 @@ fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
         (code(&run), run.history.declined_findings().count()),
         (Some(ConvergeExitCode::CleanButDeclined), 1)
     );
-    // A head that an earlier run has cleared gives the same result.
+    // The result is the same if an earlier run has cleared the head.
     let run = decline_all(run_with_other_claims(
         ConvergeRun::new(allowed, sha(1), sha(2), Some(&sha(1))),
         &[p1_finding(3)],
@@ -103,7 +103,7 @@ fn nothing_is_fixed_that_nobody_would_audit() {
         (Some(ConvergeExitCode::CapReached), 1, 0)
     );
     assert!(run.exit.unwrap().reason.contains("others found 0 P0, 1 P1 and 0 P2"));
-    // The number of rounds with others' findings is limited, even if our own audit never follows.
+    // The number of rounds for findings of other reviewers is limited, even if no audit of our own follows.
     let mut run = new_run(ConvergeLimits { max_audits: 2, ..ConvergeLimits::default() });
     for seed in 2..4 {
         run = run_with_agreed_fix(
@@ -131,7 +131,7 @@ fn a_run_that_had_converged_begins_anew_when_others_push() {
     run.apply_event(moved.clone()).unwrap();
     assert_eq!((&run.exit, &run.next_action, &run.head), (&None, &ConvergeAction::Gate, &sha(9)));
     assert_eq!(code(&audit(run, &[])), Some(ConvergeExitCode::Clean));
-    // Another user pushes while others' findings are being fixed.
+    // Another user pushes while findings of other reviewers are being fixed.
     let run =
         apply_events(run_with_other_claims(converged(ConvergeLimits::default()), &[p1_finding(3)]), [moved]);
     assert_eq!((&run.next_action, &run.aside, &run.candidate), (&ConvergeAction::Gate, &None, &None));

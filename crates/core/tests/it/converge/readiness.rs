@@ -1,4 +1,4 @@
-//! Tests of the next readiness step, rule by rule; whole runs are in `forges`.
+//! Tests of each rule that decides the next readiness step; `forges` tests whole pull requests.
 
 // long: the file has one test for each condition of readiness, and the tests share a pull request.
 
@@ -47,7 +47,7 @@ fn rule<'a>(rules: &'a mut ReadinessRules, name: &str) -> &'a mut ExternalReview
     rules.reviewers.iter_mut().find_map(named).unwrap()
 }
 
-/// Returns a draft at an old head without any feedback.
+/// Returns a draft pull request without feedback, whose head was committed long ago.
 pub(super) fn draft_snapshot(head: u64) -> PullSnapshot {
     PullSnapshot {
         head: sha(head),
@@ -88,7 +88,8 @@ fn seconds_at(seconds: i64) -> UnixMillis {
     START + TimeSpan::seconds(seconds)
 }
 
-/// Returns the state of a pull request at an old head that our own audit has cleared.
+/// Returns the readiness of a pull request whose head was committed long ago and was cleared by our own
+/// audit.
 fn ready() -> PullReadiness {
     let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
     ready.record_clearance(&sha(1), UnixMillis(0));
@@ -133,8 +134,8 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
         ready.next_action(&first, &draft_snapshot(2), seconds_at(90)),
         ReadinessAction::RequestReview("bugbot".into())
     );
-    // An explicit list of reviewers is used in its order. A clean answer leads to the next step in the same
-    // poll.
+    // If the configuration lists the reviewers, they are asked in this order. After a clean answer, the next
+    // reviewer is asked in the same poll.
     let listed = rules(&["bugbot", "internal"]);
     let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
     assert_eq!(
@@ -186,7 +187,8 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
             ready.next_action(&rules, &queued, seconds_at(0)),
             wait_action(60, wait_for_answer("bugbot"))
         );
-        // If another user requested the review, we also request it once before the reviewer counts as silent.
+        // Even if another user has requested the review, we request it once before the reviewer counts as
+        // silent.
         let mut late = ready.clone();
         if queued.views["bugbot"].check.is_none() {
             assert_eq!(
@@ -236,7 +238,7 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
                 (ReadinessAction::MarkReady, ReadinessAction::Ready { notes })
             );
         }
-        // A push causes a new request; a late answer still counts.
+        // After a push, the review is requested again; a late answer to the first request still counts.
         ready.record_clearance(&sha(2), seconds_at(5_400));
         assert_eq!(
             ready.next_action(&rules, &draft_snapshot(2), seconds_at(5_500)),
@@ -309,7 +311,7 @@ fn comments_that_lag_are_looked_for_so_often_and_then_it_is_blocked() {
     arrived.threads.push(bugbot("a", LastComment::Theirs));
     assert_eq!(ready.clone().next_action(&rules, &arrived, seconds_at(180)), fix_action(&["a"], &[]));
     assert_eq!(code(&ready.next_action(&rules, &lags, seconds_at(180))), Some(ConvergeExitCode::InlineLag));
-    // A failed check is a report of findings as well.
+    // A failed check also counts as a report of findings.
     let failed = ReviewerFeedback { check: Some(ReviewerCheck::Failed), ..clean() };
     let want =
         self::ready().next_action(&rules, &with_feedback(draft_snapshot(1), "bugbot", failed), seconds_at(0));
@@ -334,7 +336,7 @@ fn what_a_reviewer_found_is_taken_from_its_text_when_no_comments_follow() {
             );
         }
         assert_eq!(ready.next_action(&rules, &said, seconds_at(180)), fix_action(&[], &["copilot"]));
-        // The reviewer's findings led to no change.
+        // The fixer has made no change for the reviewer's findings.
         let want = ready.next_action(&rules, &said, seconds_at(180));
         assert_eq!((code(&want), want == ReadinessAction::MarkReady), (expected, allow_declined));
     }
@@ -360,7 +362,7 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
         kept
     };
     assert_eq!(kept(&ready), kept(&PullReadiness::new(sha(2), "main", seconds_at(100))));
-    // A push of another user has the same effect.
+    // A push of another user also removes the earlier state.
     ready.record_clearance(&sha(2), seconds_at(200));
     assert_eq!(ready.next_action(&rules, &draft_snapshot(3), seconds_at(300)), ReadinessAction::Internal);
     assert_eq!(ready.head(), &sha(3));
@@ -372,13 +374,13 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
     for (state, text, inline, threads, expected) in [
         (ReviewState::Commented, ReviewTextSignal::NoFindings, 0, vec![], ReadinessAction::MarkReady),
         (ReviewState::Approved, ReviewTextSignal::NoFindings, 0, vec![], ReadinessAction::MarkReady),
-        // Its comments are resolved.
+        // Copilot's comments are resolved.
         (ReviewState::Commented, ReviewTextSignal::InlineFindings, 2, vec![], ReadinessAction::MarkReady),
         // Copilot's text does not mention findings, but a thread is open.
         (ReviewState::Commented, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         (ReviewState::Approved, ReviewTextSignal::NoFindings, 1, vec!["a"], fix_action(&["a"], &[])),
-        // Copilot's text mentions findings. Visible findings are fixed; without visible ones, the comments
-        // may still be delayed.
+        // Copilot's text mentions findings. If a thread is open, its finding is fixed. If none is, the
+        // comments may still be delayed.
         (ReviewState::Commented, ReviewTextSignal::AnyFindings, 1, vec!["a"], fix_action(&["a"], &[])),
         (
             ReviewState::Commented,
@@ -425,7 +427,7 @@ fn copilot_is_clean_when_it_comments_and_shows_nothing() {
             "{state:?} {text:?} {inline}"
         );
     }
-    // A passed check of Copilot is sufficient without a review.
+    // If Copilot's check has passed, no review of Copilot is needed.
     let passed = ReviewerFeedback { check: Some(ReviewerCheck::Passed), ..ReviewerFeedback::default() };
     assert_eq!(
         ready().next_action(&rules, &with_feedback(draft_snapshot(1), "copilot", passed), seconds_at(0)),
@@ -455,7 +457,7 @@ fn what_others_found_is_one_work_and_nobody_is_asked_before_it_is_done() {
         ReadinessAction::RequestReview("bugbot".into()),
         "not twice at one head"
     );
-    // A person's comment on removed lines still counts.
+    // A person's comment counts even if its lines were removed.
     seen.threads = vec![outdated(ThreadAuthor::Person)];
     assert_eq!(ready.next_action(&rules, &seen, seconds_at(0)), fix_action(&["old"], &[]));
 }
@@ -478,7 +480,7 @@ fn threads_stay_open_as_the_configuration_says() {
         assert_eq!(code(&want), expected, "{last:?} {want:?}");
         assert_eq!(want == ReadinessAction::MarkReady, expected.is_none());
     }
-    // A thread whose last comment is another user's needs a reply, even if we have replied before.
+    // A thread needs a reply if its last comment is another user's, even if we have replied before.
     let (rules, mut ready) = (rules(&["internal"]), ready());
     let theirs = PullSnapshot { threads: person(LastComment::Theirs), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &theirs, seconds_at(0)), fix_action(&["a"], &[]));
@@ -514,7 +516,8 @@ fn nothing_that_a_forge_shows_of_a_new_head_is_believed_at_once() {
         wait_action(40, ReadinessWaitReason::Settling)
     );
     assert_eq!(ready.next_action(&rules, &young, seconds_at(40)), ReadinessAction::MarkReady);
-    // If a commit's time is in the future, its age counts from the time at which we first saw it.
+    // If a commit's time is in the future, the age of the commit is measured from the time at which we first
+    // saw it.
     let future = PullSnapshot { committed: seconds_at(1_000_000), ..young };
     assert_eq!(
         ready.next_action(&rules, &future, seconds_at(40)),
@@ -617,7 +620,8 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             let behind = PullSnapshot { merge: state, ..draft_snapshot(head) };
             assert_eq!(ready.next_action(&rebase, &behind, seconds_at(60)), ReadinessAction::UpdateBranch);
         }
-        // The run waits until the forge has merged the base. The number of such requests is limited.
+        // For the last head, the merge was already requested, so the run waits until the forge has merged the
+        // base. The number of requests to merge the base is limited.
         let behind = PullSnapshot { merge: state, ..draft_snapshot(3) };
         assert!(matches!(
             ready.next_action(&rebase, &behind, seconds_at(60)),
@@ -627,7 +631,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
             code(&ready.next_action(&rebase, &behind, seconds_at(60) + MERGE_BUDGET)),
             Some(ConvergeExitCode::Mergeability)
         );
-        // The resulting head does not count as another user's push.
+        // The head that the forge creates by merging the base does not count as another user's push.
         let mut ready = self::ready();
         for head in 1..=3 {
             ready.record_clearance(&sha(head), seconds_at(0));
@@ -665,8 +669,8 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
             Some(ConvergeExitCode::Closed)
         );
     }
-    // A pull request that is not a draft is not marked as ready. A pull request that a user made a draft
-    // again stays a draft.
+    // If the pull request is not a draft, it is not marked as ready. If a user has made it a draft again, it
+    // stays a draft.
     let mut open = ready();
     assert_eq!(
         open.next_action(&rules, &state(PullState::Open), seconds_at(0)),
@@ -682,7 +686,7 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
         ready().next_action(&unmarked, &draft_snapshot(1), seconds_at(0)),
         ReadinessAction::Ready { notes: vec![] }
     );
-    // A new base branch makes it a different change, which needs another audit.
+    // With a new base branch, the change is a different one, which needs another audit.
     let mut ready = ready();
     let base = PullSnapshot { base: "next".into(), ..draft_snapshot(1) };
     assert_eq!(ready.next_action(&rules, &base, seconds_at(0)), ReadinessAction::Internal);

@@ -1,5 +1,6 @@
-//! Simulates whole runs of a thousand pairs of an auditor and a fixer. The behaviour of each pair is known.
-//! Each run must end with the result that its kind of pair requires, within every limit.
+//! Simulates whole converge runs, with a thousand pairs of an auditor and a fixer. Each pair is of a kind
+//! that determines its behaviour. Each run must stay within every limit, and end with the exit code that the
+//! kind requires.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "most kinds of pairs do what is usual")]
 
@@ -18,20 +19,20 @@ use super::{audited_event, claim, sha};
 
 const PAIRS: u64 = 1_000;
 
-/// The kinds of pairs, each with a required end.
+/// The kinds of pairs. For each, `ALL` lists the required exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum AgentPair {
-    /// Each fix resolves the findings, and may add fewer and fewer new ones.
+    /// Each fix resolves the findings. It may add new ones, but fewer each time.
     Converging,
     /// Fixes change files and resolve nothing.
     Plateauing,
-    /// The fix of one finding restores the other.
+    /// The fix of one finding causes the other one again.
     Oscillating,
     /// Each audit has a new finding.
     Endless,
     /// The fixer deletes the test that shows the defect.
     TestDeleting,
-    /// The first fix deletes a test. After that is reported to the fixer, its next fix does not.
+    /// The first fix deletes a test. This is reported to the fixer, whose next fix deletes none.
     TestDeletingOnce,
     /// A check fails with every fix.
     BreakingChecks,
@@ -46,8 +47,8 @@ enum AgentPair {
     /// Text in the code instructs the fixer to write to a forbidden path. None of the fixer's changes is
     /// accepted.
     InjectedFixer,
-    /// Text in the code instructs the auditor to report no findings. The auditor obeys, and its report breaks
-    /// the contract.
+    /// Text in the code instructs the auditor to report no findings. The auditor obeys, and its report is
+    /// therefore invalid.
     InjectedAuditor,
     /// A hook blocks every commit.
     Hooked,
@@ -91,7 +92,7 @@ impl SeededGenerator {
     }
 }
 
-/// A repository: its defective lines, and the other contents of its files.
+/// The state of a repository: its defective lines, and a number for all other content of its files.
 #[derive(Clone, Hash)]
 struct World {
     defects: BTreeSet<u32>,
@@ -143,7 +144,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
     while run.exit.is_none() {
         steps += 1;
         assert!(steps < 1_000, "{pair:?} {seed} does not end: {:?}", run.log);
-        // A process that is killed between two actions continues from the stored state.
+        // Restores the run from its stored state, as a new process does after the old one was killed.
         if dice.roll(3) == 0 {
             run = serde_json::from_str(&serde_json::to_string(&run).unwrap()).unwrap();
         }

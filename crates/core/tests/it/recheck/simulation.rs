@@ -1,6 +1,6 @@
 //! Simulates ten thousand histories of findings, pushes and reviewers with the real decision functions. The
-//! simulation tracks each line by an identity that the decision functions never see, so it knows whether a
-//! defect exists.
+//! simulation gives each line an identity that the decision functions never see, so it knows whether a defect
+//! still exists.
 
 // long: the simulated world, its edits, its reviewers and the checks are read together.
 
@@ -25,16 +25,16 @@ use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
 
 /// Number of simulated histories.
 const HISTORIES: u64 = 10_000;
-/// Minimum share of true fixes that an honest model's verdict closes.
+/// Minimum share of the real fixes that are accepted when an honest model reports them.
 const RECOGNISED: f64 = 0.95;
-/// Maximum share of a reviewer's false verdicts that are accepted because lines support them. The first
-/// measurement was 245 of 12,994.
+/// Maximum share of a lying reviewer's verdicts that are accepted, because the quoted lines happen to support
+/// them. In the first measurement, 245 of 12,994 were accepted.
 const BELIEVED: f64 = 0.025;
-/// Maximum number of histories in which a reverted fix stays unnoticed. The first measurement was 12. A later
-/// review could report the defect as a new finding.
+/// Maximum number of histories in which the revert of a fix is not noticed. In the first measurement, there
+/// were 12. In reality, a later review could report the defect as a new finding.
 const REVERTS_UNSEEN: u32 = 14;
 
-/// Defects of different kinds in different words.
+/// Defects of different categories, each with a title and a description.
 const DEFECTS: [(DefectCategory, &str, &str); 5] = [
     (
         DefectCategory::F,
@@ -84,28 +84,29 @@ struct Line {
     text: Rc<str>,
 }
 
-/// The lines of a head by their identity.
+/// The texts of the lines at a head, by the identities of the lines.
 type Snapshot = Rc<BTreeMap<u32, Rc<str>>>;
 
 #[derive(Clone, Debug)]
 struct Defect {
     kind: usize,
-    /// Lines of the defect; empty once it is fixed.
+    /// Identities of the lines of the defect; empty once the defect is fixed by replacing them.
     tags: BTreeSet<u32>,
     is_fixed: bool,
-    /// Lines that replaced or fixed the defect, and the lines around them at the time of the fix.
+    /// Identities of the lines that replaced or fixed the defect, and of the lines around the defect at the
+    /// time of the fix.
     instead: Vec<u32>,
     around: Vec<u32>,
     id: Option<FindingId>,
-    /// True if it is fixed and its own lines are unchanged.
+    /// True if the defect was fixed by a change of other lines, and its own lines are unchanged.
     is_beside: bool,
-    /// True if one step moved the defect to another file and fixed it.
+    /// True if a single edit has moved the defect to another file and fixed it.
     is_moved: bool,
-    /// Head at which a reviewer last saw it.
+    /// The lines at the head at which a reviewer last saw the defect.
     seen: Snapshot,
-    /// True if its fix was reverted.
+    /// True if the fix of the defect was reverted.
     is_reverted: bool,
-    /// True if a reviewer reported the defect as fixed without reading the files.
+    /// True if a reviewer falsely reported the defect as fixed, and the verdict was accepted.
     is_lied_away: bool,
     had_chance: bool,
 }
@@ -184,7 +185,7 @@ impl World {
         Line { tag: self.next, text: text.into() }
     }
 
-    /// Adds a defect on one to three lines without one.
+    /// Adds a defect on one to three lines that have no defect yet.
     fn add_defect(&mut self, kind: usize) {
         let names: Vec<String> = self.files.keys().cloned().collect();
         let name = &names[self.dice.roll(names.len())];
@@ -223,7 +224,7 @@ impl World {
         });
     }
 
-    /// Returns the file of a defect and its lines there, counted from 0.
+    /// Returns the file that contains a defect, and the defect's first and last line in it, counted from 0.
     fn find_defect(&self, tags: &BTreeSet<u32>) -> Option<(String, usize, usize)> {
         self.files.iter().find_map(|(name, lines)| {
             let first = lines.iter().position(|line| tags.contains(&line.tag))?;
@@ -232,7 +233,7 @@ impl World {
         })
     }
 
-    /// Makes one edit and returns its kind.
+    /// Makes one edit, and returns the name of its kind.
     fn edit(&mut self) -> &'static str {
         if self.dice.roll_percent(10) && self.revert() {
             return "reverted";
@@ -332,7 +333,7 @@ impl World {
                 "file renamed"
             }
             10 | 11 => {
-                // Inserts lines up to a few lines before the defect.
+                // Inserts lines shortly before the defect.
                 let at = first.saturating_sub(self.dice.roll(7));
                 let inside = |defect: &Defect| {
                     let lines = &self.files[&name];
@@ -403,7 +404,7 @@ impl World {
         "moved and fixed"
     }
 
-    /// Fixes a defect by a change of other lines, and leaves the lines of the defect unchanged.
+    /// Fixes a defect by adding other lines, and leaves the lines of the defect unchanged.
     fn fix_elsewhere(&mut self, which: usize, name: &str, at: usize, new: Vec<Line>) {
         let defect = &mut self.defects[which];
         defect.instead = new.iter().map(|line| line.tag).collect();
@@ -411,8 +412,8 @@ impl World {
         self.files.get_mut(name).unwrap().splice(at..at, new);
     }
 
-    /// Reverts a fix that left the defect's lines unchanged: the defect exists again. Returns true if such a
-    /// fix existed.
+    /// Reverts a fix that left the defect's lines unchanged: the defect exists again. Returns true if there
+    /// was such a fix.
     fn revert(&mut self) -> bool {
         let fixed =
             |at: &usize| self.defects[*at].is_beside && self.find_defect(&self.defects[*at].tags).is_some();
@@ -428,7 +429,7 @@ impl World {
         true
     }
 
-    /// Replaces a defect's lines.
+    /// Fixes a defect by replacing its lines.
     fn replace_defect_lines(
         &mut self,
         which: usize,
@@ -538,7 +539,7 @@ impl World {
         })
     }
 
-    /// Returns the lines that show a fix, as a reviewer that has read the files quotes them.
+    /// Returns the lines that show a fix, as a reviewer quotes them after reading the files.
     fn fix_evidence_lines(&self, defect: &Defect) -> Option<(RepoPath, (u32, u32), String)> {
         defect.instead.iter().chain(&defect.around).find_map(|tag| {
             let (name, lines, at) = self.files.iter().find_map(|(name, lines)| {
@@ -550,7 +551,7 @@ impl World {
         })
     }
 
-    /// Returns the newest added lines of any file, which a reviewer with a false verdict would quote.
+    /// Returns the newest line of all files, which a lying reviewer would quote.
     fn newest_added_lines(&mut self) -> Option<(RepoPath, (u32, u32), String)> {
         let all = self.files.iter().flat_map(|(name, lines)| {
             lines
@@ -590,14 +591,15 @@ struct Figures {
     lies_beside: u32,
     reverts_unseen: u32,
     reopened: u32,
-    /// Number of findings that were reported as fixed, and the number of these without evidence.
+    /// Number of findings that were reported as fixed, and the number of those without evidence of the fix.
     fixed: u32,
     fixed_unshown: u32,
-    /// Number of checks that an existing defect is still an open finding, and the number of these that
+    /// Number of checks that the finding of an existing defect is still open, and the number of those that
     /// failed.
     standing: u32,
     standing_green: u32,
-    /// Number of searches for a finding's id after a first review, and the number of these without success.
+    /// Number of ids that were searched for among the known findings after the first review, and the number
+    /// of those that were not found.
     looked_up: u32,
     second_comments: u32,
 }
@@ -730,7 +732,8 @@ fn review(
     let reviewers = match model {
         Model::Absent => vec![],
         Model::Honest if world.dice.roll_percent(20) => {
-            // A second reviewer without verdicts does not weaken the first.
+            // A second reviewer that gives no verdicts must not change the effect of the first one's
+            // verdicts.
             let silent = ReviewerReport { viewed_paths: changed.iter().cloned().collect(), verdicts: vec![] };
             vec![silent, ReviewerReport { viewed_paths: seen, verdicts: verdicts.clone() }]
         }
@@ -765,7 +768,8 @@ fn review(
     };
     let sighted = |finding: &Finding| match model {
         Model::Repeats => {
-            // The reviewer was not asked for a verdict on findings that are open again.
+            // The reviewer reports a known defect as a new finding. It can only be a finding for which no
+            // verdict was requested.
             let mut defects = world.defects.iter().filter(|_| owed.iter().any(|owed| owed.id == finding.id));
             defects.any(|defect| defect.id.as_ref() == Some(&finding.id) && !defect.is_fixed)
         }
@@ -786,7 +790,7 @@ fn review(
             defect.seen = snapshot;
         }
     }
-    // One comment for each finding: the ids stay the same and are unique.
+    // Each finding has exactly one comment, because its id is unique and never changes.
     let ids: BTreeSet<&FindingId> = all.iter().map(|finding| &finding.id).collect();
     assert_eq!(ids.len(), all.len(), "seed {seed}: an id is there twice");
     if round > 0 {
@@ -814,7 +818,8 @@ fn review(
             FindingStatus::Fixed(_) => {
                 let verdict = verdicts.iter().find(|verdict| verdict.finding == finding.id);
                 let Some(verdict) = verdict else { panic!("nobody says so: {}", context(&finding.id)) };
-                // A reviewer that has seen no file can be right only about a deleted one.
+                // The verdict of a reviewer that has read no file can only be right if the finding's file was
+                // deleted.
                 let is_gone = !files.contains_key(&finding.raw.location.path.to_string());
                 assert!(model != Model::Blind || is_gone, "unseen: {}", context(&finding.id));
                 assert_eq!(verdict.status, RecheckStatus::Fixed, "{}", context(&finding.id));
@@ -837,13 +842,13 @@ fn review(
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_)) => panic!("{status:?}: {}", context(&finding.id)),
         }
-        // The defect's own lines had changed and the replacement was accepted as evidence, so the return of
-        // the defect cannot be noticed.
+        // The defect's return cannot be noticed, because its lines had changed and the new lines were
+        // accepted as evidence of the fix.
         let in_place = finding.evidence.as_ref().is_some_and(|evidence| evidence.mark.is_none());
         if defect.is_reverted && !defect.is_fixed && !finding.is_open() && in_place && !defect.is_lied_away {
             (defect.is_lied_away, figures.reverts_unseen) = (true, figures.reverts_unseen + 1);
         }
-        // A defect counts as fixed only with evidence.
+        // A defect only counts as fixed if the texts contain evidence of the fix.
         if !defect.is_fixed && !defect.is_lied_away {
             figures.standing += 1;
             figures.standing_green += u32::from(!finding.is_open());
@@ -874,9 +879,10 @@ fn review(
     *known = all;
 }
 
-/// Returns true if the texts alone contain evidence of a fix. The text that a verdict quotes must be at the
-/// lines that the verdict names. Also, the recorded lines must occur less often in the file than before.
-/// Otherwise, the quoted text must be newer than the reviewer's last view of the defect.
+/// Returns true if the texts of the files contain evidence of a fix. This check is independent of the real
+/// one. The text that a verdict quotes must be at the lines that the verdict names. In addition, the
+/// finding's recorded lines must occur less often in the file than before, or the quoted text must be newer
+/// than the reviewer's last view of the defect.
 fn is_fix_visible(
     earlier: &Finding,
     verdict: &RecheckVerdict,
@@ -953,7 +959,7 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
     );
     assert!(share >= RECOGNISED && true_fixes > 5000, "{share}");
     assert!(edits.values().all(|count| *count > 500) && reviews.len() == 7);
-    // The simulation has covered enough cases.
+    // Checks that the simulation has covered enough cases.
     assert!(fixed > 5000 && standing > 10_000 && looked_up > 20_000, "{fixed} {standing} {looked_up}");
     assert_eq!((fixed_unshown, standing_green, second_comments), (0, 0, 0));
     let believed = f64::from(lies_with_evidence) / f64::from(lies);

@@ -1,5 +1,5 @@
-//! Tests of changes without effect: comments and formatting. After such a change, no lines that a model
-//! quotes are evidence of a fix.
+//! Tests of changes without effect: comments and formatting. After such a change, a model's verdict that a
+//! finding is fixed is never accepted, whichever lines the model quotes.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use truing_core::recheck::{
 const ABOVE: &str = "first = 1\nsecond(first)\n";
 const BELOW: &str = "third = second(3)\nlast(third)\n";
 
-/// Cases: a file, the finding's lines in it, and the lines after the change.
+/// Each case: the name of a file, the finding's lines before the change, and the lines after it.
 const CASES: [(&str, &str, &str); 29] = [
     ("p.py", "y = a[0]", "y = a[0]  # checked"),
     ("p.py", "if a:\n    return x", "if a:\n    # checked\n    return x"),
@@ -57,7 +57,7 @@ const CASES: [(&str, &str, &str); 29] = [
     ("p.c", "y = a[0];", "y = a[0]; /* checked */"),
 ];
 
-/// Small changes that fix something.
+/// Small changes that do fix the finding, in the form of `CASES`.
 const FIXES: [(&str, &str, &str); 10] = [
     ("p.py", "y = a + b * c", "y = (a + b) * c"),
     ("p.py", "if not a or b:", "if not (a or b):"),
@@ -75,7 +75,7 @@ fn file(own: &str) -> String {
     format!("{ABOVE}{own}\n{BELOW}")
 }
 
-/// Returns the first and last line of the finding's own lines.
+/// Returns the numbers of the first and the last of the finding's lines.
 fn own_lines(own: &str) -> (u32, u32) {
     let above = u32::try_from(ABOVE.lines().count()).unwrap();
     (above + 1, above + u32::try_from(own.lines().count()).unwrap())
@@ -91,7 +91,7 @@ fn place_finding(raw: RawFinding) -> PlacedFinding {
     }
 }
 
-/// Returns the recheck of findings in a file with these lines.
+/// Rechecks findings in a file that has these lines in the middle, and returns the summary.
 fn recheck_file(
     path: &str,
     own: &str,
@@ -105,7 +105,7 @@ fn recheck_file(
     recheck(known, found, reviewers, &head, place_finding)
 }
 
-/// Returns a finding on these lines, as it is recorded at first.
+/// Returns a finding on these lines, as the first review records it.
 fn known_finding(path: &str, own: &str) -> Finding {
     let (start_line, end_line) = own_lines(own);
     let at = CodeLocation { path: path.into(), side: DiffSide::New, start_line, end_line };
@@ -138,7 +138,7 @@ fn known_finding(path: &str, own: &str) -> Finding {
     }
 }
 
-/// Returns the quoted lines with which a model's verdict of a fix is accepted.
+/// Returns all quotations of the new text with which a verdict that the finding is fixed is accepted.
 fn accepted_quotes(path: &str, was: &str, own: &str) -> Vec<String> {
     let known = [known_finding(path, was)];
     let text = file(own);
@@ -172,7 +172,7 @@ fn a_comment_and_a_formatter_fix_nothing_whatever_is_quoted() {
     }
 }
 
-/// Lines that existed before are no evidence at any place.
+/// Lines that existed before the change are no evidence of a fix, wherever they are now.
 #[test]
 fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
     let was = "for i in range(len(items) - 1):\n    total += items[i]";
@@ -182,12 +182,12 @@ fn of_lines_that_changed_only_those_show_a_fix_that_are_new() {
     for quoted in ["second(first)", "    total += items[i]", "third = second(3)", "last(third)"] {
         assert!(!by.contains(&quoted.to_owned()), "{quoted}: {by:?}");
     }
-    // If lines were only removed, their neighbours are the evidence.
+    // If the change only removes lines, the lines next to them are accepted as evidence.
     let by = accepted_quotes("p.py", "charge(order)\ncharge(order)", "");
     assert!(by.contains(&"second(first)".to_owned()) && !by.contains(&"first = 1".to_owned()), "{by:?}");
 }
 
-/// A fix of one finding is no evidence for another one near it.
+/// The lines that fix one finding are no evidence that another finding near it is fixed.
 #[test]
 fn lines_that_took_the_place_of_one_finding_do_not_fix_another() {
     let (one, other) = ("for i in range(len(items) - 1):", "    return total / count");
@@ -228,7 +228,7 @@ fn a_fix_of_a_few_signs_is_believed_by_its_line() {
     }
 }
 
-/// A deleted file fixes its findings, unless another file has taken over its code.
+/// The deletion of a file fixes its findings, unless its code is now in another file.
 #[test]
 fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
     let own = "for item in items:\n    if item.state == DONE:\n        return done\n    refund(item)";

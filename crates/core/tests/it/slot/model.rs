@@ -1,13 +1,13 @@
-//! A model of two workers, one forge and two pushes, which `stateright` checks exhaustively with the real
-//! [`Slot::step`]. Within bounds it covers every order of pushes, deliveries (repeated, lost), leases,
-//! missed heartbeats, crashes and finishes.
+//! A model of two workers, one forge and two pushes. `stateright` checks all its states, with the real
+//! [`Slot::step`]. Within these bounds, the model covers every order of pushes, repeated and lost deliveries,
+//! leases, missed heartbeats, crashes and finished steps.
 
 use async_trait::async_trait;
 use stateright::{Checker, Model, Property};
 use truing_core::id::{FencingToken, PrId, SlotVersion, TimeSpan, UnixMillis};
 use truing_core::slot::{self, LoopKind, Slot, SlotCommand, SlotLimits, StepOutcome, WaitReason};
 
-/// Bounds of the model.
+/// Maximum numbers of the events in the model.
 const PUSHES: u8 = 2;
 const DEATHS: u8 = 1;
 const FAILURES: u8 = 1;
@@ -27,7 +27,7 @@ struct State {
     computed: Option<u8>,
     reviewed: u8,
     last_token: FencingToken,
-    /// Number of reviews computed in the current storm, counted independently.
+    /// Number of reviews that were computed in the current storm, counted independently of the slot.
     in_storm: u32,
     deaths: u8,
     failures: u8,
@@ -52,7 +52,8 @@ enum Act {
     Lose,
     /// The sweep marks a slot whose head is not reviewed.
     Sweep,
-    /// Advances the time to the slot's next due time; a leased slot misses a heartbeat.
+    /// Advances the time to the slot's next due time. A waiting slot is then leased to this worker; a leased
+    /// slot misses a heartbeat.
     Wake(usize),
     Work(usize),
     Fail(usize),
@@ -78,7 +79,7 @@ impl Machine {
         self.commit(state, SlotCommand::Event(LoopKind::Review));
     }
 
-    /// One step of a worker: look, compute, publish, or finish.
+    /// Makes one step of a worker: it reads the head, computes, publishes, or finishes.
     fn step_worker(&self, state: &mut State, index: usize) {
         let Some(worker) = state.workers[index] else { return };
         state.workers[index] = None;
@@ -252,8 +253,8 @@ impl Model for Machine {
                 "at rest, the settled head is reviewed or somebody will look",
                 |_, state: &State| {
                     let resting = state.slot.state == slot::SlotState::Idle && state.in_flight == 0;
-                    // Only the sweep can find a lost event. Without lost events, an idle slot must have its
-                    // head reviewed.
+                    // If an event was lost, only the sweep can find the head. Otherwise, the head of an idle
+                    // slot must be reviewed.
                     !resting || state.reviewed == state.head || state.lost > 0
                 },
             ),

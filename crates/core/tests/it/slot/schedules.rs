@@ -1,9 +1,9 @@
-//! Property tests of the slot machine's guarantees under arbitrary schedules of pushes, deliveries (late,
-//! repeated, reordered, lost), requests, crashes, failures and clock jumps.
+//! Property tests of the slot machine's guarantees under arbitrary schedules. A schedule has pushes,
+//! deliveries (late, repeated, reordered, lost), requests, crashes, failures and clock jumps.
 //!
-//! The world is a forge with a moving head, workers that act like the review loop, and records of the
-//! reviewed heads. Storms are recognized independently of the slot. `SlotUnderTest` stores the slot: here in
-//! memory, and in each kind of store where the store's tests include this file.
+//! The tests simulate a forge whose head moves, workers that act like the review loop, and the records of the
+//! reviewed heads. The tests recognize storms independently of the slot. `SlotUnderTest` stores the slot: in
+//! memory in these tests, and in a real store where the tests of the stores include this file.
 
 use proptest::prelude::*;
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
@@ -16,17 +16,19 @@ use super::SlotUnderTest;
 /// One event of a schedule.
 #[derive(Clone, Debug)]
 enum Act {
-    /// A push moves the head; its event arrives `copies` times after `delay` (0 copies: lost).
+    /// A push moves the head. After `delay`, its event is delivered `copies` times; with 0 copies, the event
+    /// is lost.
     Push { delay: i64, copies: usize },
     /// A user requests a review.
     Ask,
     /// Time passes, and the store's clock may jump forward.
     Pass(i64),
-    /// The scheduler expires leases of dead workers, and leases a due slot to worker `0` or `1`.
+    /// The scheduler ends leases that have expired, and leases a due slot to worker `0` or `1`.
     Look(usize),
-    /// A worker makes one step: look, compute, publish, or finish.
+    /// A worker makes one step: it reads the head, computes, publishes, or finishes.
     Work(usize),
-    /// The scheduler runs when the slot is due, and the worker makes this many steps.
+    /// The time advances until the slot is due. Then the scheduler leases it to a worker, which makes this
+    /// many steps.
     Run(usize, usize),
     /// A worker's step fails.
     Fail(usize),
@@ -47,11 +49,11 @@ enum Act {
 /// The progress of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum WorkerProgress {
-    /// The worker has a lease and has not looked.
+    /// The worker has a lease, and has not read the head yet.
     Leased,
     /// The worker has seen this head.
     Looked(u32),
-    /// The worker has computed and recorded this head.
+    /// The worker has computed the review of this head and recorded it.
     Computed(u32),
 }
 
@@ -63,12 +65,13 @@ struct World {
     head: u32,
     in_flight: Vec<UnixMillis>,
     workers: [Option<(FencingToken, WorkerProgress)>; 2],
-    /// The records: the heads with stage `computed` and `published`, and the greatest token.
+    /// The records: the head whose review was computed, the head whose review was published, and the greatest
+    /// fencing token.
     computed_head: Option<u32>,
     reviewed: Option<u32>,
     last_token: FencingToken,
-    /// Storms, counted independently of the slot: start, last event, and number of reviews computed in each
-    /// storm.
+    /// Storms, counted independently of the slot: time of the first event, time of the last event, and number
+    /// of reviews computed.
     storms: Vec<(UnixMillis, UnixMillis, u32)>,
     beaten: [UnixMillis; 2],
     /// True if the last command of users was a pause.
@@ -95,7 +98,7 @@ impl World {
         }
     }
 
-    /// Applies a step and commits it.
+    /// Applies a command to the slot, and stores the result.
     fn step(&mut self, command: SlotCommand) -> Result<(), SlotRefusal> {
         let decision = self.slot.step(command, &self.limits, self.now)?;
         self.slot = self.keeper.commit(self.slot.version, decision.slot);
@@ -117,8 +120,8 @@ impl World {
         }
     }
 
-    /// Counts a computed review for the last storm. If that has ended with two reviews already, because an
-    /// event was lost, the review begins the next storm.
+    /// Counts a computed review for the last storm. If that storm has ended and already has two reviews, the
+    /// review begins a new storm; an event was then lost.
     fn note_computed(&mut self) {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
@@ -218,7 +221,7 @@ impl World {
         self.workers[worker] = next.map(|at| (token, at));
     }
 
-    /// Returns true if the lease was granted for a user's request.
+    /// Returns true if the current lease serves a user's request.
     fn is_lease_requested(&self) -> bool {
         match &self.slot.state {
             SlotState::Leased { claimed_events: serving, .. } => {
@@ -287,7 +290,7 @@ impl World {
         self.check();
     }
 
-    /// Checks the invariants after every event.
+    /// Checks the invariants, which must hold after every event.
     fn check(&self) {
         let valid = self
             .workers
@@ -315,8 +318,8 @@ impl World {
         }
     }
 
-    /// Lets the world settle without pushes, faults or lost events. The sweep marks slots whose events were
-    /// lost.
+    /// Continues the simulation without pushes, failures or lost events, until the slot has no more work. If
+    /// an event was lost, the sweep adds it.
     fn settle(&mut self) {
         self.pass_time(10_000_000);
         self.act(&Act::Resume);
@@ -364,7 +367,7 @@ fn act_strategy() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Returns the number of schedules to try: `PROPTEST_CASES` for a long run, otherwise a number that takes a
+/// Returns the number of schedules to try: `PROPTEST_CASES` if it is set, and otherwise a number that takes a
 /// few seconds.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES")
@@ -376,8 +379,8 @@ fn cases() -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
-    /// Checks that there are never two valid leases and at most two computed reviews in a storm. After
-    /// settling, the head is reviewed or the slot is visibly parked.
+    /// Checks that there are never two valid leases and at most two computed reviews in a storm. In the end,
+    /// the head must be reviewed or the slot must be visibly parked.
     #[test]
     fn any_schedule_keeps_the_promises(acts in prop::collection::vec(act_strategy(), 0..120)) {
         let mut world = World::new();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::forge::state::reports::{CommitReport, ReportAnnotation};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
-/// Converts a build state to the state's GitHub name; `None` for an unknown one.
+/// Converts Bitbucket's name of a build state to GitHub's name; `None` for an unknown name.
 pub(super) fn state_of(word: &str) -> Option<&'static str> {
     match word {
         "SUCCESSFUL" => Some("success"),
@@ -26,7 +26,7 @@ pub(super) fn word_of(state: &str, stopped_name: &'static str) -> &'static str {
     }
 }
 
-/// Sets a status. One with the same key on the same commit is overwritten in place.
+/// Sets a status. A status with the same key on the same commit is overwritten and keeps its id.
 pub(super) fn set_status(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

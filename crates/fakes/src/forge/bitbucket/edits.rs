@@ -7,7 +7,7 @@ use crate::forge::state::event::PullChange;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// A requested change. A field that is `None` stays as it is.
+/// A requested change. A field that is `None` is not changed.
 #[derive(Default)]
 pub(super) struct PullEdit {
     pub(super) title: Option<String>,
@@ -80,8 +80,8 @@ pub(super) fn check_reviewers(
     Ok(())
 }
 
-/// Makes the change, and records an event for each part that differs. Bots whose review is requested run the
-/// next step of their script.
+/// Makes the change, and records an event for each property with a new value. Bots whose review is requested
+/// run the next step of their script.
 pub(super) fn apply_edit(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

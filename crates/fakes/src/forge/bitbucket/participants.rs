@@ -53,7 +53,8 @@ fn last_verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredRevie
         .find(|review| review.author == login && review.state != FakeReviewVerdict::Commented)
 }
 
-/// Requests changes of the head. At a Data Center the account becomes a reviewer.
+/// Sets the account's verdict on the head to "changes requested". At a Data Center, the account becomes a
+/// reviewer.
 pub(super) fn request_changes(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -73,7 +74,8 @@ pub(super) fn request_changes(
     world.record_change(repo, number, actor, PullChange::WantsChanges)
 }
 
-/// Withdraws the account's own verdict. At a Data Center the account stays a reviewer if it had one.
+/// Withdraws the account's own verdict. An account that has become a reviewer at a Data Center remains a
+/// reviewer.
 pub(super) fn withdraw_verdict(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -13,7 +13,7 @@ static CLOUD: LazyLock<Vec<BitbucketCallRow>> =
 static DATA_CENTER: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| parse_rows(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
 
-/// Permissions of HTTP access tokens, each contained in the next.
+/// Permissions of HTTP access tokens. Each permission includes the ones before it.
 const LEVELS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
 
 fn parse_rows(text: &str) -> Vec<BitbucketCallRow> {
@@ -25,7 +25,7 @@ struct BitbucketPermissions {
     calls: Vec<BitbucketCallRow>,
 }
 
-/// A call with the scope or permission that it needs at one Bitbucket.
+/// A call, and the scopes or permission that each kind of token needs for the call.
 #[derive(Deserialize)]
 struct BitbucketCallRow {
     call: String,
@@ -49,8 +49,8 @@ impl BitbucketCallRow {
     }
 }
 
-/// Returns the scopes or the permission that a call needs from such a token; `None` if the table does not
-/// have the call.
+/// Returns the scopes or the permission that a token of this kind needs for a call; `None` if the call is
+/// missing from the table.
 fn required_permission(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
     let of = |table: &'static [BitbucketCallRow], root: &str| {
         let path = path.strip_prefix(root).unwrap_or(path);
@@ -80,8 +80,8 @@ fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, permi
     }
 }
 
-/// Returns true if such a token may make this call. A call that is missing from the table is allowed by this
-/// function; another check reports it.
+/// Returns true if a token of this kind with these permissions may make this call. This function allows a
+/// call that is missing from the table; another check reports the call.
 pub(crate) fn permits_call(
     kind: TokenKind,
     permissions: &BTreeMap<String, String>,
@@ -95,7 +95,7 @@ pub(crate) fn permits_call(
 }
 
 impl FakeTokenScope {
-    /// Returns the scopes that a call needs from this token and those that it has, if one is missing.
+    /// Returns the required scopes and the token's scopes, if the token lacks a scope for a call.
     pub(crate) fn missing_scopes(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
         match self {
             Self::Installation { kind, permissions, .. } if !permits_call(*kind, permissions, verb, path) => {
@@ -116,7 +116,7 @@ mod tests {
     use crate::forge::bitbucket::{cloud, data_center};
     use crate::forge::http::serve::{ForgeProtocol, RouteAction};
 
-    /// Returns the calls of the interface that a forge answers.
+    /// Returns the method and path of each API call that a forge supports.
     fn served_calls(protocol: &'static ForgeProtocol) -> Vec<(&'static str, &'static str)> {
         let verb = |filter: MethodFilter| {
             let verbs = [

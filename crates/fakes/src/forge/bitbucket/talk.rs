@@ -6,11 +6,11 @@ use crate::forge::state::notes::{StoredComment, visible_ids};
 use crate::forge::state::pulls::{StoredInlineComment, StoredPull};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
-/// A comment at any place.
+/// A comment in the conversation, on a file or on lines.
 #[derive(Clone, Copy)]
 pub(super) struct CommentRef<'a> {
     pub(super) note: &'a StoredComment,
-    /// Comment with its place; `None` in the conversation.
+    /// The comment on code, with its file and lines; `None` for a comment in the conversation.
     pub(super) inline: Option<&'a StoredInlineComment>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn parent_comment(comment: CommentRef<'_>) -> Option<u64> {
 /// Returns the first comment of a comment's thread.
 pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
     let mut at = id;
-    // Numbers grow, so the chain of parents ends.
+    // A parent must have a smaller id than its reply, so the loop ends.
     while let Some(before) = find_any_comment(pull, at).and_then(parent_comment).filter(|before| *before < at)
     {
         at = before;
@@ -60,8 +60,8 @@ pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
     all_comments(pull).into_iter().any(|comment| !comment.note.deleted && parent_comment(comment) == Some(id))
 }
 
-/// Returns the numbers of the comments that a list shows, oldest first. The call counts as one list for
-/// comments that are hidden from the first lists.
+/// Returns the ids of the comments that a list shows, oldest first. A test can hide a comment from a number
+/// of lists; each call of this function counts as one list.
 pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
     let mut ids = visible_ids(pull.summary.iter_mut().chain(inline));
@@ -99,7 +99,7 @@ pub(super) fn add_comment(
     Ok(Some(id))
 }
 
-/// Answers in a thread on code, whose first comment may be deleted.
+/// Adds a reply to a thread on code. The thread's first comment may be deleted.
 fn answer_on_code(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -125,7 +125,7 @@ fn answer_on_code(
     id
 }
 
-/// Returns the commits of a comment on the head.
+/// Returns the commits that a new comment on the head refers to.
 pub(super) fn commits_at_head(repo: &StoredRepository, number: u64) -> Result<CommentCommits, String> {
     CommentCommits::from_pull(repo, number, None)
 }

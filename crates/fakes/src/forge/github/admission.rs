@@ -34,7 +34,7 @@ impl FakeForgeState {
 }
 
 impl ForgeInstance {
-    /// Returns the redirect of a repository that was renamed.
+    /// Returns the redirect to a renamed repository.
     fn redirect_reply(&self, id: u64, key: &str, call: &ApiCall) -> ApiReply {
         let rest = call.path.get("/repos/".len() + key.len()..).unwrap_or_default();
         let to = format!("{}/repositories/{id}{rest}", self.base_url);
@@ -94,7 +94,7 @@ impl FakeTokenScope {
         }
     }
 
-    /// Returns an error if the token may not make this call for a repository that the path names.
+    /// Returns an error if the token may not make this call for the repository.
     pub(crate) fn check_access(&self, repo: &StoredRepository, call: &ApiCall) -> Result<(), ApiReply> {
         if !self.includes(repo) {
             return Err(ApiReply::not_found());
@@ -108,7 +108,7 @@ impl FakeTokenScope {
 }
 
 impl ApiCall {
-    /// Returns true for the token of an account that may push.
+    /// Returns true if the call's token belongs to an account that may push.
     pub(crate) fn is_pusher(&self, repo: &StoredRepository) -> bool {
         matches!(self.pass, FakeTokenScope::Account) && repo.may_push(self)
     }

@@ -1,5 +1,5 @@
-//! GitHub Apps: their logins, their installations, and the tokens of installations. Each token is limited to
-//! some repositories and permissions, and expires after one hour.
+//! GitHub Apps: their JSON Web Tokens (logins), their installations, and the tokens of installations. An
+//! installation's token is limited to some repositories and permissions, and expires after one hour.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Lifetime of a token, in seconds.
 const TOKEN_LIFE: i64 = 3600;
-/// Maximum time from now to the expiry of a login, in seconds.
+/// Maximum time until the expiry of an App's login, in seconds.
 const LOGIN_LIFE: i64 = 600;
 
 impl ForgeInstance {
@@ -93,8 +93,8 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     Ok(ApiReply::json(200, world.installation_json(*id, one)))
 }
 
-/// Handles `POST /app/installations/{id}/access_tokens`: for the whole installation, or the part that the
-/// body names.
+/// Handles `POST /app/installations/{id}/access_tokens`. The token is for the whole installation, or for the
+/// repositories and permissions that the body names.
 pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, id) = (calling_app(call)?, call.require_number("id")?);
     let world = &state.world;

@@ -1,4 +1,4 @@
-//! Calls and responses in GitHub's form: its errors and its pages.
+//! Calls and responses in GitHub's format: errors, and pages of lists.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ impl ApiCall {
 }
 
 impl ApiReply {
-    /// Returns GitHub's error form. `errors` is left out if it is null.
+    /// Returns an error in GitHub's format. `errors` is omitted if it is null.
     pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
         let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
         if let (false, Some(body)) = (errors.is_null(), body.as_object_mut()) {

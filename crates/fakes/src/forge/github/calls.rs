@@ -35,8 +35,8 @@ pub(crate) fn repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     Ok(ApiReply::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
-/// Handles `GET /repos/{owner}/{repo}/pulls`: by `state`, `head` (`owner:branch`), `base`, `sort` created or
-/// updated, `direction`.
+/// Handles `GET /repos/{owner}/{repo}/pulls`, filtered by `state`, `head` (`owner:branch`) and `base`. The
+/// list is sorted by `sort` (created or updated) and `direction`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
@@ -54,7 +54,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     numbers.sort_by_key(|number| {
         (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated), *number)
     });
-    // Newest first, unless the call names a direction other than `desc`.
+    // The newest pull requests are first, unless the call names a direction other than `desc`.
     if asked("direction").unwrap_or("desc") == "desc" {
         numbers.reverse();
     }
@@ -82,7 +82,8 @@ pub(crate) fn inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     list_inline(state, call, None)
 }
 
-/// Handles `GET …/pulls/{number}/reviews/{id}/comments`, in the older form, without lines.
+/// Handles `GET …/pulls/{number}/reviews/{id}/comments`. The comments have GitHub's older format, without
+/// line numbers.
 pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let review = call.require_number("id")?;
     let (_, repo, number) = state.pull(call)?;
@@ -124,8 +125,8 @@ pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 
 // ------------------------------------------------------------------------------------------------ reviews
 
-/// Handles `POST …/pulls/{number}/reviews`. All comments are posted or none; the error does not name the
-/// invalid comment.
+/// Handles `POST …/pulls/{number}/reviews`. If one comment is invalid, none is posted; the error does not
+/// name the invalid comment.
 pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     match call.body["event"].as_str() {
@@ -200,8 +201,8 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     Ok(ApiReply::json(200, world.review_json(repo, pull, &review)))
 }
 
-/// Handles `POST …/pulls/{number}/comments`: creates a comment on lines. With `subject_type: file`, the
-/// comment is on a file; with `in_reply_to`, it is an answer.
+/// Handles `POST …/pulls/{number}/comments`: creates a comment on lines. With `subject_type: file`, it
+/// creates a comment on a file; with `in_reply_to`, a reply.
 pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if let Some(first) = call.body["in_reply_to"].as_u64() {
         return reply_to(state, call, first);
@@ -256,13 +257,14 @@ fn created_inline(world: &ForgeInstance, repo: &mut StoredRepository, number: u6
     Ok(ApiReply::json(201, world.inline_json(repo, pull, comment, now)))
 }
 
-/// Returns the commit that a comment names; `None` for the head. A value that is not text names no commit.
+/// Returns the commit that a comment names; `None` means the head. For a value that is not text, the result
+/// is empty, so no commit is found.
 fn commit_of(comment: &Value) -> Option<&str> {
     let commit = &comment["commit_id"];
     (!commit.is_null()).then(|| commit.as_str().unwrap_or_default())
 }
 
-/// Returns the place that a comment's fields name.
+/// Returns the file and lines that a comment's fields name.
 fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
     let given = |field: &str| Some(&comment[field]).filter(|value| !value.is_null());
     let number = |field| {
@@ -297,7 +299,7 @@ pub(crate) fn check_body(body: &str) -> Result<(), String> {
     }
 }
 
-/// Returns 422 in the form of errors of reviews, which lists strings.
+/// Returns 422 in the error format of reviews, in which the errors are strings.
 fn review_error(errors: Vec<String>) -> ApiReply {
     ApiReply::error(422, "Unprocessable Entity", errors.into())
 }

@@ -74,7 +74,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json!({"total_count": all, "check_runs": shown})))
 }
 
-/// Returns the repository, if the token is of an App's installation.
+/// Returns the repository, if the token belongs to an installation of an App.
 fn repository_for_app<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -92,7 +92,7 @@ fn invalid_check_run(message: &str) -> ApiReply {
 }
 
 impl FakeCheckRun {
-    /// Sets the fields of the body and adds the annotations of the body. An invalid body changes nothing.
+    /// Sets the fields that the body contains, and adds its annotations. An invalid body changes nothing.
     fn apply_body(&mut self, body: &Value) -> Result<(), ApiReply> {
         let mut next = self.clone();
         let text = |value: &Value| value.as_str().map(str::to_owned);

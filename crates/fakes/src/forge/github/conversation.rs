@@ -101,7 +101,7 @@ fn find_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64)
 }
 
 impl StoredRepository {
-    /// Updates the time of the last change of a pull request or issue.
+    /// Sets the time of the last change of a pull request or issue.
     fn touch(&mut self, number: u64, now: i64) {
         if let Some(pull) = self.pulls.get_mut(&number) {
             pull.updated = now;

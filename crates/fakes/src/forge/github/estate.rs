@@ -21,7 +21,7 @@ pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> C
     Ok(page.reply(&state.world, call, total, shown))
 }
 
-/// Handles `GET /installation/repositories`: for apps only.
+/// Handles `GET /installation/repositories`, which only an App's installation may call.
 pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.login.ends_with("[bot]") {
         let words = "You must authenticate with an installation access token in order to list repositories \
@@ -34,7 +34,7 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
     Ok(reply)
 }
 
-/// Returns one page of the repositories that the token lists, most recently pushed first.
+/// Returns one page of the repositories that are listed for the token, most recently pushed first.
 fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
         state.repos.values().filter(|repo| repo.listed && call.pass.includes(repo)).collect();
@@ -44,8 +44,8 @@ fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, us
     (page, all.len(), shown)
 }
 
-/// Handles `GET …/issues/comments`: comments on all pull requests and issues, by `since`, `sort` (created or
-/// updated) and `direction`.
+/// Handles `GET …/issues/comments`: lists comments on all pull requests and issues, filtered by `since` and
+/// sorted by `sort` (created or updated) and `direction`.
 pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::from_call(call, "IssueComment")?;
@@ -103,7 +103,7 @@ impl CommentListQuery {
         Ok(Self {
             since,
             by_update: asked("sort") == Some("updated"),
-            // Without a sort order the direction is ignored.
+            // The direction is ignored if the call contains no `sort`.
             newest_first: asked("sort").is_some() && asked("direction") != Some("asc"),
         })
     }

@@ -1,4 +1,4 @@
-//! Webhook deliveries in GitHub's form.
+//! Webhook deliveries in GitHub's format.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// Returns the delivery of an event; `None` if its object is gone.
+/// Returns the delivery of an event; `None` if the event's object no longer exists, or if the fake does not
+/// deliver such an event.
 pub(crate) fn build_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
@@ -26,7 +27,7 @@ pub(crate) fn build_delivery(
         FakeForgeEvent::Inline { number, id, is_edit } => {
             inline_delivery(world, repo, *number, *id, comment_action(*is_edit), serial)
         }
-        // Truing does not subscribe to this event.
+        // There is no delivery, because Truing does not subscribe to events of threads.
         FakeForgeEvent::Thread { .. } => Ok(None),
         FakeForgeEvent::Check { run, button: again, actor: by } => {
             let (name, of) = match again {
@@ -104,7 +105,7 @@ fn event_for_change(
             ("edited", json!({"changes": changes}))
         }
         PullChange::Pushed { before, after } => ("synchronize", json!({"before": before, "after": after})),
-        // GitHub has no such change.
+        // These changes exist only at the other kinds of forges.
         PullChange::Reviewers { .. } | PullChange::WantsChanges | PullChange::WithdrewChanges => {
             ("review_requested", Value::Null)
         }

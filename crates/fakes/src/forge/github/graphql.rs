@@ -23,7 +23,7 @@ const FORBIDDEN: &[&str] =
 const DRAFTS: &[(&str, bool)] =
     &[("convertPullRequestToDraft", true), ("markPullRequestReadyForReview", false)];
 
-/// Operations that need permissions.
+/// Operations for which the token's permissions are checked.
 const OPERATIONS: &[(&str, &str)] = &[
     ("query", "reviewThreads"),
     ("query", "mergeStateStatus"),
@@ -283,17 +283,18 @@ fn error_json(kind: &str, message: &str) -> Value {
     json!({"data": null, "errors": [{"type": kind, "path": [], "locations": [], "message": message}]})
 }
 
-/// Returns an app's login without `[bot]`, which is its form in GraphQL.
+/// Returns a login as GraphQL shows it: an app's login has no `[bot]`.
 fn bare_login(login: &str) -> &str {
     login.strip_suffix("[bot]").unwrap_or(login)
 }
 
-/// Returns the text after the first use of a field.
+/// Returns the part of the query after the first occurrence of a field's name.
 fn after_field<'a>(query: &'a str, name: &str) -> &'a str {
     texts_after_name(query, name).next().unwrap_or_default()
 }
 
-/// Returns the text after each whole word `name` that is not a variable.
+/// Returns the rest of the query after each occurrence of `name` as a whole word. Variables of this name are
+/// skipped.
 fn texts_after_name<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     query.match_indices(name).filter_map(move |(at, found)| {

@@ -34,7 +34,7 @@ pub(crate) fn check_title(resource: &str, title: Option<&str>) -> Result<(), Api
     Err(ApiReply::invalid(resource, "title", "custom", words))
 }
 
-/// Returns 422 for a body that is too long; an empty one is valid.
+/// Returns 422 for a body that is too long; an empty body is valid.
 pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), ApiReply> {
     if body.trim().is_empty() {
         return Ok(());
@@ -49,8 +49,8 @@ fn label_names(value: &Value) -> Vec<String> {
     all.filter_map(|name| name.as_str().or_else(|| name["name"].as_str())).map(str::to_owned).collect()
 }
 
-/// Handles `GET …/issues`: issues and pull requests by `state`, `labels` (all of them), `creator`; newest
-/// first.
+/// Handles `GET …/issues`: lists issues and pull requests, newest first. They are filtered by `state`,
+/// `creator` and `labels`; each must have all of these labels.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
@@ -81,7 +81,7 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, numbers.len(), shown))
 }
 
-/// Handles `GET …/issues/{number}`: an issue, or a pull request in the form of an issue.
+/// Handles `GET …/issues/{number}`: returns an issue, or a pull request in the format of an issue.
 pub(crate) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let number = call.require_number("number")?;
     let (world, repo) = state.repo(call)?;
@@ -89,7 +89,8 @@ pub(crate) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if found.is_null() { Err(ApiReply::not_found()) } else { Ok(ApiReply::json(200, found)) }
 }
 
-/// Handles `POST …/issues`. Missing labels are created if the caller may do so, and left out otherwise.
+/// Handles `POST …/issues`. Missing labels are created if the caller may create labels; otherwise, they are
+/// omitted.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let title = call.body["title"].as_str();
@@ -169,7 +170,7 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     Ok(ApiReply::json(200, world.labels_json(repo, &labels)))
 }
 
-/// Handles `GET …/issues/{number}/events`: label events of a pull request, oldest first.
+/// Handles `GET …/issues/{number}/events`: lists the label events of a pull request, oldest first.
 pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
@@ -187,8 +188,8 @@ pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(page.reply(world, call, pull.labelled.len(), shown))
 }
 
-/// Returns true if the caller may label: an installation with write access to issues, or an account with a
-/// role.
+/// Returns true if the caller may add labels. Installations may (their access to issues is checked
+/// separately), and accounts with at least the role `triage`.
 fn may_label(repo: &StoredRepository, call: &ApiCall) -> bool {
     !call.pass.is_account() || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))
 }

@@ -1,5 +1,5 @@
-//! The JSON objects that the fake uses, in GitHub's form. Each has every field that GitHub's OpenAPI document
-//! requires.
+//! The JSON objects that the fake uses, in GitHub's format. Each has every field that GitHub's OpenAPI
+//! document requires.
 
 mod apps;
 mod checks;
@@ -17,7 +17,7 @@ use crate::forge::state::pulls::{
 };
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
-/// URL fields of a user, each with its suffix to the URL of the user.
+/// URL fields of a user, each with the suffix that is added to the user's own URL.
 const USER_URLS: &[(&str, &str)] = &[
     ("url", ""),
     ("followers_url", "/followers"),
@@ -31,7 +31,7 @@ const USER_URLS: &[(&str, &str)] = &[
     ("received_events_url", "/received_events"),
 ];
 
-/// URL fields of a repository, each with its suffix to the URL of the repository.
+/// URL fields of a repository, each with the suffix that is added to the repository's own URL.
 const REPOSITORY_URLS: &[(&str, &str)] = &[
     ("url", ""),
     ("archive_url", "/{archive_format}{/ref}"),
@@ -77,7 +77,7 @@ pub(crate) fn format_time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
-/// Returns `base` with the fields of `more` put over it.
+/// Returns `base` with the fields of `more`, which replace fields of the same name.
 fn merge_fields(mut base: Value, overrides: Value) -> Value {
     if let (Some(base), Value::Object(overrides)) = (base.as_object_mut(), overrides) {
         base.extend(overrides);
@@ -130,8 +130,8 @@ impl ForgeInstance {
         merge_fields(self.user_json(login), more)
     }
 
-    /// Returns a repository as the response of its own call (`full-repository`). `push` is true if an account
-    /// that calls may push to it.
+    /// Returns a repository as the response of its own call (`full-repository`). `push` is true if the caller
+    /// is an account that may push to the repository.
     pub(crate) fn full_repository_json(&self, repo: &StoredRepository, push: bool) -> Value {
         // For an installation, `push` is false, because an installation does not have the permissions of an
         // account.
@@ -177,7 +177,8 @@ impl ForgeInstance {
         merge_fields(url_fields(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)
     }
 
-    /// Returns a pull request with this head: `pull-request` with sizes, `pull-request-simple` without.
+    /// Returns a pull request with this head. If its sizes are known, the result is a `pull-request`,
+    /// otherwise a `pull-request-simple`.
     pub(crate) fn pull_json(
         &self,
         repo: &StoredRepository,
@@ -245,7 +246,7 @@ impl ForgeInstance {
         merge_fields(merge_fields(simple, more), repo.rest_merge_json(pull))
     }
 
-    /// Returns a pull request in the form of an issue (`issue`, as in comment events).
+    /// Returns a pull request in the format of an issue (`issue`), as comment events contain it.
     pub(crate) fn issue_json(&self, repo: &StoredRepository, pull: &StoredPull) -> Value {
         let (base, number) = (&self.base_url, pull.number);
         let api = format!("{base}/repos/{}", repo.full_name());
@@ -299,8 +300,8 @@ impl ForgeInstance {
         merge_fields(self.note_json(repo, note, "IssueComment", url), more)
     }
 
-    /// Returns a comment on code without the fields about lines, as in the list of one review
-    /// (`review-comment`).
+    /// Returns a comment on code without the fields about lines (`review-comment`), as in the list of a
+    /// single review's comments.
     pub(crate) fn review_comment_json(
         &self,
         repo: &StoredRepository,
@@ -408,7 +409,7 @@ pub(crate) fn reactions_json(url: &str, reactions: &[FakeReaction]) -> Value {
     })
 }
 
-/// Returns an opaque id in the form of GraphQL nodes at GitHub.
+/// Returns an opaque id in the format of GitHub's GraphQL node ids.
 pub(crate) fn node_id(kind: &str, id: u64) -> String {
     let prefix: String = kind.chars().filter(char::is_ascii_uppercase).collect();
     format!("{prefix}_kwDO{}", hex::encode(id.to_be_bytes()))

@@ -40,8 +40,8 @@ impl GitHubCallRow {
     }
 }
 
-/// Returns the row of a call: `GET` and a path, `git` and its operation, `query` or `mutation` and the
-/// requested field. If several rows match, returns the row with the most literal parts.
+/// Returns the table row of a call. A call is `GET` and a path, `git` and its operation, or `query` or
+/// `mutation` and the requested field. If several rows match, returns the row with the most literal parts.
 fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
     let parts: Vec<&str> = path.split('/').collect();
     let named = |row: &GitHubCallRow| {
@@ -70,8 +70,8 @@ fn satisfies_need(need: &str, permissions: &BTreeMap<String, String>) -> bool {
 }
 
 impl FakeTokenScope {
-    /// Returns true if the token may make this call. A call that is missing from the table is rejected for
-    /// tokens with permissions.
+    /// Returns true if the token may make this call. For tokens with limited permissions, a call that is
+    /// missing from the table is rejected.
     pub(crate) fn permits_call(&self, verb: &str, path: &str) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,

@@ -1,4 +1,4 @@
-//! Pull requests as loops open and change them.
+//! The calls with which loops open and change pull requests.
 
 use serde_json::Value;
 
@@ -20,8 +20,8 @@ pub(crate) fn error_reply(error: &FakeError) -> ApiReply {
     ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
-/// Returns the pull request that the path names, if the caller opened it. A caller with write access may
-/// change only the description of another account's pull request in this fake.
+/// Returns the pull request that the path names, if the caller may change it. In this fake, a caller with
+/// write access may change only the description of another account's pull request.
 fn pull_of_caller<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -43,7 +43,7 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
     Ok(ApiReply::json(status, world.pull_json(repo, pull, &head, Some(stats))))
 }
 
-/// Handles `POST …/pulls`, from a branch of the repository itself.
+/// Handles `POST …/pulls`: opens a pull request from a branch of the same repository.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let text = |field: &str| call.body[field].as_str();
@@ -128,9 +128,9 @@ pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     Ok(page.reply(world, call, pull.reviews.len(), shown))
 }
 
-/// Makes a pull request a draft or ready, by its GraphQL id. Returns false if the caller may not make this
-/// change. The author and accounts with write access may change the state. Truing must never make another
-/// account's pull request a draft. An installation needs the permission `contents: write`
+/// Makes the pull request with this GraphQL id a draft, or ready for review. Returns false if the caller may
+/// not make this change. The author and accounts with write access may change the state. Truing must never
+/// make another account's pull request a draft. An installation needs the permission `contents: write`
 /// (<https://github.com/cli/cli/issues/8910>).
 pub(crate) fn set_draft(
     state: &mut FakeForgeState,

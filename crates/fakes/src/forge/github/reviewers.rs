@@ -8,7 +8,7 @@ use crate::forge::operations::reviewers::run_bots;
 use crate::forge::state::FakeForgeState;
 use crate::forge::state::notes::FakeReaction;
 
-/// Handles `GET …/issues/comments/{id}/reactions`, by `content`, oldest first.
+/// Handles `GET …/issues/comments/{id}/reactions`, filtered by `content`, oldest first.
 pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
@@ -72,7 +72,7 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
     Ok(ApiReply::json(201, world.pull_json(repo, pull, &pull.head, None)))
 }
 
-/// Returns 500, because the test has scripted a step that a bot cannot make.
+/// Returns 500, because the test's script contains a step that a bot cannot perform.
 pub(crate) fn bot_failure(words: &str) -> ApiReply {
     ApiReply::error(500, &format!("the script is wrong: {words}"), Value::Null)
 }

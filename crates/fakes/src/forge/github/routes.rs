@@ -1,4 +1,4 @@
-//! The calls that exist, and GitHub's handling of all calls: login, errors, headers.
+//! The routes of GitHub's API, and what applies to every call: login, errors and headers.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::MethodFilter;
@@ -19,7 +19,7 @@ use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 use crate::forge::state::apps::FakeTokenScope;
 
-/// Default of the primary rate limit in the headers. The fake never enforces this limit.
+/// Primary rate limit that the headers contain by default. The fake does not enforce this default.
 const RATE_LIMIT: u64 = 5_000;
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
@@ -136,8 +136,8 @@ fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     ApiReply::error(status, words, Value::Null)
 }
 
-/// Adds an ETag to JSON. If the caller already has this version, the response is 304 and the call does not
-/// count against the limit.
+/// Adds an ETag to a JSON response. If the caller sent the same ETag, the response is 304 and the call does
+/// not count against the rate limit.
 fn apply_etag(world: &mut ForgeInstance, mut reply: ApiReply, cached_etag: Option<&HeaderValue>) -> ApiReply {
     if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
@@ -161,20 +161,21 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderConte
         None => (RATE_LIMIT, world.request_count % RATE_LIMIT),
     };
     let general = [
-        // The date is the time of the forge's clock.
+        // The date is taken from the forge's clock, not from the clock of the machine.
         ("date", http_date(now)),
         ("x-github-request-id", format!("FAKE:{used:X}")),
         ("x-ratelimit-limit", limit.to_string()),
         ("x-ratelimit-remaining", (limit - in_hour).to_string()),
         ("x-ratelimit-used", in_hour.to_string()),
-        // The reset is at a full hour, so two calls at the same time get the same response.
+        // The reset is at the next full hour. Two calls at almost the same time therefore get the same
+        // header.
         ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
         ("x-ratelimit-resource", context.resource.to_owned()),
     ];
     with_headers(reply, general)
 }
 
-/// Returns the response of a fault that replaces the call.
+/// Returns the response that a simulated fault returns instead of handling the call.
 fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
     let retry = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
@@ -239,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns method and path without the names of its parameters.
+    /// Returns the method, and the path without the names of its parameters.
     fn strip_parameter_names(method: &str, path: &str) -> String {
         let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
         format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
@@ -254,8 +255,8 @@ mod tests {
             (MethodFilter::DELETE, "DELETE"),
             (MethodFilter::PUT, "PUT"),
         ];
-        // GraphQL has a separate description. The description of a path with a repository's name also applies
-        // to the path with its id.
+        // The OpenAPI document does not describe GraphQL. For paths with a repository's id, the description
+        // of the path with the repository's name applies.
         let rest = ROUTES.iter().filter(|(_, path, action)| {
             matches!(action, RouteAction::RestCall(_))
                 && *path != "/graphql"

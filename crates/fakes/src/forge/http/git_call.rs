@@ -1,4 +1,4 @@
-//! Calls of git: their token, body and repository.
+//! Parses calls of git: their token, body and repository.
 
 use std::io::Read;
 
@@ -11,7 +11,8 @@ use flate2::read::GzDecoder;
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
 
-/// Maximum size of an unpacked request, in bytes. It consists of wants and haves of 50 bytes each.
+/// Maximum size of an unpacked request, in bytes. A request is a list of wanted and known commits, with 50
+/// bytes each.
 const MAX_REQUEST: u64 = 64 * 1024 * 1024;
 
 /// Returns the token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.

@@ -23,12 +23,12 @@ use crate::repo::{git_environment, git_program};
 
 const SERVICE: &str = "git-upload-pack";
 
-/// The contents of a repository at the address of a call.
+/// The repository or fork at the URL of a call.
 struct ServedRepository {
     dir: PathBuf,
-    /// Owner of the fork, if the address is that of a fork.
+    /// Owner of the fork; `None` if the URL is not that of a fork.
     fork: Option<String>,
-    /// Commits that belong to another address. A commit is still available if a branch at this address
+    /// Commits of forks that have other URLs. Such a commit is available only if a branch at this URL
     /// contains it.
     hidden_commits: BTreeSet<String>,
 }
@@ -120,7 +120,8 @@ fn readable_repository(
         return Err(missing());
     }
     if !call.pass.permits_call("git", "fetch") {
-        // github.com gives the same message for a clone: https://github.com/moghtech/komodo/issues/1482
+        // github.com returns this message even if a clone is rejected:
+        // https://github.com/moghtech/komodo/issues/1482
         return Err(ApiReply::bytes(403, "text/plain", "Write access to repository not granted.\n"));
     }
     let is_elsewhere = |owner: &str| repo.flavour == ForgeFlavour::Cloud && fork != Some(owner);
@@ -172,7 +173,7 @@ fn wanted_ids(request: &[u8]) -> Vec<String> {
     let (mut wants, mut rest) = (Vec::new(), request);
     while let Some(digits) = rest.get(..push::LENGTH) {
         let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
-        // A length that is too small for a packet is a separator between packets.
+        // A length below the size of the length field marks a separator without content.
         let Some(end) = length.map(|length| length.max(push::LENGTH)) else { break };
         let Some(line) = rest.get(push::LENGTH..end) else { break };
         let line = String::from_utf8_lossy(line);
@@ -217,8 +218,8 @@ async fn upload_pack(
     };
     let ((), output) = tokio::join!(write, child.wait_with_output());
     let output = output?;
-    // If git has nothing to send, it writes a response with the reason and exits with an error. The response
-    // is passed on.
+    // If git rejects a request, it writes a response with the reason and exits with an error. This response
+    // is returned to the client.
     if output.status.success() || !output.stdout.is_empty() {
         Ok(output.stdout)
     } else {

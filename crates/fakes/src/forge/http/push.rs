@@ -1,6 +1,6 @@
 //! Pushes over HTTP. The forge's rules decide who may push to which branch; the real `git receive-pack` then
-//! receives the push. A push moves the pull requests of the branch, and sends the same events as a person's
-//! push.
+//! receives the push. A push updates the head of the branch's pull requests, and sends the same events as a
+//! push by a person.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
-/// Name of the service on the wire.
+/// Name of the service in the git protocol.
 pub(crate) const SERVICE: &str = "git-receive-pack";
 /// Number of digits of the length at the beginning of a packet.
 pub(crate) const LENGTH: usize = 4;
-/// Maximum size of the data in one packet of a side band, in bytes.
+/// Maximum size of the data in one side-band packet, in bytes.
 const MAX_BAND: usize = 900;
 
-/// One ref that a push requests to move.
+/// A requested update of one ref in a push.
 struct RefUpdate {
     to: String,
     name: String,
@@ -125,7 +125,7 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     Ok(answer)
 }
 
-/// Returns the reason why a ref must not be moved: the reason in the report, the message for people, and true
+/// Returns the reason for the report and the message for people, if a ref must not be moved. The flag is true
 /// if the attempt is a violation by Truing.
 fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
@@ -154,7 +154,8 @@ fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'s
     })
 }
 
-/// Parses the commands of a push. The flag is true if the response must be in a side band.
+/// Parses the commands of a push. The flag is true if the client supports `side-band-64k`, which the response
+/// must then use.
 fn parse_commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
     let (mut commands, mut side_band, mut rest) = (Vec::new(), false, body);
     while let Some((line, after)) = next_packet(rest) {

@@ -26,7 +26,7 @@ use crate::server::ConnectionCloseMarker;
 const MAX_BODY: usize = 25 * 1024 * 1024;
 /// Route of every call that is not in the table.
 const UNKNOWN: &str = "unknown";
-/// Resource of git's calls and of web pages, which are not calls of the API.
+/// Resource of calls of git and of requests for web pages. Neither are calls of the API.
 pub(crate) const GIT: &str = "git";
 
 /// A function that answers a call of the API.
@@ -43,13 +43,13 @@ pub(crate) enum RouteAction {
     GitRefs,
     GitPack,
     GitPush,
-    /// The old protocol without a service. Git tries this protocol after an unexpected response to the new
-    /// protocol.
+    /// A request in git's old ("dumb") protocol, which git tries after an unexpected response to a request in
+    /// the new one.
     GitFile,
     Unknown,
 }
 
-/// A call that exists: method, path and answer.
+/// A supported call: its method, its path, and the action that answers it.
 pub(crate) type ApiRoute = (MethodFilter, &'static str, RouteAction);
 
 /// The reason why a call is rejected before it is handled.
@@ -84,11 +84,12 @@ pub(crate) struct ForgeProtocol {
     pub(crate) refusal_response: fn(CallRefusal) -> ApiReply,
     /// Rejects a call that this kind of login may not make for any repository.
     pub(crate) may_call: fn(&ApiCall) -> Result<(), ApiReply>,
-    /// Returns the response of a fault that replaces the call. The last argument is the time.
+    /// Returns the response that a simulated fault returns instead of handling the call. The second argument
+    /// is the current time.
     pub(crate) fault_response: fn(&ForgeFaultKind, i64) -> Option<ApiReply>,
-    /// Makes a response name this address as its next page.
+    /// Sets the address of the response's next page.
     pub(crate) link_to_itself: fn(&mut ApiReply, &str),
-    /// Adds the headers of every response. A reply's own headers come last.
+    /// Adds the headers of every response. The reply's own headers are placed last and override the others.
     pub(crate) finished: fn(&mut ForgeInstance, ApiReply, &HeaderContext<'_>) -> ApiReply,
 }
 
@@ -158,8 +159,7 @@ async fn answer_call(
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
     let replaced = fault.as_ref().and_then(|kind| (protocol.fault_response)(kind, shared.lock().world.now()));
-    // If a fault replaces the forge's response, the response is not compared with the description of the
-    // call.
+    // A response that a fault replaces is not compared with the forge's published description of the call.
     let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
     if fault == Some(ForgeFaultKind::HeldRequest) {
         shared.wait_until_released().await;
@@ -240,8 +240,8 @@ async fn answer_call(
     response
 }
 
-/// Returns true for a write. A call that issues an access token, or a GraphQL query, changes nothing in a
-/// repository.
+/// Returns true if a call may write to a repository. A GraphQL query and a call that issues an access token
+/// do not.
 fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     let is_query = || {
         let body: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
@@ -254,7 +254,8 @@ fn is_write(method: &str, route: &str, body: Option<&[u8]>) -> bool {
     !is_read
 }
 
-/// Returns true if the call is from the tested client. People use other clients.
+/// Returns true if the call is from Truing, by its User-Agent. The actions of people in a test use other
+/// clients.
 fn is_ours(headers: &HeaderMap) -> bool {
     headers
         .get(header::USER_AGENT)
@@ -262,7 +263,7 @@ fn is_ours(headers: &HeaderMap) -> bool {
         .is_some_and(|agent| agent.starts_with("truing/"))
 }
 
-/// Performs the call and returns its reply.
+/// Checks the request, runs the action of its route, and returns the reply.
 async fn carry_out(
     shared: &Arc<FakeForgeSharedState>,
     protocol: &'static ForgeProtocol,

@@ -1,4 +1,4 @@
-//! Branches, and the pull requests that move with them.
+//! Pushes to branches, and the resulting updates of pull requests.
 
 use crate::forge::error::FakeError;
 use crate::forge::state::event::PullChange;
@@ -14,13 +14,14 @@ pub(crate) fn open_from(repo: &StoredRepository, branch: &str) -> Vec<u64> {
     repo.pulls.values().filter(|pull| pull.open && pull.head_ref == branch).map(|pull| pull.number).collect()
 }
 
-/// Returns the refs that move with a branch: its own, and those of the open pull requests from it.
+/// Returns the refs that a push to a branch updates: the branch's own ref, and the refs of the open pull
+/// requests from the branch.
 pub(crate) fn refs_of(repo: &StoredRepository, branch: &str) -> Vec<String> {
     let pulls = open_from(repo, branch).into_iter().map(|number| repo.flavour.pull_ref(number));
     std::iter::once(ref_name(branch)).chain(pulls).collect()
 }
 
-/// Commits to a branch, and to `refs/pull/{n}/head` of its pull requests.
+/// Adds a commit to a branch, and updates `refs/pull/{n}/head` of its pull requests.
 pub(crate) fn push_commit(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -44,7 +45,7 @@ pub(crate) fn push_commit(
     Ok(sha)
 }
 
-/// Updates the pull requests from and to a branch that has moved.
+/// Updates the open pull requests from and to a branch after a push.
 pub(crate) fn record_push(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

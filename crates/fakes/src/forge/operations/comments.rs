@@ -1,4 +1,4 @@
-//! Checks the places of comments on code, and creates these comments.
+//! Creates comments on code, and checks the file and lines of such a comment.
 
 use crate::forge::diff::DiffPlaceError;
 use crate::forge::state::notes::StoredComment;
@@ -25,7 +25,8 @@ impl CommentCommits {
         Ok(Self { commit: sha.to_owned(), merge_base })
     }
 
-    /// Checks a place against the diff as GitHub does, and returns the hunk to show.
+    /// Checks that the file and lines are part of the diff, as GitHub does. Returns the hunk that is shown
+    /// with the comment.
     pub(crate) fn check_place(
         &self,
         repo: &mut StoredRepository,
@@ -54,7 +55,7 @@ impl CommentCommits {
         &self.commit
     }
 
-    /// Returns a comment at this place.
+    /// Returns a comment on this file or these lines.
     pub(crate) fn new_comment(
         &self,
         note: StoredComment,
@@ -76,15 +77,15 @@ impl CommentCommits {
     }
 }
 
-/// The place of a new comment on code.
+/// The commits, the file and lines, and the hunk of a new comment on code.
 pub(crate) struct InlineTarget {
     pub(crate) spot: CommentCommits,
     pub(crate) place: InlinePlace,
-    /// The hunk that the place is in.
+    /// The hunk that contains the lines.
     pub(crate) hunk: String,
 }
 
-/// Adds a comment on code in a separate review, as GitHub does, and returns its id.
+/// Adds a comment on code in a separate review, as GitHub does, and returns the id of the comment.
 pub(crate) fn add_inline(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -114,7 +115,8 @@ pub(crate) fn add_inline(
     id
 }
 
-/// Answers in the thread that this comment began; `None` if it began none.
+/// Adds a reply to the thread of this first comment. Returns `None` if the comment is not the first of a
+/// thread.
 pub(crate) fn add_reply(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

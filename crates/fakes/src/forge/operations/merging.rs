@@ -8,7 +8,7 @@ use crate::forge::state::pulls::StoredPull;
 use crate::repo::FakeGitError;
 
 impl StoredRepository {
-    /// Returns the merge state, without counting as a request.
+    /// Returns the merge state without advancing the scripted merge states.
     pub(crate) fn merge_state(&self, pull: &StoredPull) -> MergeState {
         if let Some(forced_state) = pull.merge_conditions.merge.front() {
             return *forced_state;
@@ -19,7 +19,8 @@ impl StoredRepository {
         if pull.draft {
             return MergeState::Draft;
         }
-        // The newest check with a name counts. Checks with one name are stored in order of time.
+        // Of several checks with the same name, only the newest counts. It overwrites the others, because
+        // checks are stored in order of time.
         let mut passed = BTreeMap::new();
         for run in self.checks.iter().filter(|run| run.sha == pull.head) {
             let good = run
@@ -35,7 +36,7 @@ impl StoredRepository {
         if unstable { MergeState::Unstable } else { MergeState::Clean }
     }
 
-    /// Returns true if a merge would conflict with the base.
+    /// Returns true if a merge into the base would have conflicts.
     pub(crate) fn has_conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
         match pull.merge_conditions.merge.front() {
             Some(forced_state) => Ok(*forced_state == MergeState::Dirty),
@@ -43,7 +44,7 @@ impl StoredRepository {
         }
     }
 
-    /// Returns the merge state, and counts as one request.
+    /// Returns the merge state, and advances to the next scripted state.
     pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
         let state = self.merge_state(self.pulls.get(&number)?);
         let merge = &mut self.pulls.get_mut(&number)?.merge_conditions.merge;

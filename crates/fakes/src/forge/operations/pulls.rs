@@ -16,7 +16,7 @@ pub struct NewPull {
     pub author: String,
     /// Head as `branch`, or `owner:branch` in a fork.
     pub head: String,
-    /// Branch that the pull request goes to.
+    /// Base branch, into which the pull request is to be merged.
     pub base: String,
     /// True for a draft.
     pub draft: bool,

@@ -80,8 +80,8 @@ pub(crate) fn add_reaction(
     }
 }
 
-/// Posts a review by `by` on the given commit or the head. The author of its comments on lines is `by_lines`.
-/// Returns its id.
+/// Posts a review on the given commit or the head, and returns the review's id. The author of the review may
+/// differ from the author of its line comments.
 pub(crate) fn post_review(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -114,7 +114,7 @@ pub(crate) fn post_review(
         pull.merge_conditions.reviewers.push(author.clone());
     }
     pull.reviews.push(StoredReview { id, author, body, state, commit, created });
-    // Neither Bitbucket has reviews: their text becomes a comment.
+    // Neither kind of Bitbucket has reviews, so the text of the review is posted as a comment.
     if let Some(text) = text {
         let note = world.new_comment(reviewer, &text);
         pull.summary.push(note);
@@ -153,7 +153,7 @@ pub(crate) fn create_check_run(
     repo.checks.push(run);
 }
 
-/// Sets a status in place of a check run, which neither Bitbucket has.
+/// Sets a status instead of a check run, because neither kind of Bitbucket has check runs.
 fn set_status(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,

@@ -1,4 +1,4 @@
-//! Apps, as their owners register and install them.
+//! Actions of an App's owner: registers and installs Apps, and changes their permissions.
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -12,7 +12,7 @@ use crate::forge::state::apps::{
     FakeInstallation, FakeTokenScope, GRANTED, IssuedToken, RegisteredApp, TokenKind,
 };
 
-/// Number of bytes before PKCS #1 in a PKCS #8 of 2048 bits.
+/// Number of bytes before the PKCS #1 key in a PKCS #8 encoding of a 2048-bit RSA key.
 const PKCS8_FRAME: usize = 26;
 
 /// A GitHub App with its private key.
@@ -22,7 +22,7 @@ pub struct FakeApp {
     pub id: u64,
     /// Name of the App in URLs. The account of the App is `{slug}[bot]`.
     pub slug: String,
-    /// Private key of the App, in the form that GitHub issues.
+    /// Private key of the App, in the format in which GitHub issues keys.
     pub private_key: String,
 }
 
@@ -58,7 +58,7 @@ impl FakeForge {
         id
     }
 
-    /// Grants an installation a permission, or another level of it.
+    /// Grants a permission to an installation, or changes the level of a granted permission.
     pub fn grant(&self, installation: u64, permission: &str, level: &str) {
         let world = &mut self.shared.lock().world;
         if let Some(one) = world.apps.installations.get_mut(&installation) {
@@ -93,7 +93,7 @@ impl FakeForge {
         world.apps.issued.insert(token.to_owned(), issued);
     }
 
-    /// Suspends an installation. It issues no more tokens, and existing tokens are rejected.
+    /// Suspends an installation: no more tokens are issued for it, and its existing tokens are rejected.
     pub fn suspend(&self, installation: u64) {
         let world = &mut self.shared.lock().world;
         let now = world.now();

@@ -6,7 +6,7 @@ use crate::forge::state::checks::RerunButton;
 use crate::forge::state::event::FakeForgeEvent;
 
 impl FakeRepo {
-    /// Requests, as this person, that a check run or all check runs of the suite are run again.
+    /// Requests a rerun of one check run, or of all check runs of its suite, as the given account.
     pub async fn rerun(&self, run: u64, actor: &str, button: RerunButton) -> Result<(), FakeError> {
         let actor = actor.to_owned();
         self.with_repository(move |world, repo| {

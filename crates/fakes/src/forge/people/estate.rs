@@ -1,4 +1,4 @@
-//! Repositories that are renamed, deleted or blocked; limits and roles.
+//! Functions with which a test renames, deletes or blocks repositories, and sets limits and roles.
 
 use crate::forge::FakeForge;
 use crate::forge::error::FakeError;
@@ -6,16 +6,16 @@ use crate::forge::people::{FakeRepo, run_blocking};
 use crate::forge::state::access::RepositoryAccess;
 
 impl FakeForge {
-    /// Sets the primary rate limit and enforces it from now on: more calls within an hour of the forge's
-    /// clock are rejected.
+    /// Sets the primary rate limit and enforces it from now on. The limit is a number of calls per hour of
+    /// the forge's clock; further calls are rejected.
     pub fn rate_limit(&self, calls: u64) {
         let world = &mut self.shared.lock().world;
         world.limit = Some(calls);
         world.spent = (world.now().div_euclid(3600), 0);
     }
 
-    /// Closes an account. Bitbucket Cloud's response for the account then reports the closing, and lists of
-    /// reviewers that contain the account are rejected.
+    /// Closes an account. Bitbucket Cloud then reports the account as closed, and rejects lists of reviewers
+    /// that contain the account.
     pub fn close_account(&self, login: &str) {
         let world = &mut self.shared.lock().world;
         world.ensure_account(login);
@@ -73,7 +73,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Sets whether lists of a token's repositories include the repository.
+    /// Sets whether calls that list the caller's repositories return this repository.
     pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             repo.listed = listed;
@@ -82,7 +82,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Gives an account a role: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
+    /// Assigns a role to an account: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
     pub async fn set_role(&self, login: &str, role: &str) -> Result<(), FakeError> {
         let (login, role) = (login.to_owned(), role.to_owned());
         self.with_repository(move |world, repo| {

@@ -7,8 +7,8 @@ use crate::forge::state::CommitStatus;
 use crate::forge::state::merging::{MergeState, ReviewDecision};
 
 impl FakeRepo {
-    /// Sets the merge states of a pull request. Each GraphQL request gets the next state, and the last state
-    /// is repeated. With an empty list, requests get the actual state.
+    /// Sets the merge states of a pull request. Each request for the merge state gets the next state, and the
+    /// last state is repeated. With an empty list, requests get the actual state.
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
         self.with_repository(move |_, repo| {
@@ -18,7 +18,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Sets the decision of the reviews.
+    /// Sets the decision that the pull request's reviews lead to.
     pub async fn set_review_decision(
         &self,
         number: u64,

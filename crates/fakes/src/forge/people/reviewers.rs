@@ -18,8 +18,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Reviews a pull request as an account, on this commit or the head, with comments on its lines. Returns
-    /// the id of the review.
+    /// Reviews a commit of a pull request (by default, the head) as an account, with comments on lines.
+    /// Returns the id of the review.
     pub async fn review_lines(
         &self,
         number: u64,
@@ -53,7 +53,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Creates a check run as an App's account; without a conclusion it is still running.
+    /// Creates a check run as an App's account. A check run without a conclusion is still running.
     pub async fn create_check_run(
         &self,
         sha: &str,

@@ -1,4 +1,4 @@
-//! Snapshots of a repository, from which a test can begin repeatedly.
+//! Snapshots of a repository. A test can restore a snapshot several times, to start from the same state.
 
 use std::collections::BTreeMap;
 

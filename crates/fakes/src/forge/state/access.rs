@@ -1,4 +1,4 @@
-//! Defines how a repository answers calls.
+//! Access to a repository: determines how its calls are answered.
 
 /// How a repository answers calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Permissions that an installation grants by default: those that reviews need.
+/// Permissions that an installation has by default, which are those that reviews need.
 pub(crate) const GRANTED: &[(&str, &str)] = &[
     ("checks", "write"),
     ("contents", "read"),
@@ -59,7 +59,8 @@ pub(crate) enum FakeTokenScope {
     Access,
     /// The App itself, with this number.
     App(u64),
-    /// The scope of an installation or a part of an installation, or of another token with permissions.
+    /// The scope of a token with limited permissions: a token of an installation or of a part of its
+    /// repositories, or another kind of such a token.
     Installation {
         kind: TokenKind,
         /// Owner of the repositories.
@@ -70,7 +71,7 @@ pub(crate) enum FakeTokenScope {
     },
 }
 
-/// The kinds of tokens that have permissions.
+/// The kinds of tokens that have limited permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenKind {
     /// A token of an installation of a GitHub App.

@@ -9,8 +9,8 @@ use crate::forge::state::pulls::FakeReviewVerdict;
 pub struct FakeBot {
     /// Account of the bot, `…[bot]`.
     pub login: String,
-    /// Author of the bot's comments on lines, if the name differs from `login`, as for Copilot. A review
-    /// request for this name succeeds and has no effect.
+    /// Author of the bot's line comments, if it differs from `login`, as for Copilot. A request for a review
+    /// by this name succeeds, but has no effect.
     pub alias: Option<String>,
     /// Complete text of a comment that triggers the bot. Other comments do not trigger the bot.
     pub trigger: Option<String>,

@@ -16,14 +16,14 @@ pub struct FakeCheckRun {
     pub conclusion: Option<String>,
     pub title: Option<String>,
     pub summary: Option<String>,
-    /// Annotations of lines, as they were sent.
+    /// Annotations of lines, as the API received them.
     pub annotations: Vec<Value>,
     /// Account of the App that created it.
     pub creator: String,
     /// Time of creation, in seconds since 1970.
     pub created: i64,
-    /// True from the request for a rerun until the App updates the check run. Until then, its suite is shown
-    /// as queued.
+    /// True from the request for a rerun until the App updates the check run. During this time, the check
+    /// suite is shown as queued.
     pub is_rerun_requested: bool,
 }
 

@@ -14,22 +14,21 @@ pub struct WebhookTarget {
     pub url: String,
     /// Key that signs the deliveries.
     pub secret: String,
-    /// True if deliveries are sent as changes happen. Otherwise they wait for
-    /// [`crate::forge::FakeForge::take_deliveries`].
+    /// True if each delivery is sent immediately after its change. Otherwise, deliveries are queued until
+    /// [`crate::forge::FakeForge::take_deliveries`] is called.
     pub automatic: bool,
 }
 
-/// One event in its wire form. If a delivery is sent again, the redelivery has the same id and the same
-/// bytes.
+/// One event as it is sent. A delivery that is sent again has the same id and the same bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FakeDelivery {
-    /// Kind of forge that sends it, which sets the names of its headers.
+    /// Kind of forge that sends the delivery. It determines the names of the headers.
     pub flavour: ForgeFlavour,
     /// Id of the event: `X-GitHub-Delivery`, `X-Request-UUID` or `X-Request-Id`.
     pub id: String,
     /// Name of the event: `X-GitHub-Event` or `X-Event-Key`.
     pub event: String,
-    /// Field `action` of the payload; at Bitbucket the part of the event after the colon.
+    /// Field `action` of the payload; at Bitbucket, the part of the event's name after the last colon.
     pub action: String,
     /// Number of the pull request.
     pub pull_number: u64,
@@ -38,7 +37,7 @@ pub struct FakeDelivery {
 
 /// Number of consecutive failures after which a Data Center skips a webhook.
 const MAX_FAILURES: u32 = 5;
-/// Duration of the first skip of a webhook, and the maximum duration, in seconds: 10 s and 10 h. Each further
+/// First and maximum duration for which a failing webhook is skipped, in seconds: 10 s and 10 h. Each further
 /// failure doubles the duration.
 const SKIP_SECONDS: (i64, i64) = (10, 36_000);
 

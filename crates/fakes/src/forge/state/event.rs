@@ -1,4 +1,4 @@
-//! Events that webhooks report, independent of the forge. Each forge converts events to its own form.
+//! Events that webhooks report, independent of the forge. Each forge converts events to its own format.
 
 use crate::forge::state::checks::{FakeCheckRun, RerunButton};
 
@@ -11,9 +11,9 @@ pub(crate) enum FakeForgeEvent {
     Comment { number: u64, id: u64, is_edit: bool },
     /// A comment on the diff was created or edited by its author.
     Inline { number: u64, id: u64, is_edit: bool },
-    /// The thread that a comment on the diff began was resolved or reopened.
+    /// The thread whose first comment is this comment on the diff was resolved or reopened.
     Thread { number: u64, id: u64, resolved: bool, actor: String },
-    /// An account requests a check run, or its suite, again.
+    /// An account requests a rerun of a check run or of its suite.
     Check { run: Box<FakeCheckRun>, button: RerunButton, actor: String },
 }
 
@@ -30,12 +30,13 @@ pub(crate) enum PullChange {
         branch: String,
         commit: String,
     },
-    /// The title or the description was changed. The fields contain the previous values of those that differ.
+    /// The title or the description was changed. The fields contain the previous values; an unchanged one is
+    /// `None`.
     Edited {
         title: Option<String>,
         body: Option<String>,
     },
-    /// Commits were pushed to its branch.
+    /// Commits were pushed to the branch of the pull request.
     Pushed {
         before: String,
         after: String,

@@ -1,4 +1,4 @@
-//! The merge states of a pull request, and the review decisions that they depend on.
+//! The merge states and the review decisions of pull requests.
 
 use std::collections::VecDeque;
 
@@ -37,12 +37,12 @@ pub enum ReviewDecision {
 /// The conditions of a pull request's merge.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MergeConditions {
-    /// Accounts whose review is requested and missing.
+    /// Accounts whose review was requested, but is still missing.
     pub(crate) requested: Vec<String>,
     /// Accounts that are reviewers, whether or not they have reviewed. Only at Bitbucket.
     pub(crate) reviewers: Vec<String>,
-    /// Scripted merge states. Each request gets the next state, and the last state is repeated. If empty, the
-    /// actual state is returned.
+    /// Scripted merge states. Each request gets the next state, and the last state is repeated. If the list
+    /// is empty, the actual state is returned.
     pub(crate) merge: VecDeque<MergeState>,
     pub(crate) decision: Option<ReviewDecision>,
     /// True if accounts with write access to the repository may push to the branch of a fork.

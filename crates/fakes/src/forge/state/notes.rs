@@ -11,12 +11,12 @@ pub(crate) struct StoredComment {
     pub(crate) deleted: bool,
     /// Number of further list requests that do not return the comment.
     pub(crate) hidden_for: u32,
-    /// Comment that this comment answers. The answered comment may also be an answer. Only at Bitbucket.
+    /// Comment to which this comment is a reply, only at Bitbucket. The parent may itself be a reply.
     pub(crate) parent: Option<u64>,
     /// Number of changes of the comment, at Data Center.
     pub(crate) version: u64,
-    /// Account that resolved the conversation thread that this comment began, at Data Center. Threads on code
-    /// have a separate field.
+    /// Account that resolved the thread that starts with this comment. Only for threads in a Data Center's
+    /// conversation; threads on code have a separate field.
     pub(crate) resolved_by: Option<String>,
     pub(crate) reactions: Vec<FakeReaction>,
 }
@@ -38,8 +38,8 @@ pub(crate) struct FakeReaction {
     pub(crate) at: i64,
 }
 
-/// Returns the ids of the comments that a list request returns. Deleted and hidden comments are left out. For
-/// a hidden comment, the request counts as one list.
+/// Returns the ids of the comments that a list request returns, without deleted and hidden comments. Each
+/// call decreases the number of lists from which a hidden comment is still omitted.
 pub(crate) fn visible_ids<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
     let mut shown = Vec::new();
     for note in notes.filter(|note| !note.deleted) {

@@ -28,7 +28,7 @@ pub(crate) struct StoredPull {
     /// Number of changes of the pull request, at Data Center.
     pub(crate) version: u64,
     pub(crate) closed: Option<i64>,
-    /// Stale head, and the number of further reads that return the stale head.
+    /// Previous head, and the number of further reads that still return it.
     pub(crate) stale: Option<(String, u32)>,
     /// Comments on the pull request itself.
     pub(crate) summary: Vec<StoredComment>,
@@ -42,23 +42,24 @@ pub(crate) struct StoredInlineComment {
     pub(crate) note: StoredComment,
     pub(crate) review: u64,
     pub(crate) place: InlinePlace,
-    /// Commit that the comment was created on. The next field is the merge base at that time.
+    /// Commit that the comment was created on. The next field is the merge base of this commit and the base
+    /// branch at that time.
     pub(crate) commit: String,
     pub(crate) merge_base: String,
     pub(crate) diff_hunk: String,
     pub(crate) in_reply_to: Option<u64>,
-    /// Account that resolved the thread. It is stored in the first comment of the thread, even if that
+    /// Account that resolved the thread. The account is stored in the thread's first comment, even if this
     /// comment was deleted.
     pub(crate) resolved_by: Option<String>,
 }
 
-/// The place of an inline comment.
+/// The file and lines of an inline comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InlinePlace {
     pub path: String,
     /// Side and last line; `None` for a comment on the file.
     pub line: Option<(FakeDiffSide, u32)>,
-    /// Side and first line, if there are several.
+    /// Side and first line of a comment on several lines; otherwise `None`.
     pub start: Option<(FakeDiffSide, u32)>,
 }
 
@@ -83,11 +84,12 @@ pub enum FakeReviewVerdict {
     ChangesRequested,
 }
 
-/// Current last and first line of a comment. `None` if it is outdated, or not on a line.
+/// Current last and first line of a comment. `None` for a comment that is outdated or is not on a line.
 pub(crate) type CurrentLines = Option<(u32, Option<u32>)>;
 
 impl StoredPull {
-    /// Returns the head that a read returns, and counts the read.
+    /// Returns the head for a read of the pull request. This may be the previous head; each call counts as
+    /// one read.
     pub(crate) fn read_head(&mut self) -> String {
         match self.stale.take() {
             Some((old, left)) if left > 0 => {

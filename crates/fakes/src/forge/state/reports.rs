@@ -1,4 +1,4 @@
-//! Reports on commits, with annotations, which only the two Bitbuckets have.
+//! Reports on commits, with annotations. Only the two kinds of Bitbucket have such reports.
 
 use serde_json::Value;
 
@@ -10,9 +10,9 @@ pub struct CommitReport {
     pub sha: String,
     /// Key of the report in its address.
     pub key: String,
-    /// Fields as they were sent: `title`, `details`, `result`, …
+    /// Fields as the API received them: `title`, `details`, `result`, …
     pub fields: Value,
-    /// Annotations as they were sent, oldest first.
+    /// Annotations as the API received them, oldest first.
     pub annotations: Vec<ReportAnnotation>,
     /// Account that created the report.
     pub creator: String,
@@ -26,7 +26,7 @@ pub struct CommitReport {
 #[derive(Clone, PartialEq, Debug)]
 pub struct ReportAnnotation {
     pub id: u64,
-    /// Fields as they were sent.
+    /// Fields as the API received them.
     pub fields: Value,
     /// Time of creation, in seconds since 1970.
     pub created: i64,

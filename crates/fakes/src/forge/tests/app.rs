@@ -1,4 +1,4 @@
-//! Tests of Apps: the limits of their logins and tokens.
+//! Tests which logins and tokens of Apps are accepted, and which calls the tokens may make.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

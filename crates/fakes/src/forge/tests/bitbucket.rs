@@ -38,8 +38,8 @@ fn told(name: &str, contract: Option<ForgeContract>) -> Option<ForgeContract> {
     contract
 }
 
-/// Compares every exchange with Atlassian's published description. If the forge rejects a request, the
-/// request is invalid on purpose. Only the JSON of the response is then checked.
+/// Compares every exchange with Atlassian's published description. Tests send invalid requests on purpose. If
+/// the forge rejects a request, only the JSON of its response is therefore checked.
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
@@ -73,7 +73,7 @@ pub(super) struct Site {
     pub(super) forge: FakeForge,
     pub(super) shop: FakeRepo,
     pub(super) client: reqwest::Client,
-    /// Address of the repository's calls.
+    /// URL that all API calls for the repository start with.
     pub(super) api: String,
 }
 
@@ -174,7 +174,7 @@ impl Site {
         answer
     }
 
-    /// Returns the texts of the listed comments of pull request 1, without answers.
+    /// Returns the texts of the listed comments of pull request 1, without replies.
     pub(super) async fn texts(&self) -> Vec<String> {
         let all = if self.is_cloud() { "pagelen=100" } else { "limit=100" };
         let body = self.get(&format!("{}?{all}", self.talk())).await;

@@ -1,5 +1,5 @@
-//! Tests of repositories that are renamed, blocked and deleted, of permissions, and of responses that are not
-//! sent again to a caller that has them.
+//! Tests of renamed, blocked and deleted repositories, of permissions, and of 304 responses to callers that
+//! already have the current response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

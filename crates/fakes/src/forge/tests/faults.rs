@@ -1,4 +1,4 @@
-//! Tests of faults: the response to the caller, and the change that was made anyway.
+//! Tests of simulated faults: the response that the caller gets, and whether the call changed anything.
 
 use std::time::{Duration, Instant};
 

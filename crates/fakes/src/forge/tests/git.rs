@@ -100,8 +100,8 @@ async fn faults_reach_git_too() {
     let stage = Stage::new().await;
     let url = with_token(stage.shop.clone_url());
     let dir = tempfile::tempdir().unwrap();
-    // The test does not use a dropped connection, because git's transport retries after a failure on a reused
-    // connection.
+    // The fault is a status and not a dropped connection, because git retries a request if a reused
+    // connection fails.
     stage.forge.add_fault(ForgeFault::on_call(
         "POST",
         "/{owner}/{repo}/git-upload-pack",

@@ -1,4 +1,4 @@
-//! Tests of the forge's webhooks about changes, and of their arrival.
+//! Tests which changes lead to webhook deliveries, and how the deliveries arrive.
 
 use axum::Router;
 use axum::body::Bytes;

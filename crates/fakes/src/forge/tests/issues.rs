@@ -1,4 +1,4 @@
-//! Tests of issues, and of pull requests as loops open and change them.
+//! Tests of issues, and of the calls with which loops open and change pull requests.
 
 use super::*;
 use crate::forge::FakeReviewVerdict;

@@ -1,4 +1,4 @@
-//! Tests of a repository that is restored from a snapshot.
+//! Tests that a snapshot restores the state of a repository.
 
 use serde_json::json;
 

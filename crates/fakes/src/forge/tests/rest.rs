@@ -1,4 +1,4 @@
-//! Tests of reading, writing and rejecting, as GitHub does.
+//! Tests that reads, writes and rejections of the REST API match GitHub's.
 
 use serde_json::{Value, json};
 

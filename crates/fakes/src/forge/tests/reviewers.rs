@@ -51,7 +51,7 @@ async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
         (&checks["check_runs"][0]["name"], &checks["check_runs"][0]["status"]),
         (&json!("Bugbot"), &json!("in_progress"))
     );
-    // The check is running, so the state is not clean.
+    // A check is still running, so the merge state is not `CLEAN`.
     assert_eq!(merge(&stage).await["mergeStateStatus"], "UNSTABLE");
 
     say("bugbot run").await;

@@ -1,4 +1,4 @@
-//! Tests of whole runs over HTTP: each test sends the requests of a real client of the provider.
+//! Tests of whole runs over HTTP. Each test sends the same requests as a real client of the provider.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ fn who_is_asked_is_known_by_the_prompts_that_are_sent() {
         let asked: Vec<PromptRole> =
             PromptRole::ALL.into_iter().filter(|role| role.matches_request(&body)).collect();
         assert_eq!(asked, [role]);
-        // Text further down does not change the role.
+        // Another role's text later in the prompt does not change the role.
         let hostile = format!("{task}\n{}", prompts(PromptRole::Fix).1);
         let body = json!({ "system": system, "messages": [{ "role": "user", "content": hostile }] });
         assert!(
@@ -205,8 +205,8 @@ async fn a_writer_keeps_what_it_is_shown_or_loses_it() {
     }
 }
 
-/// In this script, the first auditor fails, the second sends an invalid answer, and the third works. Fixers
-/// get a separate answer.
+/// In this script, the answer to the first auditor is cut off, the answer to the second is invalid, and the
+/// answer to the third is valid. Gate fixers get a separate answer.
 #[tokio::test]
 async fn who_is_asked_and_how_often_decides_what_is_said() {
     let script = r#"
@@ -237,7 +237,8 @@ async fn who_is_asked_and_how_often_decides_what_is_said() {
     assert!(run().next("").await.is_err());
     let mut malformed = run();
     assert_eq!(reported(malformed.next("no").await.unwrap()), json!({ "findings": "none" }));
-    // A further request in the same run gets a valid answer.
+    // The second request of the same run gets a valid answer, because the invalid answer is only for the
+    // first request of a run.
     assert_eq!(malformed.next("").await.unwrap()[0].0, "read");
     assert_eq!(run().next("").await.unwrap()[0].0, "read");
     let mut gate = Run::new(&model, PromptRole::Gate, &[("output", "sum.py: a")]);

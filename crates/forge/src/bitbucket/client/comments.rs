@@ -1,5 +1,5 @@
-//! Comments. Recognises our comments and reads the items that they show. Creates each comment once, changes
-//! it, or deletes it.
+//! Our comments on a pull request: recognises them, and reads which item each comment shows. Creates, changes
+//! and deletes comments; each comment is created only once.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,7 +18,7 @@ use super::BitbucketClient;
 use crate::body::with_marker;
 use crate::marker::{MarkerMatch, disable_markers, normalize_text, split_marker};
 
-/// Returns the number of a comment as an id of the port.
+/// Converts the number of a comment to a comment id.
 pub(super) fn comment_id(number: u64) -> CommentId {
     CommentId::new(number.to_string())
 }
@@ -63,8 +63,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.calls.list_notes(purpose, &self.repo, number).await
     }
 
-    /// Returns the item that one of our texts shows, if the marker of the text is for this pull request and
-    /// this producer. The flag is true if the marker was signed with our key.
+    /// Returns the item that a text shows, the text without its marker, and a flag. `None` unless the marker
+    /// is for this pull request and this producer. The flag is true if one of our keys signed the marker.
     fn find_marked_subject(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
         match self.markers().find_marker(&self.id, text) {
             MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
@@ -109,7 +109,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
             let (item, body, is_known) =
                 match (self.find_marked_subject(&note.text), recorded_comments.get(&note.id)) {
-                    // The records identify the item, no matter which key signed the marker.
+                    // The records contain this comment, so its item is known even if an unknown key signed
+                    // the marker.
                     (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
                     // An edit may have removed the marker of a known comment.
                     (None, Some(item)) => (item.clone(), normalize_text(&note.text), true),
@@ -249,8 +250,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
-        // Other forges report times in whole seconds, so this time is also rounded down to a second for the
-        // comparison.
+        // `since` is rounded down to a second, because some forges report times in whole seconds and all
+        // forges must match alike.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment = self.find_comments_with_text(text).await?.into_iter();
         let ours = |comment: &ConversationComment| {
@@ -274,7 +275,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(conversation_comment(&accounts, &note))
     }
 
-    /// Returns our comment in the conversation on this topic, if it has this text.
+    /// Returns our first comment on this topic in the conversation, if the comment has this text.
     pub(super) async fn find_topic_comment_with_text(
         &self,
         topic: &Topic,
@@ -377,7 +378,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Creates the comments of findings, with one call for each comment. If a call fails after others
-    /// succeeded, the comments created so far are returned. The plan then requests the rest again.
+    /// succeeded, the comments created so far are returned. The next plan then requests the missing comments
+    /// again.
     pub(super) async fn create_finding_comments(
         &self,
         commit: &Sha,

@@ -37,7 +37,8 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             }
             Effect::RequestReview { login } => client.request_review(login).await.map(done_outcome),
             Effect::MarkReady => {
-                // This call makes the server's version known. Before, the narrowest limits apply.
+                // This call reads the server's version. While the version is unknown, the limits of the
+                // oldest version apply.
                 client.calls.own_account().await?;
                 client.mark_ready().await.map(done_outcome)
             }
@@ -125,7 +126,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::ClosePull { number } => {
                 matches!(self.state_of(*number).await?, PullState::Merged | PullState::Closed)
             }
-            // None of these effects can exist at a Bitbucket.
+            // Bitbucket does not support these effects, so none of them can exist.
             Effect::UpdateBranch { .. }
             | Effect::Label { .. }
             | Effect::OpenIssue { .. }

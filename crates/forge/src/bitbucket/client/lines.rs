@@ -1,5 +1,5 @@
-//! Comments of loops and tools on lines. Each comment is created once for its topic, and only on a line of
-//! its own commit.
+//! Comments on lines, by loops and tools. Each comment is created once for its topic, and only on a line of
+//! the commit that it was written for.
 
 use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, Sha, Topic};
@@ -13,13 +13,13 @@ use crate::capability::AnchorCommit;
 use crate::http::unavailable_error;
 use crate::marker::without_seed;
 
-/// Returns the error for places on a commit that is no longer the head.
+/// Returns the error for a comment on a commit that is no longer the head.
 fn head_moved_error(purpose: &str) -> ForgeError {
     rejected_error(purpose, "the head has moved on")
 }
 
-/// Returns the error after a comment was created that may be on a line of another commit, and may not have
-/// been deleted.
+/// Converts an error that occurred after comments were created. The new error reports that a comment may
+/// still exist, on a line of another commit.
 fn unsure_error(error: ForgeError) -> ForgeError {
     match error {
         ForgeError::Unavailable { .. } => error,
@@ -44,8 +44,8 @@ fn own_line_comment<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'
     comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
 }
 
-/// Returns the comment of the tool that Truing replaces. Our account must have written the comment, with the
-/// same text at the same place.
+/// Returns the comment by the earlier tool that Truing replaces. The comment must have the same text and
+/// line, and must be by our account.
 fn seeds_line<'a>(
     threads: &'a [ReviewThread],
     location: &CodeLocation,
@@ -95,9 +95,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Creates comments on lines of this commit. The result contains, for each draft, the comment or the
-    /// forge's error for its place. At some forges, comments are always placed on the current head. If the
-    /// head is another commit before or after the calls, all comments are rejected there; created comments
-    /// are deleted.
+    /// forge's error for its place. Some forges always place comments on the current head. If this commit is
+    /// not the head before or after the calls, such comments are deleted, and each draft gets an error.
     pub(super) async fn post_line_comments(
         &self,
         purpose: &str,
@@ -128,8 +127,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(placed)
     }
 
-    /// Returns true if this commit is the head. Also returns true, without a request, if the forge does not
-    /// always place comments on the current head.
+    /// Returns true if this commit is the head. If the forge places comments on the commit that the call
+    /// names, returns true without a request.
     async fn is_head(&self, purpose: &str, commit: &Sha) -> Result<bool, ForgeError> {
         let follows_head = self.calls.capability_row().anchored == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(purpose, self.id.number).await?.head.commit == *commit)

@@ -1,5 +1,5 @@
-//! Changes of a pull request: its description, title, draft state and reviewers, and opening or declining it.
-//! Only our own pull requests are rewritten or declined; the account and the marker are both checked before.
+//! Opens and declines pull requests, and changes their descriptions, titles, draft states and reviewers.
+//! Before a pull request is rewritten or declined, its author and its marker are checked: both must be ours.
 
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullState};
@@ -15,7 +15,7 @@ use crate::marker::{disable_markers, normalize_text, split_marker};
 const MAX_TRIES: u32 = 3;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// Returns an error for a draft where the forge has no drafts.
+    /// Returns an error if the forge has no drafts.
     fn require_draft_support(&self, purpose: &str) -> Result<(), ForgeError> {
         let row = self.calls.capability_row();
         if row.drafts { Ok(()) } else { Err(rejected_error(purpose, &format!("{} has no drafts", row.name))) }
@@ -76,8 +76,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             if now != normalize_text(expected) {
                 return Ok(EffectOutcome::Superseded);
             }
-            // A loop recognises its own pull request by the marker in the description. A marker in the text
-            // of another account is ignored.
+            // If the pull request is ours, its marker is kept, because a loop recognises its pull request by
+            // the marker. A marker in another account's text is not kept.
             let is_ours = accounts.is_ours(pull.author.as_ref());
             let new = match marker.filter(|_| is_ours) {
                 Some(marker) => with_marker(body, &marker),
@@ -115,7 +115,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&request, branch)?;
         self.check_branch(&request, base)?;
         if *is_draft {
-            // This call makes the server's version known. Before, the narrowest limits apply.
+            // This call reads the server's version. While the version is unknown, the limits of the oldest
+            // version apply.
             self.calls.own_account().await?;
             self.require_draft_support(&request)?;
         }
@@ -128,7 +129,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let text = self.add_topic_marker(0, topic, body);
         let refused = match self.calls.create_pull(&request, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.convert_branch_pull(&accounts, pull)),
-            // If no pull request exists, there is nothing to read again, so `Stale` becomes `Rejected`.
+            // `Stale` means that the pull request must be read again. This call creates a pull request, so
+            // the error becomes `Rejected`.
             Err(ForgeError::Stale { request, message }) => ForgeError::Rejected { request, message },
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),
@@ -181,7 +183,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
-        // This call makes the server's version known. Before, the narrowest limits apply.
+        // This call reads the server's version. While the version is unknown, the limits of the oldest
+        // version apply.
         self.calls.own_account().await?;
         self.require_draft_support(&what)?;
         let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };

@@ -1,5 +1,4 @@
-//! Reads the current state of a pull request, of its reviews, and of the pull requests of a branch. It never
-//! writes.
+//! Reads a pull request, its reviews, and the pull requests of a branch. This module never writes.
 
 use std::collections::HashMap;
 
@@ -73,8 +72,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
             }
-            // If we opened the pull request, its head may be in our own fork, so push access is unknown.
-            // Otherwise we cannot push.
+            // The head is in a fork. If we opened the pull request, the fork may be ours, so push access is
+            // unknown. Otherwise we cannot push.
             Some(_) => author.as_ref().is_none_or(|author| !author.ours).then_some(false),
         };
         let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
@@ -102,7 +101,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
-        // Neither forge reports the decision that its rules derive from the reviews.
+        // Neither Bitbucket combines the reviews into one decision.
         Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
     }
 
@@ -207,10 +206,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         });
         let commits: Vec<PullCommit> = commits.collect();
         let head = &pull.head.commit;
-        // If a response names no commit for a comment or verdict, the head's commit is assumed, unless the
-        // comment or verdict is older than that commit. The time of a commit comes from the committer's
-        // clock. That clock is ours, unless another user committed, and then the branch counts as theirs
-        // already.
+        // If a response names no commit for a comment or verdict, the head is assumed, unless the comment or
+        // verdict is older than the head. The time of a commit comes from the committer's clock. If we
+        // committed, this clock is ours. If another user committed, the branch counts as theirs in any case.
         let no_commit = self.calls.capability_row().anchored == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
         let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
@@ -287,7 +285,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(replies)
     }
 
-    /// Returns the topic of a text by this producer, and the text without the marker. The topic is none if
+    /// Returns the topic of a text by this producer, and the text without the marker. The topic is `None` if
     /// none of our accounts wrote the text.
     pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
         let (topic, body) = self.markers().find_topic(&self.marker_place(number), self.producer, text);

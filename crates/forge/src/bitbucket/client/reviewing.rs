@@ -1,4 +1,4 @@
-//! Our reviews: exactly one for each audit, even if a response was lost or a place was rejected. Cloud and
+//! Our reviews: exactly one for each audit, even if a response was lost or a comment was rejected. Cloud and
 //! Data Center have no review object. A review consists of one comment for each finding, and of a final
 //! comment with the marker of the audit.
 
@@ -44,8 +44,8 @@ fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// Returns the web page of an open thread in which one of our reviews shows the finding at its lines. A file
-/// may contain the same text twice, so a thread on other lines is about another finding.
+/// Returns the address of the open thread in which one of our reviews shows this finding on these lines. A
+/// thread on other lines is about another finding, because a file may contain the same text twice.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -137,7 +137,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     one.state == Some(ReviewState::ChangesRequested)
                         && accounts.account_kind(&one.user) == Some(BitbucketAccountKind::Present)
                 });
-                // This audit has no verdict on a head other than its own commit.
+                // There is no request for changes to withdraw, or the head is not the commit of this audit.
                 if !stands || pull.head.commit != *commit {
                     return Ok(());
                 }
@@ -187,8 +187,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         draft: &ReviewDraft,
     ) -> Result<Option<PostedReview>, ForgeError> {
-        // A review, and a comment that contains a complete review, both have a comment with the marker of the
-        // audit, so either shows the findings.
+        // The marker of the audit is in the final comment of a review, and in a comment that contains a
+        // complete review. So one search finds either.
         let posted = self.sent_review(draft).await?;
         Ok(posted.map(|posted| match posted {
             PostedReview::Review { id, comments } if comments.is_empty() => match id.as_str().parse() {

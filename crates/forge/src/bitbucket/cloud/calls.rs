@@ -225,8 +225,9 @@ impl BitbucketApi for BitbucketCloud {
         if author.id.as_str().eq_ignore_ascii_case(configured_account) {
             return Ok(made);
         }
-        // The token writes as another account, so our texts would not be recognised as ours. Nothing more is
-        // written. The value may have been set already by another call.
+        // The token belongs to an account other than the configured one, so our texts would not be recognised
+        // as ours. The comment is deleted, and later calls fail. Another call may have set the account
+        // already.
         drop(self.inner.learnt.other_account.set(author.id.clone()));
         self.delete_note(purpose, repo, (number, made.id)).await?;
         Err(self.wrong_account_error(purpose).unwrap_or_else(|| no_account_error(purpose)))

@@ -18,8 +18,8 @@ fn head_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
 }
 
 impl BitbucketCloud {
-    /// Returns the full hash of the commit that begins with these digits. A commit that exists only in a fork
-    /// is requested from the fork.
+    /// Returns the full hash of the commit whose hash begins with these digits. A commit that the repository
+    /// does not contain is requested from the fork.
     pub(super) async fn full_hash(
         &self,
         purpose: &str,

@@ -11,8 +11,8 @@ use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, 
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {
-    /// Reads a pull request from a response. If the full hash of the base is not cached, reading it costs a
-    /// call. Lists do not need the hash and get [`Sha::null`] in its place.
+    /// Reads a pull request from a response. With `with_base`, a call reads the full hash of the base if it
+    /// is not cached. Otherwise the hash is [`Sha::null`].
     pub(super) async fn read_pull(
         &self,
         purpose: &str,
@@ -55,8 +55,9 @@ impl BitbucketCloud {
         })
     }
 
-    /// Reads one pull request of a list. If the commits of an open pull request are gone, or in a fork that
-    /// the token cannot read, logs a warning and returns `None`. The rest of the list is still read.
+    /// Reads one pull request of a list. Logs a warning and returns `None` if the commits of an open pull
+    /// request are gone, or are in a fork that the token cannot read. So the other pull requests of the list
+    /// are still read.
     pub(super) async fn read_listed(
         &self,
         purpose: &str,
@@ -75,7 +76,7 @@ impl BitbucketCloud {
         }
     }
 
-    /// Reads the head or the base. In a closed pull request the commit may be gone.
+    /// Reads the head or the base. If the commit of a closed pull request is gone, its hash is `Sha::null`.
     async fn read_end(
         &self,
         purpose: &str,

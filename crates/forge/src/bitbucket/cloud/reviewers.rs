@@ -10,8 +10,8 @@ use super::super::calls::{BitbucketApi as _, BitbucketPullRequest, BitbucketUser
 use super::{BitbucketCloud, wire};
 use crate::http::ForgeRequest;
 
-/// Field name that marks a rejection message as being about reviewers, as `http::classify` writes it. The
-/// text after the field name contains names that any account can choose, so this text is not parsed.
+/// Text that `http::classify` puts before a rejection message about reviewers. The message contains names
+/// that any account can choose, so the message is not parsed.
 const ABOUT_REVIEWERS: &str = "reviewers: ";
 /// Maximum number of reviewers of one pull request that are looked up. Reviewers beyond this maximum are not
 /// removed.

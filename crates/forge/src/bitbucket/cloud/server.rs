@@ -33,7 +33,7 @@ const ACCESS_TOKEN: &str = "x-token-auth";
 /// Git user name that is sent with an API token as the password.
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
 const API_TOKEN: &str = "x-bitbucket-api-token-auth";
-/// Time after the last change of a pull request at which its list of comments is complete. A list that is
+/// Time after the last change of a pull request until its list of comments is complete. A list that is
 /// requested earlier may lack some comments.
 const COMMENTS_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
 /// Filter for open pull requests, including drafts. Without this filter, the list once omitted drafts
@@ -67,7 +67,8 @@ impl BitbucketCloud {
         Ok(with_query(self.url(purpose, repo, &["pullrequests"])?, &query))
     }
 
-    /// Reads pages of listed pull requests while calls are left. The flag is true if the list is complete.
+    /// Lists pull requests page by page, until the calls are used up or the list contains `most` items. The
+    /// flag is true if the list is complete.
     async fn list_pulls(
         &self,
         purpose: &str,
@@ -145,8 +146,8 @@ impl ForgeServer for BitbucketCloud {
         let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
         let send = |call| self.send_owned(call);
         let configured_workspaces = &self.inner.options.workspaces;
-        // An access token may list repositories, but its account has no role in them, so the role is not
-        // filtered.
+        // The account of an access token has no role in the repositories that it may list, so the list is not
+        // filtered by role.
         let is_told = self.inner.options.email.is_none() && !configured_workspaces.is_empty();
         let names: Vec<String> = if is_told {
             listing.list_names.replace(first, configured_workspaces.clone(), true);
@@ -276,7 +277,7 @@ impl ForgeServer for BitbucketCloud {
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - parse_instant(&what, &body.updated_on)? >= COMMENTS_SETTLE_TIME;
             // A pull request whose comments were read is read again only after a change. So the next run
-            // continues where this run has used up its calls.
+            // continues where this run stops.
             if let Some(known) = listings[0].items_from(&part) {
                 parts.push((part, known.to_vec()));
                 continue;

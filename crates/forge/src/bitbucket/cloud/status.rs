@@ -1,6 +1,6 @@
 //! Output beside a commit at Bitbucket Cloud: a report with notes on lines (Code Insights), then a build
-//! status. Writing a report or status with the same key replaces the existing one, so no search precedes the
-//! write.
+//! status. A new report or status with the same key replaces the existing one, so no search is needed before
+//! the write.
 
 use reqwest::Method;
 use serde_json::{Value, json};

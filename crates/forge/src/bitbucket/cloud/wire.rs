@@ -80,7 +80,7 @@ pub(super) struct CloudBranch {
     pub(super) name: String,
 }
 
-/// A commit, by the abbreviated hash in a response.
+/// The hash of a commit. Most responses contain an abbreviated hash.
 #[derive(Deserialize)]
 pub(super) struct CloudCommitHash {
     pub(super) hash: String,
@@ -148,7 +148,7 @@ impl CloudPull {
     }
 }
 
-/// Returns the requested reviewers, and the participants who gave a verdict without a request.
+/// Returns the participants with their verdicts, and all requested reviewers, who are marked as requested.
 pub(super) fn merge_reviewers(
     purpose: &str,
     requested_reviewers: Vec<CloudAccount>,

@@ -58,8 +58,8 @@ struct SegmentLine {
 }
 
 impl DataCenterFileDiff {
-    /// Returns true if the diff is of the file with this path: its new path, or its old path if it was
-    /// deleted. A diff without a path is of the file that was requested.
+    /// Returns true if this is the diff of the file with this path. A deleted file is found by its old path,
+    /// every other file by its new path. A diff without a path is of the requested file.
     fn is_of(&self, path: &str) -> bool {
         self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
     }
@@ -86,7 +86,8 @@ impl PullDiff {
         }
     }
 
-    /// Returns the kind of a line, or the most likely kind if the diff is truncated.
+    /// Returns the kind of a line. If the diff is truncated and does not contain the line, the line counts as
+    /// added or removed, depending on its side.
     fn kind(
         &self,
         purpose: &str,
@@ -128,7 +129,7 @@ impl PullDiff {
 }
 
 impl BitbucketDataCenter {
-    /// Returns the anchor of a comment on a place of this commit, which must be the head.
+    /// Returns the anchor of a comment on this place. The commit of the place must be the head.
     pub(super) async fn anchor(
         &self,
         purpose: &str,
@@ -190,8 +191,8 @@ impl BitbucketDataCenter {
         Ok(())
     }
 
-    /// Returns a diff of the server that contains the complete file. This is the diff of the pull request,
-    /// which is read once for each head. If it is truncated, the diff of the file alone is read.
+    /// Returns the server's diff of the pull request, which is read once for each head. If this diff does not
+    /// contain the file completely, returns the server's diff of the file alone.
     async fn diff_of(
         &self,
         purpose: &str,

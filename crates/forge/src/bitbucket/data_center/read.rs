@@ -98,7 +98,7 @@ impl BitbucketDataCenter {
     }
 }
 
-/// Parses the head or the base. In a closed pull request the commit may be gone.
+/// Parses the head or the base. If the commit of a closed pull request is gone, its hash is `Sha::null`.
 fn parse_end(
     purpose: &str,
     body: wire::DataCenterPullRef,

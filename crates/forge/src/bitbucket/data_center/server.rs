@@ -175,7 +175,7 @@ impl ForgeServer for BitbucketDataCenter {
             let next = page.next_start().map(|start| page_url(&url, start));
             Ok((page.values.iter().filter_map(convert_repository).collect(), next))
         };
-        // The whole list is cached under one name.
+        // A Data Center has a single list of repositories, which is cached under the empty name.
         let list = listing.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
         list.refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;

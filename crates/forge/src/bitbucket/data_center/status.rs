@@ -135,9 +135,9 @@ impl BitbucketDataCenter {
         Ok(())
     }
 
-    /// Returns the worst conclusion of the repository's pull requests that have this commit. Otherwise a
-    /// second pull request with this commit, onto a branch that already has the changes, would make the first
-    /// pull request pass.
+    /// Returns the worst conclusion of the repository's pull requests that have this commit. With its own
+    /// conclusion alone, a second pull request with this commit could make the first one pass: it need only
+    /// target a branch that already has the changes.
     async fn worst_conclusion(
         &self,
         purpose: &str,
@@ -151,7 +151,8 @@ impl BitbucketDataCenter {
         }
         for build in self.list_build_statuses(purpose, &status.sha).await? {
             let Some(other) = number_in(&build.key).filter(|other| *other != number) else { continue };
-            // A fork can have the same commits and pull request numbers as this repository.
+            // A fork can have the same commit and pull request number, so the status must link to a pull
+            // request of this repository.
             if build.url != Some(self.build_page_url(purpose, repo, other)?) {
                 continue;
             }

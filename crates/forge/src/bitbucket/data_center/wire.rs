@@ -67,7 +67,7 @@ pub(super) struct DataCenterProject {
 pub(super) struct DataCenterRepository {
     id: u64,
     slug: String,
-    /// Display name of the repository, by which a list is filtered.
+    /// Display name of the repository, which the filter of the list of repositories compares.
     #[serde(default)]
     pub(super) name: String,
     project: DataCenterProject,

@@ -317,7 +317,7 @@ async fn nobody_is_taken_for_gone_where_the_forge_does_not_even_show_us_as_a_mem
 async fn a_review_is_asked_of_a_uuid_and_of_no_name() {
     let read = || [ok(&body("OPEN", false, UUID)), commit(BASE), newest(HEAD)];
     let ask = |login: &str| Effect::RequestReview { login: login.into() };
-    // A review by an account with this name is already requested.
+    // The name of an account is rejected, even if the account is already a requested reviewer.
     let server = Server::new(read()).await;
     let refused = pull(&server).perform(&ask("somebody"), &open_gate_permit()).await.unwrap_err();
     assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
@@ -464,8 +464,8 @@ async fn open_pull_requests_are_listed_with_drafts_and_as_many_calls_as_there_ar
     let more = page(&json!([]), Some("/base/more"));
     let server = Server::new([more, listed(), listed(), commit(BASE), newest(HEAD), listed()]).await;
     let (cloud, mut list) = (cloud(&server), CachedListing::default());
-    // Each round has another limit of calls. Round 1 lacks a call for the second page, round 2 lacks one for
-    // the hashes, and round 3 has enough. In round 4, both hashes are known.
+    // Each round has a different limit of calls. In round 1, no call is left for the second page; in round 2,
+    // none for the hashes. Round 3 has enough calls, and in round 4, both hashes are already known.
     let rounds = [(1, 0, false, 0), (2, 1, false, 0), (3, 0, true, 1), (1, 0, true, 1)];
     for (mut calls, left, is_complete, many) in rounds {
         cloud.refresh_open_pulls("acme/demo", &mut list, &mut calls).await.unwrap();
@@ -540,7 +540,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
     let on: Vec<_> = activity.remarks.into_iter().map(|remark| (remark.id, remark.commit)).collect();
     let id = |id: &str| CommentId::new(id);
     assert_eq!(on, [(id("23"), None), (id("21"), None), (id("22"), Some(head()))]);
-    // The approval was given at exactly that time.
+    // The approval has the same time as the head commit, so it counts as an approval of the head.
     assert_eq!(activity.reviews.into_iter().map(|review| review.commit).collect::<Vec<_>>(), [Some(head())]);
 }
 

@@ -345,7 +345,7 @@ async fn changes_are_wanted_by_the_one_verdict_that_there_is() {
         )
     );
     assert_eq!(sent[4].json(), json!({ "status": "NEEDS_WORK", "lastReviewedCommit": HEAD }));
-    // On our own pull request the review is a comment.
+    // On our own pull request, the review is posted as a comment, without a verdict.
     let [who, account] = me("9.3.2");
     let posted = ScriptedHttpReply::new(201, comment(31, 0, ME_DC, "x").to_string());
     let server = Server::new([who, account, page(&json!([]), None), pull_body(1), posted]).await;

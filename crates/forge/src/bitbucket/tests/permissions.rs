@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::data_center::required_permission;
 
-/// Both tables: the columns of Cloud, and the permission at Data Center.
+/// A table of either kind. Its rows have Cloud's columns or Data Center's single permission.
 #[derive(Deserialize)]
 struct PermissionTable {
     sources: HashMap<String, String>,
@@ -61,7 +61,7 @@ fn an_error_at_a_data_center_names_the_permission_of_the_table() {
     }
 }
 
-/// Formats a permission of the tables for the documentation.
+/// Formats a permission as it appears in the tables of the documentation.
 fn shown(need: &str) -> String {
     if ["any", "open", "never"].contains(&need) {
         return need.to_owned();

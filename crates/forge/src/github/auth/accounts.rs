@@ -36,7 +36,7 @@ impl GitHubAccounts<'_> {
         if user.id == self.own_id {
             return Some(GitHubAccountKind::Present);
         }
-        // A text of digits alone is an id, and never a name.
+        // A configured account that consists of digits is an id, never a name.
         let is = |account: &String| match account.parse::<u64>() {
             Ok(id) => id == user.id,
             Err(_) => user.login.as_ref().is_some_and(|login| login.eq_ignore_ascii_case(account)),

@@ -133,7 +133,7 @@ mod tests {
         toml::from_str(include_str!("../../../../contract/data/github-permissions.toml")).unwrap()
     }
 
-    /// Returns true if these permissions fulfil a need of the table.
+    /// Returns true if these permissions are enough for `need`, an entry of the table of calls.
     fn fulfilled(need: &str, permissions: &[AppPermission]) -> bool {
         let granted: HashMap<String, String> =
             permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(select_granted(PUSHING, &HashMap::new()).unwrap(), PUSHING, "nothing is known of it");
     }
 
-    /// Formats a need of the table for people.
+    /// Formats `need`, an entry of the table of calls, for people.
     fn format_need(need: &str) -> String {
         if ["any", "login", "never"].contains(&need) {
             return need.to_owned();

@@ -1,4 +1,4 @@
-//! Tests of the token that each call is sent with, and of its replacement.
+//! Tests which token each call uses, and when a token is replaced.
 
 use std::sync::{Arc, OnceLock};
 
@@ -176,7 +176,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
         ok(&json!([])),
         pull_body(5),
         ok(&json!([])),
-        // The name is not found, so the next call looks it up again.
+        // The repository's name is not found, so the next call looks up its installation again.
         ScriptedHttpReply::new(404, ""),
         installed(9),
         minted("ghs_two", 6),
@@ -236,7 +236,7 @@ async fn an_apps_repositories_are_those_of_its_installations() {
         page(6, "hexa/demo"),
         ok(&json!([{ "id": 11 }])),
         page(6, "hexa/demo"),
-        // A third installation has just been suspended, so it is still listed, but gets no token.
+        // Installation 7 has just been suspended. It is still listed, but gets no token.
         ok(&json!([{ "id": 7 }, { "id": 11 }])),
         ScriptedHttpReply::new(403, r#"{"message":"This installation has been suspended"}"#),
         page(8, "hexa/new"),

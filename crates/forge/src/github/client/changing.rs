@@ -1,5 +1,5 @@
-//! Changes of the pull request itself: its reviewers, its description, its draft state, and the merge of its
-//! base into it.
+//! Changes the reviewers, the description and the draft state of the pull request, and merges its base into
+//! its branch.
 
 use reqwest::Method;
 use serde_json::json;
@@ -53,8 +53,8 @@ impl GitHubClient {
         if now != normalize_text(read) {
             return Ok(EffectOutcome::Superseded);
         }
-        // The loop that opened the pull request recognises it by the marker, so the marker is kept. A marker
-        // in the text of another account is ignored.
+        // If the pull request is ours, its marker is kept, because a loop recognises its pull request by the
+        // marker. A marker in another account's text is not kept.
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
         let new = match marker.filter(|_| is_ours) {
             Some(marker) => with_marker(body, &marker),

@@ -190,7 +190,8 @@ impl ForgeWrite for GitHubClient {
 }
 
 impl GitHubClient {
-    /// Returns the optional writes that can make effects of this kind. One of these writes is enough.
+    /// Returns the optional writes that perform effects of this kind. If the forge allows one of these
+    /// writes, the effect can be performed.
     fn extras(&self, kind: EffectKind) -> &'static [OptionalWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
             &[OptionalWrite::Threads]

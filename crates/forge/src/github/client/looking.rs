@@ -1,4 +1,4 @@
-//! Reads the current state of the pull request, its reviewers and its checks. It never writes.
+//! Reads the current state of the pull request, its reviewers and its checks. This module never writes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,8 +19,8 @@ use crate::github::{GITHUB, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 use crate::marker::{self, MarkerMatch};
 
-/// Maximum number of pages of check runs that are read. GitHub keeps up to 1,000 check runs of one name, and
-/// few names reach this number.
+/// Maximum number of pages of check runs that are read. At 100 check runs a page, this is enough for three
+/// names with 1,000 check runs each, GitHub's maximum for one name.
 const MAX_CHECK_PAGES: usize = 30;
 
 const MERGE: &str = "
@@ -31,7 +31,7 @@ query($owner: String!, $name: String!, $number: Int!) {
 }";
 
 impl GitHubClient {
-    /// Reads the pull request in GitHub's own form.
+    /// Reads the pull request, and returns the fields of GitHub's response.
     pub(super) async fn read_raw_pull(&self, request: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
         let url = self.url(request, &["pulls", &self.number()])?;
         let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(request, url)).await?.json()?;
@@ -124,7 +124,7 @@ impl GitHubClient {
             decision: match pull.review_decision.as_deref() {
                 Some("APPROVED") => Some(PullReviewDecision::Approved),
                 Some("CHANGES_REQUESTED") => Some(PullReviewDecision::ChangesRequested),
-                // An unknown value is also a decision, but not an approval.
+                // An unknown decision does not count as an approval.
                 Some(_) => Some(PullReviewDecision::Required),
                 None => None,
             },
@@ -243,7 +243,7 @@ impl GitHubClient {
         Ok((comment.in_reply_to_id.unwrap_or(comment.id), comment.path, read))
     }
 
-    /// Returns the topic of the finding that a text of our review shows.
+    /// Returns the topic of the finding that the text of a review comment shows.
     fn reviewed_finding(&self, text: Option<&str>) -> Option<Topic> {
         match self.markers().find_marker(&self.marker_place(self.id.number), text?) {
             MarkerMatch::Verified {

@@ -1,4 +1,4 @@
-//! Posts our reviews: one review for each audit, even if a response was lost or a place was rejected.
+//! Posts our reviews: one review for each audit, even if a response was lost or a comment was rejected.
 
 use std::collections::HashMap;
 
@@ -45,14 +45,14 @@ fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThr
     own
 }
 
-/// Returns true if a thread is open. A comment that GitHub does not list as a thread yet is new, so its
-/// thread counts as open.
+/// Returns true if a thread is open. GitHub may not list the thread of a new comment yet, so a thread without
+/// a known state counts as open.
 fn is_open(thread: &ReviewThread) -> bool {
     thread.thread.as_ref().is_none_or(|known| known.state == ThreadState::Open)
 }
 
-/// Returns the page of an open thread in which a review of ours shows this finding on its lines. The same
-/// text can occur twice in a file, so a thread on other lines is about another finding.
+/// Returns the address of the open thread in which one of our reviews shows this finding on these lines. A
+/// thread on other lines is about another finding, because a file may contain the same text twice.
 fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -75,7 +75,7 @@ impl GitHubClient {
         }
         let event = self.event(&what, draft.event).await?;
         // A finding whose thread was resolved gets a new comment if it is found again. A finding whose thread
-        // is open gets none, because the open thread already contains the discussion.
+        // is open gets no new comment, because the open thread already contains the discussion.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
             own.or_else(|| open_thread_page(&threads, finding))
@@ -163,7 +163,8 @@ impl GitHubClient {
         }))
     }
 
-    /// Returns the event of a review. GitHub rejects a verdict by the author of the pull request.
+    /// Returns the event of a review. On our own pull request, the event is only a comment, because GitHub
+    /// rejects a verdict by the author.
     async fn event(&self, purpose: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
         let own = match event {
             // Withdrawing the verdict of a review means dismissing the review, which this client cannot do.

@@ -51,7 +51,7 @@ impl GitHubClient {
         Ok(ours.next().map(|(_, _, comment)| comment.id))
     }
 
-    /// Returns our comment in the conversation on this topic, if it has this text.
+    /// Returns our comment on this topic in the conversation, if the comment has this text.
     pub(super) async fn find_comment_with_body(
         &self,
         topic: &Topic,
@@ -68,7 +68,7 @@ impl GitHubClient {
         Ok(comments.into_iter().find(is).map(|comment| GitHubCommentId::Issue(comment.id).to_comment_id()))
     }
 
-    /// Returns our comment on the diff on this topic, if it has this text.
+    /// Returns our comment on this topic on the diff, if the comment has this text.
     pub(super) async fn find_line_comment_with_body(
         &self,
         topic: &Topic,
@@ -156,7 +156,7 @@ impl GitHubClient {
         text: &str,
         since: UnixMillis,
     ) -> Result<Option<ConversationComment>, ForgeError> {
-        // The forge's clock has whole seconds, so `since` is rounded down to a second.
+        // GitHub reports times in whole seconds, so `since` is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment =
             self.find_comments_with_text(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();

@@ -85,7 +85,7 @@ impl GitHubClient {
         self.github.send(self.scope(), &call).await?.json::<Vec<serde::de::IgnoredAny>>().map(drop)
     }
 
-    /// Reads an issue; an error if it is not ours.
+    /// Reads an issue; returns an error if the issue is not ours.
     pub(super) async fn read_own_issue(&self, purpose: &str, number: u64) -> Result<OwnIssue, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.url(purpose, &["issues", &number.to_string()])?;

@@ -125,7 +125,8 @@ impl GitHubClient {
         }
     }
 
-    /// Sends a call that changes a branch, with the same permissions that making a pull request ready needs.
+    /// Sends a call that changes a branch. The call uses the token that also makes pull requests ready for
+    /// review.
     pub(in crate::github) async fn send_ready(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
         let scope = TokenScope::Changing(&self.id.repository, &self.repo);
         self.github.send(scope, call).await?.check_body()
@@ -149,7 +150,7 @@ impl GitHubClient {
         Ok(pull.labels.into_iter().map(|label| label.name).collect())
     }
 
-    /// Reads a pull request; an error if it is not ours.
+    /// Reads a pull request; returns an error if the pull request is not ours.
     pub(super) async fn read_own_pull(
         &self,
         purpose: &str,

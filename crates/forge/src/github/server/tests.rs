@@ -1,4 +1,5 @@
-//! Tests that unchanged lists use no calls of the rate limit, and tests of the permission to give commands.
+//! Tests that reading an unchanged list does not count against the rate limit, and tests of the permission to
+//! give commands.
 
 use serde_json::{Value, json};
 use truing_core::id::AccountId;
@@ -49,7 +50,7 @@ async fn pages_that_have_not_changed_are_kept_and_cost_nothing() {
         ScriptedHttpReply::new(304, ""),
         ScriptedHttpReply::new(304, ""),
         ScriptedHttpReply::new(304, ""),
-        // The list now ends with the second page.
+        // The list has become shorter and now ends with the second page.
         ScriptedHttpReply::new(304, ""),
         page(&[3], None, "\"d\""),
     ])

@@ -1,5 +1,5 @@
-//! The known limits of one payer: pure functions that take the time as an argument. Each process has its own
-//! state. All processes also share one state, which is stored as text.
+//! The known limits of one `RateLimitOwner`: pure functions that take the time as an argument. Each process
+//! has its own state. All processes also share one state, which is stored as text.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -41,7 +41,7 @@ impl RateResource {
     }
 }
 
-/// The state of one payer's limits.
+/// The limits of one `RateLimitOwner`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct OwnerLimitState {
@@ -125,7 +125,7 @@ impl OwnerLimitState {
         }
     }
 
-    /// Returns true if anything in the state applies now.
+    /// Returns true if the state contains a wait, a strike or a counted creation that still applies.
     pub(super) fn is_relevant(&self, now: UnixMillis) -> bool {
         let ahead = |until: &UnixMillis| remaining_wait(*until, now).is_some();
         let last = self.created.back().is_some_and(|last| remaining_wait(*last + MAX_WAIT, now).is_some());
@@ -141,7 +141,8 @@ impl OwnerLimitState {
         let longest = creations.iter().map(|(_, window)| *window).max()?;
         self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
         let waits = creations.iter().filter_map(|(most, window)| {
-            // The creation `most` places before the new one must be outside the window.
+            // A window may contain `most` creations, so the creation `most` places before the new one must be
+            // older than the window.
             let oldest = self.created.iter().rev().nth(most.checked_sub(1)?)?;
             remaining_wait(*oldest + *window, now)
         });

@@ -38,7 +38,7 @@ fn headers(list: &[(&str, &str)]) -> HeaderMap {
     list.iter().map(pair).collect()
 }
 
-/// Returns the wait of a call.
+/// Returns how long a call has to wait; `None` if the call may be sent.
 async fn wait(limits: &RateLimits, payer: RateLimitOwner, call: &ForgeRequest) -> Option<TimeSpan> {
     match limits.admit(payer, call).await {
         Ok(_) => None,
@@ -54,7 +54,7 @@ async fn wait(limits: &RateLimits, payer: RateLimitOwner, call: &ForgeRequest) -
 async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
     let (limits, clock) = limits("https://api.github.com");
     let (one, other) = (RateLimitOwner::Installation(1), RateLimitOwner::Installation(2));
-    // Ten minutes by the forge's clock, which is an hour ahead of ours.
+    // The window ends in ten minutes by the forge's clock, which is an hour ahead of ours.
     let spent = [
         ("x-ratelimit-limit", "5000"),
         ("x-ratelimit-remaining", "0"),
@@ -109,7 +109,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
 
     let mut waits = Vec::new();
     for _ in 0..8 {
-        // Two calls that were in progress at the same time hit the limit; it counts once.
+        // If two simultaneous calls hit the limit, this counts as one hit.
         let hit = limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await;
         assert_eq!(limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await, hit);
         limits.record_success(one).await; // a third call, sent earlier
@@ -122,7 +122,7 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
         limits.record_secondary_limit(one, SecondaryLimit::WithoutWait, DEFAULT_WAIT).await,
         TimeSpan::minutes(1)
     );
-    // Our clock is set back: the pause is not kept for a day.
+    // If our clock is set back by a day, the wait is not extended by a day.
     clock.pass(TimeSpan::minutes(-24 * 60));
     assert_eq!(wait(&limits, one, &read()).await, None);
 }
@@ -203,7 +203,7 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
 }
 
 /// Returns two processes with one login, their shared state, and the clocks of both. The clock of the shared
-/// state is an hour ahead of the processes' clock.
+/// state is an hour ahead of the clock of the processes.
 fn two() -> (RateLimits, RateLimits, FakeSharedState, [ManualClock; 2]) {
     let (ours, theirs) = (ManualClock::new(NOW), ManualClock::new(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
@@ -233,7 +233,8 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
         assert_eq!(wait(limits, RateLimitOwner::Installation(1), &create()).await, None, "each has its own");
     }
     common.set_gone(true);
-    // Each process has counted its own 40 creations, and no creation that was held back.
+    // Each process has counted only its own 40 creations, without the creations that had to wait. It may
+    // therefore create 40 more.
     for _ in 0..40 {
         assert_eq!(wait(&one, RateLimitOwner::Token, &create()).await, None);
     }
@@ -249,7 +250,7 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
     one.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(90)).await;
     assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
     assert_eq!(wait(&other, RateLimitOwner::Token, &create()).await, Some(TimeSpan::seconds(90)));
-    // A shorter wait changes nothing.
+    // A second hit with a shorter wait does not shorten the wait.
     other.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
     // The other process has already read the limit, so it needs no shared state.

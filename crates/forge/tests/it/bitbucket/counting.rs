@@ -45,8 +45,8 @@ async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
         let rest = calls(&site);
         set_status(&site, &open).await;
         let status = calls(&site) - rest;
-        // Calls at Cloud: the pull request, both hashes, our account, the comments. Calls at Data Center: the
-        // pull request, the version, our account, the activities.
+        // The calls at Cloud read the pull request, both hashes, our account and the comments. The calls at
+        // Data Center read the pull request, the version, our account and the activities.
         assert_eq!(read, if site.is_cloud() { 5 } else { 4 });
         // Data Center requires the kind of each line. The client reads the kind from Data Center's diff, with
         // one more call.

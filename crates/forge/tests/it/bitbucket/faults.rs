@@ -12,7 +12,7 @@ use super::reading::{make, tip};
 use crate::repository::reviewing::draft as draft_of;
 use crate::repository::site::{Calls as _, Site, TOKEN, server};
 
-/// Returns the path of a pull request's calls.
+/// Returns the route of a pull request.
 fn pull(site: &Site) -> &'static str {
     if site.is_cloud() {
         "/2.0/repositories/{owner}/{repo}/pullrequests/{number}$"
@@ -29,7 +29,7 @@ fn comments(site: &Site) -> String {
 async fn a_refusal_of_a_read_is_what_it_says() {
     for (site, number, open) in Site::bitbuckets().await {
         let ask = async |kind: ForgeFaultKind, times: u32| {
-            // A client that no limit holds back.
+            // A new client, which has not yet recorded a rate limit.
             let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
             let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", CommentProducer::Converge);
             site.forge.add_fault(ForgeFault::on_call("GET", pull(&site), kind).times(times));
@@ -68,7 +68,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
             let error = ask(kind.clone(), 3).await;
             assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
         }
-        // The page of a proxy does not count as a response.
+        // An HTML page of a proxy does not count as a response of the forge.
         let html = ask(ForgeFaultKind::Html(200), 1).await;
         assert!(matches!(html, ForgeError::Unavailable { .. }), "{html}");
         let away = ask(ForgeFaultKind::Redirect(302, "http://evil.example/x".into()), 1).await;
@@ -107,7 +107,7 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
         let summary = Effect::Summary { body: "x".repeat(40_000) };
         let refused = open.make(&summary).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
-        // A text of the maximum length of a plan is accepted with its marker.
+        // A text of the maximum length that a plan may use is accepted, together with its marker.
         make(&open, Effect::Summary { body: "x".repeat(open.publish_limits().max_body_length) }).await;
         assert_eq!(site.shop.pull(number).await.unwrap().summary_comments().count(), 1);
         for kind in [ForgeFaultKind::Status(413, None), ForgeFaultKind::Html(413)] {
@@ -146,7 +146,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let seen = open.producer_comments(&[]).await.unwrap().remove(0);
     let edit = Effect::EditComment { item: CommentSubject::Summary, comment: seen.id, body: "Two.".into() };
     let comment = pull(&site).replace('$', "/comments/{id}$");
-    // A single conflict is retried; a permanent one is returned.
+    // After one conflict, the call is retried successfully; a permanent conflict is returned as an error.
     site.forge.add_fault(ForgeFault::on_call("PUT", &comment, ForgeFaultKind::Status(409, None)));
     make(&open, edit.clone()).await;
     let text = site.shop.pull(number).await.unwrap().summary_comments().next().unwrap().body.clone();
@@ -156,7 +156,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let again = Effect::EditComment { item, comment, body: "Three.".into() };
     let stale = open.make(&again).await.unwrap_err();
     assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.is_faultless(), "{stale}");
-    // A description that another account has changed stays as it is.
+    // A description that another account has changed is not overwritten.
     site.shop.set_description(number, "Theirs.").await.unwrap();
     let describe = Effect::Describe { read: "What it does.".into(), body: "Ours.".into() };
     make(&open, describe).await;
@@ -205,7 +205,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
         let (sha, state, description) = (tip(&site).await, StatusState::Success, "x".into());
         let status = DesiredStatus { sha, state, description, check: CheckContent::default() };
         let set = open.make(&Effect::Status(status)).await;
-        // The existing comments are read before anything is planned.
+        // A plan starts by reading the existing comments, so this call must fail at old versions, too.
         let read = open.threads().await;
         for error in [set.err(), read.err()] {
             let Some(words) = refused else {

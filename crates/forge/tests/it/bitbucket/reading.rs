@@ -134,7 +134,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
             threads.iter().map(|thread| (thread.path.as_str(), thread.comments.len())).collect();
         assert_eq!(sizes, [("a.txt", 2), ("a.txt", 1)]);
         assert_eq!((threads[0].comments[0].line, threads[1].comments[0].line), (Some(3), None));
-        // A comment of ours that a person deletes is no longer listed.
+        // If a person deletes our comment, the comment is no longer listed.
         site.shop.delete_comment(number, view.summary_comments().next().unwrap().id).await.unwrap();
         let known = [(summary.clone(), seen[0].id.clone())];
         assert_eq!(open.producer_comments(&known).await.unwrap().len(), 2);
@@ -183,15 +183,15 @@ async fn verdicts_of_people_are_reviews() {
         let reviews = open.reviews().await.unwrap();
         let told: Vec<_> = reviews.iter().map(|review| review.state).collect();
         assert_eq!(told, [ReviewState::ChangesRequested]);
-        // Cloud does not report which head a verdict is about, so the review has no commit.
+        // Cloud does not report the commit to which a verdict applies, so the review has no commit.
         let head = if site.is_cloud() { None } else { Some(tip(&site).await) };
         assert_eq!(reviews[0].commit, head);
         let activity = site.hub.activity(number).await.unwrap();
         assert_eq!((activity.commits.len(), activity.reviews.len()), (1, 1));
         assert_eq!(activity.commits[0].sha, tip(&site).await);
         assert_eq!(activity.reviews[0].commit, head);
-        // If an account that requests changes has commented on the diff after the head was committed, its
-        // verdict is about the head.
+        // If an account has requested changes and has commented on the diff after the head was committed, its
+        // verdict applies to the head.
         site.shop.comment(number, "ann", "See above.").await.unwrap();
         site.shop.comment_on(number, "ann", "a.txt", (Where::Right, 2), "Why?").await.unwrap();
         let activity = site.hub.activity(number).await.unwrap();
@@ -223,8 +223,8 @@ async fn a_status_is_a_check_of_its_commit_with_a_report_beside_it() {
     }
 }
 
-/// Two pull requests have the same head and different base branches. For each pair of results, in either
-/// order, the report of the head shows the worse result.
+/// Two pull requests have the same head and different base branches. Whichever pull request is reported last,
+/// the report of the head shows the worse of the two results.
 #[tokio::test]
 async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_commit() {
     use CheckConclusion::{Failure, Neutral, Success};

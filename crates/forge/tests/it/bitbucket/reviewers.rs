@@ -1,5 +1,5 @@
 //! Tests with a reviewer who has left the workspace of Bitbucket Cloud. The pull request can still be
-//! changed, and all other reviewers stay requested.
+//! changed, and all other requested reviewers are kept.
 
 use truing_core::id::PrId;
 use truing_core::port::ForgeError;
@@ -38,7 +38,7 @@ async fn a_reviewer_who_has_left_is_left_out_and_the_others_stay() {
         let view = site.shop.pull(number).await.unwrap();
         assert!(!view.draft, "closed: {is_closed}");
         assert_eq!(view.reviewers, ["ann"], "closed: {is_closed}");
-        // No account is looked up if the call is accepted.
+        // The client looks up accounts only after a rejection, so an accepted call needs no lookup.
         let before = site.forge.request_log().len();
         pull.describe("What it does.", "It adds lines.").await.unwrap();
         let log = site.forge.request_log();
@@ -69,7 +69,7 @@ async fn whoever_cannot_be_asked_for_a_review_costs_nobody_theirs() {
     let (site, number, pull) = asked().await;
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
-    // The reviewers also stay if one of them has left the workspace.
+    // All reviewers are also kept if one of them has left the workspace.
     site.shop.set_role("bob", "none").await.unwrap();
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);

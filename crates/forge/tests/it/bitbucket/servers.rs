@@ -37,7 +37,7 @@ async fn repositories_are_found_by_name_and_by_id_and_listed() {
         assert_eq!(10 - calls, if site.is_cloud() { 2 } else { 1 });
         let missing = site.server.repository("acme/none").await;
         assert!(matches!(missing, Err(ForgeError::NotFound { .. })), "{missing:?}");
-        // After a rename the id still finds the repository.
+        // After a rename, the repository is still found by its id.
         site.shop.rename("acme", "store").await.unwrap();
         assert_eq!(site.server.repository_by_id(&site.id).await.unwrap().name, "acme/store");
         let old = site.server.repository("acme/shop").await;
@@ -123,7 +123,7 @@ async fn who_may_write_is_asked_as_each_forge_tells_it() {
         site.shop.set_role("an", "read").await.unwrap();
         let may =
             async |login: &str| site.server.may_write("acme/shop", &author(&site, login)).await.unwrap();
-        // Cloud gives permissions only to administrators.
+        // Cloud lets only administrators read permissions.
         assert_eq!(may("ann").await, !site.is_cloud());
         site.shop.set_role(BOT, "admin").await.unwrap();
         assert!(may("ann").await && !may("an").await);
@@ -154,8 +154,8 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
     let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", CommentProducer::Review);
 
-    // The access token may request neither its account nor its workspaces. Both have to be configured, and
-    // the errors name the configuration keys.
+    // An access token may read neither its account nor its workspaces. Both must be configured; if they are
+    // missing, the errors name the configuration keys.
     let unknown = with_access_token(&site.forge, None, &[]);
     let refused = open_of(&unknown).producer_comments(&[]).await.unwrap_err().to_string();
     assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
@@ -176,8 +176,8 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     make(&client, Effect::Findings { commit: head.clone(), comments: vec![finding("a", 2)] }).await;
     let ours = client.producer_comments(&[]).await.unwrap();
     assert_eq!((ours.len(), ours[0].rights), (1, CommentRights::CurrentAccount));
-    // If another account is configured as ours, a comment with our marker by the token's account does not
-    // count as ours.
+    // If the configured account is not the token's account, a comment by the token's account does not count
+    // as ours, even with our marker.
     let other = with_access_token(&site.forge, Some(site.forge.account_id("ada")), &["acme"]);
     assert_eq!(open_of(&other).producer_comments(&[]).await.unwrap(), []);
     // If the token belongs to another account than configured, the author of the first comment reveals the
@@ -191,7 +191,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let before = site.forge.request_log().len();
     assert!(matches!(client.producer_comments(&[]).await, Err(ForgeError::Forbidden { .. })));
     assert_eq!(site.forge.request_log().len(), before);
-    // The token also may not read who may write, so no account may give commands.
+    // The token may not read the permissions of accounts, so no account may give commands.
     assert_eq!(told.may_write("acme/shop", &author(&site, "ada")).await, Ok(false));
     let asked =
         |path: &str| site.forge.request_log().iter().filter(|call| call.path.starts_with(path)).count();

@@ -33,8 +33,7 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         open.post_review(&dirty).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann", BOT]);
 
-        // A review that only comments does not change the verdict. A review of a former head does not change
-        // it either.
+        // The verdict is not changed by a review that only comments, or by a review of a former head.
         let mut silent = draft_of(&site, &[]).await;
         silent.mark.audit = 2;
         open.post_review(&silent).await.unwrap();

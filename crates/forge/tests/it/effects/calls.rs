@@ -7,8 +7,8 @@ use truing_fakes::forge::ForgeFlavour;
 /// Number of times that a repeatable call is sent.
 const SENT: u32 = 3;
 
-/// Returns method, path or its prefix, and the number of times it is sent. A forge that cannot make the
-/// effect has no call for it.
+/// Returns the method of the call, its path or path prefix, and how often it is sent. There is no call if the
+/// forge cannot make the effect.
 pub(super) fn call(flavour: ForgeFlavour, kind: EffectKind) -> (&'static str, String, u32) {
     match flavour {
         ForgeFlavour::GitHub => github(kind),
@@ -82,8 +82,8 @@ fn github(kind: EffectKind) -> (&'static str, String, u32) {
     }
 }
 
-/// Returns the calls that both Bitbuckets share below the address of pull requests. The array contains the
-/// calls that differ: resolving, reopening, requesting a review, a status and a push.
+/// Returns the call of a kind of effect at either Bitbucket. Most calls differ only in the address of pull
+/// requests. The array contains the others: resolving, reopening, requesting a review, a status and a push.
 fn bitbucket(
     kind: EffectKind,
     pulls: &str,

@@ -1,4 +1,5 @@
-//! Effects of a review: the state before each, the call that makes it, and the state after.
+//! Effects of a review, with the objects that must exist before an effect and the results that are counted
+//! after it.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are of other loops")]
 
@@ -19,7 +20,7 @@ fn draft(id: &str, place: CodeLocation) -> InlineDraft {
     InlineDraft { location: place, item: item(id), body: format!("Finding {id}.") }
 }
 
-/// Makes a comment in the place of an earlier run.
+/// Creates a comment, as an earlier run would have done.
 async fn made(open: &RepositoryClient, effect: &Effect) -> CommentId {
     let performed = open.make(effect).await.unwrap();
     let EffectOutcome::Comments(comments) = performed else { panic!("{performed:?}") };
@@ -64,7 +65,7 @@ pub(super) async fn effect(
     }
 }
 
-/// Returns how many results of this kind exist.
+/// Returns the number of existing results of this kind of effect.
 pub(super) fn count(kind: EffectKind, view: &PullView, batch: usize) -> usize {
     match kind {
         EffectKind::Summary => view.summary_comments().count(),

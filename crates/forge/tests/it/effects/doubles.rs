@@ -33,12 +33,12 @@ impl Clock for ManualTestClock {
     }
 }
 
-/// A record in memory, which a test can make fail.
+/// An effect log in memory, whose writes fail if a test requests it.
 #[derive(Default)]
 pub(super) struct Log {
     entries: Mutex<HashMap<Topic, EffectEntry>>,
     pub(super) is_fenced: AtomicBool,
-    /// True if every attempt to record a result fails as if the process had been killed.
+    /// True if every attempt to record a result fails, to simulate a killed process.
     pub(super) dies: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ impl Log {
         parts.iter().filter_map(|part| self.get(&part.topic)).collect()
     }
 
-    /// Marks the entries of these comments as done, as the real records do when a comment is stored.
+    /// Marks the entries of these comments as done, as the real store does when it stores a comment.
     pub(super) fn shown(&self, made: &EffectOutcome) -> Result<(), StoreError> {
         let EffectOutcome::Comments(made) = made else { return Ok(()) };
         if self.dies.load(Ordering::SeqCst) {

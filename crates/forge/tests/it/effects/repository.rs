@@ -1,4 +1,5 @@
-//! Effects on a repository: the state before each, the call that makes it, and the state after.
+//! Effects on a repository, with the objects that must exist before an effect and the results that are
+//! counted after it.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the other kinds are effects on one pull request")]
 
@@ -103,7 +104,7 @@ async fn said(site: &Site, number: u64) -> Vec<CommentView> {
     }
 }
 
-/// Returns how many results of this kind exist.
+/// Returns the number of existing results of this kind of effect.
 pub(super) async fn count(kind: EffectKind, site: &Site, number: u64) -> usize {
     match kind {
         EffectKind::OpenPull => site.hub.pulls_from(OURS).await.unwrap().len(),
@@ -153,7 +154,8 @@ async fn what_was_opened_just_now_is_waited_for_while_lists_do_not_show_it() {
     let effects = scene.effects();
     let EffectOutcome::Issue(issue) = effects.perform(&question()).await.unwrap() else { panic!("no issue") };
     assert_eq!(effects.perform(&question()).await.unwrap(), EffectOutcome::Issue(issue.clone()));
-    // The list does not contain the issue: either it does not show the issue yet, or a person has closed it.
+    // After a person has closed the issue, the list does not contain it. The client cannot distinguish this
+    // from a list that does not show a new issue yet.
     scene.site.shop.set_issue_open(issue.number, false, "ann").await.unwrap();
     let early = effects.perform(&question()).await.unwrap_err();
     assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");

@@ -1,4 +1,5 @@
-//! Tests of the settle delay: clocks that were ahead, lost responses, another text on one topic, limits.
+//! Tests of the settle delay with clocks that were ahead, lost responses, a second text for the same topic,
+//! and rate limits.
 
 use truing_core::effect::{Effect, EffectKind, IntentPart};
 use truing_core::id::{TimeSpan, UnixMillis};
@@ -23,7 +24,7 @@ async fn an_intent_from_a_clock_that_was_ahead_is_waited_for_no_longer_than_anot
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
     assert_eq!(scene.count(EffectKind::Comment).await, 1);
-    // A recorded result whose time is far ahead also causes no longer wait.
+    // A recorded result with a time in the far future does not cause a longer wait, either.
     let mut done = scene.log.get(&topic).unwrap();
     done.last_event_at = scene.clock.now() + TimeSpan::seconds(1_000_000);
     scene.log.put(&topic, done);

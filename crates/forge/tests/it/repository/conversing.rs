@@ -154,7 +154,7 @@ async fn a_label_is_obeyed_if_who_set_it_last_may_write() {
     shop.set_role("ann", "maintain").await.unwrap();
     shop.set_role("eve", "triage").await.unwrap();
     shop.set_role("robot[bot]", "write").await.unwrap();
-    // More than a page of history.
+    // These changes fill more than one page of the label history.
     for _ in 0..60 {
         shop.set_label(number, "converge", true, "ann").await.unwrap();
         shop.set_label(number, "converge", false, "ann").await.unwrap();
@@ -254,7 +254,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let trigger = Some("bugbot run".to_owned());
     let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
     site.shop.add_bot(bot).await.unwrap();
-    // Another account's comment does not count, nor does a text that contains more than the trigger words.
+    // A comment counts as a trigger only if our account wrote it and it contains only the trigger words.
     let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
     assert_eq!(pull.matching_comments("bugbot run").await.unwrap(), []);
     let said = pull.trigger("bugbot run", UnixMillis(0)).await.unwrap();
@@ -266,7 +266,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     assert_eq!(pull.eye_reactions(&theirs).await.unwrap(), []);
     let comment = site.shop.pull(number).await.unwrap();
     assert_eq!(comment.summary_comments().last().unwrap().body, "bugbot run", "and no marker");
-    // A second trigger is posted only once, even if a response is lost.
+    // A trigger with other words is posted only once, even if responses are lost.
     let later = UnixMillis(said.created.0 + 1000);
     for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         site.fault("POST", COMMENTS, kind);
@@ -357,8 +357,8 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), EffectOutcome::Superseded);
     assert_eq!(body().await, "By hand.");
 
-    // After a change of its description, our pull request is still recognised by its marker. A marker in
-    // another account's pull request has no effect.
+    // Our pull request is recognised by its marker, even if its description was changed. A marker in another
+    // account's pull request has no effect.
     site.shop.push("ours", CommitBuilder::new("x").write("a.txt", "two\n").with_author(BOT)).await.unwrap();
     let ours = site.open("ours").await;
     let conversation = site.conversation(ours.number);

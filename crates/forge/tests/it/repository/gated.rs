@@ -1,5 +1,5 @@
-//! Tests of the gate, which is checked right before each write. While the gate is closed, no call writes. If
-//! it closes between two writes of a call, the second write is not sent.
+//! Tests of the gate, which is checked immediately before each write. While the gate is closed, no call
+//! writes. If the gate closes between two writes of one call, the second write is not sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,15 +32,15 @@ fn few(many: usize) -> Arc<dyn WriteGate> {
     Arc::new(LimitedGate(AtomicUsize::new(many)))
 }
 
-/// Returns our clients of the forge behind a gate.
+/// Returns our clients of the forge, whose writes require the permission of the gate.
 fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, RepositoryEffects) {
     let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
     let client = site.server.client(&id, "acme/shop", CommentProducer::Converge);
     (GatedClient { client, gate: gate.clone() }, RepositoryEffects::new(&site.server, &site.id, gate))
 }
 
-/// Returns the number of calls that wrote. GraphQL calls are not counted, because most are queries. The state
-/// that `seen` returns shows the effect of mutations.
+/// Returns the number of calls that wrote. GraphQL calls are not counted, because most are queries. The
+/// effects of mutations are part of the state that `seen` returns.
 fn writes(site: &Site) -> usize {
     let log = site.forge.request_log();
     log.iter().filter(|call| call.method != "GET" && call.path != "/graphql").count()
@@ -127,7 +127,7 @@ async fn behind_a_shut_gate_no_call_writes() {
     withheld("issue's end", hub.close_issue(issue.number).await);
     withheld("remark", hub.comment(issue.number, &topic("d"), "x").await);
     withheld("remark's end", hub.delete_comment(issue.number, &comment).await);
-    // The next call needs a draft, which belongs to another loop.
+    // Only a draft can be marked as ready.
     site.hub.set_draft(own.number, true).await.unwrap();
     let (draft, _) = behind(&site, own.number, &few(0));
     withheld("ready", draft.mark_ready().await);
@@ -151,8 +151,8 @@ async fn a_call_that_writes_several_times_asks_each_time() {
             break;
         }
         withheld("review", posted);
-        // The first check of the gate returned the permit and preceded the search for existing comments, so
-        // it has no write.
+        // The first check of the gate is for the permit, before the search for existing comments, so no write
+        // belongs to it.
         assert_eq!(writes(&site), many.saturating_sub(1));
     }
 }

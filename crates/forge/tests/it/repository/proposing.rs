@@ -1,5 +1,5 @@
-//! Tests of our pull requests: a request is opened only once, the client changes only our own, and people may
-//! take it over.
+//! Tests of our pull requests. A pull request is opened only once, the client changes only our own pull
+//! requests, and people may take them over.
 
 use truing_core::port::{ForgeError, ForgeRead, PullState, ReviewState};
 use truing_fakes::forge::{FakeDiffSide, FakeReviewVerdict, ForgeFaultKind, NewPull, RepositoryAccess};
@@ -24,7 +24,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     );
     assert!(pull.is_ours() && pull.is_open());
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap(), std::slice::from_ref(&pull));
-    // A fork of another account has a branch of that name, too.
+    // Another account's fork has a branch with the same name.
     shop.push("someone:truing/sync", CommitBuilder::new("Other").write("b", "1")).await.unwrap();
     shop.open_pull(NewPull::from_branch("someone:truing/sync")).await.unwrap();
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap().len(), 1);
@@ -65,7 +65,7 @@ async fn one_that_is_open_already_is_the_answer_whoever_opened_it() {
     let number = site.shop.open_pull(theirs).await.unwrap();
     let adopted = site.open("ours").await;
     assert_eq!((adopted.number, adopted.topic.clone(), adopted.is_ours()), (number, None, false));
-    // A rejection for another reason is still returned.
+    // A rejection for another reason is returned as an error.
     refused(site.hub.open_pull(&draft("none")).await);
     let long = truing_core::port::PullDraft { title: "x".repeat(300), ..draft("ours") };
     let pull = site.hub.open_pull(&long).await.unwrap();
@@ -94,7 +94,7 @@ async fn what_is_not_ours_is_not_touched() {
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
     }
     assert!(site.hub.pulls_from("ours").await.unwrap()[0].topic.is_none());
-    // Our marker in another account's text does not make it ours.
+    // A pull request of another account does not become ours by a copy of our marker.
     let copied = format!("x\n\n{}", site.shop.pull(site.open("ours").await.number).await.unwrap().body);
     site.shop.set_description(theirs, &copied).await.unwrap();
     refused(site.hub.close_pull(theirs).await);
@@ -165,7 +165,7 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
     let last = &seen.commits[2];
     assert_eq!((last.name.as_str(), last.email.as_str()), ("nobody known", "nobody known@example.invalid"));
     assert!(seen.commits.is_sorted_by_key(|commit| commit.committed));
-    // A comment on a line is a separate review.
+    // GitHub lists a comment on a line as a separate review without a text.
     let reviews: Vec<_> = seen.reviews.iter().map(|review| (review.state, review.body.as_str())).collect();
     assert_eq!(reviews, [(ReviewState::ChangesRequested, "Not so."), (ReviewState::Commented, "")]);
     assert!(seen.reviews.iter().all(|review| review.commit.as_ref().unwrap().as_str() == odd));

@@ -1,4 +1,4 @@
-//! Tests of our branches, pushed with git to the forge's remote.
+//! Tests of pushes of our branches, which git sends to the forge.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use super::site::{BOT, RepositoryEffects, Site, github, open, permit};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
-/// A checkout that pushes to a site.
+/// A mirror with commits that a test pushes to a site.
 pub(crate) struct Pusher {
     folder: tempfile::TempDir,
     mirror: Mirror,
@@ -120,15 +120,15 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     let site = Site::new().await;
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
-    // The first fault occurs before the forge performs the push, the second one after it.
+    // The first fault prevents the push; the second one loses the response after the push.
     for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostAnswer)] {
         site.fault("POST", PACK, kind);
         let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
         assert!(site.forge.is_faultless());
         let tip = pusher.mirror.branch_tip(branch).await.unwrap();
         assert_eq!(tip.is_some(), branch == "b", "{first:?}");
-        // A second push has the same result in both cases, although the client does not know the first
-        // result.
+        // A second push succeeds in both cases, although the client does not know whether the first push
+        // succeeded.
         assert_eq!(
             made.push(&pusher.remote, branch, None, &*permit().await).await.unwrap(),
             PushOutcome::Pushed,

@@ -46,8 +46,7 @@ fn topics(posted: &PostedReview) -> Vec<String> {
     comments.iter().map(|(topic, _)| topic.to_string()).collect()
 }
 
-/// Posts a review again and again until the forge responds. A loop does the same, but waits before each
-/// attempt.
+/// Posts a review repeatedly until the forge responds. A loop does the same, but waits before each attempt.
 async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     for _ in 0..5 {
         match pull.post_review(draft).await {
@@ -59,7 +58,7 @@ async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
     panic!("no answer");
 }
 
-/// Returns how many of our reviews have a text, and how many comments on lines are ours.
+/// Returns the number of our reviews with a text, and the number of our comments on lines.
 async fn ours(site: &Site, number: u64) -> (usize, usize) {
     let view = site.shop.pull(number).await.unwrap();
     let reviews = view.reviews.iter().filter(|review| review.author == BOT && !review.body.is_empty());
@@ -86,8 +85,8 @@ async fn a_review_is_posted_once_and_found_again() {
     let threads = pull.threads().await.unwrap();
     assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
 
-    // The next audit posts its findings. A finding with an open thread gets no second thread; the review
-    // links to the existing one.
+    // The next audit posts its findings. If a finding already has an open thread, no second thread is
+    // created, and the review links to the existing one.
     let mut next = draft.clone();
     next.mark.audit = 2;
     next.findings.push(LineDraft { topic: topic("finding/9"), ..next.findings[0].clone() });
@@ -169,7 +168,7 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
     now.mark.audit = 2;
     pull.post_review(&now).await.unwrap();
     assert_eq!(pull.reviews().await.unwrap()[1].audit_mark(), Some(now.mark.clone()));
-    // The marker's signature covers the scope, so a review with a changed scope does not count.
+    // The marker's signature covers the scope of the audit, so a marker with a changed scope is not accepted.
     let text = site.shop.pull(number).await.unwrap().reviews[1].body.clone();
     let other = AuditScopeDigest::new(&now.mark.commit, "other looks", &[]);
     let changed = text.replace(now.mark.scope.as_ref().unwrap().as_str(), other.as_str());
@@ -218,7 +217,7 @@ async fn one_bad_place_costs_its_place_and_nothing_else() {
             view.reviews.iter().map(|review| review.body.as_str()).filter(|body| !body.is_empty()).collect();
         assert_eq!(texts.len(), 1, "{fault:?}");
         assert!(texts[0].contains("- Elsewhere\n- Wrong on 999"), "{}", texts[0]);
-        // If an earlier attempt posted a finding, the review lists the finding's open thread.
+        // If an earlier attempt has already posted a finding, the review links to the finding's open thread.
         let (unplaced, open) =
             texts[0].split_once("\n\n### Findings already on this pull request").unwrap_or((texts[0], ""));
         assert!(!unplaced.contains("Wrong on 3"), "{unplaced}");
@@ -284,7 +283,7 @@ async fn an_answer_is_given_once_in_its_thread() {
     }
     let answer = pull.reply(&comments[0].1, &topic("reply/3"), "Fixed in 1234567").await.unwrap();
     pull.reply(&comments[1].1, &topic("reply/3"), "The same topic, another thread.").await.unwrap();
-    // Another account's copy of the marker is not an answer of ours.
+    // A reply of another account with a copy of our marker does not count as our reply.
     let marked = site.shop.pull(number).await.unwrap();
     let marked = marked
         .inline_comments()

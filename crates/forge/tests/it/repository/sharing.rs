@@ -10,7 +10,7 @@ use truing_forge::ForgeServer as _;
 
 use super::site::{Site, SystemTestClock, TOKEN, server};
 
-/// Returns true if the error's wait is what remains of the 90 s.
+/// Returns true if the error states a wait that can be the rest of the 90 s.
 fn is_limited(error: &ForgeError) -> bool {
     matches!(error, ForgeError::RateLimited { wait, .. } if (30_000..=90_000).contains(&wait.0))
 }

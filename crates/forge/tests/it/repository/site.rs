@@ -103,7 +103,7 @@ pub(crate) struct Site {
 }
 
 impl Drop for Site {
-    /// Checks that Truing took no forbidden action, and made no call that the forge would not understand.
+    /// Checks that Truing took no forbidden action, and made no call that the real forge would not accept.
     fn drop(&mut self) {
         let wrong = self.forge.violations();
         assert!(std::thread::panicking() || wrong.is_empty(), "{}", wrong.join("\n"));
@@ -276,7 +276,7 @@ pub(crate) fn draft(branch: &str) -> PullDraft {
     }
 }
 
-/// Asserts that a call was rejected, and surely did nothing.
+/// Asserts that a call was rejected, and that the error states that the call had no effect.
 pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
     assert!(
         matches!(&result, Err(error @ ForgeError::Rejected { .. }) if error.has_no_effect()),
@@ -284,13 +284,13 @@ pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, ForgeError>) {
     );
 }
 
-/// The repository in the form that sync uses: reads, and one method per effect.
+/// The repository as sync uses it: reads, and one method per effect.
 pub(crate) struct RepositoryEffects {
     read: RepositoryClient,
     write: GatedClient,
 }
 
-/// A client that performs effects with the permit of a gate.
+/// A client that requests a permit from a gate before each effect.
 pub(crate) struct GatedClient {
     pub(crate) client: RepositoryClient,
     pub(crate) gate: Arc<dyn WriteGate>,

@@ -42,15 +42,15 @@ pub(super) fn finding_place(finding: &Finding) -> String {
     format!("{}:{}", markdown::code_span(&place.path.to_string()), place.start_line)
 }
 
-/// Returns the answer to a finding in this loop, and `true` if it is fixed.
+/// Returns the answer to a finding in this loop, and `true` if the finding is fixed.
 pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (String, bool) {
     let state = &record.detail.state;
     if let Some(words) = &state.hook {
         let last = line::clean_line(words.lines().last().unwrap_or_default(), MAX_LINE);
         return (format!("Hook blocked the fix commit: {}", markdown::escape_text(&last)), false);
     }
-    // The commit that was pushed for these findings. If this loop pushed nothing, the log has no line for a
-    // fix yet.
+    // The pushed commit with the fixes of these findings. None if this loop pushed no fix, because the last
+    // log line is then not a fix.
     let pushed = match state.log.last() {
         Some(ConvergeLogLine::Fix { commit, .. }) => commit.as_ref(),
         Some(

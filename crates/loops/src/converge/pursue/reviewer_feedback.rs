@@ -1,4 +1,4 @@
-//! Converts the reviews and threads of other reviewers to the form of the readiness check.
+//! Converts the reviews and threads of other reviewers to the input of the readiness check.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ pub(super) fn summarise_feedback(
         let many = comments.filter(|comment| comment.review.as_ref() == Some(&review.id)).count();
         u32::try_from(many).unwrap_or(u32::MAX)
     };
-    // The pattern is valid, because the configuration compiled it when it was loaded.
+    // The pattern is valid, because it was already compiled when the configuration was loaded.
     let dirty = reviewer.dirty.as_deref().and_then(|pattern| Regex::new(pattern).ok());
     let text = |review: &PullReview| match &dirty {
         Some(dirty) if dirty.is_match(&review.body) && reviewer.counts_alone => {
@@ -56,8 +56,9 @@ pub(super) fn summarise_feedback(
     }
 }
 
-/// True if one of our own open threads is settled: its finding is no longer reported and our comment is the
-/// last, or a person has dismissed its finding.
+/// True if this is one of our own open threads, and it needs no further answer. This is the case if a person
+/// has dismissed its finding. It is also the case if the finding is no longer reported and our comment is the
+/// last.
 pub(super) fn should_resolve_thread(
     thread: &ReviewThread,
     standing_topics: &BTreeSet<Topic>,
@@ -83,7 +84,8 @@ pub(super) fn unresolved_thread(
 ) -> Option<UnresolvedThread> {
     let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
-    // In our own threads, the author of the last comment counts, because our account wrote the first comment.
+    // In our own threads, the author of the last comment decides, because our account always writes the first
+    // comment.
     let who = if is_ours(first) { last } else { first };
     let by = match &who.author {
         Some(author) => {
@@ -96,8 +98,8 @@ pub(super) fn unresolved_thread(
         }
         None => ThreadAuthor::Person,
     };
-    // In the threads of a reviewer and in our own threads, comments of other accounts are for people and do
-    // not count.
+    // The last comment by Truing or a configured reviewer decides. Comments by other accounts are addressed
+    // to people and are ignored.
     let last = thread
         .comments
         .iter()
@@ -107,7 +109,7 @@ pub(super) fn unresolved_thread(
     let last_comment = match (is_ours(last), is_answer) {
         (false, _) => LastComment::Theirs,
         (true, true) if !last.body.starts_with(FIX_REPORT_PREFIX) => LastComment::Declined,
-        // A finding of ours that no audit reports any more.
+        // The thread shows one of our own findings, which no audit reports any more.
         (true, _) => LastComment::ReportsFix,
     };
     Some(UnresolvedThread {

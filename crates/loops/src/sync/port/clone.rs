@@ -1,5 +1,5 @@
-//! The files of a port: the files that may differ, the files that do differ, and their copies in a clean
-//! clone. No symbolic link is followed, because a model's commands may have created some.
+//! The files of a port: the files that may change, the files that did change, and their copies in a clean
+//! clone. Symbolic links are not followed, because a model's commands may have created them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(in crate::sync) struct MigrationPathPolicy {
 }
 
 impl MigrationPathPolicy {
-    /// Takes the job's globs and the policy of ports.
+    /// Creates the policy from the job's globs and the policy for ports.
     pub(super) fn new(job: &JobConfig, policy: Arc<AgentPolicy>) -> Result<Self, CodeMigrationError> {
         let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
         Ok(Self {
@@ -83,7 +83,8 @@ pub(super) async fn apply_saved_changes(
     let theirs = PrivateFolder::new()?;
     mirror.check_out_private_clone(head, &[], theirs.path()).await?;
     let mut staged = mirror.stage_folder(&base, theirs.path(), None).await?;
-    // Files such as the range and the digests are not taken over, because they are written again.
+    // Files that a port may not change, such as the files with the range and the digests, are omitted,
+    // because this run writes them again.
     staged.paths.retain(|(path, _)| path_policy.allows_path(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());
     for saved in read_changes(theirs.path(), staged.paths).await? {

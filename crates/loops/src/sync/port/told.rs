@@ -1,5 +1,5 @@
-//! The prompt of a port. Content of the package and the project is data: it is placed between marks that it
-//! cannot contain.
+//! The prompt of a port. Content of the package and the project is data. The prompt encloses this data in
+//! marks that the data cannot contain.
 
 use std::collections::BTreeSet;
 

@@ -9,14 +9,14 @@ use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
 use super::{Place, ROLE, assert_clean, keys, later};
 use crate::aws::AwsKeyError;
 
-/// Returns a lasting fault, and the number of requests before it.
+/// Returns the message of a permanent fault, and the number of requests that were sent before it.
 async fn fault(place: &Place) -> (String, usize) {
     let (AwsKeyError { message, is_transient: is_passing }, asked) = any_fault(place).await;
     assert!(!is_passing, "{message}");
     (message, asked)
 }
 
-/// Returns a temporary fault, and the number of requests before it.
+/// Returns the message of a temporary fault, and the number of requests that were sent before it.
 async fn outage(place: &Place) -> (String, usize) {
     let (AwsKeyError { message, is_transient: is_passing }, asked) = any_fault(place).await;
     assert!(is_passing, "{message}");

@@ -34,12 +34,12 @@ async fn many_calls_at_once_fetch_once() {
         calls.join_all()
     };
     assert_eq!(ask(now).await, vec![Ok(given(1)); 20]);
-    // During an early renewal the other calls use the current keys.
+    // While one call renews the keys early, the other calls use the current keys.
     place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 120));
     let all = ask(later(now, 56)).await;
     assert!(all.iter().all(|keys| [Ok(given(1)), Ok(given(2))].contains(keys)), "{all:?}");
     assert_eq!(place.aws.request_log(), [STS_LOGGED; 2]);
-    // A failing service also gets only one request.
+    // If the service fails, simultaneous calls also send only one request.
     place.aws.change_behaviour(|aws| aws.denied_roles = vec![ROLE.to_owned()]);
     assert!(ask(later(now, 121)).await.iter().all(Result::is_err));
     assert_eq!(place.aws.request_log().len(), 3);
@@ -83,7 +83,7 @@ async fn a_token_is_read_at_each_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
-    // By now, the first token has expired, and the file contains another token.
+    // The first token is replaced in its file, by an expired token and then by a valid one.
     let path = place.write("token", &web_identity_token("pod-1", AUDIENCE, -1));
     assert!(keys(&place.chain(), now).await.is_err());
     place.write("token", &web_identity_token("pod-1", AUDIENCE, 3600));
@@ -105,7 +105,7 @@ async fn keys_that_a_service_calls_expired_are_replaced_once() {
     // Another call that used the first keys gets the second ones.
     assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
     assert_eq!(place.aws.request_log().len(), 2);
-    // If the chain returns the same keys, there is nothing to retry.
+    // If the chain returns the same keys again, a retry is useless, so `None` is returned.
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
     let chain = place.chain();
     let fixed = keys(&chain, now).await.unwrap();

@@ -8,7 +8,8 @@ use url::Url;
 
 use crate::aws::{AwsKeys, AwsLogin, AwsService, KeySource};
 
-/// Returns the keys of AWS's own examples; split, because scanners would take them for real ones.
+/// Returns the keys of AWS's own examples. Their text is split, because scanners would report it as real
+/// keys.
 fn example(session_token: Option<SecretString>) -> AwsLogin {
     AwsLogin {
         service: AwsService::Messages { workspace_id: "wrkspc_1".to_owned() },

@@ -18,7 +18,7 @@ use crate::gateway::{LanguageModel as _, ModelAnswer, ModelError, ModelGateway, 
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 
-/// Returns a process that has a role and a token for it, in this folder.
+/// Returns a gateway with an AWS role, and the folder with the role's token.
 async fn process(
     aws: &FakeAws,
     says: Vec<Says>,
@@ -42,7 +42,7 @@ async fn process(
     (stage, gateway, folder)
 }
 
-/// Asks once in such a process.
+/// Sends one request through such a gateway.
 async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, ModelGateway, Result<ModelAnswer, ModelError>) {
     let (stage, gateway, _folder) = process(aws, says, patience()).await;
     let result = stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await;
@@ -92,7 +92,7 @@ async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
     let words = result.unwrap_err().to_string();
     assert!(words.starts_with("no access to the provider: AWS STS (http://127.0.0.1"), "{words}");
     assert!(words.contains(ROLE), "{words}");
-    // Another run gets the same error, without another request to STS.
+    // Another session gets the same error, without another request to STS.
     assert!(stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.is_err());
     assert_eq!((stage.requests(), aws.request_log().len(), stage.book.spent()), (0, 1, 0));
 }
@@ -121,7 +121,7 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
     let (stage, gateway, _folder) =
         process(&aws, vec![Says::text("yes"), expired().times(0)], patience).await;
     assert!(stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.is_ok());
-    // From here on, STS does not respond, so neither this process nor a new one gets keys.
+    // From here on, STS does not respond, so neither this gateway nor a new one gets keys.
     aws.change_behaviour(|aws| aws.is_silent = true);
     let (other, first, _folder) = process(&aws, vec![Says::text("yes")], patience).await;
     for (stage, gateway) in [(&stage, gateway), (&other, first)] {

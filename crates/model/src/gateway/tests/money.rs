@@ -1,4 +1,4 @@
-//! Tests that money is reserved before a call and settled after it, for every kind of end.
+//! Tests that money is reserved before a call and settled after it, however the call ends.
 
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ async fn whole_answers_cost_what_is_billed(way: ProviderCallMethod) {
     assert!(0 < cost && cost < whole);
 }
 
-/// The provider bills every token that it generated. If it exceeds one limit, it may exceed any limit.
+/// The provider bills every token that it generated. A response that exceeds its limit is not retried,
+/// because the provider may then exceed any limit.
 #[tokio::test]
 async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last() {
     let stage =
@@ -87,8 +88,8 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
 
 #[tokio::test]
 async fn an_answer_is_no_longer_than_its_money() {
-    // For a request of a few hundred bytes, the upper bound of the prompt is a few thousand tokens, at a
-    // price of 8 each.
+    // The request has a few hundred bytes, but is estimated as at most a few thousand tokens, at a price of 8
+    // millionths of a dollar each.
     let stage =
         Stage::with(ModelScript::from_answers([Says::text("x").usage(100, 90_000)]), 50_000, patience())
             .await;
@@ -110,8 +111,8 @@ async fn too_little_money_begins_nothing() {
 
 #[tokio::test]
 async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
-    // One token per byte, 100,000 bytes would cost 800,000 millionths of a dollar. The provider counts a
-    // fourth as many tokens, which cost 200,000.
+    // Estimated as one token per byte, 100,000 bytes would cost 800,000 millionths of a dollar. The provider
+    // counts a quarter as many tokens, which cost 200,000.
     for way in ProviderCallMethod::ALL {
         let stage = Stage::by(*way, ModelScript::from_answers([Says::text("x")]), 400_000, patience()).await;
         let answer = stage.session().request_answer(&request(&[user(&"long ".repeat(20_000))])).await;
@@ -149,8 +150,8 @@ async fn what_was_counted_is_not_set_aside_twice() {
     session.request_answer(&request(&said)).await.unwrap();
     let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.max_amount.0).collect());
     let answer = 4000 * OUTPUT;
-    // The first reservation is for 10,000 bytes at 8 each. The second one is for the 2,500 tokens that were
-    // counted, and for the new bytes.
+    // The first reservation is for 10,000 bytes at 8 millionths of a dollar each. The second one is for the
+    // 2,500 counted tokens, and for the new bytes.
     assert!(most[0] - answer > 80_000, "{most:?}");
     assert!((20_000..24_000).contains(&(most[1] - answer)), "{most:?}");
 }
@@ -184,7 +185,7 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
 async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     let says = Says::fault(ModelFault::Stall { after: StreamPosition::Text }).usage(300, 20);
     let stage = Stage::new(ModelScript::from_answers([says])).await;
-    // Each poll reads all data that has arrived, so many polls ensure that everything was read.
+    // After many polls, the gateway has certainly read all data that has arrived.
     let reads = std::cell::Cell::new(0);
     let has_read = |stage: &Stage| {
         reads.set(reads.get() + u32::from(stage.model.hung_answer_count() == 1));
@@ -204,8 +205,8 @@ async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_b
     let stage = Stage::new(ModelScript::from_answers([says])).await;
     leave(&stage, |stage| stage.model.hung_answer_count() == 1).await;
     stage.gateway.wait_until_idle().await;
-    // The cost covers at most one token per three bytes of the prompt, plus the frame, at the rate of a
-    // one-hour cache. It covers no response.
+    // The cost covers only the prompt, at the price of one-hour cache writes. The prompt is estimated as one
+    // token per three bytes, plus the frame.
     let settled = stage.book.settled();
     assert!(matches!(settled.as_slice(), [(1..6000, CostBasis::Estimated)]), "{settled:?}");
     assert_eq!(stage.book.open(), 0);

@@ -24,10 +24,10 @@ use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest};
 use crate::price::ModelPrices;
 use crate::provider::{ModelProvider, ProviderCredentials};
 
-/// A model whose price differs by the kind of token.
+/// A model with a different price for each kind of token.
 pub(super) const MODEL: &str = "claude-opus-5-5";
 
-/// An API and a kind of credential by which a provider is called. The tests apply to all of them.
+/// An API and a kind of credential for calls to a provider. The tests run with each combination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ProviderCallMethod {
     /// The Messages API with a key.
@@ -75,7 +75,7 @@ impl ProviderCallMethod {
         }
     }
 
-    /// Returns the fake provider, which is called by this method.
+    /// Returns a provider that calls the fake with this API and credential.
     pub(super) fn to(self, model: &FakeModel) -> ModelProvider {
         match self {
             Self::Messages => {
@@ -104,7 +104,7 @@ impl ProviderCallMethod {
     }
 }
 
-/// Returns Amazon Bedrock, with requests signed by keys of this source.
+/// Returns a provider that calls Amazon Bedrock with requests signed by keys of this source.
 #[cfg(feature = "aws")]
 pub(super) fn signed(model: &FakeModel, keys: crate::aws::KeySource) -> ModelProvider {
     let (service, region) = (crate::aws::AwsService::Bedrock, AWS_REGION.to_owned());
@@ -248,7 +248,7 @@ pub(super) struct Stage {
     pub(super) gateway: ModelGateway,
 }
 
-/// Returns short timeouts for tests: three attempts in quick succession.
+/// Returns timeouts for tests, with three attempts in quick succession.
 pub(super) fn patience() -> ProviderTimeouts {
     ProviderTimeouts {
         tries: 3,
@@ -261,7 +261,7 @@ pub(super) fn patience() -> ProviderTimeouts {
 }
 
 impl Stage {
-    /// Returns a provider that plays this script, with a budget of ten dollars.
+    /// Returns a stage whose provider follows this script, with a budget of ten dollars.
     pub(super) async fn new(script: ModelScript) -> Self {
         Self::with(script, 10_000_000, patience()).await
     }
@@ -318,8 +318,8 @@ impl Stage {
         )
     }
 
-    /// Returns the sums of the provider's bills at the rates of the price table: for complete responses, and
-    /// for incomplete ones.
+    /// Returns the sum of the provider's bills for complete responses, and the sum for incomplete ones, at
+    /// the rates of the price table.
     pub(super) fn billed(&self) -> (u64, u64) {
         let prices = prices();
         let (mut whole, mut cut) = (0, 0);

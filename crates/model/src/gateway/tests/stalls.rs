@@ -12,7 +12,8 @@ use crate::retry::{FailedAttempt, FailureCause};
 use crate::stream::CompleteAnswer;
 use crate::wire::WireFormat;
 
-/// A stream of chunks, each after a delay in seconds. After the last chunk, it sends nothing and stays open.
+/// A stream of chunks, each after a delay in seconds. After the last chunk, the stream sends nothing and
+/// stays open.
 struct DelayedChunks(VecDeque<(u64, String)>);
 
 impl ChunkStream for DelayedChunks {

@@ -1,4 +1,4 @@
-//! Tests of streams in the forms that servers of Chat Completions send, each with its result.
+//! Tests of streams in the different formats that servers of Chat Completions send.
 
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
@@ -83,8 +83,8 @@ fn calls_of_tools_are_put_together_however_a_server_numbers_them() {
     let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
     assert_eq!((answer.message.content.as_slice(), answer.stop), (expected.as_slice(), StopReason::ToolUse));
 
-    // Complete tool calls in unusual forms: the same index for all, no index, no ids, the same id for all,
-    // arguments as an object, and `stop` as the reason.
+    // Each chunk contains a complete tool call with a deviation from OpenAI's format: the same index or id
+    // for all, a missing index or id, arguments as an object, or the reason `stop`.
     let object = json!({"path": "x"});
     for (first, second, ids) in [
         (json!({"index": 0, "id": "a"}), json!({"index": 0, "id": "b"}), ["a", "b"]),

@@ -15,7 +15,7 @@ use crate::output::report::DiagnosticReport;
 
 /// Maximum number of spans, and of child messages, that are parsed for a message.
 const MAX_SPANS: usize = 200;
-/// Maximum number of macro expansions through which a place is followed.
+/// Maximum number of nested macro expansions that are followed to find a location in the tree.
 const MAX_EXPANSIONS: usize = 100;
 /// Words before the URL of a lint's page in Clippy's notes.
 const PAGE: &str = "for further information visit ";
@@ -66,7 +66,7 @@ struct RustcChild {
     spans: BoundedList<RustcSpan, MAX_SPANS>,
 }
 
-/// Place reported by `rustc`: lines and columns from 1, columns in characters, and an exclusive end.
+/// Location reported by `rustc`: lines and columns from 1, columns in characters, and an exclusive end.
 #[derive(Deserialize)]
 struct RustcSpan {
     file_name: String,
@@ -97,8 +97,8 @@ impl RustcSpan {
 }
 
 /// Parses the output of `cargo clippy --message-format=json`, `cargo check` and `cargo build`, which has one
-/// object on each line. Only compiler messages are used. If Cargo builds a file twice, its repeated messages
-/// count once. A suggestion becomes a fix if all its parts are marked as machine-applicable.
+/// object on each line. Only compiler messages are used. If Cargo builds a file twice, the repeated messages
+/// about the file count once. A suggestion becomes a fix if all its parts are marked as machine-applicable.
 pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("clippy", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);
@@ -124,13 +124,13 @@ pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     reading.finish_lines(objects)
 }
 
-/// Returns true for a line about progress, which Cargo prints for people between the objects.
+/// Returns true for a progress line for people. Cargo prints such lines between the JSON objects.
 fn is_progress(line: &str) -> bool {
     let words = line.trim_start();
     line.starts_with(' ') && PROGRESS.iter().any(|word| words.starts_with(word))
 }
 
-/// Places and messages by which repeated diagnostics are recognised.
+/// The locations and messages of the diagnostics so far, by which repeated diagnostics are recognised.
 type SeenDiagnostics = HashSet<(String, (u32, u32), (u32, u32), String)>;
 
 fn read_message(
@@ -139,8 +139,8 @@ fn read_message(
     seen_diagnostics: &mut SeenDiagnostics,
 ) {
     let Some(span) = message.spans.iter().find(|span| span.is_primary) else {
-        // An error without a place means that the build failed. A warning without a place only contains the
-        // number of warnings.
+        // An error without a location means that the build failed. A warning without a location only states
+        // the number of warnings.
         if message.level.starts_with("error") && !message.message.starts_with("aborting due to ") {
             reading.add_tool_failure(&message.message);
         }
@@ -154,7 +154,7 @@ fn read_message(
     let Some(mut diagnostic) = reading.build_diagnostic(&span.file_name, range, &message.message) else {
         return;
     };
-    // The level of an internal compiler error also begins with this word.
+    // The level of an internal compiler error (`error: internal compiler error`) also begins with `error`.
     diagnostic.level = if message.level.starts_with("error") {
         DiagnosticLevel::Error
     } else {
@@ -172,8 +172,8 @@ fn read_message(
     reading.collected.push(diagnostic);
 }
 
-/// Returns the place in the tree. For a place in a macro of another crate, returns the place where the macro
-/// is called.
+/// Returns a location in the tree. If the reported location is in a macro of another crate, returns the
+/// location of the macro call.
 fn span_in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
     let mut place = span;
     for _ in 0..MAX_EXPANSIONS {
@@ -192,8 +192,8 @@ fn error_page_url(code: &str) -> Option<String> {
     is_error.then(|| format!("https://doc.rust-lang.org/error_codes/{code}.html"))
 }
 
-/// Returns the fix that a child message proposes. If the message lists alternatives for the same place,
-/// returns no fix.
+/// Returns the fix that a child message proposes. Returns `None` if the message lists alternatives for the
+/// same location.
 fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
     let mut parts: Vec<&RustcSpan> =
         child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
@@ -218,8 +218,8 @@ fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> 
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
 }
 
-/// Returns the notes below a message. Notes that name a page, or that explain why a lint is enabled, are left
-/// out.
+/// Returns the notes below a message. Notes with the URL of a page, and notes about why a lint is enabled,
+/// are left out.
 fn help_text(children: &BoundedList<RustcChild, MAX_SPANS>) -> Option<String> {
     let is_help = |child: &&RustcChild| {
         !child.message.starts_with(PAGE)

@@ -64,8 +64,8 @@ struct GoLines {
 }
 
 /// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are
-/// bytes from 1, and 0 means no column. Fixes are ignored, because version 2 counts their positions across
-/// files.
+/// bytes from 1, and 0 means no column. Fixes are ignored, because in version 2 their positions are not
+/// offsets in one file: they are counted across all files.
 pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("golangci-lint", input);
     let text = reading.extract_document(bytes);
@@ -90,7 +90,7 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         let Some(mut diagnostic) = reading.build_diagnostic(&entry.pos.filename, range, &entry.text) else {
             return;
         };
-        // The linter `typecheck` reports code that does not compile.
+        // Findings of the linter `typecheck` are errors, because it reports code that does not compile.
         let unnamed =
             if entry.from_linter == "typecheck" { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
         diagnostic.level = entry.severity.as_deref().and_then(parse_level).unwrap_or(unnamed);
@@ -100,7 +100,8 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
     reading.finish()
 }
 
-/// Returns true for JSON of golangci-lint. If there are no findings, the JSON names the linters that ran.
+/// Returns true for JSON of golangci-lint. JSON without findings is recognised by the names of the linters
+/// that ran.
 pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
     ["\"FromLinter\"", "\"Linters\""]
         .iter()
@@ -121,9 +122,9 @@ struct VetDiagnostic {
     message: String,
 }
 
-/// Parses the output of `go vet -json`, which is on standard error before Go 1.25. The output has an object
-/// for each package, between lines that name the packages. Columns are bytes from 1. For a package that does
-/// not compile, the output has the compiler's lines instead of an object.
+/// Parses the output of `go vet -json`, which is on standard error before Go 1.25. The output has a JSON
+/// object for each package. Before each object, a line names the package. Columns are bytes from 1. If a
+/// package does not compile, the output has the compiler's lines instead of the object.
 pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("go vet", input);
     let text = reading.extract_document(bytes);

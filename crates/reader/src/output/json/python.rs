@@ -62,8 +62,8 @@ impl RuffPosition {
 }
 
 /// Parses the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff marks as
-/// safe are used. A place in a notebook becomes the whole notebook, because Ruff counts the lines within a
-/// cell.
+/// safe are used. A diagnostic in a notebook is reported for the whole notebook, because Ruff counts lines
+/// within a cell.
 pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ruff", input);
     let text = reading.extract_document(bytes);
@@ -102,7 +102,7 @@ fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<Tool
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
 }
 
-/// Returns a message without the password that rules about passwords include in their messages.
+/// Returns a message of this rule. If the rule's messages contain passwords, the password is removed.
 fn strip_secret_from_message<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
     if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { strip_secret_value(message) } else { message }
 }
@@ -124,11 +124,10 @@ struct MypyDiagnostic {
 
 /// Parses the output of `mypy --output json`, which has one object on each line. Columns are bytes from 0,
 /// and -1 means no column. With `--show-error-end`, objects contain an exclusive end. An end on another line
-/// is ignored: the diagnostic is about the first line of a definition, but the end is that of the whole
-/// definition.
+/// is ignored, because it is the end of a whole definition, while the diagnostic is about the first line.
 ///
-/// Mypy 2.4 with its own parser reports columns that are too small after non-ASCII characters. Its places are
-/// therefore exact only in ASCII lines.
+/// Mypy 2.4 with its own parser reports columns that are too small after non-ASCII characters. Its columns
+/// are therefore exact only in ASCII lines.
 pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("mypy", input);
     let text = decode::decode_lines(bytes, &mut reading.collected);
@@ -330,8 +329,8 @@ struct BanditWeakness {
     id: Option<WholeNumber>,
 }
 
-/// Reads the output of `bandit -f json`. Columns are bytes from 0. The end is exclusive and on the last line
-/// of the range. Quoted code, and passwords in messages, are left out.
+/// Reads the output of `bandit -f json`. Columns are bytes from 0. The exclusive end column is on the last
+/// line of the range. The code that Bandit quotes and passwords in its messages are left out.
 pub(crate) fn read_bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("bandit", input);
     let text = reading.extract_document(bytes);

@@ -13,7 +13,7 @@ use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::{decode, entries};
 
-/// Number of bytes at the beginning of an output that are searched for marks of its format.
+/// Number of bytes at the beginning of an output in which the marks of a format are searched.
 const BEGINNING: usize = 4 << 10;
 
 /// The state of parsing one output.
@@ -25,7 +25,7 @@ pub(crate) struct OutputReader<'a> {
 }
 
 impl<'a> OutputReader<'a> {
-    /// Creates a reader. `tool` is the tool's name unless the caller's context contains another name.
+    /// Creates a reader. `tool` is used as the tool's name if the caller's context contains no name.
     pub(crate) fn new(tool: &'a str, input: &OutputContext<'a>) -> Self {
         Self {
             tool: input.tool_or(tool),
@@ -34,8 +34,8 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Returns the document in an output. The document begins at the first line that begins like JSON,
-    /// because some tools print lines before it. If the output is too large, adds a problem and returns an
+    /// Returns the JSON document in an output. Some tools print lines before the document, so it begins at
+    /// the first line that begins with a bracket. If the output is too large, adds a problem and returns an
     /// empty text.
     pub(crate) fn extract_document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
         match decode::decode_document(bytes, &mut self.collected) {
@@ -52,7 +52,7 @@ impl<'a> OutputReader<'a> {
     }
 
     /// Passes the well-formed entries of a JSON array to `take`; `null` is an empty array. `entry_label` is
-    /// the name for an entry in problems.
+    /// the word for an entry in the texts of problems.
     pub(crate) fn for_each_entry<'b, T: Deserialize<'b>>(
         &mut self,
         array: &'b RawValue,
@@ -64,7 +64,7 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Passes the well-formed entries of the array at the beginning of a text to `take`.
+    /// Passes the well-formed entries of a JSON array to `take`. `text` begins with the array.
     pub(crate) fn for_each_array_entry<'b, T: Deserialize<'b>>(
         &mut self,
         text: &'b str,
@@ -111,7 +111,7 @@ impl<'a> OutputReader<'a> {
         self.paths.resolve(path).is_ok()
     }
 
-    /// Creates an edit. Returns `None` if the path is not in the tree or if there is no exact range.
+    /// Creates an edit. Returns `None` if the path is not in the tree, or if `range` is `None`.
     pub(crate) fn build_edit(
         &self,
         path: &str,
@@ -174,7 +174,7 @@ pub(crate) fn is_json_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> b
         && marks.iter().all(|mark| memchr::memmem::find(beginning, mark.as_bytes()).is_some())
 }
 
-/// Returns the tag for an entry of the Common Weakness Enumeration, in SARIF's form: `external/cwe/cwe-89`
+/// Returns the tag for an entry of the Common Weakness Enumeration, as SARIF writes it: `external/cwe/cwe-89`
 /// for `CWE-89: …` or `89`.
 pub(crate) fn cwe_tag(text: &str) -> Option<String> {
     let digits = text.trim().trim_start_matches(['C', 'W', 'E', 'c', 'w', 'e', '-']);
@@ -182,8 +182,8 @@ pub(crate) fn cwe_tag(text: &str) -> Option<String> {
     (!digits.is_empty()).then(|| format!("external/cwe/cwe-{digits}"))
 }
 
-/// Returns a message without the secret that some tools include. For example, `Possible hardcoded password:
-/// '…'` is cut before the colon.
+/// Returns the beginning of a message, without the secret that some tools put at its end. For example,
+/// `Possible hardcoded password: '…'` is cut before the colon.
 pub(crate) fn strip_secret_value(message: &str) -> &str {
     let quote = message.find([':', '\'', '"', '`']).unwrap_or(message.len());
     message.get(..quote).unwrap_or(message).trim_end()

@@ -12,7 +12,7 @@ use crate::output::report::DiagnosticReport;
 
 /// Maximum number of offenses that are read from one file.
 const MAX_OFFENSES: usize = 20_000;
-/// Departments whose rules are documented on RuboCop's own pages. Other departments belong to extensions.
+/// Departments (groups of rules) that RuboCop's own pages document. Other departments belong to extensions.
 const DEPARTMENTS: &[&str] =
     &["Bundler", "Gemspec", "Layout", "Lint", "Metrics", "Migration", "Naming", "Security", "Style"];
 
@@ -76,7 +76,8 @@ fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOff
     let end = place.last_line.zip(place.last_column);
     let end = end.map(|(line, column)| (line.to_count(), column.to_count().saturating_add(1)));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
-    // RuboCop has an option that puts the rule's name at the beginning of the message.
+    // With one of its options, RuboCop puts the rule's name at the beginning of each message. The name is
+    // removed.
     let named = format!("{}: ", offense.cop_name);
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
     let Some(mut diagnostic) = reading.build_diagnostic(path, range, message) else { return };
@@ -86,7 +87,8 @@ fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOff
     reading.collected.push(diagnostic);
 }
 
-/// Returns the page of a rule: `Style/NilComparison` is `cops_style.html#stylenilcomparison`.
+/// Returns the URL of a rule's page: that of `Style/NilComparison` ends with
+/// `cops_style.html#stylenilcomparison`.
 fn rule_page_url(rule: &str) -> Option<String> {
     let (department, name) = rule.split_once('/')?;
     let is_own = DEPARTMENTS.contains(&department) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());

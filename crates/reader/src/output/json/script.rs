@@ -14,8 +14,8 @@ use crate::output::report::DiagnosticReport;
 
 /// Maximum number of messages that are read from one file.
 const MAX_MESSAGES: usize = 20_000;
-/// Beginning of ESLint's message for an excluded file. The configuration excludes a file by a pattern, by its
-/// folder, or because no entry matches the file.
+/// Beginning of ESLint's messages for files that the configuration excludes: by a pattern, by the folder, or
+/// because no entry of the configuration matches the file.
 const ESLINT_IGNORED: &str = "File ignored ";
 
 #[derive(Deserialize)]
@@ -53,8 +53,8 @@ struct OffsetFix {
 }
 
 impl OffsetFix {
-    /// Returns the range. Returns `None` if the range begins before the text, which is how ESLint removes a
-    /// byte order mark.
+    /// Returns the range. Returns `None` if the range begins at a negative offset, which ESLint uses to
+    /// remove a byte order mark.
     fn range(&self) -> Option<DiagnosticRange> {
         DiagnosticRange::from_offsets(self.range.0.to_offset()?, self.range.1.to_offset()?, ColumnUnit::Utf16)
     }
@@ -115,7 +115,7 @@ fn read_eslint_message(
     reading.collected.push(diagnostic);
 }
 
-/// Returns the page of a rule of ESLint itself, or of a plugin whose pages are known.
+/// Returns the URL of the page of a rule that belongs to ESLint itself, or to a plugin with known pages.
 fn eslint_page_url(rule: &str) -> Option<String> {
     const PLUGINS: &[(&str, &str, &str)] = &[
         ("@typescript-eslint/", "https://typescript-eslint.io/rules/", "/"),
@@ -198,7 +198,7 @@ fn read_stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &
     diagnostic.level = level_or_warning(warning.severity.as_deref());
     let fix = warning.fix.as_ref().and_then(|fix| reading.build_edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
-    // The names of rules from plugins contain a slash.
+    // Only Stylelint's own rules have a known page. Names of plugins' rules contain a slash.
     let is_own = !rule.is_empty() && rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let page = || is_own.then(|| format!("https://stylelint.io/user-guide/rules/{rule}"));
     diagnostic.rule_page = warning.url.clone().or_else(page);
@@ -262,9 +262,10 @@ impl BiomePosition {
 }
 
 /// Reads the output of `biome lint --reporter=json`. Since version 2.4, a location has lines and columns,
-/// which count from 1 and in characters. Earlier versions report a span of bytes. Ends are exclusive. The
-/// format is experimental, and has no fixes. (Biome's reporter `rdjson` has fixes, but does not mark the safe
-/// fixes. It also counts characters, although the rdjson format requires bytes.)
+/// which count from 1 and in characters. Earlier versions report a span of byte offsets. Ends are exclusive
+/// in all versions. The format is experimental, and has no fixes. (The output of Biome's reporter `rdjson`
+/// contains fixes, but does not mark which of them are safe. Its columns count characters, although the
+/// rdjson format requires bytes.)
 pub(crate) fn read_biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("biome", input);
     let text = reading.extract_document(bytes);
@@ -308,7 +309,7 @@ fn biome_range(location: &BiomeLocation) -> DiagnosticRange {
     }
 }
 
-/// Returns the page of a rule: `lint/style/useConst` is `use-const`.
+/// Returns the URL of a rule's page: that of `lint/style/useConst` ends with `use-const`.
 fn biome_page_url(category: &str) -> Option<String> {
     let name = category.strip_prefix("lint/")?.rsplit('/').next()?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -353,7 +354,8 @@ struct OxlintSpan {
     length: WholeNumber,
 }
 
-/// Reads the output of `oxlint --format json`. The first label is the place; its offset and length are bytes.
+/// Reads the output of `oxlint --format json`. The first label of a diagnostic is its location; its offset
+/// and length are bytes.
 pub(crate) fn read_oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("oxlint", input);
     let text = reading.extract_document(bytes);

@@ -12,7 +12,8 @@ use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
-/// Maximum number of errors that are read from a run, and of weaknesses that are read from a rule.
+/// Maximum number of errors that are read from a run. The same maximum applies to the weaknesses (CWE
+/// entries) of a rule.
 const MAX_LISTED: usize = 20;
 
 #[derive(Deserialize)]
@@ -38,7 +39,7 @@ struct SemgrepResult {
     extra: SemgrepExtra,
 }
 
-/// Position reported by Semgrep: from 1, the column in bytes.
+/// Position reported by Semgrep: line and column from 1, the column in bytes.
 #[derive(Deserialize)]
 struct SemgrepPosition {
     line: WholeNumber,
@@ -99,7 +100,8 @@ pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnosti
         let edit = fix.and_then(|text| reading.build_edit(&entry.path, exact, &text));
         diagnostic.fixes =
             edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
-        // Without a login, Semgrep prints a notice in place of the fingerprint.
+        // Without a login, Semgrep prints a sentence in place of the fingerprint, so a text with a space is
+        // ignored.
         diagnostic.fingerprint = fingerprint.filter(|text| !text.contains(' '));
         diagnostic.suppressed = is_ignored;
         let weaknesses = match metadata.cwe {
@@ -175,7 +177,7 @@ pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
 fn read_ast_grep_match(reading: &mut OutputReader<'_>, entry: AstGrepMatch) {
     let range = entry.range.byte_offset.range();
     let message = entry.message.as_deref().filter(|message| !message.is_empty());
-    // A rule may have no message.
+    // A rule may have no message. Its id is then used.
     let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
     let Some(mut diagnostic) =
         reading.build_diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)

@@ -1,4 +1,4 @@
-//! JSON of Gitleaks and detect-secrets. A secret, or a digest of one, never becomes a part of a diagnostic.
+//! JSON of Gitleaks and detect-secrets. Diagnostics contain neither a secret nor a digest of a secret.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::output::json::reading::OutputReader;
 use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticReport, ProblemKind};
 
-/// Maximum number of files that are read, and of secrets that are read from one file.
+/// Maximum number of files that are read. The same maximum applies to the secrets of each file.
 const MAX_LISTED: usize = 20_000;
 
 #[derive(Deserialize)]
@@ -31,9 +31,10 @@ struct GitleaksFinding {
 }
 
 /// Reads a JSON report of Gitleaks. Only the line of a finding is used, because Gitleaks reports inexact
-/// locations. Columns are one too large after the first line, and an end can be one line too far. A secret in
-/// an older commit is left out, because its line number refers to that commit. The command `gitleaks dir`
-/// scans the tree instead. The fingerprint of a finding contains no secret, but also refers to a commit.
+/// locations. After the first line of a file, columns are one too large, and an end can be one line too far.
+/// A secret in a commit is left out, because its line number refers to that commit. To scan the tree itself,
+/// use the command `gitleaks dir`. The fingerprint of a finding is not used, because it may also refer to a
+/// commit.
 pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("gitleaks", input);
     let text = reading.extract_document(bytes);
@@ -79,9 +80,9 @@ struct DetectSecretsEntry {
     is_secret: Option<bool>,
 }
 
-/// Reads the output of `detect-secrets scan`, which is a baseline, and of `detect-secrets-hook --json`, which
-/// is empty without findings. Digests of secrets are not read, because a short secret can be guessed from its
-/// digest.
+/// Reads the output of `detect-secrets scan`, which is a baseline, and of `detect-secrets-hook --json`.
+/// Without findings, `detect-secrets-hook` prints nothing. Digests of secrets are not read, because a short
+/// secret can be guessed from its digest.
 pub(crate) fn read_detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("detect-secrets", input);
     let text = reading.extract_document(bytes);

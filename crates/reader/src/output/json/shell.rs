@@ -47,8 +47,8 @@ struct ShellcheckReplacement {
 }
 
 /// Reads the output of `shellcheck -f json1`. Columns are characters from 1, a tab counts as one character,
-/// and ends are exclusive. The format `json` is an array, in which a tab extends to the next multiple of 8
-/// columns. Only the lines of this format are used, not its columns.
+/// and ends are exclusive. ShellCheck's format `json` is an array. In that format, a tab extends to the next
+/// multiple of 8 columns, so only the line numbers are used.
 pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("shellcheck", input);
     let text = reading.extract_document(bytes);
@@ -119,8 +119,8 @@ struct HadolintDiagnostic {
     message: String,
 }
 
-/// Reads the output of `hadolint -f json`. The column is always 1, except for a file that cannot be parsed.
-/// Therefore only the line is used.
+/// Reads the output of `hadolint -f json`. Only the line is used, because the column is always 1, except for
+/// a file that cannot be parsed.
 pub(crate) fn read_hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("hadolint", input);
     let text = reading.extract_document(bytes);

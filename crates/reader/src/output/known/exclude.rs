@@ -1,6 +1,6 @@
-//! Finds the files that a project's configuration excludes from a tool. Some tools apply these exclusions
-//! only to files that they find themselves, but not to files in their arguments. This module is for such
-//! tools.
+//! Finds the files that a project's configuration excludes from a tool. Some tools apply their exclusions
+//! only to files that they find themselves, and not to files in their arguments. For such tools, Truing
+//! applies the exclusions.
 
 use globset::{GlobBuilder, GlobMatcher};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -22,26 +22,26 @@ const MAX_EXPRESSION: usize = 1 << 20;
 pub struct ExcludeRule {
     /// Path of the file from the root of the tree.
     pub file: String,
-    /// Key in a TOML, JSON or YAML file, as names separated by dots. If neither this key nor `section` is
-    /// set, the whole file is the list.
+    /// Key of the list in a TOML, JSON or YAML file, as names separated by dots. If neither `key` nor
+    /// `section` is set, the whole file is the list.
     pub key: Option<String>,
     /// Section of an INI file.
     pub section: Option<String>,
     /// Option in the section of the INI file.
     pub option: Option<String>,
-    /// Form of the patterns at this place.
+    /// Syntax of the patterns in the list.
     pub form: ExcludeForm,
 }
 
-/// Forms of exclude patterns. A folder that a pattern matches is excluded with everything in it.
+/// Syntaxes of exclude patterns. If a pattern matches a folder, all files in the folder are excluded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExcludeForm {
-    /// Regular expressions that may match anywhere in a path from the root. The path of a folder ends with a
-    /// slash.
+    /// Regular expressions, which may match any part of a path from the root. For the match, a slash is added
+    /// to the path of a folder.
     Regex,
     /// Globs. A glob with a slash is compared with paths from the root; a glob without a slash is compared
-    /// with names. A `*` also matches slashes.
+    /// with the names of files and folders. A `*` also matches slashes.
     Paths,
     /// Globs that match a name, or a path from the root with or without a leading `./`.
     Globs,
@@ -73,7 +73,7 @@ pub fn select_excluded<'a>(
 }
 
 impl ExcludeRule {
-    /// Returns the values at the place, or `None` if the file does not configure the tool.
+    /// Returns the values in the list, or `None` if the file does not configure the tool.
     fn read_values(&self, text: &str) -> Option<Vec<String>> {
         match (&self.key, &self.section, &self.option) {
             (Some(key), ..) => {
@@ -90,7 +90,7 @@ impl ExcludeRule {
     }
 }
 
-/// Returns the table of this name in a TOML, JSON or YAML file, or the whole file for an empty name.
+/// Returns the table with this name in a TOML, JSON or YAML file. For an empty name, returns the whole file.
 fn read_table(file: &str, text: &str, name: &str) -> Option<serde_json::Value> {
     let parts = || name.split('.').filter(|part| !part.is_empty());
     let table = match file.rsplit('.').next() {

@@ -13,13 +13,13 @@ use truing_core::line::clean_line;
 
 use crate::output::known::sign::MAX_BYTES;
 
-/// Files that list hooks; pre-commit reads the first one.
+/// Files that list hooks. If both files exist, pre-commit reads the first one.
 pub const FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
 /// Maximum number of arguments that are used.
 pub const MAX_ARGUMENTS: usize = 50;
 /// Maximum length of an argument, in bytes.
 pub const MAX_ARGUMENT_BYTES: usize = 2_000;
-/// Maximum length of the reason why a hooks file cannot be read, in characters.
+/// Maximum length of the message about a hooks file that cannot be read, in characters.
 pub const MAX_REASON: usize = 300;
 /// Maximum memory of a compiled path pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
@@ -33,7 +33,7 @@ pub struct PreCommitHooks {
     exclude: Option<String>,
 }
 
-/// Repository that hooks come from.
+/// A repository from which hooks are taken.
 #[derive(Debug, Deserialize)]
 struct HookRepository {
     #[serde(default)]
@@ -53,12 +53,12 @@ struct PreCommitHook {
     pass_filenames: Option<bool>,
 }
 
-/// Way in which a project runs a tool.
+/// How a project's hooks run a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HookUsage {
     /// Arguments that are in the allow-list.
     pub args: Vec<String>,
-    /// Files that pre-commit passes to none of the tool's hooks.
+    /// Files that pre-commit does not pass to any of the tool's hooks.
     pub left_out: Vec<String>,
 }
 
@@ -81,9 +81,9 @@ impl PreCommitHooks {
         self.repos.iter().flat_map(|repository| &repository.hooks).any(|hook| hook.id == id)
     }
 
-    /// Returns the way in which the hooks of these ids run a tool over these files. The result contains the
-    /// arguments that all of these hooks have in common. It also contains the files that are passed to none
-    /// of these hooks. If no hook has one of the ids, both lists are empty.
+    /// Returns how the hooks with these ids run a tool on these files: the allowed arguments that all these
+    /// hooks share, and the files that none of these hooks receives. If no hook has one of the ids, both
+    /// lists are empty.
     pub fn hook_usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
         let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
@@ -118,8 +118,8 @@ struct HookFilter {
 }
 
 impl HookFilter {
-    /// Compiles the patterns. A pattern that cannot be compiled here, such as one with look-around, excludes
-    /// nothing.
+    /// Compiles the patterns. A pattern that Rust's regular expressions do not support, such as one with
+    /// look-around, is ignored.
     fn new(files: Option<&str>, exclude: Option<&str>) -> Self {
         let compiled = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().ok();
         Self { files: files.and_then(compiled), exclude: exclude.and_then(compiled) }
@@ -131,9 +131,9 @@ impl HookFilter {
     }
 }
 
-/// Returns the arguments that an allow-list contains. An entry that ends with `=` is an option with a value;
-/// the value may be the next word. Any other entry is an option without a value. Filtering the result again
-/// does not change it.
+/// Returns the arguments that the allow-list `keeps` contains. An entry of the list that ends with `=` allows
+/// an option with a value; the value may be the next argument. Any other entry allows an option without a
+/// value. Filtering the result again does not change it.
 pub fn filter_args(keeps: &[String], args: &[String]) -> Vec<String> {
     allowed_options(keeps, args).concat()
 }
@@ -163,7 +163,7 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// Forms of a word on a command line.
+/// The meanings that a word on a command line can have for the allow-list.
 enum OptionWordKind {
     /// Complete option that is kept.
     Complete,
@@ -193,12 +193,12 @@ fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
     OptionWordKind::Omitted
 }
 
-/// Returns true if the word can be a program's argument and can be shown in a message.
+/// Returns true if the word is short enough for a program's argument, and contains no control characters.
 fn is_safe_argument(word: &str) -> bool {
     word.len() <= MAX_ARGUMENT_BYTES && !word.chars().any(char::is_control)
 }
 
-/// Returns true if hooks can have produced these arguments and excluded these files.
+/// Returns true if the hooks of a tool can result in these arguments and these excluded files.
 pub fn can_come_from_hooks(
     args: &[String],
     left_out: &[String],

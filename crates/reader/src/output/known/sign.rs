@@ -1,4 +1,5 @@
-//! Finds the signs that a repository uses a tool.
+//! Finds signs in a repository that it uses a tool. A sign is, for example, a configuration file or a table
+//! in one.
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
@@ -20,7 +21,7 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 pub enum ToolSign {
     /// Tracked file, by a glob from the root of the tree.
     File(String),
-    /// Folder that contains tracked files.
+    /// Folder that contains at least one tracked file.
     Folder(String),
     /// Entry within a tracked file.
     #[serde(rename = "Within")]
@@ -42,7 +43,7 @@ pub enum SignTarget {
     Section(String),
     /// Option in a section of an INI file: the section, the option.
     Option(String, String),
-    /// Key in a JSON file, or in a file whose name ends with `.toml`, as names separated by dots.
+    /// Key in a TOML file (by its ending `.toml`) or in a JSON file, as names separated by dots.
     Key(String),
     /// Word, or several words.
     Word(String),
@@ -50,7 +51,7 @@ pub enum SignTarget {
     Hook(String),
 }
 
-/// Sign in the form of `tools.toml`. A sign has only `folder`, only `hook`, or `file` with at most one of
+/// Sign as `tools.toml` writes it. A sign has only `folder`, only `hook`, or `file` with at most one of
 /// `table`, `section`, `key` and `word`. `option` requires `section`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,7 +101,7 @@ impl TryFrom<SignEntry> for ToolSign {
 }
 
 impl ToolSign {
-    /// Returns the file or folder that shows the sign, among the tracked files.
+    /// Searches the tracked files for the sign. Returns the file or folder in which the sign was found.
     pub fn find_path(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
         match self {
             Self::File(file) => matching_paths(file, tracked).next().map(str::to_owned),
@@ -120,7 +121,7 @@ impl ToolSign {
         }
     }
 
-    /// Returns the glob of the file, if the sign has one.
+    /// Returns the sign's glob for files, unless the sign is a folder.
     pub fn glob(&self) -> Option<&str> {
         match self {
             Self::File(file) | Self::FileEntry { file, .. } => Some(file),
@@ -183,7 +184,7 @@ pub fn compile_glob(glob: &str) -> Option<GlobMatcher> {
     Some(glob.compile_matcher())
 }
 
-/// Returns the value at a name whose parts are separated by dots.
+/// Returns the value of a key in a TOML text. `name` contains the parts of the key, separated by dots.
 pub(super) fn find_toml_value(text: &str, name: &str) -> Option<toml::Value> {
     if is_too_deep(text) {
         return None;
@@ -192,7 +193,8 @@ pub(super) fn find_toml_value(text: &str, name: &str) -> Option<toml::Value> {
     name.split('.').try_fold(&table, |value, name| value.as_table()?.get(name)).cloned()
 }
 
-/// Returns true if a section has this option. A line that begins with a blank continues the option before it.
+/// Returns true if a section has this option. A line that begins with a space or a tab continues the option
+/// before it, so it does not begin an option.
 fn has_option(text: &str, section: &str, option: &str) -> bool {
     let head = format!("[{section}]");
     let mut is_within = false;
@@ -216,10 +218,10 @@ fn has_json_key(text: &str, name: &str) -> bool {
     name.split('.').try_fold(&value, |value, name| value.get(name)).is_some()
 }
 
-/// Returns JSON without the comments and the trailing commas that configuration files may have.
+/// Returns a JSON text without comments and without trailing commas. Configuration files may contain both.
 pub(super) fn strip_json_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    // Position of the last comma, if only blanks have occurred after the comma.
+    // Position of the last comma, if only whitespace has followed the comma so far.
     let mut comma = None;
     let mut rest = text;
     while let Some(letter) = rest.chars().next() {
@@ -266,7 +268,7 @@ fn json_string_length(text: &str) -> usize {
     text.len()
 }
 
-/// Returns true if the text contains the words, but not as a part of longer words.
+/// Returns true if the text contains `word` as one or more whole words, not as a part of longer words.
 fn contains_whole_words(text: &str, word: &str) -> bool {
     let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-';
     text.match_indices(word).any(|(at, _)| {
@@ -276,8 +278,8 @@ fn contains_whole_words(text: &str, word: &str) -> bool {
     })
 }
 
-/// Returns true if a hooks file lists this hook. In a file that cannot be parsed, a line that looks like the
-/// hook is enough. The tool is then run, and the reason for the parse failure is reported.
+/// Returns true if a hooks file lists this hook. If the file cannot be parsed, a line that looks like the
+/// hook is enough: the tool is then run, and the reason for the parse failure is reported.
 fn has_hook(text: &str, id: &str) -> bool {
     if !text.contains(id) {
         return false;
@@ -288,7 +290,8 @@ fn has_hook(text: &str, id: &str) -> bool {
     }
 }
 
-/// Returns true for a YAML line `- id: ruff`, with or without quotes, and with an optional comment.
+/// Returns true for a YAML line like `- id: ruff` with this id. The id may be in quotes, and a comment may
+/// follow.
 fn is_hook_line(line: &str, id: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix('-').map_or(line, str::trim_start);

@@ -132,7 +132,7 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
         let mut names = tool.config_file_names.iter().chain(&tool.related_folders);
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
         for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
-            // A file that shows that a project uses a tool need not be the tool's configuration.
+            // Some files only show that a project uses the tool, and are not its configuration.
             let is_known =
                 tool.config_file_names.iter().any(|name| compile_glob(file).unwrap().is_match(name));
             assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");

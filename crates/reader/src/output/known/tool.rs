@@ -1,4 +1,4 @@
-//! Tools as described in `tools.toml`. The head of that file documents each field.
+//! Tools as described in `tools.toml`. The comment at the beginning of that file documents each field.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::output::known::sign::{MAX_BYTES, ToolSign, find_toml_value};
 
 /// Placeholder for the changed files in a command.
 pub const FILES: &str = "{files}";
-/// Placeholder in a command for the file or folder that the tool was recognised by.
+/// Placeholder in a command for the file or folder in which a sign of the tool was found.
 pub const SIGN: &str = "{sign}";
-/// Placeholder for the rule's name in the address of a page.
+/// Placeholder for the rule's name in the URL of a page.
 pub const RULE: &str = "{rule}";
-/// Placeholder for the last part of the rule's name in the address of a page.
+/// Placeholder for the last part of the rule's name in the URL of a page.
 pub const RULE_LAST_PART: &str = "{last}";
 
-/// JSON formats that are empty if a run has no findings.
+/// JSON formats whose output is empty if a run has no findings.
 const SILENT: &[&str] = &["ast-grep-json", "detect-secrets-json", "mypy-json"];
 
-/// Known tool: its signs in a repository, the way to run it, and the severity of its diagnostics.
+/// A known tool: its signs in a repository, how it is run, and the severity of its diagnostics.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownTool {
@@ -34,58 +34,59 @@ pub struct KnownTool {
     pub languages: Vec<String>,
     /// Globs of the files that the tool checks.
     pub paths: Vec<String>,
-    /// Names of interpreters, without a version. A file without an ending is also checked if its first line
-    /// names one of these interpreters.
+    /// Names of interpreters, without a version. The tool also checks files without an ending whose first
+    /// line names one of these interpreters.
     #[serde(default)]
     pub shebang: Vec<String>,
-    /// Signs that a repository uses the tool. One sign is enough, and the first sign that is found applies.
+    /// Signs that a repository uses the tool. One sign is enough; if there are several, the first one in this
+    /// list applies.
     pub recognised: Vec<ToolSign>,
     pub program: String,
     /// Paths at which a project installs the program, from the root of the tree. These paths are tried before
     /// the search path.
     pub installed: Vec<String>,
-    /// Command that installs the tool for a person; `None` if it depends on the system.
+    /// Command with which a person can install the tool; `None` if the command depends on the system.
     #[serde(default)]
     pub install: Option<String>,
     /// Arguments of the command, with [`FILES`] and [`SIGN`] as placeholders.
     pub command: Vec<String>,
-    /// Options that are added if the file that the tool was recognised by shows a sign.
+    /// Options that are added if the file in which the tool's sign was found also contains a further sign.
     #[serde(default)]
     pub options: Vec<SignOptions>,
-    /// Table of options in a configuration file that the tool does not read by itself. These options are
-    /// passed as arguments.
+    /// A table in a configuration file that contains the tool's options. The tool does not read the table by
+    /// itself, so the options are passed as arguments.
     #[serde(default)]
     pub table: Option<OptionTable>,
-    /// Signs that the configuration itself selects the files. One sign is enough. Signs are searched for only
-    /// in the file that the tool was recognised by.
+    /// Signs that the tool's configuration selects the files to check. One sign is enough. They are searched
+    /// only in the file in which the tool's sign was found.
     #[serde(default)]
     pub selects: Vec<ToolSign>,
     /// Arguments that replace `command` if the configuration selects the files.
     #[serde(default)]
     #[serde(rename = "whole")]
     pub project_command: Vec<String>,
-    /// Parts of configuration files that list excluded files. They are used for a tool that checks every file
-    /// in its arguments, even an excluded file. Only the first configuration file that contains its part
+    /// Parts of configuration files that list excluded files. The list is set for a tool that checks every
+    /// file in its arguments, even an excluded file. Only the first configuration file that contains its part
     /// applies.
     #[serde(default)]
     pub excludes: Vec<ExcludeRule>,
-    /// Ids of pre-commit hooks that run the tool, in addition to the hooks in the tool's signs.
+    /// Ids of pre-commit hooks that run the tool, in addition to hooks that are signs of the tool.
     #[serde(default)]
     pub hooks: Vec<String>,
-    /// Options that are accepted from the arguments of a hook. An option with a value ends with `=`.
+    /// Options that may be copied from the arguments of a hook. An option that has a value ends with `=`.
     #[serde(default)]
     pub keeps: Vec<String>,
     /// Arguments with which the tool prints its version.
     pub version: Vec<String>,
-    /// Oldest version that accepts the arguments; `None` if every version does.
+    /// Oldest version that accepts the arguments in this table; `None` if every version accepts them.
     #[serde(default)]
     pub oldest: Option<String>,
     /// Name of the format of the tool's output.
     pub format: String,
-    /// Name of the shared format in which the tool prints lines, if that is requested.
+    /// Name of the line format that the tool prints if it is configured to, and that other tools also print.
     #[serde(default)]
     pub lines: String,
-    /// Stream of the tool's output.
+    /// The stream to which the tool prints its diagnostics.
     #[serde(default)]
     pub stream: OutputStream,
     /// Exit codes of a successful run, with or without findings.
@@ -99,28 +100,28 @@ pub struct KnownTool {
     /// Page of a rule, by the beginning of the rule's name.
     #[serde(default)]
     pub page: BTreeMap<String, String>,
-    /// True if only changed files may be passed. Otherwise the tool checks the whole project.
+    /// True if a run may be limited to the changed files. If false, the tool checks the whole project.
     #[serde(default)]
     pub per_file: bool,
-    /// Names of the tool's configuration files, in the folder of a checked file or in a folder above. The
-    /// list is set for a tool whose findings on a file depend only on that file and its configuration. The
-    /// list is empty for a tool that also reads other files.
+    /// Names of the tool's configuration files, which are in the folder of a checked file or in a folder
+    /// above. The list is set only if the tool's findings on a file depend on nothing except that file and
+    /// its configuration.
     #[serde(default)]
     #[serde(rename = "alone")]
     pub config_file_names: Vec<String>,
-    /// Folders whose file names affect the findings of a tool with `alone`, besides the file's own folder and
-    /// the folders above. The list is empty if file names do not affect the findings.
+    /// For a tool with `alone`: further folders whose file names affect the findings, in addition to the
+    /// file's folder and the folders above. The list is empty if file names do not affect the findings.
     #[serde(default)]
     #[serde(rename = "beside")]
     pub related_folders: Vec<String>,
     /// Regular expression for exceptions from `alone`. If a file or its configuration contains a match, the
-    /// file is checked together with other files.
+    /// findings on the file depend on other files, too.
     #[serde(default)]
     pub together: Option<String>,
     /// True if the configuration is code, or loads code that the repository names.
     #[serde(default)]
     pub code_configuration: bool,
-    /// Globs of files that configure the tool by code, besides the files by which the tool is recognised.
+    /// Globs of files that configure the tool by code, in addition to the files that are signs of the tool.
     #[serde(default)]
     pub configures: Vec<String>,
     /// True if a run accesses the network.
@@ -129,52 +130,55 @@ pub struct KnownTool {
     /// True if the tool needs the project's dependencies.
     #[serde(default)]
     pub needs_setup: bool,
-    /// Programs that the tool starts if they exist.
+    /// Other programs that the tool starts if they are installed.
     #[serde(default)]
     pub starts: Vec<String>,
-    /// Variables that name folders in which the tool keeps build results for its next run.
+    /// Environment variables that set the folders in which the tool keeps its build output for the next run.
     #[serde(default)]
     pub builds: Vec<String>,
-    /// Folders with data fetched for a project, in a person's home folder.
+    /// Folders in a person's home folder that contain data fetched for projects.
     #[serde(default)]
     pub fetched: Vec<FetchedFolder>,
     /// Command that fetches the data in `fetched`, for people.
     #[serde(default)]
     pub fetch: Option<String>,
-    /// Words in the tool's error messages. Each of them means that the data in `fetched` is missing.
+    /// Texts in the tool's error messages. If a message contains one of them, the data in `fetched` is
+    /// missing.
     #[serde(default)]
     pub unfetched: Vec<String>,
-    /// Rules about file permissions, which a copy of a commit does not have.
+    /// Rules about file permissions. Their findings are dropped for a copy of a commit, which does not have
+    /// the permissions.
     #[serde(default)]
     pub of_permissions: Vec<String>,
-    /// Beginning of a rule's name in other tools, by the beginning of the same rule's name in this tool.
+    /// For rules that other tools also have: the beginning of the rule's name in this tool, mapped to the
+    /// beginning of its name in the other tools.
     #[serde(default)]
     #[serde(rename = "same")]
     pub canonical_prefixes: BTreeMap<String, String>,
-    /// Rules of Truing that the tool covers better even without a configuration. These rules of Truing are
-    /// disabled for files that the tool checks.
+    /// Truing's own rules that the tool covers better, even without a configuration. Their findings are
+    /// dropped in files that the tool has checked.
     #[serde(default)]
     pub replaces: Vec<String>,
-    /// Formats in which unsafe fixes are included without a mark.
+    /// Formats in which the tool does not mark which fixes are unsafe.
     #[serde(default)]
     pub unsafe_fixes_in: Vec<String>,
-    /// Comment of the tool that suppresses a rule, for people.
+    /// The tool's comment with which people can suppress a rule.
     pub ignore_comment: String,
 }
 
-/// Options that are passed to a tool if a file shows a sign, because the tool does not read that file by
+/// Options that are passed to a tool if a file contains a sign, because the tool does not read that file by
 /// itself.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignOptions {
-    /// Sign that the repository must show.
+    /// The sign that the file must contain.
     #[serde(rename = "shown")]
     pub sign: ToolSign,
-    /// Options, with [`SIGN`] in the place of the file.
+    /// The options; [`SIGN`] stands for the file.
     pub args: Vec<String>,
 }
 
-/// Table of a TOML file whose keys are options, with `_` or `-` in their names.
+/// A table of a TOML file whose keys are names of options. A key may contain `_` where the option has `-`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptionTable {
@@ -183,16 +187,16 @@ pub struct OptionTable {
     pub name: String,
 }
 
-/// Folder with data fetched for projects in a person's home, such as Go modules.
+/// A folder in a person's home folder that contains data fetched for projects, such as Go modules.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FetchedFolder {
-    /// Variable that names the folder.
+    /// Environment variable that sets the folder.
     pub variable: String,
-    /// Folder, relative to the home folder, if that variable is not set.
+    /// The folder that is used if the variable is not set, relative to the home folder.
     pub folder: String,
-    /// Parts of the folder that a run reads. Other parts, such as a file with a person's passwords, are left
-    /// out.
+    /// The only parts of the folder that the sandbox shows to a run. Other parts, such as a file with a
+    /// person's passwords, remain hidden.
     pub parts: Vec<String>,
 }
 
@@ -204,7 +208,7 @@ pub enum OutputStream {
     Stdout,
     /// Standard error of the program.
     Stderr,
-    /// Standard output, or standard error if it is empty; the stream depends on the version.
+    /// Standard output; if it is empty, standard error. Which one the tool uses depends on its version.
     Either,
 }
 
@@ -221,7 +225,7 @@ pub struct ToolSeverities {
 }
 
 impl KnownTool {
-    /// Returns the first sign that a repository shows, and its file or folder.
+    /// Returns the first sign that is found in a repository, with the file or folder in which it was found.
     pub fn find_sign(
         &self,
         tracked: &[&str],
@@ -230,14 +234,14 @@ impl KnownTool {
         self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked, read)?)))
     }
 
-    /// Returns the options for the file that the tool was recognised by.
+    /// Returns the options that apply to `sign`, the file in which the tool's sign was found.
     pub fn options(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let given = self.options.iter().find(|given| given.sign.find_path(&[sign], read).is_some());
         given.map(|given| fill_arguments(&given.args, &[], &[], sign)).unwrap_or_default()
     }
 
-    /// Returns the options from the table that the tool does not read by itself. Only options with a value
-    /// that a hook may also pass are returned.
+    /// Returns the options from the table that the tool does not read by itself. Only options that a hook may
+    /// also pass, with a value, are returned.
     pub fn table_options(&self, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
             let bytes = read(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
@@ -251,8 +255,8 @@ impl KnownTool {
         table.into_iter().filter_map(option).collect()
     }
 
-    /// Returns true if the configuration file that the tool was recognised by selects the files itself. Other
-    /// configuration of the tool is ignored.
+    /// Returns true if the configuration in `sign`, the file in which the tool's sign was found, selects the
+    /// files to check. The tool's other configuration files are ignored.
     pub fn config_selects_files(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
         self.selects.iter().any(|chooses| chooses.find_path(&[sign], read).is_some())
     }
@@ -277,7 +281,7 @@ impl KnownTool {
         longest_prefix_value(&self.category, rule).copied().unwrap_or(DefectCategory::J)
     }
 
-    /// Returns the name that all tools with the same rule share.
+    /// Returns the common name of a rule, which is the same for all tools that have this rule.
     pub fn canonical_rule(&self, rule: &str) -> String {
         let begins = self
             .canonical_prefixes
@@ -287,7 +291,8 @@ impl KnownTool {
         longest.map_or_else(|| rule.to_owned(), |(_, other, rest)| format!("{other}{rest}"))
     }
 
-    /// Returns the page of a rule, if the table has one and the rule's name is valid in an address.
+    /// Returns the URL of a rule's page. Returns `None` if the table has no page, or if the rule's name has
+    /// characters that a URL must not contain.
     pub fn rule_page_url(&self, rule: &str) -> Option<String> {
         let page = longest_prefix_value(&self.page, Some(rule))?;
         let last = rule.rsplit(['/', ':']).next().unwrap_or(rule);
@@ -301,23 +306,23 @@ impl KnownTool {
     }
 }
 
-/// Returns true if the output of a run without findings may be empty in this format. Text output may have any
-/// form. Output in any other JSON format is at least an empty list.
+/// Returns true if a run without findings may print nothing in this format. Text formats and a few JSON
+/// formats allow that; in all other JSON formats, the output is at least an empty list.
 pub fn is_empty_without_findings(format: &str) -> bool {
     !format.ends_with("json") || SILENT.contains(&format)
 }
 
 /// Returns the arguments of `template`, with `files` in place of [`FILES`] and `sign` in place of [`SIGN`]. A
-/// file whose name begins with a dash is written in a form that no program reads as an option. `more` is
-/// inserted before the first [`FILES`] or `--`, or at the end if the template has neither.
+/// path that begins with `-` or `@` gets the prefix `./`. `more` is inserted before the first [`FILES`] or
+/// `--`, or at the end if the template has neither.
 pub fn fill_arguments(
     template: &[String],
     extra_arguments: &[String],
     files: &[&str],
     sign: &str,
 ) -> Vec<String> {
-    // Programs read an argument that begins with a dash as an option. Some programs read an argument that
-    // begins with `@` as the name of a file with arguments.
+    // Without the prefix `./`, programs would read an argument that begins with `-` as an option. Some
+    // programs would read one that begins with `@` as the name of a file with arguments.
     let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };
     let part = |part: &String| match part.as_str() {
         FILES => files.iter().map(|file| path(file)).collect(),
@@ -330,8 +335,8 @@ pub fn fill_arguments(
     before.iter().flat_map(part).chain(extra_arguments).chain(after.iter().flat_map(part)).collect()
 }
 
-/// Returns a value in the form that an option has, on one line. Returns `None` if an option cannot have this
-/// value.
+/// Returns a TOML value as the value of a command-line option, on one line. Returns `None` for a value of a
+/// type that options do not have.
 fn to_option_value(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.split_whitespace().collect::<Vec<_>>().join(" ")),
@@ -346,8 +351,8 @@ fn to_option_value(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// Returns the value of the longest key that a rule's name begins with. The empty key matches every rule, and
-/// also a diagnostic without a rule.
+/// Returns the value for a rule: that of the longest key with which the rule's name begins. The empty key
+/// matches every rule, and also a diagnostic without a rule.
 fn longest_prefix_value<'a, T>(table: &'a BTreeMap<String, T>, rule: Option<&str>) -> Option<&'a T> {
     let rule = rule.unwrap_or_default();
     let begins = table.iter().filter(|(key, _)| rule.starts_with(key.as_str()));

@@ -1,6 +1,6 @@
 //! Line patterns by name.
 //!
-//! The columns were checked against output of each tool for lines with tabs and with non-ASCII letters before
+//! The units of columns were checked with each tool, for source lines with tabs and non-ASCII letters before
 //! the location. These outputs are stored next to the tests.
 
 use crate::output::diagnostic::DiagnosticLevel;
@@ -14,7 +14,7 @@ macro_rules! path {
     };
 }
 
-/// Creates a row with only a name, a tool, expressions and a unit.
+/// Creates a row that has only a name, a tool, expressions and a unit. All other fields have default values.
 const fn line_pattern(
     name: &'static str,
     tool: &'static str,
@@ -37,11 +37,13 @@ const fn line_pattern(
     }
 }
 
-/// GCC, Clang, clang-tidy, and tools that print like them (`cppcheck --template=gcc`, `shellcheck -f gcc`).
+/// GCC, Clang, clang-tidy, and tools that print the same format (`cppcheck --template=gcc`, `shellcheck -f
+/// gcc`).
 ///
 /// Clang and Cppcheck count bytes. GCC counts bytes with `-fdiagnostics-column-unit=byte`. Without this
-/// option, GCC 11 and later count the columns of a terminal, including the width of tabs. ShellCheck counts
-/// characters. Line 0 is not a location, because Cppcheck uses it for messages about its own run.
+/// option, GCC 11 and later count columns as a terminal shows them, including the width of tabs. ShellCheck
+/// counts characters. Lines with the line number 0 do not match, because Cppcheck prints them for messages
+/// about its own run.
 pub static GCC: LinePattern = LinePattern {
     summary_expressions: &[
         r"^In file included from ",
@@ -73,7 +75,7 @@ pub static GCC: LinePattern = LinePattern {
     )
 };
 
-/// Lines `path:line:column: message`, with or without the column, of any tool.
+/// Lines `path:line:column: message` or `path:line: message` of any tool.
 pub static UNIX: LinePattern =
     line_pattern("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
 
@@ -162,7 +164,7 @@ pub static MSBUILD: LinePattern = LinePattern {
 };
 
 /// Flake8's default format. Flake8's own checks count characters. Checks that use the syntax tree (Pyflakes
-/// and most plugins) report the tree's offsets, which are bytes.
+/// and most plugins) report the tree's columns, which are bytes.
 pub static FLAKE8: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units_by_rule_prefix: &[("E", CodePoint), ("W", CodePoint)],

@@ -1,4 +1,5 @@
-//! Places of SARIF: addresses with their bases, and regions (SARIF 2.1.0, 3.4, 3.14.14 and 3.30).
+//! Resolves SARIF locations: the URIs of files with their base URIs, and the regions in files (SARIF 2.1.0,
+//! 3.4, 3.14.14 and 3.30).
 
 use truing_diff::RepoPath;
 
@@ -8,10 +9,10 @@ use crate::output::format::OutputContext;
 use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver, percent_decode};
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 
-/// Maximum length of a chain of bases that is followed.
+/// Maximum number of URIs that are followed from a file's URI through its base URIs.
 const MAX_CHAIN: usize = 20;
 
-/// Places of a run.
+/// Resolver of the locations in one run.
 pub(super) struct SarifPlaces<'a> {
     run: &'a SarifRun<'a>,
     paths: PathResolver,
@@ -19,12 +20,12 @@ pub(super) struct SarifPlaces<'a> {
     pub(super) unit: ColumnUnit,
 }
 
-/// Base of an address, as far as the chain of bases can be followed.
+/// Path of a URI after its base URIs have been followed as far as possible.
 #[derive(Debug)]
 enum UriBase {
     Absolute(AbsolutePath),
-    /// Decoded path below a folder that the log does not name. That folder is assumed to be the root of the
-    /// tree.
+    /// Decoded path relative to a folder whose URI is not in the log. That folder is assumed to be the root
+    /// of the tree.
     Relative(Vec<u8>),
 }
 
@@ -43,8 +44,8 @@ impl<'a> SarifPlaces<'a> {
         places
     }
 
-    /// Returns the root of the tree according to the log: the checkout of its repository, or else the longest
-    /// folder that contains all of its bases.
+    /// Returns the root of the tree according to the log. This is the folder to which the log's only
+    /// repository is mapped, or else the deepest folder that contains all absolute base URIs.
     fn tree_root(&self) -> Option<AbsolutePath> {
         let absolute = |location: &ArtifactLocation| match self.resolve_address(location)? {
             UriBase::Absolute(path) => Some(path),
@@ -61,7 +62,8 @@ impl<'a> SarifPlaces<'a> {
         bases.try_fold(first, |common, base| common.common_prefix(&base))
     }
 
-    /// Resolves an address through its bases.
+    /// Resolves a URI through its base URIs. Returns `None` if there are too many base URIs, or if the path
+    /// is too long.
     fn resolve_address(&self, location: &ArtifactLocation) -> Option<UriBase> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
@@ -85,11 +87,11 @@ impl<'a> SarifPlaces<'a> {
         None
     }
 
-    /// Returns the file of an address.
+    /// Returns the file that a location's URI identifies.
     ///
     /// # Errors
     ///
-    /// The address is not a file of the tree.
+    /// The URI does not identify a file of the tree.
     pub(super) fn resolve_path(&self, location: &ArtifactLocation) -> Result<RepoPath, PathError> {
         let location = match &location.uri {
             Some(_) => location,
@@ -136,8 +138,8 @@ impl<'a> SarifPlaces<'a> {
         Ok((path, range.unwrap_or(DiagnosticRange::File)))
     }
 
-    /// Returns the range of a region for a diagnostic, with malformed parts ignored. Returns `None` for an
-    /// empty region.
+    /// Returns the range of a region for a diagnostic. If the region is malformed but has a start line, the
+    /// range consists of whole lines. Returns `None` for a region without a usable position.
     fn region_range(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let exact = self.exact_range(region);
         let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_count);

@@ -1,6 +1,7 @@
 //! Objects of a SARIF log, as far as they are read (SARIF 2.1.0, section 3).
 //!
-//! An index is -1 where it is not set. A part that may be malformed in a valid log is kept as text.
+//! An index is -1 if it is not set. A value that may be malformed even in a valid log is kept as unparsed
+//! JSON text.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -254,8 +255,8 @@ pub(super) struct SarifRegion {
     pub(super) byte_length: Option<WholeNumber>,
 }
 
-/// SARIF object `fix` (section 3.55). All changes of a fix are read or the fix is rejected, because a fix
-/// without one of its parts is not a fix.
+/// SARIF object `fix` (section 3.55). If one change of a fix cannot be read, the whole fix is rejected,
+/// because an incomplete fix must not be applied.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SarifFix {

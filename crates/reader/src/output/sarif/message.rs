@@ -1,4 +1,5 @@
-//! Messages of SARIF: arguments in placeholders, and links to other places of the log (SARIF 2.1.0, 3.11).
+//! Renders SARIF messages: inserts the arguments into placeholders, and replaces links to other locations in
+//! the log (SARIF 2.1.0, 3.11).
 
 /// Maximum length of a message after its arguments are inserted, in bytes. The text is bounded again when it
 /// is stored.
@@ -73,7 +74,7 @@ pub(super) fn replace_links(text: &str) -> String {
     shown
 }
 
-/// Longest text of a link that is recognised, in bytes.
+/// Maximum length of a link's text, in characters. A longer text is not recognised as a link.
 const MAX_LINK_BYTES: usize = 500;
 
 /// Parses a link to a location in the log at the beginning of a text. Returns the link's own text, and the

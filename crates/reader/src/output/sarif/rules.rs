@@ -38,9 +38,9 @@ impl<'a> SarifRules<'a> {
         Self { run, by_name: named, by_guid }
     }
 
-    /// Returns the rule of a result. The rule at the result's index is used if the result has no name, or if
-    /// the rule's name is the result's name or the first parts of it. Otherwise the rule is found by its GUID
-    /// or name, because the indices in merged logs are wrong.
+    /// Returns the rule of a result. The rule at the result's index is used if the result has no rule name,
+    /// or if the result's rule name belongs to that rule. Otherwise the index is ignored, because indices in
+    /// merged logs can be wrong, and the rule is found by its GUID or its name.
     pub(super) fn rule_for(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
         let reference = result.rule.as_ref();
         let component = self.find_component(reference.and_then(|rule| rule.tool_component.as_ref()));
@@ -81,7 +81,7 @@ impl<'a> SarifRules<'a> {
     }
 }
 
-/// Longest name of a rule, in bytes; a longer one is ignored.
+/// Maximum length of a rule's name in bytes. Longer names are ignored.
 const MAX_NAME_BYTES: usize = 1 << 10;
 
 /// Returns the name of a result's rule.
@@ -91,8 +91,8 @@ pub(super) fn rule_name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
     name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
 }
 
-/// Returns true if a result with this name belongs to the rule: the name is the rule's name, or begins with
-/// the rule's name and continues with further parts.
+/// Returns true if a result's rule name belongs to the rule: it is equal to the rule's name, or continues it
+/// with a `/` and further words.
 fn belongs_to_rule(name: &str, rule: &str) -> bool {
     name.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,6 +1,7 @@
-//! Computes the digest of a Python tree in the first form, which manifests used before the second form was
-//! introduced. The first form treats some different code as equal, such as two format specifications. This
-//! form is kept because existing manifests still use it.
+//! Computes the digest of a Python tree in the old form, which manifests contained before the present form
+//! was introduced. In the old form, some different code has equal digests, for example code with two
+//! different format specifications. The old form is kept because existing manifests still contain such
+//! digests.
 
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;

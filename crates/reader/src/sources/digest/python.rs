@@ -11,7 +11,8 @@ use truing_core::sync::TREE_FORM;
 use super::text;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
-/// Tokens that add nothing to the nodes around them.
+/// Tokens that are left out of the digest, because the kinds of the surrounding nodes already express their
+/// meaning.
 pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
 
 /// Kinds of nodes with the same meaning, each with the kind that replaces it in the digest.
@@ -23,7 +24,8 @@ pub(super) const EQUIVALENT_NODE_KINDS: [(&str, &str); 5] = [
     ("as_pattern_target", "target"),
 ];
 
-/// Computes the digest of nodes, preceded by words that describe the position of these nodes.
+/// Computes the digest of nodes. Before the nodes, the digest's input contains words that describe their
+/// context.
 pub(in crate::sources) fn digest_tree(
     context_words: &[&str],
     nodes: &[Node<'_>],
@@ -39,8 +41,8 @@ pub(in crate::sources) fn digest_tree(
     Ok(format!("{TREE_FORM}{}", hex::encode(tree.hash.finalize())))
 }
 
-/// Sort of a piece of a digest's input. Each piece has its sort and its length, therefore two different trees
-/// never have the same input.
+/// Kind of a piece of a digest's input. Each piece is preceded by its kind and its length, so two different
+/// trees never have the same input.
 #[derive(Clone, Copy)]
 enum DigestPiece {
     Open = 1,
@@ -227,7 +229,7 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a subscript: `a[1, 2]` equals `a[(1, 2)]`.
+    /// Adds a subscript. `a[1, 2]` and `a[(1, 2)]` have the same digest.
     fn add_subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut cursor = node.walk();
         let keys: Vec<_> = node.children_by_field_name("subscript", &mut cursor).collect();
@@ -238,7 +240,8 @@ impl<'a> PythonTreeHasher<'a> {
         })
     }
 
-    /// Adds a deletion. `del a, b` deletes two values, but `del (a, b)` deletes a tuple.
+    /// Adds a deletion. The digests of `del a, b`, which deletes two values, and of `del (a, b)`, which
+    /// deletes a tuple, differ.
     fn add_deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
         self.add_enclosed("delete_statement", |tree| tree.add_children(list.unwrap_or(node), depth))
@@ -307,7 +310,7 @@ impl<'a> PythonTreeHasher<'a> {
         Ok(())
     }
 
-    /// Adds an interpolation such as `{a!r:>{width}}`. `{a=}` equals `a={a!r}`.
+    /// Adds an interpolation such as `{a!r:>{width}}`. `{a=}` and `a={a!r}` have the same digest.
     fn add_interpolation(
         &mut self,
         node: Node<'_>,
@@ -364,7 +367,7 @@ fn has_comma(node: Node<'_>) -> bool {
     node.children(&mut cursor).any(|child| child.kind() == ",")
 }
 
-/// Returns true for a pattern of a `case`, not of an assignment.
+/// Returns true if a pattern belongs to a `case` and not to an assignment.
 fn is_case_pattern(node: Node<'_>) -> bool {
     node.parent().is_some_and(|parent| {
         matches!(parent.kind(), "case_pattern" | "union_pattern" | "keyword_pattern" | "dict_pattern")

@@ -1,6 +1,7 @@
-//! Computes the values of Python's literals. All spellings of a number or a text have the same value.
+//! Computes the values of Python's literals. Different spellings of the same number or the same text have the
+//! same value.
 
-/// Spelling of a string, by the prefix before its quotes.
+/// Prefix before the quotes of a string, which determines how the string is decoded.
 #[derive(Clone, Copy, Default)]
 pub(super) struct StringPrefix {
     is_raw: bool,
@@ -15,8 +16,8 @@ impl StringPrefix {
         Self { is_raw: has('r'), is_bytes: has('b'), has_places: has('f') || has('t') }
     }
 
-    /// Decodes the text between quotes. A literal backslash becomes two backslashes. It is thereby different
-    /// from an escape that cannot be decoded here (`\N{…}`, half of a surrogate pair).
+    /// Decodes the text between quotes. A literal backslash becomes two backslashes. An escape that cannot be
+    /// decoded here (`\N{…}`, half of a surrogate pair) keeps its single backslash, so the two always differ.
     pub(super) fn decode(self, text: &str, output: &mut String) {
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
@@ -63,23 +64,24 @@ impl StringPrefix {
             'u' if !self.is_bytes => escape_value(after, 1, 4, 16),
             'U' if !self.is_bytes => escape_value(after, 1, 8, 16),
             'N' if !self.is_bytes => (1, "\\N".to_owned()),
-            // This is not an escape.
+            // The backslash does not begin an escape, so it is a literal backslash.
             _ => (0, "\\\\".to_owned()),
         }
     }
 }
 
-/// Longest escape that is decoded.
+/// Maximum length of an escape after its backslash, in characters.
 const MAX_ESCAPE: usize = 9;
 
-/// Returns the letter for an escape with `digits` digits, after skipping the first `skipped` letters.
+/// Returns the length and the value of an escape. The escape consists of `prefix_length` characters and
+/// `digits` digits.
 fn escape_value(after: &str, prefix_length: usize, digits: usize, radix: u32) -> (usize, String) {
     let text: String = after.chars().skip(prefix_length).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
     let escaped = match number.and_then(char::from_u32) {
         Some('\\') => "\\\\".to_owned(),
         Some(letter) => letter.to_string(),
-        // Half of a surrogate pair is not a letter.
+        // Half of a surrogate pair is not a character.
         None => format!("\\u{text}"),
     };
     (prefix_length + digits, escaped)

@@ -1,4 +1,4 @@
-//! Tests of hostile output: it is read within bounds, and omissions are reported.
+//! Tests that hostile output is read within limits, and that omitted parts are reported.
 
 use proptest::prelude::*;
 use truing_reader::output::report::{
@@ -136,7 +136,7 @@ fn html_markers_and_mentions_are_kept_as_text() {
     assert_eq!(report.diagnostics[0].message, "<img src=x onerror=alert(1)> <!-- truing --> @ally");
 }
 
-/// Generates text that is similar to the formats.
+/// Generates text from fragments of the formats.
 fn output_strategy() -> impl Strategy<Value = String> {
     let parts = [
         "{",
@@ -270,7 +270,8 @@ proptest! {
     }
 }
 
-/// Returns the number of bytes that the reader allocates per entry, measured for the second hundred entries.
+/// Returns the number of bytes that the reader allocates per entry. The number is measured between a text
+/// with 100 entries and one with 200.
 fn allocated_per_entry(format: OutputFormat, text: impl Fn(usize) -> String) -> u64 {
     let [few, many] = [100, 200].map(|entries| {
         let text = text(entries);

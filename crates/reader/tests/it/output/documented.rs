@@ -1,5 +1,5 @@
-//! Tests with outputs that were written according to the tools' documentation: of tools that could not be
-//! run, and in older or other forms.
+//! Tests with outputs that were written according to the tools' documentation. They are outputs of tools that
+//! could not be run, and outputs in older or rarer formats.
 
 use truing_reader::output::{
     Diagnostic, DiagnosticLevel, DiagnosticReport, OutputFormat, ProblemKind, choose_format,
@@ -7,7 +7,7 @@ use truing_reader::output::{
 
 use super::real::read_in;
 
-/// Returns each diagnostic as `level rule path:line:column message`, in the tool's own columns.
+/// Returns each diagnostic as `level rule path:line:column message`, with the column as the tool counts it.
 fn render_diagnostics(report: &DiagnosticReport) -> Vec<String> {
     let one = |found: &Diagnostic| {
         let level = match found.level {
@@ -326,7 +326,7 @@ fn nothing_found_is_no_problem() {
     ] {
         assert_eq!(read_completely(format, text), [""; 0], "{format}");
     }
-    // An absent document is a problem, because the tool may have failed.
+    // An empty output is a problem, because the tool may have failed.
     for format in ["ruff-json", "eslint-json", "pyright-json", "semgrep-json", "shellcheck-json"] {
         let report = read_in("x", format, b"");
         assert_eq!(report.problems[0].kind, ProblemKind::Unreadable, "{format}");

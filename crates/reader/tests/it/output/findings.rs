@@ -15,8 +15,8 @@ fn diagnostic(range: DiagnosticRange) -> Diagnostic {
 /// Start and end of an edit as lines and columns, and its text.
 type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
 
-/// Returns the suggestion for edits: `lines` are the first and last line of the finding, `text` is the file's
-/// text, and `edits` have lines and columns.
+/// Returns the suggestion that results from some edits. `lines` are the first and last line of the finding,
+/// and `text` is the text of the file.
 fn suggestion_for(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
     let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),

@@ -1,5 +1,5 @@
 //! Tests with damaged outputs of real tools. The reader reads each damaged output in its original format and
-//! in the recognised format, without a panic and within the bounds.
+//! in the recognised format. It must not panic or exceed its limits.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -49,8 +49,8 @@ fn count_values(value: &Value) -> usize {
     }
 }
 
-/// Returns `value` with `new` in place of the nested value number `at`. Values are numbered in the order in
-/// which `count_values` counts them.
+/// Returns `value` with `new` instead of the nested value with the index `at`. The values are counted as in
+/// `count_values`.
 fn replace_value(value: Value, at: &mut usize, new: &Value) -> Value {
     if *at == 0 {
         *at = usize::MAX;
@@ -102,7 +102,7 @@ fn most_outputs_are_damaged_and_each_is_read_as_it_is() {
     assert!(small_outputs().len() * 10 >= OUTPUTS.len() * 8, "{}", small_outputs().len());
     for (format, bytes) in small_outputs() {
         read_damaged(format, &bytes);
-        // The output is cut at any offset.
+        // The output is truncated at many offsets.
         for part in 1..40 {
             read_damaged(format, &bytes[..bytes.len() * part / 40]);
         }

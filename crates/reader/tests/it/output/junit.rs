@@ -112,7 +112,7 @@ fn read_with(files: &[&str], text: &str) -> DiagnosticReport {
 
 #[test]
 fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
-    // These outputs have the form of ruff 0.15, rumdl 0.2, ESLint 8, Biome 2 and textlint 15.
+    // These outputs have the formats of ruff 0.15, rumdl 0.2, ESLint 8, Biome 2 and textlint 15.
     let ruff = r#"<testsuites name="ruff"><testsuite name="/build/t/src/a.py" package="org.ruff"><testcase name="org.ruff.F401"
         classname="/build/t/src/a" line="1" column="8"><properties><property name="severity" value="error"/></properties>
         <failure message="`os` imported but unused">line 1, col 8, `os` imported but unused</failure></testcase></testsuite></testsuites>"#;
@@ -130,7 +130,7 @@ fn what_linters_print_has_its_file_in_the_suite_and_its_line_in_the_text() {
     for (text, places, tool, rule) in [
         (ruff, &["src/a.py:1: `os` imported but unused"][..], "ruff", "F401"),
         (rumdl, &["src/R.md:1: Expected 1 blank line", "src/R.md:2: No space"], "junit", "MD022"),
-        // Other tools have copied ESLint's package, therefore it identifies no tool.
+        // The package `org.eslint` does not identify the tool, because other tools have copied it.
         (eslint, &["src/a.js:2: Expected '==='."], "junit", "eqeqeq"),
         (biome, &["src/a.js:2: A debugger."], "biome", "lint.suspicious.noDebugger"),
         (textlint, &["src/R.md:4: Found TODO"], "junit", "no-todo"),

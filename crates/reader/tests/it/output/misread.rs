@@ -1,5 +1,5 @@
-//! Tests of outputs that the reader understands only in part. It accepts none of them as complete, because
-//! the tool may have reported more findings.
+//! Tests of outputs that the reader can parse only in part. The reader accepts none of them as complete,
+//! because the tool may have reported more findings.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,8 +66,8 @@ fn count_findings(tool_findings: &ToolFindings) -> u64 {
     tool_findings.findings.len() as u64 + tool_findings.outside_count + tool_findings.suppressed
 }
 
-/// Returns true if a review would trust these findings: it would pass, or would resolve findings that are
-/// absent.
+/// Returns true if a review would trust these findings as complete. It would then pass, or resolve earlier
+/// findings that are now missing.
 fn is_trusted(tool_findings: &ToolFindings) -> bool {
     tool_findings.problems.is_empty() && tool_findings.keeps_open.is_none()
 }
@@ -85,7 +85,7 @@ fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
         for other in OutputFormat::all_formats().map(OutputFormat::as_str).filter(|other| other != format) {
             tried += 1;
             let Ok(found) = tree.read(foreign_output(other, folder, &text)) else { continue };
-            // The notes of GCC and of Mypy have the same form.
+            // The notes of GCC and of Mypy have the same format.
             let is_alike = (*format, other) == ("gcc", "mypy");
             if is_trusted(&found) && count_findings(&found) < count_findings(&right) && !is_alike {
                 wrong.push(format!(
@@ -110,7 +110,8 @@ fn an_output_that_is_cut_wrapped_or_in_another_language_is_not_trusted() {
             .map(|tenth| {
                 (format!("cut at {tenth}/10"), text.chars().take(text.chars().count() * tenth / 10).collect())
             })
-            // In a text of independent lines, a cut between two lines cannot be detected.
+            // Cuts between two lines are excluded, because they cannot be detected in a text of independent
+            // lines.
             .filter(|(_, cut): &(String, String)| !cut.is_empty() && !cut.ends_with('\n'))
             .collect();
         let prefixed =
@@ -156,7 +157,7 @@ fn colors_change_nothing() {
     }
 }
 
-/// Each line format is applied to the output of a failed program.
+/// Reads the output of failed programs in each line-based format.
 #[test]
 fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
     let tree = Tree::from_real_files();
@@ -168,8 +169,8 @@ fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
         for format in OutputFormat::all_formats().filter(|format| format.is_line_based()) {
             let found = tree.read(foreign_output(format.as_str(), "", text)).unwrap();
             let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
-            // Some formats read a word before a number and a colon as a file, so the text need not be
-            // reported as unreadable.
+            // Some formats parse a word before a colon and a number as a file. The text is then not reported
+            // as unreadable, but it must not be trusted.
             assert!(is_named || !is_trusted(&found), "{}: {text}: {found:?}", format.as_str());
         }
         let clean = ToolOutput { is_clean: true, foreign: None, ..foreign_output("flake8", "", text) };

@@ -1,5 +1,5 @@
-//! Tests of file names that could be mistaken for another form of a path, such as a quoted or encoded one.
-//! The outputs have the forms that Truing itself writes.
+//! Tests of file names that could be mistaken for quoted or encoded paths. The outputs have the formats in
+//! which Truing itself writes them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

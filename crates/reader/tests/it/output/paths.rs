@@ -1,4 +1,4 @@
-//! Tests of paths as tools write them.
+//! Tests that the different paths that tools write lead to the file.
 
 use proptest::prelude::*;
 use truing_diff::RepoPath;
@@ -115,7 +115,7 @@ fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
     );
 }
 
-/// Generates text that is similar to paths.
+/// Generates text from fragments of paths.
 fn path_strategy() -> impl Strategy<Value = String> {
     let parts = [
         "a", "b.py", "..", ".", "/", "\\", "//", "C:", "c:", "file://", "file:", "%2e", "%2F", "%5c", "%00",

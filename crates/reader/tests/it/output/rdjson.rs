@@ -1,4 +1,4 @@
-//! Tests of Reviewdog's format, as one document and by lines.
+//! Tests of Reviewdog's format, both as one document and as one document per line.
 
 use serde_json::{Value, json};
 use truing_reader::output::{

@@ -1,5 +1,5 @@
 //! Tests with complete outputs of real tools. For each output, `expected/NAME.txt` lists the byte range of
-//! each diagnostic. The expected ranges were compared with the places that the tool shows in its output for
+//! each diagnostic. The expected ranges were compared with the code that the tool marks in its output for
 //! people.
 
 use std::collections::BTreeMap;
@@ -86,8 +86,8 @@ fn read_real(name: &str) -> DiagnosticReport {
     read_in(folder, format, &bytes(name))
 }
 
-/// Renders a diagnostic as one line: its level, its rule, its path and first byte, the text of its range, and
-/// its fixes.
+/// Renders a diagnostic: its level and rule, the path, line and column in bytes at which it starts, the text
+/// of its range, and its fixes.
 fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
     let level = match diagnostic.level {
         DiagnosticLevel::Error => "error",
@@ -101,7 +101,7 @@ fn render_diagnostic(diagnostic: &Diagnostic, tree: &BTreeMap<String, String>) -
         Ok(range) => {
             let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
             let line = text[..range.start].matches('\n').count() + 1;
-            // If the range is empty, the line shows the text that follows its start.
+            // For an empty range, the text after its start is shown instead.
             let rest = text[range.start..].lines().next().unwrap_or_default();
             let at = if range.is_empty() {
                 rest.chars().take(10).collect()
@@ -144,7 +144,7 @@ fn every_output_is_read_whole_and_exactly() {
     }
 }
 
-/// Returns the line and the first byte of each diagnostic of an output, with its rule.
+/// Returns the path, the offset of the first byte and the rule of each diagnostic of an output.
 fn diagnostic_starts(name: &str, tree: &BTreeMap<String, String>) -> Vec<(String, usize, String)> {
     let start = |found: &Diagnostic| {
         let path = found.path.to_string();
@@ -176,8 +176,8 @@ fn two_formats_of_a_tool_tell_the_same_places() {
 
 #[test]
 fn places_agree_with_another_tool_that_found_the_same() {
-    // In each pair, two tools that count columns in different units found the same defect, after characters
-    // outside ASCII.
+    // Different tools found the same defects on lines with non-ASCII characters. Although they count columns
+    // in different units, the offsets must be equal.
     let tree = tree();
     let place = |name: &str, rule: &str, path: &str| {
         let all = diagnostic_starts(name, &tree);
@@ -237,8 +237,8 @@ fn a_damaged_output_gives_no_other_diagnostics() {
         for part in 1..40 {
             let cut = &bytes[..bytes.len() * part / 40];
             let report = read_in(folder, format, cut);
-            // Only the last line of a text may be damaged by the cut. Every other diagnostic must equal one
-            // of the complete output.
+            // In a text output, the cut may damage the last line. Every other diagnostic must equal a
+            // diagnostic of the complete output.
             let sure = report.diagnostics.len().saturating_sub(usize::from(name.ends_with(".txt")));
             for found in &report.diagnostics[..sure] {
                 assert!(whole.diagnostics.contains(found), "{name} up to {}: {found:?}", cut.len());
@@ -256,7 +256,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
                 cut.len()
             );
         }
-        // Invalid UTF-8 bytes are inserted at many offsets.
+        // A byte is replaced by one that is invalid in UTF-8, at many offsets.
         for at in (0..bytes.len()).step_by(bytes.len() / 50 + 1) {
             let mut damaged = bytes.clone();
             damaged[at] = 0xFF;

@@ -179,7 +179,7 @@ fn without_a_known_root_it_is_where_the_repository_was_checked_out_or_the_folder
     let run = json!({ "originalUriBaseIds": bases, "versionControlProvenance": checked_out });
     assert_eq!(read(run.clone()), ["a.py:2: wrong"]);
     assert_eq!(read(json!({})), [""; 0]);
-    // A known root takes precedence over the log's own.
+    // A root that is known from the context takes precedence over the roots in the log.
     let known = report_at(OutputFormat::Sarif, r"C:\build", &log(run, json!([result(uri, 2)])));
     assert_eq!(render_diagnostics(&known), ["project/src/a.py:2: wrong"]);
     let far = json!({ "A": { "uri": "file:///a/" }, "B": { "uri": "file:///b/" } });

@@ -1,5 +1,5 @@
-//! Tests that a fix which its tool does not call safe, or does not apply by default, becomes a suggestion in
-//! no format.
+//! Tests, for each format, that a fix does not become a suggestion if its tool does not call the fix safe or
+//! does not apply it by default.
 
 use std::collections::BTreeMap;
 

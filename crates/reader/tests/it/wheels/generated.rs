@@ -1,4 +1,4 @@
-//! Generates wheels of one distribution, each with some valid or invalid variations.
+//! Generates wheels of one distribution. Each wheel has some valid or invalid variations.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,8 @@ const PLAIN: [(&str, &str); 7] = [
     ("rimx-1.0.dist-info/RECORD", ""),
 ];
 const TARGETS: [&str; 4] = ["rimx/__init__.py", "rimx/core.py", "rimx/extra.py", "rimx/table.json"];
-/// Other entry names for a file in a folder. The name may denote the same file, or a different one.
+/// Alternative entry names for a file in a folder. Some are installed as the same file, others as a different
+/// file.
 const ALIASES: [&str; 12] = [
     "./FOLDER/FILE",
     "FOLDER//FILE",
@@ -137,8 +138,8 @@ impl Wheel {
         for _ in 0..chance.random_below(4) {
             wheel = wheel.vary(chance);
         }
-        // Reverses the order of the entries in some wheels, because for two entries with the same path the
-        // order matters.
+        // In some wheels, the order of the entries is reversed, because the order matters for two entries
+        // with the same path.
         if chance.random_below(4) == 0 {
             wheel.0.reverse();
         }
@@ -205,7 +206,7 @@ impl Wheel {
         path
     }
 
-    /// Returns the wheel's bytes, without the flag that names are UTF-8.
+    /// Returns the wheel's bytes without the flag that marks names as UTF-8.
     pub(super) fn bytes_without_utf8_flag(&self) -> Vec<u8> {
         self.zip(0)
     }
@@ -219,7 +220,8 @@ impl Wheel {
         for Entry { name, text } in &self.0 {
             let mut sum = flate2::Crc::new();
             sum.update(text.as_bytes());
-            // These are the version, flags, no compression, 1980-01-01, checksums and lengths.
+            // The fields are the version, the flags, no compression, the date 1980-01-01, the checksum and
+            // the lengths.
             let (version, start) = (half(20), bytes.len());
             let mut common = [version, flags.to_le_bytes(), half(0), half(0), half(0x21)].concat();
             common.extend([sum.sum().to_le_bytes(), word(text.len()), word(text.len())].concat());

@@ -1,5 +1,6 @@
-//! Builds HTML and SVG in which text is always escaped. [`HtmlMarkup`] can be made from a string only as text
-//! or as the content of an element. Every element is closed, so the page is well-formed XML as well.
+//! Builds HTML and SVG in which text is always escaped. A text from another source becomes part of
+//! [`HtmlMarkup`] only as escaped text or as an escaped attribute value. Every element is closed, so the page
+//! is well-formed XML as well.
 
 use std::fmt::{Display, Write as _};
 
@@ -42,7 +43,7 @@ pub(super) fn style(rules: &'static str) -> HtmlMarkup {
     HtmlMarkup(format!("<style>{rules}</style>"))
 }
 
-/// Makes a link if the address is a web address. Otherwise returns only `shown`.
+/// Makes a link if the address is a web address. Otherwise returns only `content`.
 pub(super) fn link(address: &str, content: HtmlMarkup) -> HtmlMarkup {
     match parse_web_url(address) {
         Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [content]),

@@ -43,7 +43,7 @@ fn draw_picture(width: f64, height: f64, title: &str, children: Vec<HtmlMarkup>)
     )
 }
 
-/// Formats a coordinate to the tenth.
+/// Formats a coordinate with one digit after the point.
 fn format_coordinate(value: f64) -> String {
     format!("{:.1}", if value.is_finite() { value } else { 0.0 })
 }
@@ -87,7 +87,8 @@ fn draw_line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
     void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
 }
 
-/// Returns a round number of at least `most`. Half of the number is suitable as a label, too.
+/// Returns a round number of at least `max_value`. Half of this number is also round, so both are suitable as
+/// labels.
 fn round_up_scale(max_value: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
@@ -266,7 +267,7 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
     )
 }
 
-/// Draws one bar for each step. Its length is the mean over the runs that did the step.
+/// Draws one bar for each step. The length of a bar is the mean over the runs that did the step.
 pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
     const TOTAL_WIDTH: f64 = 320.0;

@@ -24,7 +24,7 @@ pub(crate) struct VisibleReview {
     pub(crate) resolved: usize,
 }
 
-/// Checks every invariant. Returns what is shown, or the violations.
+/// Checks every invariant. Returns the visible parts of the review, or the violations.
 pub(crate) async fn check(stage: &Stage) -> Result<VisibleReview, String> {
     let view = stage.view().await;
     let mut wrong = Vec::new();
@@ -136,7 +136,7 @@ fn shown(stage: &Stage, view: &PullView, findings: &[Finding], wrong: &mut Vec<S
 fn status(view: &PullView, findings: &[Finding], wrong: &mut Vec<String>) {
     let expected = if findings.iter().any(Finding::is_open) { "failure" } else { "success" };
     let mut ours = view.statuses.get(&view.head).into_iter().flatten();
-    // If a status has both a key and a name, the forge shows the name.
+    // A forge shows the name of a status instead of its key, if the status has a name.
     let is_ours = |status: &&CommitStatus| status.name.as_deref().unwrap_or(&status.context) == CONTEXT;
     let newest = ours.rfind(is_ours).map(|status| status.state.as_str());
     if newest != Some(expected) {
@@ -154,8 +154,8 @@ async fn secrets(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
 
 /// Checks that no comment of another account was changed.
 fn foreign(stage: &Stage, view: &PullView, wrong: &mut Vec<String>) {
-    // The state of a reply's thread is ignored, because Truing may resolve the thread that a person replied
-    // to.
+    // For replies, the state of the thread is not compared, because Truing may resolve the thread that a
+    // person replied to.
     let plain = |comment: &CommentView| {
         (comment.body.clone(), comment.deleted, comment.resolved && comment.in_reply_to.is_none())
     };
@@ -184,7 +184,7 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     let changed = ours().filter(|comment| before.get(&comment.id).is_some_and(|old| old != comment)).count();
     let runs = runs - stage.runs_before;
     let lists = 3 * view.comments.len().div_ceil(stage.forge.row.page).max(1);
-    // The limit includes one more run, for a lease that finds nothing to do.
+    // The limit includes one additional run, because a lease may find nothing to do.
     let allowed = (runs + 1) * (3 + lists + 2)
         + 2 * lines.len().div_ceil(stage.forge.row.batch)
         + files.len()

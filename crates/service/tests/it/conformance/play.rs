@@ -36,18 +36,18 @@ const OTHER: &str = "other[bot]";
 /// Deliveries of a storm: some lost, some duplicated, out of order.
 const STORM: UnreliableNetwork =
     UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
-/// Limit of the writing calls between two `Act::Rest`, higher than any scenario needs.
+/// Limit of the number of writing calls between two `Act::Rest`. No scenario needs as many.
 const MAX_WRITES: u32 = 60;
-/// Limit of all calls, including those of git, higher than any scenario needs.
+/// Limit of the number of all calls, including those of git. No scenario needs as many.
 const MAX_CALLS: u32 = 60;
-/// Number of events to read, more than are kept.
+/// Number of events to read. It exceeds the number of events that the store keeps.
 const MAX_EVENTS: usize = 200;
-/// Number of runs to read, more than there are.
+/// Number of runs to read. It exceeds the number of runs in any scenario.
 const MAX_RUNS: usize = 100;
 
-/// The figures of a scenario, for the table.
+/// The figures of a scenario that the table of the documentation contains.
 pub(crate) struct ScenarioFigures {
-    /// Number of API calls, without git's.
+    /// Number of API calls, without the calls of git.
     pub(crate) calls: u64,
     pub(crate) shown: VisibleReview,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Stage {
     pub(crate) repo: FakeRepo,
     pub(crate) number: u64,
     branch: &'static str,
-    /// The commit that the branch began at, and its files.
+    /// The commit on which the branch is based, and the files of this commit.
     began: (String, Tree),
     pub(crate) base: Tree,
     pub(crate) head: Tree,
@@ -69,7 +69,7 @@ pub(crate) struct Stage {
     pub(crate) resolved: BTreeSet<u64>,
     /// Deliveries that are still to arrive.
     queue: Vec<FakeDelivery>,
-    /// The comments, calls and runs before the service's last turn.
+    /// The comments, calls and runs before the service last started to work.
     pub(crate) before: Vec<CommentView>,
     pub(crate) calls_before: u64,
     pub(crate) runs_before: usize,
@@ -79,9 +79,9 @@ pub(crate) struct Stage {
     pub(crate) open: bool,
 }
 
-/// Plays a scenario. Returns the figures, or the violations. A scenario with interruptions is repeated with a
-/// fault at the first writing call, then at the second, until there is no such call. The figures are those of
-/// the last repetition.
+/// Plays a scenario. Returns the figures, or the violations. A scenario with interruptions is repeated: with
+/// a fault at the first writing call, then at the second, and so on, until there is no such call. The figures
+/// are those of the last repetition.
 pub(crate) async fn play(forge: Forge, scenario: &'static Scenario) -> Result<ScenarioFigures, String> {
     for nth in 1..MAX_WRITES {
         let (played, came) =
@@ -124,8 +124,8 @@ impl Stage {
         let mut site = Site::of(forge.flavour, forge.row.settle).await;
         let is_interrupted = scenario.acts.iter().any(|act| matches!(act, Act::Interrupted(_)));
         if is_interrupted && forge.row.batch == 1 {
-            // At this forge, each comment is a separate call that would be interrupted, so the number of
-            // comments is limited.
+            // At this forge, each comment is a separate writing call. Each would be interrupted in a separate
+            // repetition, so the number of comments is limited.
             site.max_inline = 5;
         }
         let base = Tree::of(scenario.files);
@@ -171,7 +171,7 @@ impl Stage {
         self.store().review_entries(&self.key().await, MAX_RUNS).await.unwrap().len()
     }
 
-    /// Returns the number of API calls so far, without git's.
+    /// Returns the number of API calls so far, without the calls of git.
     pub(crate) fn calls(&self) -> u64 {
         let calls = self.site.forge.call_counts();
         calls
@@ -245,8 +245,8 @@ impl Stage {
         Ok(came)
     }
 
-    /// Pushes repeatedly, and each time injects a wrong response to one call: the first, then every
-    /// `step`-th. Checks every invariant each time.
+    /// Pushes repeatedly, each time with a wrong response to one call: first to call 1, then to a call that
+    /// is `step` calls later. Checks every invariant after each push.
     async fn answered(
         &mut self,
         by: fn(&str) -> ForgeFaultKind,
@@ -283,14 +283,14 @@ impl Stage {
         self.view().await.inline_comments().filter(|comment| comment.author == BOT).cloned().collect()
     }
 
-    /// Pushes the head with this change.
+    /// Applies a change to the head and pushes it.
     async fn push(&mut self, change: impl Fn(&mut Tree)) {
         let before = self.head.clone();
         change(&mut self.head);
         self.repo.push(self.branch, self.head.commit_after(&before, "Change")).await.unwrap();
     }
 
-    /// Recreates the branch on the commit that it begins at.
+    /// Force-pushes the branch as one new commit on the commit on which it is based.
     async fn make_anew(&mut self) {
         let (onto, tree) = &self.began;
         let commit = self.head.commit_after(tree, "Change, made anew");

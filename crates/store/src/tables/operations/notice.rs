@@ -7,7 +7,7 @@ use truing_core::port::{NewNotice, PendingNotice};
 use super::super::history::sql_limit;
 use crate::fault::StoreFault;
 
-/// Adds those notices that were not added before.
+/// Adds the notices that were not added before.
 pub(in super::super) fn add(
     connection: &SqlTransaction,
     notices: &[NewNotice],
@@ -23,7 +23,8 @@ pub(in super::super) fn add(
 }
 
 /// Condition for notices that may be sent. A notice about a parked slot is added before the slot is parked,
-/// so a crash between the two cannot lose the notice. The notice is sent only after the slot is parked.
+/// so a crash between these two writes cannot lose the notice. The notice is sent only after the slot is
+/// parked.
 const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
     (SELECT 1 FROM slot WHERE slot.key = notice.key AND shown = 'held/parked'))";
 
@@ -52,7 +53,8 @@ pub(super) fn pending_notices(
         .collect()
 }
 
-/// Returns the oldest unsent notices, each with the slot that must be parked first.
+/// Returns the oldest unsent notices. A notice about a parked slot is returned with its slot, which must be
+/// parked before the notice is sent.
 pub(super) fn unsent_notices(
     connection: &SqlTransaction,
     limit: usize,

@@ -8,8 +8,8 @@ use truing_core::switch::{KillSwitch, KillSwitches, RepositoryRef, RepositorySwi
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Reads all switches. A repository's switch also covers the repositories that have the switch's name now,
-/// because a switch may be turned on before its repository is known.
+/// Reads all switches. A switch may be turned on for a name before a repository with this name is known. So
+/// it also covers the repositories that have the name now.
 pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFault> {
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
@@ -23,8 +23,9 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
     Ok(switches)
 }
 
-/// Finds the repository with this name. If several forges have such a repository, the repository of the last
-/// described pull request is returned.
+/// Finds the repositories with this name, and returns their key prefixes. On each forge, these are the
+/// repositories that the sweep has listed, and the repository of the last described pull request with such a
+/// name.
 pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<RepositoryRef, StoreFault> {
     let named = RepositoryRef::from_name(name);
     let mut keys = known_key_prefixes(connection, &named.name)?;
@@ -69,8 +70,8 @@ pub(crate) fn add_repositories_to_switches<'a>(
         }
     }
     if is_new {
-        // If a switch was turned after the read, nothing is written. The next event of the repository then
-        // adds the repository.
+        // If a switch was turned after the switches were read, nothing is written. The next event of the
+        // repository then adds the repository.
         connection
             .sql("UPDATE switch SET repositories = ?1 WHERE repositories = ?2")
             .execute((to_json(&switches)?, before))?;
@@ -78,10 +79,10 @@ pub(crate) fn add_repositories_to_switches<'a>(
     Ok(())
 }
 
-/// Returns the key prefixes of repositories that have this name. They are the repositories that the sweep has
-/// listed, and the repository of the last described pull request with such a name.
+/// Returns the key prefixes of the repositories that have this name: those that the sweep has listed, and the
+/// repository of the last described pull request with such a name.
 fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, StoreFault> {
-    // In SQLite, the definition of the columns makes comparisons ignore case.
+    // In SQLite, comparisons of these columns already ignore case, because the tables define it.
     let dialect = connection.dialect();
     let swept = dialect.choose(
         "SELECT forge, id FROM repository WHERE name = ?1",

@@ -1,5 +1,5 @@
-//! Findings, the rows of desired comments, and the status. Publishing reads these rows. Before a caller calls
-//! a function that writes, it must have passed the check of the fence.
+//! Findings, the rows of desired comments, and the status. Publishing reads these rows. Before a caller
+//! writes with these functions, it must check that its run is the newest of the key.
 
 use crate::sql::SqlTransaction;
 use truing_core::finding::{AnchorKind, Finding};
@@ -9,7 +9,7 @@ use truing_core::publish::{CommentProducer, CommentSubject, DesiredComment, Desi
 
 use crate::fault::{StoreFault, from_json, to_json};
 
-/// Replaces the key's findings, the producer's desired rows and the status by the computed ones.
+/// Replaces the key's findings, the producer's desired rows and the status by those of the computed review.
 pub(super) fn replace(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -59,7 +59,7 @@ fn replace_rows(
     upsert_rows(connection, key, producer, desired)
 }
 
-/// Writes the summary's text and the status, and nothing else.
+/// Writes only the summary's text and the status.
 pub(super) fn store_announcement(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -90,7 +90,8 @@ fn upsert_rows(
         let id = (key.as_str(), producer.as_str(), row.subject.as_str());
         let stored: Option<(String, Option<String>)> =
             find.first_row(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        // If the forge has refused a place, that place is not tried again, but a different place is tried.
+        // If the forge has refused the comment's place, the replacement kind of place is kept. If the new row
+        // has a different place, that place is tried.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
                 let before: DesiredComment = from_json(&body, || row_name(key, row.subject.as_str()))?;
@@ -106,8 +107,8 @@ fn upsert_rows(
     Ok(())
 }
 
-/// Deletes the producer's rows that are no longer given. Keeps a row whose comment is or may be on the forge,
-/// because a comment without a row would never be updated.
+/// Deletes the producer's rows that are not in `desired`. Keeps a row whose comment is or may be on the
+/// forge, because a comment without a row would never be updated.
 fn delete_obsolete_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -196,7 +197,7 @@ pub(super) fn remove_comments(
     Ok(())
 }
 
-/// Moves these rows to another kind of place, because the forge refuses their places.
+/// Sets another kind of place for these rows, because the forge refuses their present places.
 pub(super) fn replace_anchors(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -227,7 +228,7 @@ fn set_desired_status(
     Ok(())
 }
 
-/// Marks the status as not set, because a user requested it again.
+/// Marks the status as not set, because a user requested the check again.
 pub(in super::super) fn mark_status_unset(
     connection: &SqlTransaction,
     key: &SlotKey,

@@ -2,7 +2,7 @@
 
 use truing_core::run::{RunDetail, RunRecord};
 
-/// The columns about a run's end, so that runs can be counted without reading their records.
+/// The columns about a run's end. With these columns, runs can be counted without reading their records.
 pub(crate) struct RunEndColumns<'a> {
     pub(crate) ended_at: Option<i64>,
     pub(crate) kind: Option<&'static str>,

@@ -46,8 +46,8 @@ pub(super) fn begin_run(
     {
         return Err(fenced_fault(&run.key, newest.token));
     }
-    // If the newest run computed a result for the same revision, this run takes over that result. The rows of
-    // findings and desired state belong to the key, so only the record must be copied.
+    // If the newest run computed a review for the same revision, this run takes over that review. The
+    // findings and the desired comments belong to the key, not to the run, so only the record must be copied.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
         record_cut_off_end(connection, &run.key, newest, "cut off: another run continues", now)?;
@@ -69,14 +69,15 @@ pub(super) fn begin_run(
     let (reviewed, json) = last_published(connection, &run.key)?.unzip();
     let last = json.flatten().map(|json| from_json(&json, || format!("the last review of {}", run.key)));
     let is_same = reviewed.as_ref() == Some(revision);
-    // An unreadable record of another revision is ignored.
+    // If the last published record is unreadable, this is an error only if it is about the same revision.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
     let returns_to_reviewed = is_same && was_other_revision_since(connection, &run.key, revision)?;
     let dismissals = dismissals::dismissals_for(connection, &run.key)?;
     Ok(RunStart { reviewed, last_computed, last_review: last, returns_to_reviewed, computed, dismissals })
 }
 
-/// Gives the newest computed or published review a greater token than all others of its key.
+/// Gives the key's newest computed or published review this token, which is greater than the tokens of the
+/// key's other reviews.
 pub(super) fn take_over_review(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -130,17 +131,18 @@ fn write_run(
     Ok(())
 }
 
-/// Returns an error unless the run is the key's newest.
+/// Returns an error unless the run is the key's newest run.
 pub(super) fn check_fence(connection: &SqlTransaction, run: &RunReference) -> Result<(), StoreFault> {
     require_newest_run(connection, run).map(drop)
 }
 
-/// Returns the run's row if it is the key's newest.
+/// Returns the run's row if the run is the key's newest run; otherwise returns an error.
 fn require_newest_run(connection: &SqlTransaction, run: &RunReference) -> Result<ReviewRunRow, StoreFault> {
     match newest_run(connection, &run.key)? {
         Some(newest) if is_same_run(&newest, run) => Ok(newest),
         Some(newest) => Err(fenced_fault(&run.key, newest.token)),
-        // The run has no row, because an older file was restored. The run must begin again with a new token.
+        // The run has no row, because an older copy of the database was restored. The run must begin again
+        // with a new token.
         None => Err(fenced_fault(&run.key, run.token)),
     }
 }
@@ -166,7 +168,7 @@ pub(super) fn store_computed_review(
     Ok(true)
 }
 
-/// Replaces the run's computed review; its end and cost stay.
+/// Replaces the run's computed review, and keeps the columns about the run's end and cost.
 pub(super) fn store_restated_review(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -242,7 +244,7 @@ pub(super) fn mark_failed(
     end_run(connection, run, outcome, now)
 }
 
-/// Records the end of an interrupted run if it has cost anything.
+/// Records the end of an interrupted run if the run has a cost.
 pub(super) fn mark_interrupted(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -256,8 +258,8 @@ pub(super) fn mark_interrupted(
     }
 }
 
-/// Records a run that stopped before its end, which would have recorded the run. Does this only if the run
-/// failed or has a cost. Returns the cost.
+/// Records the end of a run that stopped before it recorded its end. Does so only if the run failed or has a
+/// cost. Returns the cost.
 pub(super) fn record_unfinished_end(
     connection: &SqlTransaction,
     id: &RunId,
@@ -322,8 +324,8 @@ fn end_unpublished(
     let record = match computed {
         Some(computed) => {
             let computed = assign_computed_review(connection, key, &row.id, computed)?;
-            // The row keeps the assigned review, because a later run takes over the computed review from this
-            // row.
+            // The assigned review is also stored as the row's computed review, because a later run takes over
+            // the computed review from this row.
             let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
             connection.sql(sql).execute((key.as_str(), token.0, to_json(&computed)?))?;
             let mut record = computed.with_end_time(now);
@@ -351,8 +353,8 @@ pub(super) fn run_cost(connection: &SqlTransaction, run: &RunId) -> Result<Micro
     Ok(MicroUsd(connection.sql(sql).single_row([run.as_str()], |row| row.get(0))?))
 }
 
-/// Assigns a computed review to this run. The review may be from another run. Its cost is recorded only once,
-/// in the last run that records the review.
+/// Assigns a computed review, which may be from another run, to this run. The review's cost is recorded only
+/// once, in the last run that records the review.
 fn assign_computed_review(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -364,8 +366,8 @@ fn assign_computed_review(
             "SELECT record FROM run WHERE loop = 'review' AND key = ?1 AND id = ?2 AND record IS NOT NULL";
         let computed: Option<String> =
             connection.sql(sql).first_row((key.as_str(), record.run.as_str()), |row| row.get(0))?;
-        // The calls of the earlier run are assigned to this run. If the earlier run has no record, there is
-        // no recorded cost to remove.
+        // The calls of the earlier run are assigned to this run. If the earlier run has a record, its
+        // recorded cost is removed.
         let sql = "UPDATE reservation SET run = ?1 WHERE run = ?2";
         connection.sql(sql).execute((run.as_str(), record.run.as_str()))?;
         let of = (key.as_str(), record.run.as_str());
@@ -426,7 +428,7 @@ fn last_published(
     found.map(read).transpose()
 }
 
-/// Returns true if a run after the newest published one was about another revision.
+/// Returns true if a run after the newest published run was about another revision.
 fn was_other_revision_since(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -440,7 +442,7 @@ fn was_other_revision_since(
     Ok(count > 0)
 }
 
-/// Returns the revision that was computed last.
+/// Returns the revision of the newest computed or published review.
 pub(super) fn known_revision(
     connection: &SqlTransaction,
     key: &SlotKey,
@@ -448,7 +450,7 @@ pub(super) fn known_revision(
     newest_revision_at_stages(connection, key, "stage IN ('computed', 'published')")
 }
 
-/// Ends the newest run's revision without a review, if no run has settled it.
+/// Records that the newest run's revision is skipped, unless a run has settled that revision.
 pub(super) fn skip_newest_revision(
     connection: &SqlTransaction,
     run: &RunReference,
@@ -465,7 +467,7 @@ pub(super) fn skip_newest_revision(
     }
 }
 
-/// Ends a run that leaves this revision without a review.
+/// Begins and ends a run that skips this revision.
 pub(super) fn end_without_review(
     connection: &SqlTransaction,
     run: &RunReference,

@@ -36,7 +36,7 @@ struct ModelCheck {
     provider: &'static str,
     model: String,
     ok: bool,
-    /// Name of the model that answered, as the provider gives it.
+    /// Name of the model that answered, according to the provider's response.
     answered_by: Option<String>,
     cost_micro_usd: u64,
     reason: Option<String>,
@@ -77,8 +77,8 @@ fn has_model_settings(config: &Config) -> bool {
     config.settings().any(|(path, setting)| is_of_it(&path) && setting.origin != ValueOrigin::Default)
 }
 
-/// Asks the model of `[model]`. The request includes a tool, like the requests of reviews, because a server
-/// without tool calls then rejects the request.
+/// Asks the model of `[model]`. The request includes a tool, like the requests of reviews, so a server that
+/// does not support tool calls is detected.
 async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
     let row = ModelCheck {

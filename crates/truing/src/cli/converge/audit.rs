@@ -1,5 +1,5 @@
-//! The command `truing audit`: one audit of a branch, in the same way as in the converge loop. The command
-//! changes nothing.
+//! The command `truing audit`: audits a branch or pull requests once, in the same way as the converge loop.
+//! The command changes nothing.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::wiring;
 
 /// Maximum characters of a line in the output.
 const MAX_CHARS: usize = 300;
-/// Time that an interrupted audit has to settle and record the cost of its requests.
+/// Timeout for an interrupted audit to settle and record the cost of its requests.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Audit a branch or pull requests once, as `truing converge` does, and change nothing
@@ -180,7 +180,8 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
         "see what is missing: `truing preflight`; then run it again"
     };
     let exit = match &record.detail.state.exit {
-        // There is nothing to audit; exit code 1 would mean that the audit found something.
+        // The pull request is closed, so there is nothing to audit. Exit code 1 would mean that the audit
+        // found something.
         Some(exit) if exit.code == ConvergeExitCode::Closed => CommandExit::Usage,
         Some(_) => converge_exit(record),
         None => CommandExit::Failure,
@@ -223,7 +224,7 @@ fn audit_json(record: &ConvergeRecord, min_severity: Severity) -> Value {
     })
 }
 
-/// Returns the audit as text, within 80 columns unless quoted words are longer.
+/// Returns the audit as text of at most 80 columns, unless a quoted word is longer.
 fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     let [p0, p1, p2] = record.detail.state.severity_counts();
     if let Some(exit) = &record.detail.state.exit {
@@ -268,7 +269,8 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     text
 }
 
-/// Returns the dismissed findings in the categories that are reported as clear.
+/// Returns the end of the sentence about cleared categories: the number and the categories of dismissed
+/// findings; empty if there are none.
 fn render_dismissed_suffix(record: &ConvergeRecord) -> String {
     let dismissed: Vec<&Finding> = record.detail.state.history.dismissed_findings().collect();
     let kinds: std::collections::BTreeSet<String> =

@@ -173,7 +173,8 @@ impl PreparedRun {
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
         self.lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         let Self { checkout, store, .. } = &*self;
-        // This record shows only the cost, in case the process is killed.
+        // This record only keeps the cost if the process is killed. Its key prevents a later run from
+        // resuming it.
         store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let context = self.converge_context(&workspace, name.as_deref());
@@ -269,8 +270,7 @@ pub(super) async fn run(
 /// Time for which the unmerged branch of a run is kept after the end of the run (30 days).
 const BRANCH_RETENTION_TIME: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 
-/// Returns a warning that the clone's hooks are not run on code that a model wrote, or none if there are no
-/// hooks.
+/// Returns a warning that the clone's hooks are not run on a model's fixes; none if the clone has no hooks.
 fn skipped_hooks_warning(hooks: &[&str], has_gate: bool) -> Option<String> {
     if hooks.is_empty() {
         return None;
@@ -285,8 +285,7 @@ fn skipped_hooks_warning(hooks: &[&str], has_gate: bool) -> Option<String> {
 }
 
 impl BranchCheckout {
-    /// Returns the difference between the checked-out branch and the default branch, if all of it is
-    /// committed.
+    /// Opens the checked-out branch, if it differs from the default branch and has no uncommitted changes.
     ///
     /// # Errors
     /// Returns the refusals R1 and R2, and errors of git.
@@ -337,8 +336,8 @@ impl BranchCheckout {
         }
     }
 
-    /// Deletes the branches of earlier runs that have ended. A branch is deleted only if it has no other
-    /// commits, and is merged or old. A branch in an unknown state is kept.
+    /// Deletes branches of earlier runs that have ended. A branch is deleted only if its tip is still the
+    /// run's last commit, and if it is merged or old. If this cannot be determined, the branch is kept.
     async fn prune_branches(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
         let Ok(left) = self.repository.list_branches_in(RUNS).await else { return };
         let now = SystemClock.now();
@@ -362,8 +361,8 @@ impl BranchCheckout {
     /// Returns the tip of the branch if the branch moved to a commit that is not part of the run. The
     /// starting commit, `head` and the ancestors of `head` are part of the run.
     async fn moved_tip(&self, head: &Sha) -> Option<Sha> {
-        // If the tip cannot be read, the branch counts as not moved, because the end of the run does not
-        // depend on the tip.
+        // If the tip cannot be read, the branch counts as not moved, because the tip is only used for a
+        // warning.
         let tip =
             self.repository.branch_tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
         let common = self.repository.merge_base(&tip, head).await.ok().flatten();
@@ -438,8 +437,8 @@ impl BranchCheckout {
                 return Ok((record, Some(earlier)));
             }
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
-            // If the last run used another gate or other checks, the present ones have not checked this
-            // commit.
+            // If the last run used another gate or other checks, the present gate and checks have not checked
+            // this commit.
             let is_same = last.detail.setup_id == inspection_digest
                 && last.detail.state.dismissals_still_hold(&dismissals);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
@@ -466,15 +465,15 @@ impl BranchCheckout {
             last.as_ref().and_then(|last| last.cleared_head(&self.base, inspection_digest, &dismissals));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
-        // The warnings of the earlier audit are kept. They name what that audit skipped, which therefore is
-        // not known to be clean.
+        // The warnings of the last run are kept, because they name the parts that its audit skipped. These
+        // parts are not known to be clean.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
         let mut record = self.new_record(key, state, inspection_digest);
         record.detail.warnings = warnings.unwrap_or_default();
         Ok((record, earlier))
     }
 
-    /// Returns a run that begins now, with a branch of its own.
+    /// Returns the record of a run that begins now, with a new branch for the run.
     fn new_record(&self, key: SlotKey, state: ConvergeRun, inspection_digest: &str) -> ConvergeRecord {
         let run = new_run_id();
         let branch = run_branch(&run);

@@ -32,15 +32,15 @@ const MAX_NAME: usize = 72;
 pub(super) struct TargetOutcome {
     /// Exit code for scripts.
     pub(super) exit: CommandExit,
-    /// Kind of the end, for people.
+    /// Kind of the run's end, as it is shown to people.
     pub(super) kind: ConvergeExitKind,
     /// Cost of the run in micro-dollars.
     pub(super) cost: MicroUsd,
 }
 
-/// Prints the result of a target: a run that has ended, or the reason for its absence. If `is_named` is set,
-/// the text names the target. `folder` is the clone whose branch the run worked on, if the target is not at a
-/// forge.
+/// Prints the result of a target: the run that has ended, or the error that prevented a run. If `is_named` is
+/// set, the text names the target. `folder` is the clone whose branch the run worked on, if the target is not
+/// at a forge.
 pub(super) async fn print_outcome(
     name: Option<&str>,
     folder: Option<&Path>,
@@ -200,7 +200,7 @@ pub(super) async fn render_text(
     let report = words::render_report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fold_report_line).collect();
     if record.detail.paid_before > MicroUsd(0) {
-        // This line follows the total cost of the run.
+        // The line about the money paid now follows the line with the total cost of the run.
         let cost = format!("Cost: {}\n", record.cost());
         text = text.replacen(
             &cost,
@@ -208,8 +208,8 @@ pub(super) async fn render_text(
             1,
         );
     }
-    // Fixes to a pull request are on the pull request's own branch, where the author expects them. No advice
-    // is printed for them.
+    // No advice is printed for fixes to a pull request, because they are on the pull request's own branch,
+    // where the author expects them.
     if !record.detail.state.commits.is_empty() && record.detail.branch == run_branch(&record.run) {
         let branch = &record.detail.branch;
         let has_converged =
@@ -232,7 +232,7 @@ pub(super) async fn render_text(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p \
                  HEAD..{branch}\n  git merge --ff-only {branch}\n  git branch -D {branch}\n"
             ),
-            // The findings that are still open are listed above.
+            // The report before this text already lists the findings that are still open.
             (false, _) => format!(
                 "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it \
                  is.\nTo see or discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
@@ -303,7 +303,8 @@ fn record_json(record: &ConvergeRecord) -> Value {
     })
 }
 
-/// Returns a run that was not begun as an object with the fields of every command's error.
+/// Returns the JSON object for a run that was not begun. The object also has the fields of every command's
+/// error.
 pub(super) fn unstarted_run_json(name: Option<&str>, error: &CliError) -> Value {
     let kind = unstarted_exit_kind(error.exit);
     let code =
@@ -333,7 +334,7 @@ pub(super) fn unstarted_run_json(name: Option<&str>, error: &CliError) -> Value 
     object
 }
 
-/// Returns the kind of end of a run that was not begun.
+/// Returns the kind of end that is reported for a run that was not begun.
 fn unstarted_exit_kind(exit: CommandExit) -> ConvergeExitKind {
     match exit {
         CommandExit::Usage | CommandExit::Refusal | CommandExit::Success | CommandExit::NegativeAnswer => {

@@ -102,7 +102,7 @@ impl WatchArgs {
     }
 }
 
-/// Lists all repositories of the owner that the account can see at the forge.
+/// Lists all repositories at the owner's forge that the account can see, including those of other owners.
 async fn list_repositories(
     owner: &OwnerTarget,
     context: &CommandContext,

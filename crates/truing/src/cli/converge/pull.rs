@@ -56,7 +56,7 @@ pub(super) async fn run(
     place.record_early_failure(ended, false).await
 }
 
-/// Audits the head of the pull request once. Nothing is posted there.
+/// Audits the head of the pull request once. Nothing is posted on the pull request.
 pub(super) async fn audit_pull(
     args: &ConvergeArgs,
     turn: &TargetRun<'_>,
@@ -120,7 +120,7 @@ impl<'a> PullRunContext<'a> {
             Ok(result) => return Ok(result),
             Err(error) => error,
         };
-        // The store can also fail after the run has a record.
+        // These errors can also occur after the run has a record. In that case, no second record is written.
         let may_have_one = matches!(error, RunFailure::Store(_) | RunFailure::NotLeased(LeaseError::Step(_)));
         let error = run_error(&name, error);
         if may_have_one {

@@ -1,4 +1,5 @@
-//! Ownership of a run's name (R4, R5): one run leads it, others may join, and only the leader ends it.
+//! Ownership of a team (R4, R5): one run leads the team, other runs may join, and only the leader ends the
+//! team.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::{ConvergeArgs, refusal_error};
 use crate::cli::CommandContext;
 use crate::cli::error::CliError;
 
-/// Who owns what a run works in, as `--lifecycle` takes it.
+/// The owner of the workspace in which a run works, as a value of `--lifecycle`.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum LifecycleFlag {
     /// This run: it leads the team, and removes the workspace at the end.
@@ -32,7 +33,7 @@ impl From<LifecycleFlag> for WorkspaceOwnership {
     }
 }
 
-/// The right to use a name; it ends when this value is dropped, or with the process.
+/// The right to use a team's name. The right ends when this value is dropped, or when the process exits.
 pub(super) struct TeamMembership {
     _lead: Option<RunLock>,
 }

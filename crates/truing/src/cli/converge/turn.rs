@@ -16,7 +16,8 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::ProgressDisplay;
 use crate::cli::{CommandContext, runtime};
 
-/// Maximum runs of one call at the same time: each has its own processes, connections and copies.
+/// Maximum number of concurrent runs of one call. There is a limit, because each run has its own processes,
+/// connections and copies.
 const MAX_AT_ONCE: usize = 20;
 
 /// One run of a call.
@@ -87,9 +88,9 @@ impl<'a> TargetRun<'a> {
     }
 }
 
-/// Runs all targets and prints their results in the order of the request. A failure does not stop the others.
-/// A signal stops all of them, each in a state that can be resumed. If `is_named` is set, the text names each
-/// target.
+/// Runs all targets and prints their results in the order of the request. A failed run does not stop the
+/// other runs. A signal stops all runs, and each of them can be resumed. If `is_named` is set, the text names
+/// each target.
 ///
 /// # Errors
 /// Returns an error if signals cannot be handled or nothing can be printed. Runs that were begun are stopped

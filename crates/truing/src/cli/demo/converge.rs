@@ -16,7 +16,7 @@ use crate::wiring::converge::check_fixer_sandbox;
 /// Prefix of a line of the report. The constant below is the prefix of a quoted line.
 const INDENT: &str = "   ";
 const QUOTE_INDENT: &str = "     | ";
-/// Digits of a commit id, as git abbreviates it.
+/// Number of digits of an abbreviated commit id, as in git.
 const SHORT_SHA_DIGITS: usize = 7;
 
 pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {

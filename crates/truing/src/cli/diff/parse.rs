@@ -84,7 +84,7 @@ struct DiffStream {
     size: u64,
 }
 
-/// Opens a file, or standard input (none, or `-`).
+/// Opens a file. None and `-` mean standard input.
 fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
     let name = input_name(file.unwrap_or(Path::new("-")));
     match file.filter(|file| *file != Path::new("-")) {
@@ -98,8 +98,8 @@ fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError>
     }
 }
 
-/// Returns the name and the bytes of a file, or of standard input (none, or `-`). The input may have
-/// `max_bytes` bytes.
+/// Returns the name and the bytes of a file, or of standard input for none and `-`. An input of more than
+/// `max_bytes` bytes is an error.
 pub(in crate::cli) fn read_input(
     file: Option<&Path>,
     working_directory: &Path,

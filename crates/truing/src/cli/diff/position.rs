@@ -16,7 +16,8 @@ use crate::cli::{CommandContext, runtime};
 pub(super) const POSITIONS: JsonLinesReader =
     JsonLinesReader { example: r#"{"id":"1","path":"a/b.py","side":"new","start_line":10,"end_line":12}"# };
 
-/// A line of the input of `anchor`. Unknown fields are allowed, since a finding is a position, too.
+/// A line of the input of `anchor`. Unknown fields are allowed, since the JSON of a finding is also accepted
+/// as a position.
 #[derive(Deserialize)]
 struct AnchorRequest {
     /// Identifier that is returned unchanged.
@@ -58,7 +59,7 @@ pub(super) fn run_anchor(
     error.map_or(Ok(CommandExit::Success), Err)
 }
 
-/// Checks that a position has lines.
+/// Checks that the line numbers of a position are at least 1 and in order.
 pub(super) fn check_lines(start_line: u32, end_line: u32) -> Result<(), &'static str> {
     if 1 <= start_line && start_line <= end_line {
         return Ok(());

@@ -105,8 +105,8 @@ fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
 struct CommitFiles(Vec<(RepoPath, Option<Vec<u8>>)>);
 
 impl CommitFiles {
-    /// Reads those of `paths` that the commit has. A file that must not or cannot be read is included without
-    /// content.
+    /// Reads the files of `paths` that exist in the commit. A file that must not or cannot be read is
+    /// included without content.
     ///
     /// `remaining_bytes` is the number of bytes that may still be kept in memory.
     async fn read(

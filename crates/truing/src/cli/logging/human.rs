@@ -25,8 +25,8 @@ impl<W: Write> Write for EscapedLogWriter<W> {
     }
 }
 
-/// Returns true for a hidden character. The remaining control characters are written by the library itself:
-/// line ends and colours.
+/// Returns true for an invisible character that is not a control character. The only control characters in a
+/// line are the line ends and colours that the library itself writes.
 fn is_misleading(char: char) -> bool {
     is_invisible_char(char) && !char.is_control()
 }

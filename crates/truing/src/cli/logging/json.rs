@@ -35,7 +35,8 @@ where
         JsonFields::new().format_fields(Writer::new(&mut own), event)?;
         add_fields(&mut line, &own);
         line.entry("target").or_insert_with(|| metadata.target().into());
-        // The fields of the innermost span come first, since they are more specific.
+        // The fields of the innermost span are added first, since they are more specific and later fields do
+        // not replace them.
         for span in context.lookup_current().iter().flat_map(|span| span.scope()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 add_fields(&mut line, fields);

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::LogStyle;
 
-/// Lines that may wait to be written; further lines are dropped and counted.
+/// Maximum number of lines that wait to be written. Further lines are dropped and counted.
 const LINES: usize = 4096;
 /// Time for which an exiting process waits until its last lines are read.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ enum LogMessage {
     End(SyncSender<()>),
 }
 
-/// The sender to the thread.
+/// Sends log lines to the thread that writes them.
 #[derive(Clone)]
 pub(super) struct BackgroundLogWriter {
     lines: SyncSender<LogMessage>,
@@ -46,8 +46,8 @@ impl BackgroundLogWriter {
         Ok(writer)
     }
 
-    /// Waits until the queued lines are written, but not longer than [`LAST`] for a reader that does not
-    /// read.
+    /// Waits until the queued lines are written. The wait has a time limit, because the reader may have
+    /// stopped reading.
     pub(super) fn finish(&self) {
         let (end, ended) = sync_channel(1);
         if self.lines.try_send(LogMessage::End(end)).is_ok() {

@@ -26,7 +26,8 @@ use crate::wiring;
 const MAX_CALL_BYTES: u64 = 64 << 20;
 /// Hook event whose calls are judged.
 const EVENT: &str = "PreToolUse";
-/// Tools that affect only the conversation. They are left to the permissions of Claude Code.
+/// Tools that affect only the conversation. This hook does not judge them, so the permissions of Claude Code
+/// apply.
 const OF_CONVERSATION: [&str; 11] = [
     "TodoWrite",
     "TaskCreate",
@@ -69,13 +70,13 @@ struct HookCall {
 enum HookAnswer {
     Allow(String),
     Deny(String),
-    /// The tool is left to the permissions of Claude Code.
+    /// The tool is not judged, so the permissions of Claude Code apply.
     Abstain,
 }
 
 impl PolicyHookArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        // Only exit 2 blocks a call.
+        // Claude Code blocks a call only if the hook exits with 2, so every error gets this exit code.
         self.answer_call(context).map_err(|error| CliError { exit: CommandExit::Usage, ..error })
     }
 
@@ -236,7 +237,8 @@ impl HookCallPolicy<'_> {
         }
     }
 
-    /// Judges a search in a folder. The search is allowed if the profile may read any file in the folder.
+    /// Judges a search in a folder. The search is allowed if the profile may read a file of an arbitrary name
+    /// in the folder.
     fn judge_folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
         for field in ["pattern", "glob"] {
             // The pattern of Grep matches text, not paths.
@@ -273,7 +275,8 @@ impl HookCallPolicy<'_> {
         }
     }
 
-    /// Resolves a name to the path below the repository. The flag is true if the path leads through a link.
+    /// Resolves a name to a path relative to the root of the repository. The flag is true if the path leads
+    /// through a link.
     fn resolve_relative(&self, named_path: &str) -> Result<(PathBuf, bool), String> {
         if !is_plain_path(named_path) {
             return Err(format!("{named_path:?} is not a plain path"));
@@ -304,7 +307,7 @@ impl HookCallPolicy<'_> {
         let resolved: PathBuf = std::iter::once(resolved.as_os_str()).chain(rest.into_iter().rev()).collect();
         let outside = || format!("{named_path:?} is outside of the repository");
         let path = resolved.strip_prefix(self.root).map_err(|_| outside())?.to_owned();
-        // A link above the root is not part of the repository.
+        // A link above the root of the repository does not count as a link in the path.
         let is_root = |folder: &&Path| folder.canonicalize().is_ok_and(|folder| folder == self.root);
         let top = whole.ancestors().filter(is_root).last();
         let has_link = top.and_then(|top| whole.strip_prefix(top).ok()) != Some(path.as_path());

@@ -72,7 +72,7 @@ fn render_totals(section: &LoopSection) -> String {
     text + &render_cost(section)
 }
 
-/// Formats the total cost, and the part of the total that belongs to no listed run.
+/// Formats the total cost, and the unrecorded part of the total.
 fn render_cost(section: &LoopSection) -> String {
     let sum = format_dollars(section.figures.cost_micro_usd);
     format!("  {:<10}{sum:>8}\n{}", "cost", render_unrecorded(section.unrecorded_cost))
@@ -82,8 +82,8 @@ fn render_counts(title: &str, counts: &[LabelCount]) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    // The number of runs is printed first. After `found 3 findings`, readers would take it for a part of that
-    // text.
+    // The number of runs is printed first. After `found 3 findings`, readers would take the number for a part
+    // of that text.
     let words: Vec<String> =
         counts.iter().map(|count| format!("{} {}", count.runs, to_plain_words(&count.id))).collect();
     format!("\n{title}\n{}", fold_line("  ", &words.join(", ")))

@@ -107,7 +107,7 @@ fn column_width(head: &str) -> usize {
     head.len().max(5) + 2
 }
 
-/// Formats the part of the total cost that belongs to no listed run.
+/// Formats the unrecorded part of the total cost.
 pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),

@@ -88,7 +88,8 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
     names.iter().any(|name| glob.is_match(name))
 }
 
-/// Formats the names that have comments; `plural` is the plural of their kind.
+/// Formats the names of rules or repositories that have comments. `plural` is the word for these names, such
+/// as `rules`.
 fn render_names(names: &BTreeSet<String>, plural: &str, since: UnixMillis) -> String {
     let since = format_instant(since);
     if names.is_empty() {

@@ -51,7 +51,7 @@ pub(super) fn render_github(findings: &[&Finding]) -> String {
             Severity::P2 => "warning",
         };
         let title = format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule);
-        // GitHub compares the path with the names in the change, so it is not quoted.
+        // GitHub compares the path with the names in the change, so the path is not quoted.
         let name = String::from_utf8_lossy(raw.location.path.as_bytes());
         let (file, title) = (escape_property(&name), escape_property(&title));
         let (first, last) = (raw.location.start_line, raw.location.end_line);

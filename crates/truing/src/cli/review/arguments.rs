@@ -74,7 +74,8 @@ pub(super) enum NamedTarget {
 }
 
 impl NamedTarget {
-    /// Interprets `text`. The name of an existing folder or file, or a text in the form of a path, is a path.
+    /// Interprets `text`. A text is a path if a folder or file of this name exists, or if it begins like a
+    /// path: `/`, `./`, `../` or `~`.
     fn from_text(text: &str, folder: &Path) -> Self {
         let is_there = !text.contains("://") && folder.join(text).exists();
         let is_path = ["/", "./", "../", "~"].iter().any(|begin| text.starts_with(begin));
@@ -90,7 +91,8 @@ impl NamedTarget {
         Self::Commits { base: base.map(of), head: of(head) }
     }
 
-    /// Resolves a text. A text in the form of a pull request is a commit if a ref has exactly this name.
+    /// Resolves the text of the positional argument. A text such as `owner/name/7` names a commit, not a pull
+    /// request, if git resolves it to a commit.
     pub(super) async fn resolve(text: &str, environment: &Environment, is_published: bool) -> Self {
         match Self::from_text(text, environment.directory()) {
             Self::PullRequest if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
@@ -101,7 +103,7 @@ impl NamedTarget {
     }
 }
 
-/// Rejects a file, with a hint on the command that reviews it alone.
+/// Rejects a file, with a hint on the command that reviews only this file.
 ///
 /// # Errors
 /// Returns exit 2 for a file.
@@ -118,8 +120,8 @@ pub(super) fn reject_file(text: &str, environment: &Environment) -> Result<(), C
         .hint("to review all that differs, name a folder inside a git repository, or none"))
 }
 
-/// Returns true if a text in the form of a pull request may also be a branch, a tag or a range. A number and
-/// a URL cannot.
+/// Returns true if a text that looks like a pull request may also name a branch, a tag or a range. A number
+/// or a URL always names a pull request.
 fn may_be_ref(text: &str) -> bool {
     let is_number = text.trim_start_matches('#').bytes().all(|byte| byte.is_ascii_digit());
     !is_number && !text.contains("://")

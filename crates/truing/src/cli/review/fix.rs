@@ -36,7 +36,7 @@ pub(super) struct FixOutcome {
     pub(super) unfixed: Vec<UnappliedSuggestion>,
 }
 
-/// The right to change files of a working tree, with the printer of the results.
+/// A lock on a working tree that allows `--fix` to change its files, with the printer of the results.
 pub(super) struct FixSession<'a> {
     root: PathBuf,
     tree: WritableTree,
@@ -48,10 +48,11 @@ pub(super) struct FixSession<'a> {
 }
 
 impl<'a> FixSession<'a> {
-    /// Acquires the right and reports the remains of a killed run. Files may be changed until `stop` is set.
+    /// Acquires the lock on the working tree, and cleans up after an earlier run that was killed. Files may
+    /// be changed until `stop` is set.
     ///
     /// # Errors
-    /// Returns an error if another run holds the right, or the folder beside the database cannot be used.
+    /// Returns an error if another run holds the lock, or if the folder of patches cannot be used.
     pub(super) fn start(
         root: &Path,
         folder: &Path,
@@ -82,7 +83,7 @@ impl<'a> FixSession<'a> {
         let done = killed.completed_files(&self.tree);
         let files = done.iter().filter(|done| **done).count();
         match undo::trim_patch(&killed.patch, &done) {
-            // If the patch does not exist, it was removed in the meantime with other old patches.
+            // A missing patch is no error: a later run has removed it as one of the oldest patches.
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) if files > 0 => {
                 let changed = format_count(files, "file");
@@ -133,7 +134,8 @@ impl<'a> FixSession<'a> {
         let made = plan.apply_changes(&self.tree, self.stop);
         let files = plan.changes.len();
         if files < planned {
-            // Git undoes either a whole patch or nothing, so unchanged files are removed from the patch.
+            // Git applies a patch either completely or not at all, so files that were not changed are removed
+            // from the undo patch.
             undo::trim_patch(&kept, &made.applied_flags).map_err(|error| {
                 CliError::failure("write_failed", format!("cannot write {} again: {error}", kept.display()))
                     .hint(
@@ -164,7 +166,8 @@ impl<'a> FixSession<'a> {
         Ok(FixOutcome { has_changed: true, unfixed: plan.unapplied })
     }
 
-    /// Writes the undo patch to the user's folder, even with `--no-record`: changes must be easy to undo.
+    /// Writes the undo patch to the folder of patches, even with `--no-record`, because changes must be easy
+    /// to undo.
     fn save_undo_patch(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
@@ -184,8 +187,8 @@ fn patch_write_error(path: &Path, error: &std::io::Error) -> CliError {
 pub(super) fn render_plan(plan: &FixPlan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
-    // A line of a file may look like a file name in a diff. File names occur only before the first hunk of a
-    // file.
+    // A changed line may look like a file header of a diff. Real file headers occur only before the first
+    // hunk of a file.
     let mut in_names = false;
     for line in String::from_utf8_lossy(&patch).split_terminator('\n') {
         let style = match line.as_bytes() {

@@ -1,4 +1,4 @@
-//! The flag `--from`: adds the findings in other programs' output on the head to the review.
+//! The flag `--from`: adds findings that other programs have printed about the head to the review.
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ const TOOL: &str = "tool";
 const ROOT: &str = "root";
 const FOLDER: &str = "folder";
 
-/// Returns an option that belongs to a `--from`.
+/// Returns an option that applies to one `--from` and requires it.
 fn from_option_arg(id: &'static str, long: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(long).value_name(value).help(help).action(ArgAction::Append).requires(FROM)
 }
@@ -163,7 +163,7 @@ pub(super) struct ReviewStart<'a> {
     pub(super) root: &'a Path,
     /// Folder in which the review was started.
     pub(super) folder: &'a Path,
-    /// True if every file of the head is known; false if only the files of a diff are.
+    /// True if every file of the head is known; false if only the files of a diff are known.
     pub(super) knows_files: bool,
 }
 
@@ -201,8 +201,8 @@ impl ToolOutputArgs {
         !self.outputs.is_empty()
     }
 
-    /// Reads the given outputs; a child process detects their formats. The writers of the outputs may be
-    /// slow, so an interruption is handled during the wait.
+    /// Reads the given outputs. A child process detects the format of each output without `--format-in`. The
+    /// program that writes an output may be slow, so an interruption is handled while this function waits.
     pub(super) async fn read(
         &self,
         folder: &Path,
@@ -219,7 +219,8 @@ impl ToolOutputArgs {
             Err(CliError::failure("internal", format!("the output of a tool cannot be read: {stopped}")))
         })?;
         for (mut given, name, text) in texts {
-            // An empty output has no format and no tool, and needs neither.
+            // A format that the user named is used without detection. The format of an empty output must be
+            // named, because detection finds none.
             if given.format.is_none() {
                 given.format = Some(recognise_format(&name, &text, folder, reader).await?);
             }

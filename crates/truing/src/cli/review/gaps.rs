@@ -1,4 +1,5 @@
-//! Lists the changed files that a local review has not read, and those with more findings than are kept.
+//! Lists the changed files that a local review has not read, and the files with more findings than the
+//! maximum for one file.
 
 use truing_config::REPOSITORY_FILE;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
@@ -35,7 +36,7 @@ fn render_unreviewed(coverage: &ReviewCoverage) -> Option<String> {
     (!listed.is_empty()).then(|| format!("not reviewed: {}{more}", listed.join(", ")))
 }
 
-/// Lists files with more findings than are kept.
+/// Lists files with more findings than the maximum for one file.
 fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
     let paths: Vec<String> = coverage.truncated_files().map(|path| visible_text(&path.to_string())).collect();
     let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));

@@ -55,7 +55,7 @@ struct ReviewJson<'a> {
     /// Additional instructions of the repository and the operator to the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<&'a ModelMemory>,
-    /// Work of each specialist, if there were several reviewers.
+    /// Result of each specialist, if several specialists reviewed the change.
     #[serde(skip_serializing_if = "Option::is_none")]
     specialists: Option<&'a [SpecialistResult]>,
     /// Number of denied tool calls of the model, by tool.
@@ -103,10 +103,10 @@ pub(in crate::cli) struct FindingJson<'a> {
     anchor: AnchorKind,
     source: FindingSource,
     status: &'static str,
-    /// Reason that the presence of the finding could not be verified.
+    /// Reason why the review could not verify that the finding is still present.
     #[serde(skip_serializing_if = "Option::is_none")]
     unverified: Option<UnverifiedReason>,
-    /// Reason in the suppressing comment, or of the person who dismissed the finding.
+    /// Reason that the suppressing comment, or the person who dismissed the finding, gave.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     /// Evidence that the finding is fixed. A model's finding has lines as evidence. A rule's finding has no
@@ -186,7 +186,7 @@ fn fixed_finding_json(finding: &Finding) -> FindingJson<'_> {
     FindingJson { status: "fixed", evidence, ..finding_json(finding) }
 }
 
-/// Returns the JSON object of a finding, which has the same form in every command.
+/// Returns the JSON object of a finding. Every command prints the same fields.
 pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
     let Finding { id, fingerprint, raw, old_path, anchor, status, unverified, .. } = finding;
     FindingJson {

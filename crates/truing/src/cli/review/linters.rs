@@ -20,7 +20,8 @@ use crate::cli::error::CliError;
 use crate::wiring;
 
 impl ReviewCommand {
-    /// Returns the linters of a local review, with the given outputs.
+    /// Returns the sources of linter findings for a local review: the linters to run, and the outputs given
+    /// with `--from`.
     pub(super) fn linter_sources(&self, config: &Config, outputs: Vec<ToolOutput>) -> LinterSources {
         self.disable_cache_if_unrecorded(wiring::tools::local_linters(config, &self.environment, outputs))
     }
@@ -35,7 +36,8 @@ impl ReviewCommand {
         toolbox
     }
 
-    /// Prints the available linters if none is enabled.
+    /// Prints the available linters if no linter is enabled. With `--explain --tools`, prints the paths that
+    /// each linter may read instead.
     pub(super) async fn suggest_linters(
         &self,
         review: &LocalReviewOutcome,
@@ -107,7 +109,8 @@ impl ReviewCommand {
         let toolbox = self.linter_sources(config, Vec::new());
         let base = BaseCommit::Repository(repository, &review.record.detail.base);
         let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
-        // The copy of the index contains only the files with findings, so the linters cannot run on it again.
+        // Linters need the whole project. The exported index contains only the files with findings, so no
+        // linters run on it.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.findings.open, &config.rules.packs);
         let (offers, mut unfixed) = truing_loops::fix::propose_fixes(open, tree, reader).await?;

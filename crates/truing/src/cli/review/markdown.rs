@@ -18,7 +18,7 @@ use super::text::{
 /// Maximum bytes of the text. GitHub's job summary accepts 1 MiB from a step, and the step may also write
 /// other text.
 const MAX_BYTES: usize = 1_000_000;
-/// Bytes that are reserved for the lines after the findings.
+/// Maximum bytes of the text after the findings; this space is reserved.
 const MAX_END_BYTES: usize = 100_000;
 /// Maximum unread files that are listed; the rest is counted.
 const MAX_GAPS: usize = 50;
@@ -27,7 +27,7 @@ const MAX_GAPS: usize = 50;
 pub(in crate::cli) struct MarkdownReport<'a> {
     /// Result in a few words.
     pub(in crate::cli) headline: String,
-    /// Remarks on the scope and the comparison, in lower case and without a full stop.
+    /// Remarks on the review, such as the compared commits, each in lower case and without a full stop.
     pub(in crate::cli) remarks: Vec<String>,
     /// Findings to list, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
@@ -131,7 +131,8 @@ fn render_section(finding: &Finding) -> String {
     text
 }
 
-/// Renders the difference between two texts, with the common lines around it. An empty new text has no lines.
+/// Renders the difference between two texts, with the unchanged lines before and after it. If the new text is
+/// empty, every old line is deleted.
 fn render_change(old: &str, new: &str) -> String {
     let old: Vec<&str> = old.split('\n').collect();
     let new: Vec<&str> = new.split('\n').filter(|_| !new.is_empty()).collect();

@@ -1,5 +1,5 @@
-//! Handles fixes that a model proposes and that are verified to apply. These fixes are separate from the
-//! fixes of rules and linters. Each fix is shown with its diff and applied only if a person agrees.
+//! Handles fixes that a model proposes, after each fix was verified to apply. These fixes are separate from
+//! the fixes of rules and linters. Each fix is shown with its diff and applied only if a person agrees.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -26,7 +26,8 @@ pub(super) enum FixConsent {
 }
 
 impl FixConsent {
-    /// Returns the consent according to the flag and the standard streams.
+    /// Returns the consent: `Always` with `--yes`, else `Interactive` if stdin and stderr are a terminal,
+    /// else `Never`.
     pub(super) fn from_flag(yes: bool) -> Self {
         Self::from_flag_and_terminal(yes, std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
     }
@@ -45,12 +46,12 @@ impl FixConsent {
 enum ConsentAnswer {
     Yes,
     No,
-    /// No to this fix and all that follow.
+    /// No to this fix and to all later fixes.
     Quit,
 }
 
 impl ConsentAnswer {
-    /// Parses a line of input; none is the end of the input. An unknown answer means no.
+    /// Parses a line of input. The end of the input (none) means quit, and an unknown answer means no.
     fn from_line(line: Option<&str>) -> Self {
         match line.map(|line| line.trim().to_ascii_lowercase()).as_deref() {
             Some("y" | "yes") => Self::Yes,

@@ -1,5 +1,5 @@
-//! The command `truing review --pr URL --publish`: runs the served review of one pull request while the user
-//! waits. With `--dry-run` it works on a copy of the records and writes nothing to the forge.
+//! The command `truing review --pr URL --publish`: reviews one pull request as the server does, while the
+//! user waits. With `--dry-run`, the command works on a copy of the records and writes nothing to the forge.
 
 use std::time::Duration;
 
@@ -42,10 +42,10 @@ use crate::cli::output::OutputPrinter;
 use crate::cli::target::{acquire_command_lock, actor_name, check_kill_switches, dry_run_store, store_error};
 use crate::wiring;
 
-/// Maximum leases of one command. The command takes another lease if the head moved or another process was
-/// faster.
+/// Maximum number of times that one command leases the slot. The command leases the slot again if the head
+/// moved, or if the records contain a newer run.
 const MAX_ROUNDS: u32 = 3;
-/// Maximum time that one command waits for effects to settle, in total.
+/// Maximum total time that one command waits, for example until the forge's rate limit resets.
 const MAX_WAIT: Duration = Duration::from_mins(2);
 /// Maximum comments that are listed; the rest is counted.
 const MAX_LISTED: usize = 20;
@@ -62,7 +62,7 @@ pub(super) struct PublishRequest<'a> {
     /// Pull request as the forge describes it now.
     pub(super) pull: &'a PullRequest,
     pub(super) dry_run: bool,
-    /// Registry that reports the cost of a stopped review.
+    /// Registry of the reviews in progress, from which the cost of a stopped review is reported.
     pub(super) attempts: &'a AttemptRegistry,
     /// Becomes true when the command is interrupted.
     pub(super) interrupt: watch::Receiver<bool>,
@@ -141,20 +141,21 @@ impl PublishRequest<'_> {
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { watch, switches, toolbox, ..context };
         self.record_request(&store, &key).await?;
-        // The command lock is held until the last lease ends. A server that starts during this time therefore
-        // does not reclaim the lease as abandoned.
+        // The command lock is held until the command has ended its last lease. Without this lock, a server
+        // that starts in the meantime would reclaim the lease as abandoned.
         let _at_work = acquire_command_lock(&store, &limits).await?;
         let before = load_total_cost(&real, &key).await?;
         let held = Box::pin(self.run_until_published(&context, &store, &key, &limits)).await?;
         let after = load_total_cost(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if self.dry_run && now > MicroUsd(0) {
-            // The real ledger now has an entry for the pull request, so the real store needs the name of the
-            // pull request.
+            // The dry run has added costs to the real ledger. The real store needs the name of the pull
+            // request to show these costs.
             self.store_description(&real, &key).await?;
         }
         if before > MicroUsd(0) {
-            // The printed review shows the total cost of its commit, including earlier calls.
+            // The printed review shows the total cost of its commit, including earlier runs of the command,
+            // so the cost of this run is printed as a note.
             let name = &self.pull.name;
             self.output.print_note(format_args!(
                 "{name}: this run has cost {now}; all reviews of the pull request have cost {after}"
@@ -274,7 +275,7 @@ impl PublishRequest<'_> {
             .hint("run it again when the pushes stop"))
     }
 
-    /// Waits until the given time, if the remaining budget of time allows it.
+    /// Waits until the given time. Returns an error instead if the wait would exceed the remaining time.
     async fn wait_until(
         &self,
         until: UnixMillis,
@@ -346,7 +347,8 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
         LeaseError::Leased(until) => {
             let leased = store.load_slots(std::slice::from_ref(key)).await.unwrap_or_default().pop();
             let token = leased.and_then(|slot| slot.token());
-            // A lease that has just been granted has no run yet.
+            // Just after a lease is granted, its run is not recorded yet. The latest run then belongs to an
+            // earlier lease.
             let run = store.review_entries(key, 1).await.unwrap_or_default().pop();
             let run = run.filter(|run| Some(run.token) == token);
             let since = run

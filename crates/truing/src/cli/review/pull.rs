@@ -62,7 +62,8 @@ impl ReviewCommand {
         let client = client.for_review(new_run_id().as_str());
         let (id, pull) = fetch_pull(&client, &forge, &repo, number).await?;
         if let Some(store) = &store {
-            // A switched-off repository may have been renamed, so the check uses its id.
+            // A repository whose kill switch is on may have been renamed, so the switch is checked again by
+            // the repository's id.
             check_kill_switches(store, &RepositoryRef::from_key(&id.key()).with_name(&repo)).await?;
         }
         let git = wiring::open_git(&self.environment).await?;
@@ -159,8 +160,8 @@ impl ReviewCommand {
     }
 }
 
-/// Returns the URL of a pull request without a request to the forge: from the records, or from the typed
-/// text.
+/// Returns the URL of a pull request without a request to the forge: from the records or, if the user typed a
+/// URL, from this URL.
 async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.find_key(name).await.map_err(store_error)? {
         let described = store.descriptions(&[key]).await.map_err(store_error)?;
@@ -205,7 +206,7 @@ impl From<CheckoutError> for CliError {
 }
 
 /// Returns the root of the checkout that contains the folder, or the folder itself if it is in no checkout.
-/// In CI, a job has run its linters in this root.
+/// The absolute paths in a linter's output are resolved below this root.
 fn checkout_root(folder: &Path) -> &Path {
     folder.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(folder)
 }

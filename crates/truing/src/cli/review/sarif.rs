@@ -32,14 +32,14 @@ use crate::cli::output::json_line;
 const MAX_RESULTS: usize = 25_000;
 /// Maximum rules of a run; GitHub rejects more.
 const MAX_RULES: usize = 25_000;
-/// Maximum bytes of all results' paths, snippets and suggestions together. GitHub accepts 10 MB after
-/// compression; the rest of a result is repetitive and compresses well.
+/// Maximum total bytes of the paths, snippets and suggestions of all results. GitHub accepts 10 MB after
+/// compression; the other fields of a result are repetitive and compress well.
 const MAX_OWN_BYTES: usize = 6 << 20;
 /// Maximum unread files that are named; the rest is counted.
 const MAX_GAPS: usize = 1_000;
-/// Maximum bytes of the unread files' paths together.
+/// Maximum total bytes of the paths of unread files.
 const MAX_GAP_BYTES: usize = 1 << 20;
-/// Maximum omitted findings of one kind that are named; the rest is counted.
+/// Maximum number of suppressed findings, and of dismissed findings, that are named; the rest is counted.
 const MAX_LEFT_OUT: usize = 1_000;
 /// Maximum characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1_024;
@@ -50,9 +50,10 @@ const SCHEMA: &str =
 /// Name of the base of relative paths.
 const ROOT: &str = "%SRCROOT%";
 
-/// One run of the rules for a SARIF log.
+/// One run of a command that checks code, for a SARIF log.
 pub(in crate::cli) struct SarifReport<'a> {
-    /// Command, used as the category. Uploads of different categories do not replace each other.
+    /// Name of the command, which is the category of the upload at GitHub. Uploads of different categories do
+    /// not replace each other.
     pub(in crate::cli) category: &'static str,
     /// Unique id of this run in its category.
     pub(in crate::cli) id: &'a str,
@@ -163,7 +164,7 @@ struct SarifDocument {
     runs: [Value; 1],
 }
 
-/// Returns as many findings as GitHub accepts, beginning with the first.
+/// Returns the first findings, as many as GitHub accepts.
 fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
     let mut bytes = 0_usize;
     let fits = |finding: &&&Finding| {
@@ -180,7 +181,8 @@ fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 
 fn rule_json(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
-    // The precision is always high, because rules with many false positives are disabled and not listed here.
+    // Rules with many false positives are disabled, and only enabled rules are listed, so the precision is
+    // always high.
     let mut properties = json!({ "tags": [category_tag(rule.category)], "precision": "high" });
     match rule.category {
         // A score makes the finding a security alert.
@@ -234,8 +236,7 @@ fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value 
     sarif_result
 }
 
-/// Returns a replacement of lines. An empty text deletes them with their line ends, up to the beginning of
-/// the next line.
+/// Returns the replacement of a finding's lines. An empty text deletes these lines including their line ends.
 fn replacement_json(location: &CodeLocation, text: &str) -> Value {
     let (first, last) = (location.start_line, location.end_line);
     if text.is_empty() {
@@ -315,7 +316,7 @@ fn artifact_json(path: &RepoPath) -> Value {
 }
 
 /// Encodes the path's bytes for a URI. Bytes that RFC 3986 allows in a segment are kept, others become `%`
-/// and two digits. A `:` is encoded, too, since the part before it would be read as a scheme.
+/// and two digits. A `:` is encoded, too, since the text before a `:` would be read as a scheme.
 fn encode_path(path: &RepoPath) -> String {
     path.as_bytes().iter().fold(String::new(), |mut uri, byte| {
         match byte {
@@ -333,8 +334,8 @@ fn encode_path(path: &RepoPath) -> String {
     })
 }
 
-/// Returns a remote as a URI: git's short form `user@host:path` becomes `ssh://`. It returns none for a
-/// folder of this machine.
+/// Converts a git remote to a URI: the short form `user@host:path` becomes `ssh://user@host/path`. Returns
+/// none if the remote is a folder on this machine.
 fn repository_uri(remote: &str) -> Option<String> {
     let short = || {
         let (host, path) = remote.split_once(':')?;

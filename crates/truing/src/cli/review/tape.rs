@@ -15,7 +15,7 @@ use crate::wiring;
 /// Name of the cassette file in the folder.
 const FILE: &str = "cassette.jsonl";
 
-/// The folders in which a model's answers are recorded or from which they are replayed.
+/// The folder to record a model's answers in, or the folder to replay recorded answers from.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct CassetteArgs {
     /// Record the requests to the model and its answers in this folder, without keys, for --replay
@@ -44,7 +44,7 @@ impl RecordedAgent {
 }
 
 impl ReviewCommand {
-    /// Returns the model that reviews, if one is configured. Since a model costs money, the kill switch is
+    /// Returns the model for the review, if a model is configured. A model costs money, so the kill switch is
     /// checked first.
     pub(super) async fn open_agent(&self) -> Result<RecordedAgent, CliError> {
         let CassetteArgs { record, replay } = &self.args.tapes;

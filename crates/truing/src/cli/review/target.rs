@@ -1,5 +1,6 @@
-//! Resolves names at a configured forge, at github.com or at bitbucket.org. A name is a pull request (by its
-//! page, `owner/name#7`, `owner/name/7` or its key in the queue), an owner, or the cloned repository.
+//! Resolves names of pull requests, owners and repositories at a configured forge, at github.com or at
+//! bitbucket.org. A pull request is named by its page, `owner/name#7`, `owner/name/7` or its key in the
+//! queue.
 
 use truing_config::environment::Environment;
 use truing_config::{Config, ForgeConfig};
@@ -13,8 +14,8 @@ use crate::cli::error::CliError;
 use crate::cli::target::{existing_store, store_error};
 use crate::wiring;
 
-/// Forges that need no configuration, with their default names and hosts. The first forge is used unless a
-/// URL names another forge.
+/// Forges that need no configuration, with their default names and hosts. If no forge is configured, the
+/// first forge of this list is used for names that are not URLs.
 const KNOWN_FORGES: [(&str, &str); 2] = [("github", "github.com"), ("bitbucket", "bitbucket.org")];
 
 /// A pull request that the user named.
@@ -56,8 +57,8 @@ impl PullTarget {
         Ok(Self { forge, repo, number, config })
     }
 
-    /// Resolves a URL, a name, a number in the current folder's repository, or a key of the queue. A key is
-    /// known only after Truing has seen the pull request.
+    /// Resolves a URL, a name, a number in the current folder's repository, or a key of the queue. A key of
+    /// the queue is known only if the store has a record of the pull request.
     ///
     /// # Errors
     /// Returns the errors of [`PullTarget::find`], and an error if the store or the repository cannot be
@@ -82,7 +83,7 @@ impl PullTarget {
         Self::find(&known.ok_or_else(|| not_a_pull_error(text))?.url, config, environment)
     }
 
-    /// Resolves a bare number in the current folder's repository, at the forge that it was cloned from.
+    /// Resolves a bare number as a pull request of the repository that the current folder was cloned from.
     async fn find_in_origin(
         number: u64,
         config: &Config,
@@ -180,7 +181,7 @@ pub(in crate::cli) struct RepositoryTarget {
 }
 
 impl RepositoryTarget {
-    /// Resolves a git remote in URL or ssh form. It returns none if the remote is at no known forge.
+    /// Resolves a git remote in URL or ssh form. Returns none if the remote is not at a known forge.
     pub(in crate::cli) fn from_remote(
         remote: &str,
         config: &Config,
@@ -191,7 +192,8 @@ impl RepositoryTarget {
         let (config, forge, tail) = if is_web {
             find_forge(&url, ForgeBaseAddress::Git, config, environment).ok()?
         } else {
-            // An ssh address has the host of the forge, and its path names only the repository.
+            // An ssh address contains only the forge's host and the repository, so only the host is compared
+            // with the forge's base address.
             let host = url.host_str()?;
             let is_there = |forge: &ForgeConfig| {
                 Url::parse(&forge.git_url)
@@ -226,13 +228,13 @@ fn parse_remote_url(remote: &str) -> Option<Url> {
     }
 }
 
-/// Returns a message with the possible alternative if the remote is at an unsupported forge. Returns none if
-/// the forge may be supported.
+/// Returns a message that suggests an alternative if the remote looks like an unsupported forge, or none
+/// otherwise.
 pub(in crate::cli) fn unsupported_origin_text(remote: &str) -> Option<String> {
     parse_remote_url(remote).as_ref().and_then(unsupported_forge).map(unsupported_hint)
 }
 
-/// Returns the kind of forge that an address looks like, if it is unsupported.
+/// Returns the name of the unsupported kind of forge that the address suggests, or none.
 fn unsupported_forge(url: &Url) -> Option<&'static str> {
     let host = url.host_str()?.to_ascii_lowercase();
     let is_called = |names: &[&str]| names.iter().any(|name| host.contains(name));
@@ -255,7 +257,7 @@ fn unsupported_hint(kind: &str) -> String {
     )
 }
 
-/// The base address of a forge with which URLs are compared.
+/// Selects the base address of a forge that a URL is compared with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ForgeBaseAddress {
     /// Base address of the web pages.
@@ -263,12 +265,13 @@ enum ForgeBaseAddress {
     Git,
 }
 
-/// Returns the capabilities of a forge of this kind, which include the layout of its pages.
+/// Returns the capabilities of the forge's kind, including the layout of its page URLs.
 fn forge_capability(forge: &ForgeConfig) -> &'static ForgeCapability {
     capability::forge_capability(forge.kind)
 }
 
-/// Returns the forge of an address, and the parts of its path below the forge's root.
+/// Finds the forge at a URL's address. Returns the configuration with this forge, its name, and the segments
+/// of the URL's path below the forge's root.
 fn find_forge(
     url: &Url,
     root_kind: ForgeBaseAddress,
@@ -303,14 +306,14 @@ fn find_forge(
     Err(unconfigured_forge_error(message, &name, row, &api_url, &git_url))
 }
 
-/// Returns the kind of forge that the form of the page's URL suggests, and the path of the server. The kind
-/// is GitHub unless the URL has the form of another forge.
+/// Guesses the kind of a forge from the URL of a page: GitHub, unless the URL matches the page layout of
+/// another kind. Also returns the path of the server.
 fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     let others = capability::CAPABILITY_TABLE.iter().filter(|row| row.pages != PageUrlLayout::OfOwners);
     for row in others {
-        // Only a self-hosted server can have a path before its pages. The path of the page begins after the
-        // path of the server.
+        // The URL of a self-hosted server can contain a path, and the path of the page follows this path. The
+        // URLs of other forges contain no server path.
         let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
         for at in 0..places {
             let (above, below) = parts.split_at(at);
@@ -344,7 +347,7 @@ fn unconfigured_forge_error(
         ))
 }
 
-/// Returns a name for the forge at a host. No other forge of the configuration has this name.
+/// Returns a name for the forge at a host that no configured forge has.
 fn unused_forge_name(host: &str, config: &Config) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = host.chars().map(plain).collect();
@@ -370,7 +373,7 @@ pub(in crate::cli) fn is_slot_key(text: &str) -> bool {
     )
 }
 
-/// Returns true if the text names a pull request, provided that it is no folder.
+/// Returns true if the text looks like the name of a pull request. The caller has to exclude folders first.
 pub(super) fn is_pull_reference(text: &str) -> bool {
     let number = text.trim_start_matches('#');
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -409,7 +412,7 @@ fn not_a_pull_error(text: &str) -> CliError {
     )
 }
 
-/// Returns the parts of a page's path below a forge's root, or none if the page is not below the root.
+/// Returns the segments of a page's path below a forge's root, or none if the page is not below the root.
 fn path_below_root(root: &Url, page: &Url) -> Option<Vec<String>> {
     let same = root.host() == page.host() && root.port_or_known_default() == page.port_or_known_default();
     let mut parts = page.path_segments().filter(|_| same)?;
@@ -422,7 +425,7 @@ fn has_host(url: &Url, host: &str) -> bool {
         && url.host_str().is_some_and(|at| at.trim_start_matches("www.") == host)
 }
 
-/// Adds one of the forges that need no configuration, with its defaults.
+/// Adds a forge that needs no configuration, with its default settings.
 fn add_known_forge(
     name: &str,
     host: &str,
@@ -431,7 +434,8 @@ fn add_known_forge(
 ) -> Result<Config, CliError> {
     if config.forges.contains_key(name) {
         let message = format!("[forge.{name}] is another server than {host}");
-        // The default addresses of this kind of forge also apply to a forge with another name.
+        // The suggested section has another name, but the default addresses of the known forge are correct in
+        // it, too.
         let bare = Config::resolve(environment, None, &[])?.with_forge(name, environment)?;
         let Some(known) = bare.forges.get(name) else {
             return Err(CliError::usage("unknown_forge", message));

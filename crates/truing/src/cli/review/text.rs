@@ -28,7 +28,7 @@ const WIDTH: usize = 80;
 const NOTE_INDENT: usize = 15;
 /// Maximum width before code: six digits of a line number, and ` | | `.
 const CODE_INDENT: usize = 11;
-/// Characters that are kept before the first secret in a line that is too long.
+/// Number of characters to keep before the first secret in a line that is too long.
 const LEAD: usize = 40;
 /// Maximum fixed findings that are listed; the rest is counted.
 const MAX_FIXED: usize = 10;
@@ -36,7 +36,7 @@ const MAX_FIXED: usize = 10;
 /// Character that stands for omitted text, here and in snippets.
 const OMISSION_MARK: char = '…';
 
-/// Maximum dismissed findings that are named.
+/// Maximum number of dismissed findings that are listed.
 const MAX_LEFT_OUT: usize = 5;
 const STRONG: Style = Style::new().bold();
 const FAILURE_STYLE: Style = AnsiColor::Red.on_default().bold();
@@ -48,12 +48,13 @@ pub(super) struct SuggestedCommands {
     pub(super) fix: String,
     /// Command that lists dismissals.
     pub(super) list: String,
-    /// Price of a model and the command that uses it; none if it is not to be shown.
+    /// Maximum price of a review by a model, and the command that starts one; none if this suggestion is not
+    /// shown.
     pub(super) model: Option<String>,
 }
 
-/// Renders the whole text. `head` is the name that the user gave for the reviewed commit. `configured` is the
-/// source of the repository's own file, if it was used.
+/// Renders the whole text. `head` is the user's name for the reviewed commit. `configured` describes where
+/// the repository's own configuration file was read from, if the file was used.
 pub(super) fn render_report(
     review: &LocalReviewOutcome,
     head: Option<&str>,
@@ -92,7 +93,8 @@ pub(super) fn render_report(
         text += &fill_paragraph(&visible_text(&remark));
     }
     let by = reviewer_line(record);
-    // A command is printed for pasting, so it is printed on one line or omitted.
+    // The user pastes the suggested command, so the command is printed on one line, or omitted if the line is
+    // too long.
     let reviewers = by.strip_suffix(": no model was called");
     let both =
         reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
@@ -125,7 +127,11 @@ pub(in crate::cli) fn render_file_counts(coverage: &ReviewCoverage, looked_at: &
 
 /// Formats a failed result and its reason, wrapped for a terminal.
 fn render_failure(label: &str, reason: &str) -> String {
-    fold_line("", &format!("{label}: {reason}")).replacen(label, &format!("{FAILURE_STYLE}{label}{FAILURE_STYLE:#}"), 1)
+    fold_line("", &format!("{label}: {reason}")).replacen(
+        label,
+        &format!("{FAILURE_STYLE}{label}{FAILURE_STYLE:#}"),
+        1,
+    )
 }
 
 /// Formats the result in one line.
@@ -188,8 +194,8 @@ pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
     (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
 }
 
-/// Lists the most severe dismissed findings, one per line. The output of a hook thus shows which findings the
-/// hook lets through.
+/// Lists the most severe dismissed findings, one per line, so the output of a git hook shows which findings
+/// did not block it.
 fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
@@ -202,8 +208,8 @@ fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
     dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
 }
 
-/// Formats the number of findings that `--fix` would fix, and the number of findings that `--fix` would ask
-/// about. Returns no lines unless the working tree was reviewed.
+/// Formats how many findings `--fix` would fix, and how many it would ask about. Returns no lines if anything
+/// but the working tree was reviewed.
 fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     if review.reviewed != HeadKind::WorkingTree {
         return Vec::new();
@@ -316,7 +322,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
         .elements(unverified)
         .element(Level::NOTE.with_name("id").message(visible_text(&dismissal::short_id(&finding.id))));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(suggestion_group(finding)).collect();
-    // The lines are already cut to fit. The renderer must not cut them again.
+    // The lines are already cut to `WIDTH`. The larger width prevents the renderer from cutting them again.
     Renderer::styled().term_width(2 * WIDTH).render(&groups)
 }
 
@@ -351,15 +357,16 @@ fn has_expected_line_count(finding: &Finding) -> bool {
 /// Returns the snippet's lines with known line numbers, cut to fit.
 ///
 /// Lines within a secret and lines beyond the maximum are omitted from a snippet. Both kinds of gaps begin
-/// after a line that ends with `…`, or after the last line. The lines before the gap are numbered
-/// consecutively.
+/// after a line that ends with `…`, or after the last line. Only the lines before the first gap have known,
+/// consecutive numbers.
 fn render_snippet(finding: &Finding) -> String {
     let raw = &finding.raw;
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
     let known = if has_expected_line_count(finding) {
         lines.len()
     } else if raw.snippet.starts_with(OMISSION_MARK) {
-        // The first line may lie within a secret, so its line number is unknown.
+        // If the snippet begins with `…`, its first line may lie within a secret, and no line number is
+        // known.
         0
     } else {
         lines.iter().position(|line| line.ends_with(OMISSION_MARK)).map_or(lines.len(), |cut| cut + 1)
@@ -374,15 +381,16 @@ fn text_span(code: &str) -> Option<Range<usize>> {
     Some(start..code.trim_end().len())
 }
 
-/// Cuts a line to the maximum width: its beginning, or the part around the first secret.
+/// Cuts a line to the maximum width. Keeps the beginning of the line, or the text around the first secret if
+/// the secret lies further right.
 fn fit_line(line: &str) -> String {
     let most = WIDTH - CODE_INDENT;
     let letters: Vec<char> = line.chars().collect();
     if letters.len() <= most {
         return line.to_owned();
     }
-    // The first character is skipped: if the line was cut before the match, the line begins with `…` and the
-    // match follows later.
+    // A `…` as the first character only shows that the beginning of the line was cut, so the search for a
+    // secret skips it.
     let focus = letters.iter().skip(1).position(|letter| *letter == OMISSION_MARK).map_or(0, |at| at + 1);
     let begin = if focus < most { 0 } else { focus.saturating_sub(LEAD) };
     let mut cut = String::new();

@@ -1,4 +1,5 @@
-//! Handles a review that a signal interrupts. Reports and records the cost of a review without a result.
+//! Handles reviews that a signal interrupts, and reports and records the cost of reviews that end without a
+//! result.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,13 +19,13 @@ use super::ReviewCommand;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::runtime;
 
-/// Time in which the calls to models have to be settled.
+/// Maximum time to wait until the costs of the model calls are settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-/// Time in which an interrupted review stops its child processes and cleans up.
+/// Maximum time for an interrupted review to stop its child processes and to clean up.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Time in which an interrupted `--fix` completes the file that it is writing, on a disk that may be slow.
+/// Maximum time for an interrupted `--fix` to complete the file that it is writing; the disk may be slow.
 const FIX_GRACE: Duration = Duration::from_secs(30);
 
 /// Runs the command in another task, which allows an interruption to be handled at once.
@@ -51,8 +52,8 @@ pub(super) async fn run_until_interrupted(
             }
         }
         _ = signals.next_signal() => {
-            // Dropping the task ends git's processes and deletes temporary folders. Fixes stop between two
-            // files.
+            // When the task is dropped, git's processes are killed and temporary folders are deleted. `--fix`
+            // stops before the next file.
             stop.store(true, Ordering::Relaxed);
             stop_sender.send_replace(true);
             if publishes {
@@ -87,7 +88,7 @@ impl UnfinishedReview {
 
     /// Returns the error of an interrupted review with its cost.
     pub(super) async fn record_interruption(&self) -> CliError {
-        // A review that has not begun has nothing to report.
+        // A review that has not begun has no cost, so it is not reported.
         self.attempts.remove_delegated_review();
         let cost = self.record_cost(ReviewOutcomeKind::Deferred, INTERRUPTED).await;
         let message = match cost {
@@ -100,15 +101,15 @@ impl UnfinishedReview {
     /// Adds the cost to the error of a failed review.
     pub(super) async fn record_failure(&self, error: CliError) -> CliError {
         if error.exit != CommandExit::Failure {
-            // A usage error or a refusal: no review was attempted.
+            // After a usage error or a refusal, no review was attempted, so none is recorded.
             self.attempts.remove_delegated_review();
         }
         let cost = self.record_cost(ReviewOutcomeKind::Failed, &error.message).await;
         error.with_cost(cost)
     }
 
-    /// Returns the cost of the review according to the ledger. If the ledger is unavailable, the next report
-    /// includes the cost.
+    /// Returns the cost of the review according to the ledger. If the ledger is unavailable, the cost is
+    /// missing here, and a later report includes it.
     async fn record_cost(&self, kind: ReviewOutcomeKind, reason: &str) -> MicroUsd {
         let (open, told) = self.attempts.take_all();
         let mut cost = told.0;

@@ -15,7 +15,7 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::shell_quote;
 use crate::wiring;
 
-/// Pack of a rule that is named without one.
+/// Pack of a new rule whose name contains no pack.
 const OWN_PACK: &str = "house";
 
 /// Name of the folder of rules in a pack.
@@ -64,8 +64,8 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     let [ending, ..] = ENDINGS;
     let (path, shown_path) = (file(&folder, ending), file(shown, ending));
     let text = template::render_template(name.rule, args.language);
-    // A file at the path of a needed folder causes the same error kind, so the path of the rule's file is
-    // checked as well.
+    // `AlreadyExists` is also returned if a file is in the way of a folder, so the code checks whether the
+    // rule's file itself exists.
     let is_there = || path.symlink_metadata().is_ok();
     create_file(&path, &text).map_err(|error| {
         match error.kind() == ErrorKind::AlreadyExists && is_there() {
@@ -112,13 +112,13 @@ impl<'a> NewRuleName<'a> {
         })
     }
 
-    /// Returns the name as findings and lists show it.
+    /// Returns the name with its pack, `PACK/RULE`.
     fn full_name(&self) -> String {
         format!("{}/{}", self.pack, self.rule)
     }
 }
 
-/// Returns true for a valid name of a pack; the configuration accepts no others.
+/// Returns true for a valid name of a pack. The configuration accepts only such names.
 fn is_valid_pack_name(name: &str) -> bool {
     is_valid_rule_name(name) && name.starts_with(|first: char| first.is_ascii_lowercase())
 }
@@ -129,7 +129,7 @@ fn is_valid_rule_name(name: &str) -> bool {
     name.starts_with(counts) && name.chars().all(|char| counts(char) || char == '-')
 }
 
-/// Returns the valid name that the user probably meant with an invalid name.
+/// Returns the valid name that the user probably meant, or none.
 fn suggest_name(text: &str) -> Option<String> {
     let without = |ending: &&str| text.strip_suffix(*ending)?.strip_suffix('.');
     let text = ENDINGS.iter().find_map(without).unwrap_or(text);
@@ -146,8 +146,8 @@ fn suggest_name(text: &str) -> Option<String> {
     is_right.then(|| if text.contains('/') { format!("{}/{}", mended.0, mended.1) } else { mended.1 })
 }
 
-/// Checks that no built-in rule has this name: a folder may add rules to a built-in pack, but not replace
-/// them.
+/// Checks that no built-in rule has this name: a folder may add rules to a built-in pack, but may not replace
+/// a built-in rule.
 fn check_not_builtin(full_name: &str) -> Result<(), CliError> {
     let packs = RulePacks::load_embedded().map_err(wiring::reader_error)?;
     match packs.find_rule(full_name).map_err(|error| wiring::reader_error(error.into()))? {

@@ -16,7 +16,8 @@ use crate::wiring;
 struct RulesShowJson<'a> {
     #[serde(flatten)]
     rule: &'a ListedRule<'a>,
-    /// Path of the file: in the embedded folder of packs for a built-in rule, else on this machine.
+    /// Path of the rule's file: relative to the embedded packs for a built-in rule, else a path on this
+    /// machine.
     file: &'a str,
     built_in: bool,
     /// Number of examples in which nothing must be found.
@@ -33,8 +34,8 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
     let whole = qualified_rule_name(name, &packs)?;
     let found = packs.find_rule(&whole).map_err(|error| wiring::reader_error(error.into()))?;
     let rule = found.ok_or_else(|| unknown_rule_error(name, &packs, &[]))?;
-    // A folder can add rules to a built-in pack but cannot replace built-in rules. If the folder contains the
-    // file, it is therefore the file of this rule.
+    // A folder cannot replace built-in rules. If the folder contains a file with the path of the rule's file,
+    // the rule is therefore not built in.
     let own = rules.dir.map(|dir| dir.join(rule.file)).filter(|path| path.is_file());
     let (file, built_in) = match own.as_deref().map(Path::display) {
         Some(path) => (path.to_string(), false),
@@ -71,14 +72,14 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     };
     let mut text: String = rule_line(listed).lines().map(wrapped).collect();
     let mut part = |title: &str, body: &str| text += &format!("\n{title}:\n{body}");
-    // If the body equals the title, there is nothing to add.
+    // A body that equals the title is not printed, because the title was already printed.
     if listed.body != listed.title {
         part("Why it matters", &wrap_markdown(listed.body));
     }
     if let Some(code) = bad {
         part("Bad", &indent_code(code));
     }
-    // If the rule has a fix, the good code is the fixed bad code.
+    // If the rule has a fix, the fixed version of the bad code is shown as good code.
     if let Some(code) = fixed.or(*good) {
         part("Good", &indent_code(code));
     }
@@ -137,7 +138,8 @@ fn rule_id(rule: &str) -> &str {
     rule.rsplit_once('/').map_or(rule, |(_, id)| id)
 }
 
-/// Returns the error for an unknown rule. `ids` are candidates if the rule was named without a pack.
+/// Returns the error for an unknown rule. `ids` contains the names to suggest if the rule was named without a
+/// pack.
 fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     let cli_error = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.pack_names().contains(&name) {

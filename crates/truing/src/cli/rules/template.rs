@@ -1,6 +1,6 @@
 //! Provides the file of a new rule: a rule that forbids a call, with its tests, in ast-grep's YAML.
 
-/// Words that YAML does not read as text.
+/// Words that YAML parses as null or a boolean instead of a string.
 const WORDS_OF_YAML: [&str; 3] = ["null", "true", "false"];
 
 /// Spaces before each line of a test.
@@ -180,7 +180,7 @@ fn quote_id(id: &str) -> String {
     if is_plain { id.to_owned() } else { format!("'{id}'") }
 }
 
-/// Formats the items of a list of files.
+/// Formats files as the items of a YAML list.
 fn format_file_list(files: &[&str]) -> String {
     let line = |line: &str| match line {
         "" => "\n".to_owned(),

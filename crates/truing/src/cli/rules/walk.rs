@@ -17,7 +17,7 @@ use crate::cli::error::CliError;
 pub(super) struct FolderFiles {
     /// Files to read; every line of every file is checked.
     pub(super) request: ReadRequest,
-    /// Prefix of the files' paths in the output.
+    /// Path of the folder, which precedes the files' paths in the output; empty for the current folder.
     prefix: Vec<u8>,
 }
 
@@ -45,9 +45,9 @@ pub(super) struct UnreadablePath {
     pub(super) reason: String,
 }
 
-/// Collects the files that the paths name. Files below the current folder have paths relative to it, so the
-/// rules' own globs work as in a repository. Other files follow, folder by folder. Unreadable folders, and
-/// paths that are neither file nor folder, are gaps.
+/// Collects the files at or below the given paths. Paths below the current folder are relative to the current
+/// folder, so the rules' globs match as in a repository. Other files follow, folder by folder. Unreadable
+/// folders, and paths that are neither file nor folder, are gaps.
 ///
 /// # Errors
 /// Returns `no_such_path` if one of the paths does not exist.
@@ -93,7 +93,7 @@ impl UnreadablePath {
         Self { path: RepoPath::from_bytes(shown.unwrap_or(path).as_os_str().as_bytes()), reason }
     }
 
-    /// Converts an error of the walk; `path` is the path at which it began.
+    /// Converts an error of the walk. `path` is the path at which the walk began.
     fn from_error(error: ignore::Error, path: &Path, current_folder: &Path) -> Self {
         match error {
             ignore::Error::WithDepth { err, .. } => Self::from_error(*err, path, current_folder),

@@ -1,6 +1,6 @@
-//! The flag `truing serve --dry-run`: reports the effects of a start and what is missing. The dry run sends
-//! requests to the forges and reads the records as a server does. It writes nothing: no store, migration, key
-//! or lock, and nothing at a forge.
+//! The flag `truing serve --dry-run`: reports what a start would do, and which requirements of a start are
+//! missing. The dry run sends requests to the forges and reads the records as a server does. It writes
+//! nothing: no store, migration, key or lock, and nothing at a forge.
 
 use std::path::Path;
 
@@ -27,7 +27,8 @@ const MAX_SHOWN_REPOSITORIES: usize = 20;
 /// The answer as JSON.
 #[derive(Serialize)]
 struct DryRunJson {
-    /// True if pull requests that were open before the first contact are left alone.
+    /// True if pull requests that were open before Truing first saw the repository are not reviewed until
+    /// they change.
     #[serde(rename = "leaves_existing")]
     leaves_existing_pulls: bool,
     store: DryRunStore,
@@ -58,10 +59,11 @@ struct DryRunStore {
 struct DryRunForge {
     #[serde(flatten)]
     preview: ForgePreview,
-    /// Path of the server that the forge calls; none if this role accepts no webhooks.
+    /// URL path that receives the forge's webhooks; none if this role accepts no webhooks.
     #[serde(rename = "webhooks")]
     webhook_path: Option<String>,
-    /// True if `repositories` is set, and limits the repositories that the token can see.
+    /// True if `repositories` is set. Only the listed repositories are then served, even if the token can see
+    /// others.
     #[serde(rename = "is_limited")]
     has_repository_list: bool,
 }
@@ -69,7 +71,7 @@ struct DryRunForge {
 /// Runs the preview. A signal ends it.
 ///
 /// # Errors
-/// Returns the errors that `serve` returns before it serves.
+/// Returns the errors that `truing serve` returns during its start.
 pub(super) async fn run(
     config: &Config,
     role: ProcessRole,
@@ -114,7 +116,7 @@ async fn inspect_setup(
         .await
         .map_err(store_error)?;
     let kill_switch = match (&records, place.file_path()) {
-        // The kill switches on a database server are checked by the code that reads them.
+        // Only a copied database file is read here. With database servers, the list stays empty.
         (Some(copy), Some(_)) => {
             let switches = copy.kill_switches().await.map_err(store_error)?;
             switches.engaged_switches().map(|switch| render_hold_line(switch, context.output)).collect()
@@ -142,8 +144,8 @@ async fn inspect_setup(
     })
 }
 
-/// Returns the configuration for a server that creates all its files in `temp`. Existing marker keys are read
-/// from their own location.
+/// Returns a copy of the configuration with which a server creates all its files in `temp`. Existing marker
+/// keys are still read from their original files.
 fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
@@ -230,7 +232,7 @@ fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = format_count(open_pull_requests, "open pull request");
-    // If existing pull requests are left and none will be reviewed, the other counts already show this.
+    // If existing pull requests are not reviewed, the other counts already show that none will be reviewed.
     if will_be_reviewed > 0 || !leaves {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }

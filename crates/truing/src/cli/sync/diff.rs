@@ -1,4 +1,4 @@
-//! Formats the definitions that a release changed as a diff. Lines of a package are escaped, so they cannot
+//! Formats a diff of the definitions that a release changed. The package's lines are escaped, so they cannot
 //! control a terminal.
 
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use truing_loops::sync::DefinitionPatch;
 
 use crate::cli::review::text::visible_text;
 
-/// Maximum lines of each definition.
+/// Maximum lines that are shown of each definition's diff.
 const MAX_LINES: usize = 80;
 /// Maximum definitions that are shown.
 const MAX_PATCHES: usize = 20;

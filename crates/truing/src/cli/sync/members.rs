@@ -1,4 +1,5 @@
-//! Finds the members of a Cargo workspace. The members require packages in their own files.
+//! Finds the members of a Cargo workspace, because each member lists the packages that it requires in its own
+//! `Cargo.toml`.
 
 use std::path::Path;
 

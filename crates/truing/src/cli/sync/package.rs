@@ -1,5 +1,5 @@
-//! Finds the job that a command refers to. The job is configured or, for a package without a job, derived
-//! from the project's files. A derived job is parsed from the same lines of configuration that `init` prints.
+//! Finds the job that a command refers to. If no configured job follows the package, a job is derived from
+//! the project's files. The derived job is parsed from the configuration lines that `init` prints.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -53,13 +53,13 @@ pub(super) struct PackageSearch<'a> {
     pub(super) name: &'a str,
     /// Folder of the project.
     pub(super) project: &'a Path,
-    /// Manifest of a job that is not configured; none for the default path.
+    /// Path of the manifest of a job that is not configured; none means the default path.
     pub(super) manifest: Option<String>,
-    /// Name of the subcommand that searches.
+    /// Name of the subcommand that searches for the job, for hints.
     pub(super) command: &'static str,
     /// Release that the project was made for, if it was given.
     pub(super) from: Option<&'a str>,
-    /// Further options on the package.
+    /// The user's options for a package that no job follows.
     pub(super) options: &'a PackageOptions,
 }
 
@@ -69,7 +69,7 @@ struct ProjectFile {
     name: &'static str,
 }
 
-/// Files that are searched, in order. The most reliable source of the version range is first.
+/// Files that are searched, in order. The file with the most reliable version range is first.
 const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Pypi, name: "pyproject.toml" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "setup.cfg" },
@@ -78,7 +78,8 @@ const FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Crates, name: "Cargo.toml" },
 ];
 
-/// Minimum similarity (maximum 1) at which a name is suggested for an unknown name.
+/// A package name is suggested for an unknown name if their similarity (at most 1) is greater than this
+/// value.
 const MIN_SIMILARITY: f64 = 0.85;
 /// Maximum names that are suggested.
 const MAX_SUGGESTIONS: usize = 3;
@@ -86,7 +87,7 @@ const MAX_SUGGESTIONS: usize = 3;
 /// Default forge of a job.
 const FORGE: &str = "github";
 
-/// Returns the default key of the list of requirements in a file of this name.
+/// Returns the default key of the requirement list in a file with this name.
 fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
     match registry {
         _ if !file.ends_with(".toml") && !file.ends_with(".json") => "",
@@ -95,7 +96,7 @@ fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
     }
 }
 
-/// The place of a requirement of the package in the project.
+/// The file and the list in the project that require the package.
 #[derive(Clone)]
 struct PackageRequirement {
     registry: PackageRegistry,
@@ -211,7 +212,7 @@ impl PackageSearch<'_> {
         if home.forge != FORGE {
             lines += &format!("forge = {}\n", text(&home.forge));
         }
-        // A forge is configured as soon as its section exists.
+        // An empty section is enough to configure the forge.
         let is_known = config.forges.contains_key(&home.forge);
         Ok(if is_known { lines } else { format!("[forge.{}]\n\n{lines}", home.forge) })
     }
@@ -233,7 +234,7 @@ impl PackageSearch<'_> {
         .map(RangeStyle::as_str)
     }
 
-    /// Returns the only requirement of the package in the project's files.
+    /// Returns the requirement of the package in the project's files. Several requirements are an error.
     fn find_requirement(
         &self,
         config: &Config,
@@ -266,7 +267,7 @@ impl PackageSearch<'_> {
             .collect();
         let mut found: Vec<PackageRequirement> = Vec::new();
         for file in &files {
-            // Only the first file of a registry that requires the package is used.
+            // For each registry, only the first file that requires the package is used.
             if found.iter().all(|known| known.registry != file.registry) {
                 found.extend(self.find_requirements_in(file.registry, file.name)?);
                 // If the workspace's file does not require the crate, the files of the members are searched.
@@ -300,7 +301,7 @@ impl PackageSearch<'_> {
         }
     }
 
-    /// Returns the places in a file that require the package.
+    /// Returns the lists in a file that require the package.
     fn find_requirements_in(
         &self,
         registry: PackageRegistry,
@@ -311,7 +312,7 @@ impl PackageSearch<'_> {
         let path = self.project.join(file);
         let place = usual.place(&path, self.name);
         match constraint::read_range(&place) {
-            // The range is validated when releases are compared with it.
+            // An invalid range is no error yet: it is reported when releases are compared with the range.
             Ok(_) | Err(RequirementError::Range { .. }) => Ok(vec![usual]),
             Err(RequirementError::NotExactlyOne { count: 0, .. }) if key_path.is_empty() => Ok(Vec::new()),
             Err(RequirementError::NotExactlyOne { count: 0, .. }) => {
@@ -336,8 +337,9 @@ impl PackageSearch<'_> {
         }
     }
 
-    /// Handles a package that no file requires. The package may be a dependency of another package. No range
-    /// is needed if the user gives `--from`, the release that the project was made for.
+    /// Handles a package that no file requires, such as a dependency of another package. If the user names
+    /// the project's release of the package with `--from`, no version range is needed. Otherwise returns an
+    /// error.
     fn handle_unrequired_package(
         &self,
         registry: Option<PackageRegistry>,
@@ -404,7 +406,7 @@ impl PackageRequirement {
         RequirementPlace { file, key_path: &self.key_path, package, registry: self.registry, style }
     }
 
-    /// Returns the file and the list in it in the syntax of `--constraint`.
+    /// Returns the requirement as a value of `--constraint`: the file and the keys of the list.
     fn constraint_text(&self) -> String {
         if self.key_path.is_empty() { self.file.clone() } else { format!("{}:{}", self.file, self.key_path) }
     }
@@ -418,7 +420,8 @@ fn job_name(package: &str) -> String {
     if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("job-{name}") }
 }
 
-/// Returns the forge and the repository that the project's remote names, or none without a known remote.
+/// Returns the forge and the repository of the project's git remote, or none if the remote is missing or is
+/// not at a known forge.
 fn origin_repository(
     project: &Path,
     config: &Config,

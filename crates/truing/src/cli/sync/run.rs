@@ -128,8 +128,8 @@ impl SyncRunArgs {
                 record = &mut work => record,
                 _ = signals.next_signal() => {
                     stop_sender.send_replace(true);
-                    // The run gets time to return its lease. Work that the run started is stopped with the
-                    // run.
+                    // The run gets time to return its lease. Work that the run started is stopped when the
+                    // run is dropped.
                     let _ = tokio::time::timeout(GRACE, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
                          was done")

@@ -34,7 +34,8 @@ pub(super) fn parse_version(registry: PackageRegistry, text: &str) -> Result<Pac
     PackageVersion::parse(registry, text).map_err(|error| CliError::usage("version", error.to_string()))
 }
 
-/// Returns the error for a job that is not configured, with the file that was searched.
+/// Returns the error for a job that is not configured; the error names the configuration file that was
+/// searched.
 pub(super) fn unknown_job_error(
     name: &str,
     jobs: &BTreeMap<String, JobConfig>,
@@ -62,8 +63,8 @@ pub(super) fn unknown_job_error(
     }
 }
 
-/// Returns true if a file in the current folder has a job of this name, although the file is not the used
-/// configuration.
+/// Returns true if `truing.toml` or the repository file in the current folder contains a job with this name.
+/// The caller has already searched the used configuration.
 pub(super) fn is_in_other_file(name: &str, context: &CommandContext) -> bool {
     let own = read_repository_file(context.environment.directory()).ok().flatten();
     is_in_operators_file(name, context) || own.is_some_and(|own| has_job(&own, name))

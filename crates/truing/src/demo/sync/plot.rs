@@ -5,8 +5,8 @@ use serde_json::json;
 use truing_core::sync::record::SyncOutcome::{self, Asked, Breaker, Bumped, Failed, LeftOut, Relaxed, Saved};
 use truing_fakes::model::ScriptedAnswer;
 
-/// Name of the package and of the job. The constants below name the file of the package that the project
-/// copies, and the copy.
+/// Name of the package and of the job. The two constants below name a file of the package, and the project's
+/// copy of this file.
 pub(super) const PACKAGE: &str = "rim";
 pub(super) const THEIRS: &str = "rim/spin.py";
 pub(super) const PROJECT_FILE: &str = "spokes/spin.py";
@@ -40,14 +40,14 @@ pub(super) enum DemoStep {
     Model(PortShare),
     /// The operator allows the job to port code without a question.
     PortUnasked,
-    /// Pushes to the job's branch are forbidden, or (below) allowed again.
+    /// Pushes to the job's branch are forbidden until `Unprotect`.
     Protect,
     Unprotect,
 }
 
 impl DemoStep {
-    /// Returns, for a run, true if a scheduler starts the run, and the expected result. Returns none for
-    /// other steps.
+    /// Returns none for a step that is not a run. For a run, returns true if a scheduler starts the run, and
+    /// the expected result.
     pub(super) fn expected_run(self) -> Option<(bool, SyncOutcome)> {
         match self {
             Self::Run(result) => Some((false, result)),
@@ -107,7 +107,7 @@ pub(super) const PORTED: &[DemoSection] = &[
     FREED,
 ];
 
-/// Sections for a machine without a sandbox for a model.
+/// Sections for a machine whose sandbox is too weak for a model that ports code.
 pub(super) const UNPORTED: &[DemoSection] = &[
     RELAX,
     DemoSection {

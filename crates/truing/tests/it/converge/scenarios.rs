@@ -25,7 +25,7 @@ type Scenario = (&'static str, &'static [(&'static str, &'static str)]);
 
 const SCENARIOS: [Scenario; 24] = [
     (
-        "A run is refused: one line, and nothing is called, changed or posted",
+        "A run is refused: Truing prints one line, and calls, changes and posts nothing",
         &[
             (LOCAL, "what_is_refused_is_said_in_one_line_and_nothing_is_touched"),
             (LOCAL, "a_run_that_was_killed_or_interrupted_goes_on_where_it_was"),
@@ -33,7 +33,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Two loops converge: one fix, two reviews, the log and the report",
+        "A run converges in two loops, with one fix, two reviews, the log and the report",
         &[
             (LOCAL, "a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing"),
             (PULL, "each_audit_is_a_review_and_each_finding_is_answered_and_resolved"),
@@ -41,14 +41,16 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "The first audit is clean: one review that says so, no fix, the description",
+        "The first audit is clean: Truing posts one review that says so, writes the description, and makes \
+            no fix",
         &[
             (ADVERSE, "a_clean_pull_request_gets_one_review_and_its_description"),
             (LOCAL, "a_clean_branch_needs_one_audit"),
         ],
     ),
     (
-        "Nothing can be mended: stuck after one loop, what remains is listed, nothing is left behind",
+        "Nothing can be fixed: the run is stuck after one loop, lists the remaining findings, and leaves \
+            nothing behind",
         &[
             (ADVERSE, "what_nobody_can_mend_is_answered_with_the_reason_and_stays_open"),
             (LOCAL, "what_nobody_can_mend_ends_stuck_and_is_named"),
@@ -56,7 +58,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "The cap: never an eleventh audit, three auditors from the fourth, what remains is counted",
+        "The limit of audits: there is never an eleventh audit, three auditors audit from the fourth audit \
+            on, and the remaining findings are counted",
         &[
             (LOCAL, "there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_counted"),
             (LOCAL, "after_the_last_audit_nothing_is_mended_that_nobody_would_audit"),
@@ -64,14 +67,16 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Three auditors disagree: one list, with the worst severity of each finding",
+        "Three auditors disagree: Truing merges their findings into one list, with the worst severity of \
+            each finding",
         &[
             (LOCAL, "several_auditors_look_side_by_side_and_what_they_say_is_one_list"),
             (MERGE, "auditors_of_one_loop_are_merged"),
         ],
     ),
     (
-        "An auditor dies, gives bad JSON or leaves a category out: asked again, degraded, never clean",
+        "An auditor crashes, returns bad JSON or leaves out a category: Truing asks the auditor again, and \
+            the audit is degraded and never clean",
         &[
             (LOCAL, "an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean"),
             (MACHINE, "who_does_not_answer_is_asked_once_more_and_is_never_clean"),
@@ -79,18 +84,20 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "A finding is off the diff: two comments on lines, and one in the review's body",
+        "A finding is outside the diff: two findings are comments on lines, and one finding is in the \
+            review's body",
         &[(ADVERSE, "a_finding_off_the_diff_stands_in_the_body_of_the_review")],
     ),
     (
-        "The forge refuses a review, then fails, then takes it; or never does, and a comment has it all",
+        "The forge refuses a review, then fails, then accepts the review. Or the forge never accepts the \
+            review, and a comment contains everything",
         &[
             (ADVERSE, "a_review_that_the_forge_does_not_take_at_once_is_there_once"),
             (ADVERSE, "where_no_review_can_be_posted_a_comment_has_it_all"),
         ],
     ),
     (
-        "The gate blocks once, blocks for good, or cannot run: then nobody is asked",
+        "The gate blocks once, keeps blocking, or cannot run. If the gate cannot run, no model is asked",
         &[
             (LOCAL, "a_fix_of_what_the_gate_says_is_not_pushed_if_a_check_fails_with_it"),
             (LOCAL, "a_gate_that_goes_on_blocking_ends_the_run_and_one_that_cannot_run_asks_nobody"),
@@ -98,14 +105,16 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "A hook blocks the fix: once more, then stuck, with the hook's words",
+        "A hook blocks the fix: Truing tries one more fix, and then the run is stuck and shows the hook's \
+            output",
         &[
             (ADVERSE, "a_hook_that_blocks_a_fix_twice_is_shown_and_ends_it"),
             (MACHINE, "a_hook_that_blocks_is_told_to_one_more_fixer"),
         ],
     ),
     (
-        "Somebody pushes meanwhile: nothing of theirs is lost, and it is audited",
+        "Another person pushes during a run: none of the pushed commits is lost, and Truing audits these \
+            commits",
         &[
             (ADVERSE, "who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited"),
             (PULL, "what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_as_the_change"),
@@ -113,11 +122,12 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "A fixer changes a file that it may not: it stays as it was, and that is told",
+        "A fixer changes a file that the fixer may not change: the file stays unchanged, and Truing \
+            reports the attempt",
         &[(LOCAL, "files_that_a_fix_may_not_change_stay_as_they_are")],
     ),
     (
-        "A death after any step: the run goes on, and nothing is posted or pushed twice",
+        "The process is killed after any step: the run continues, and nothing is posted or pushed twice",
         &[
             (KILLED, "wherever_it_is_killed_before_a_write_it_goes_on_and_nothing_is_there_twice"),
             (KILLED, "wherever_it_is_killed_after_a_write_it_goes_on_and_nothing_is_there_twice"),
@@ -129,21 +139,24 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Two runs on one pull request: the second is refused; on two of them: side by side",
+        "Two runs on one pull request: the second run is refused. Runs on two pull requests: both run at \
+            the same time",
         &[
             (ADVERSE, "of_two_runs_on_one_pull_request_the_second_is_refused"),
             (SEVERAL, "they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_on_with"),
         ],
     ),
     (
-        "The description's writer fails, or drops what people wrote: it stays as it was",
+        "The writer of the description fails, or drops text that people wrote: the description stays \
+            unchanged",
         &[
             (PULL, "a_description_that_is_not_wanted_loses_something_or_is_never_written_stays_as_it_was"),
             (PULL, "the_description_tells_in_the_end_what_is_delivered_and_keeps_what_people_wrote"),
         ],
     ),
     (
-        "A head that was clean is converged at once; a forged marker makes nothing clean",
+        "A head that was already clean is converged without another audit; a forged marker makes no head \
+            clean",
         &[
             (LOCAL, "a_planted_bug_is_mended_and_a_fresh_audit_finds_nothing"),
             (LOCAL, "a_run_that_has_converged_is_told_again_and_not_paid_again"),
@@ -153,8 +166,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Bugbot before our audit: a stale review is asked for anew once, eyes are waited for, lag and \
-         silence block",
+        "Bugbot reviews before our audit: Truing requests a stale review again once, and waits after an \
+            eyes reaction. Late comments and silence block the run",
         &[
             (
                 ADVERSE,
@@ -170,7 +183,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "We push: whatever others have said of the head before counts no more",
+        "Truing pushes: earlier reviews of the old head by others no longer count",
         &[
             (READY, "a_push_forgets_every_stamp_wait_and_lag"),
             (OTHERS, "whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say"),
@@ -178,7 +191,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Copilot comments with and without lines, in its body alone, or never comes",
+        "Copilot comments on lines, without lines or only in the body of its review, or never reviews",
         &[
             (READY, "copilot_is_clean_when_it_comments_and_shows_nothing"),
             (OTHERS, "what_a_reviewer_says_in_its_text_alone_is_mended"),
@@ -186,7 +199,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Mergeability: unknown and then clean, a conflict, blocked while it is a draft, unstable",
+        "Mergeability: first unknown and then clean, in conflict, blocked while the pull request is a \
+            draft, or unstable",
         &[
             (ADVERSE, "a_conflict_with_the_base_blocks_and_what_is_not_known_yet_is_waited_for"),
             (READY, "mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not"),
@@ -194,11 +208,11 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Pull requests of the same number in two repositories",
+        "Two repositories have pull requests with the same number",
         &[(SEVERAL, "two_repositories_have_pull_requests_of_the_same_number_and_neither_is_the_other")],
     ),
     (
-        "A sweep of no, one and many pull requests, and of more than one page of a list",
+        "A sweep covers no, one or many pull requests, also if the list has more than one page",
         &[
             (OWNERS, "where_nothing_is_open_that_is_said_and_no_model_is_asked"),
             (OWNERS, "every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have_its_number"),
@@ -206,7 +220,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Instructions that are planted in the change and in comments change nothing",
+        "Instructions that are planted in the change or in comments have no effect",
         &[
             (ADVERSE, "orders_that_are_planted_in_the_change_and_in_comments_change_nothing"),
             (PAIRS, "a_thousand_pairs_end_as_they_must_and_within_their_limits"),
@@ -214,17 +228,19 @@ const SCENARIOS: [Scenario; 24] = [
     ),
 ];
 
-const HEAD: &str = "\
-# Scenarios of the converge loop
+const HEAD: &str = "# Scenarios of the converge loop
 
-<!-- Generated by crates/truing/tests/it/converge/scenarios.rs. To update it: UPDATE_DOCS=1 cargo test \
-     -p truing --test it converge:: -->
+<!-- Generated by \
+    crates/truing/tests/it/converge/scenarios.rs. To update it: UPDATE_DOCS=1 cargo test -p truing --test \
+    it converge:: -->
 
-What the loop is accepted by, and the tests that show it. Those below `crates/truing/tests` run the real \
-     program with a
-scripted model and a fake forge; those of `core` show the decision alone, in more of its cases.
+This page lists the acceptance scenarios of the loop, and the tests that show each \
+    scenario. The tests below `crates/truing/tests` run the real program with a
+scripted model and a fake \
+    forge. The tests of `core` check only the decisions, in more cases.
 
-| | What happens | Shown by |
+| | What happens | Shown by \
+    |
 |---:|---|---|
 ";
 

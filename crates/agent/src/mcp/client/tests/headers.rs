@@ -1,4 +1,4 @@
-//! Tests of servers that require their own headers.
+//! Tests of servers that require a header of their own.
 
 use hyper::Method;
 

@@ -1,4 +1,5 @@
-//! Tests of servers that several models of one run call at the same time, with paused time.
+//! Tests of servers that several models of one run call at the same time. The time in these tests is
+//! simulated.
 
 use futures_util::future::join3;
 use tokio::time::Instant;
@@ -59,7 +60,7 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
         c.is_error && c.text.contains("had other calls to answer first") && c_time == 30,
         "{c:?} {c_time}"
     );
-    // The late response is not assigned to another call.
+    // The late response to the previous call is not taken for the response to this call.
     let (d, d_time) = timed(&tools, tool, "d").await;
     assert_eq!((d.text.as_str(), d_time), ("d", 18));
     assert_eq!(servers.stop().await, []);

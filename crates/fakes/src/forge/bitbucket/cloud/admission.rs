@@ -15,11 +15,12 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Git user names that go with a token: that of an access token and that of an API token.
+/// User names that git sends with an access token and with an API token.
 const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 
-/// Returns the account of a request: an access token alone, or an API token with the e-mail address of its
-/// account. App passwords, sent with a user name, are rejected (Cloud removed them in July 2026).
+/// Returns the account of a request. The request has either an access token alone, or an API token with its
+/// account's e-mail address. App passwords, which are sent with a user name, are rejected (Cloud removed them
+/// in July 2026).
 pub(super) fn authenticate_request(
     world: &mut ForgeInstance,
     headers: &HeaderMap,

@@ -54,8 +54,8 @@ fn comment_reply(
     Ok(ApiReply::json(status, json::comment(world, repo, of, comment, now)))
 }
 
-/// Returns the text of a comment. One that is too long is rejected by a server in front of the forge, with an
-/// HTML page.
+/// Returns the text of a comment. A comment that is too long is rejected with an HTML page, like that of a
+/// server in front of the forge.
 fn comment_text(call: &ApiCall) -> Result<&str, ApiReply> {
     let text = call.body["content"]["raw"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
@@ -67,7 +67,7 @@ fn comment_text(call: &ApiCall) -> Result<&str, ApiReply> {
     }
 }
 
-/// Returns the place that a body names; `None` for the conversation.
+/// Returns the file or lines that the body of a new comment names; `None` for a comment in the conversation.
 fn parse_place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
     let inline = &body["inline"];
     if inline.is_null() {
@@ -103,8 +103,8 @@ fn parse_place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
     }))
 }
 
-/// Handles `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff
-/// is accepted.
+/// Handles `POST …/comments`: creates a comment in the conversation, on a file or on lines, or creates a
+/// reply. A line outside the diff is accepted.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let text = comment_text(call)?;
@@ -160,7 +160,7 @@ pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::no_content())
 }
 
-/// Returns the thread on the diff that the path's comment began, and the account that resolved it.
+/// Returns the diff thread whose first comment the path names, and the account that resolved the thread.
 fn find_thread<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,

@@ -14,7 +14,7 @@ use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Minimum length of an abbreviated commit id.
 const MIN_DIGITS: usize = 7;
-/// Maximum number of fields of a report, and of annotations in one call.
+/// Maximum number of data fields of a report, and below it the maximum number of annotations in one call.
 const MAX_DATA: usize = 10;
 const MAX_CALL: usize = 100;
 /// Maximum number of annotations of a report.
@@ -56,7 +56,7 @@ pub(super) fn status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::status(world, repo, status)))
 }
 
-/// Handles `POST …/commit/{sha}/statuses/build`: one with the same key is overwritten.
+/// Handles `POST …/commit/{sha}/statuses/build`: a status replaces the existing one with the same key.
 pub(super) fn set_build_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
@@ -95,7 +95,7 @@ pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     Ok(ApiReply::json(200, json::report(found)))
 }
 
-/// Handles `PUT …/commit/{sha}/reports/{key}`: the annotations of the report stay.
+/// Handles `PUT …/commit/{sha}/reports/{key}`: replaces the report, but keeps its annotations.
 pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let (sha, key) = (find_commit(repo, call)?, call.param("key"));
@@ -119,7 +119,7 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
     Ok(ApiReply::json(200, json::report(made)))
 }
 
-/// Handles `DELETE …/commit/{sha}/reports/{key}`, with its annotations.
+/// Handles `DELETE …/commit/{sha}/reports/{key}`: deletes the report and its annotations.
 pub(super) fn delete_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
@@ -156,8 +156,8 @@ fn annotation_error(annotation: &Value) -> Option<&'static str> {
     (!severities.contains(&text("severity"))).then_some("The annotation's severity is not a known one")
 }
 
-/// Handles `POST …/reports/{key}/annotations`, a list: an annotation replaces the existing one with its
-/// `external_id`.
+/// Handles `POST …/reports/{key}/annotations`, whose body is a list. An annotation replaces the existing one
+/// with the same `external_id`.
 pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let (sha, key) = (find_commit(repo, call)?, call.param("key"));

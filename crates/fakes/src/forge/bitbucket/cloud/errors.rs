@@ -1,4 +1,4 @@
-//! Cloud's error responses, each in the form of its call.
+//! Cloud's error responses; their JSON format depends on the call.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ pub(super) fn html_error(status: u16) -> ApiReply {
     ApiReply::bytes(status, "text/html; charset=utf-8", html)
 }
 
-/// Returns the error for an edit of a pull request that is not allowed.
+/// Returns the error for a rejected edit of a pull request.
 pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
     match reason {
         EditRefusal::NotYours => {
@@ -79,7 +79,7 @@ pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     }
 }
 
-/// Returns the response of a fault that replaces the call.
+/// Returns the response that a simulated fault returns instead of handling the call.
 pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let limited = |after: &Option<u64>| {
         let reply = error_reply(429, "Rate limit for this resource has been exceeded");

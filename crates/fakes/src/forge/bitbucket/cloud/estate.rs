@@ -51,7 +51,7 @@ pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json!({"type": "workspace_membership", "user": user, "workspace": workspace})))
 }
 
-/// Handles `GET /2.0/user/workspaces`: those of the repositories that the caller may see.
+/// Handles `GET /2.0/user/workspaces`: lists the workspaces of the repositories that the caller may see.
 pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
@@ -68,7 +68,7 @@ pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     page::reply(world, call, shown.collect(), page::MAX_PAGE_LENGTH)
 }
 
-/// Handles `GET /2.0/repositories/{owner}`, by `role`.
+/// Handles `GET /2.0/repositories/{owner}`: lists repositories in which the caller has the requested `role`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
@@ -98,7 +98,7 @@ fn permission(world: &ForgeInstance, repo: &StoredRepository, login: &str) -> Va
     })
 }
 
-/// Handles `GET /2.0/user/workspaces/{owner}/permissions/repositories`: the caller's own permissions.
+/// Handles `GET /2.0/user/workspaces/{owner}/permissions/repositories`: lists the caller's own permissions.
 pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
@@ -107,8 +107,8 @@ pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall
     page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
 }
 
-/// Handles `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`: for administrators of the
-/// repository.
+/// Handles `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`, which only administrators of the
+/// repository may call.
 pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_admin_repository(state, call)?;
     let mut logins: BTreeSet<&str> = repo.permissions.keys().map(String::as_str).collect();
@@ -118,8 +118,8 @@ pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     page::reply(world, call, shown, page::MAX_PAGE_LENGTH)
 }
 
-/// Handles `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is
-/// always restricted.
+/// Handles `GET …/branch-restrictions`, filtered by `pattern` and `kind`. Only administrators may make this
+/// call. The default branch is always restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_admin_repository(state, call)?;
     let own = json::repository_api_url(world, repo);

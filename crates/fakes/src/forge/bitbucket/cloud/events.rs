@@ -1,4 +1,4 @@
-//! Webhook deliveries in Cloud's form.
+//! Webhook deliveries in Cloud's format.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ use crate::repo::FakeGitError;
 /// Maximum size of a delivery, in bytes. Cloud sends nothing above 256 KB.
 const MAX_DELIVERY: usize = 256 * 1024;
 
-/// Returns the delivery of an event. `None` if its object is gone, if it is too large, or if Cloud has no
-/// such event.
+/// Returns the delivery of an event. Returns `None` if the event's object no longer exists, if the delivery
+/// is too large, or if Cloud has no such event.
 pub(crate) fn build_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
@@ -80,7 +80,7 @@ fn event_for_change(change: &PullChange, is_merged: bool) -> Option<&'static str
         | PullChange::Reviewers { .. } => "updated",
         PullChange::WantsChanges => "changes_request_created",
         PullChange::WithdrewChanges => "changes_request_removed",
-        // Cloud has neither reopening nor labels.
+        // At Cloud, pull requests cannot be reopened and have no labels.
         PullChange::Reopened | PullChange::Labelled { .. } => return None,
     })
 }

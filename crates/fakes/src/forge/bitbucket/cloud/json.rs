@@ -1,4 +1,4 @@
-//! The JSON objects in Cloud's form.
+//! The JSON objects in Cloud's format.
 
 use serde_json::{Map, Value, json};
 
@@ -30,12 +30,12 @@ fn href(url: impl Into<String>) -> Value {
     json!({"href": url.into()})
 }
 
-/// Returns a text in two forms: its source, and the form in which Cloud displays it.
+/// Returns a text twice: as Markdown source, and as the HTML that Cloud displays.
 fn text_json(text: &str) -> Value {
     json!({"raw": text, "markup": "markdown", "html": format!("<p>{text}</p>")})
 }
 
-/// Returns the address of a repository's calls.
+/// Returns the URL that all API calls for a repository start with.
 pub(super) fn repository_api_url(world: &ForgeInstance, repo: &StoredRepository) -> String {
     format!("{}/2.0/repositories/{}", world.base_url, repo.full_name())
 }
@@ -135,7 +135,7 @@ fn state(pull: &StoredPull) -> &'static str {
     }
 }
 
-/// Returns a pull request with this head in the form of lists, without reviewers.
+/// Returns a pull request with this head as it appears in lists, without reviewers.
 pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
@@ -204,12 +204,13 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
     })
 }
 
-/// Returns the resolution of a thread, which only its first comment has.
+/// Returns the resolution of a thread. Only the thread's first comment has this object.
 pub(super) fn resolution(world: &ForgeInstance, resolver: &str, note: &StoredComment) -> Value {
     json!({"type": "comment_resolution", "user": account(world, resolver), "created_on": format_time(note.updated)})
 }
 
-/// Returns a comment; `now` is the current place of its lines. The text of a deleted comment is left out.
+/// Returns a comment; `now` contains the current numbers of its lines. The text of a deleted comment is
+/// omitted.
 pub(super) fn comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -248,7 +249,7 @@ pub(super) fn comment(
     json["inline"] = json!({
         "path": inline.place.path, "from": on(FakeDiffSide::Left, last), "to": on(FakeDiffSide::Right, last),
         "start_from": on(FakeDiffSide::Left, first), "start_to": on(FakeDiffSide::Right, first),
-        // A comment on a file has no line that could be outdated.
+        // A comment on a whole file has no line, so it cannot be outdated.
         "outdated": now.is_none() && inline.place.line.is_some(),
     });
     if let Some(by) = inline.resolved_by.as_deref().filter(|_| inline.in_reply_to.is_none()) {

@@ -78,7 +78,7 @@ pub(super) fn reply(
     Ok(ApiReply::json(200, body))
 }
 
-/// Makes a list name `to` as its next page.
+/// Sets the address of a list's next page to `to`.
 pub(super) fn set_next_page(reply: &mut ApiReply, to: &str) {
     if let crate::forge::http::call::ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         body.insert("next".into(), to.into());

@@ -1,4 +1,4 @@
-//! Pull requests: read, opened, changed and declined.
+//! Calls that read, open, change and decline pull requests.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,8 @@ use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Handles `GET …/pullrequests`: open ones, unless `state` (repeatable) or the filter requests others.
+/// Handles `GET …/pullrequests`: lists the open pull requests, unless `state` (repeatable) or the filter
+/// requests other states.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let filter = page::parse_filter(call)?;
     let (world, repo) = find_repository(state, call)?;
@@ -57,7 +58,8 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
     Ok(ApiReply::json(status, json::full_pull_json(world, repo, of, &head, mergeable)))
 }
 
-/// Returns the logins of the reviewers whose ids the body contains. A closed account is an error.
+/// Returns the logins of the reviewers whose ids the body contains. Returns an error if a reviewer's account
+/// is closed.
 fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
@@ -68,7 +70,7 @@ fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, A
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
 }
 
-/// Handles `POST …/pullrequests`, from a branch of the repository itself.
+/// Handles `POST …/pullrequests`: opens a pull request from a branch of the same repository.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
@@ -113,7 +115,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     pull_reply(world, repo, number, 201)
 }
 
-/// Handles `PUT …/pullrequests/{number}`: description and reviewers are cleared if they are left out.
+/// Handles `PUT …/pullrequests/{number}`. Description and reviewers are cleared if the request omits them.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
@@ -191,7 +193,7 @@ pub(super) fn redirect_conflicts(state: &mut FakeForgeState, call: &ApiCall) -> 
     Ok(ApiReply::bytes(302, "text/plain", "").header("location", to))
 }
 
-/// Returns the commits of `A..B` in an address. The order of the two is the opposite of git's.
+/// Returns base and head of the range `HEAD..BASE` in a URL. The order in the URL is the opposite of git's.
 fn compared_commits(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String), ApiReply> {
     let missing = || not_found("Commit");
     let (head, base) = call.param("spec").split_once("..").ok_or_else(missing)?;

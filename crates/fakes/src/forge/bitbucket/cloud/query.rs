@@ -26,7 +26,7 @@ impl FilterQuery {
         rest.trim().is_empty().then_some(query)
     }
 
-    /// Returns true if this object matches. A field that it does not have is null.
+    /// Returns true if this object matches. The value of a missing field is null.
     pub(super) fn matches_item(&self, item: &Value) -> bool {
         match self {
             Self::And(one, other) => one.matches_item(item) && other.matches_item(item),
@@ -57,7 +57,7 @@ fn comparison_holds(field_value: &Value, operator: FilterOperator, value: &Value
     let order = || match (field_value, value) {
         (Value::String(field_value), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
-            // An instant can be written in several ways, so instants are compared by their value.
+            // One instant can be written as different texts, so instants are parsed before they are compared.
             match (instant(field_value), instant(value)) {
                 (Some(field_value), Some(value)) => Some(field_value.cmp(&value)),
                 (_, _) => Some(field_value.as_str().cmp(value)),

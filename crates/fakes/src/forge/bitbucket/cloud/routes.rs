@@ -1,4 +1,4 @@
-//! The calls that exist, and Cloud's handling of all calls: login, errors, headers.
+//! The routes of Cloud's API, and what applies to every call: login, errors and headers.
 
 use axum::routing::MethodFilter;
 
@@ -10,9 +10,9 @@ use crate::forge::http::serve::{
 use crate::forge::pages;
 use crate::forge::state::ForgeInstance;
 
-/// Default of the hourly call limit in the headers. The fake never enforces this limit.
+/// Hourly call limit that the headers contain by default. The fake does not enforce this default.
 const RATE_LIMIT: u64 = 1_000;
-/// A limit is nearly reached if fewer calls than the limit divided by this number are left.
+/// A limit is nearly reached if fewer calls are left than the limit divided by this number.
 const NEAR: u64 = 5;
 
 /// All calls of the API.
@@ -140,8 +140,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished: add_headers,
 };
 
-/// Adds Cloud's headers. The headers of the rate limit contain neither the remaining calls nor an end. With a
-/// `Basic` login they are omitted.
+/// Adds Cloud's headers. The headers of the rate limit contain neither the number of remaining calls nor the
+/// time of the reset. Only requests with a bearer token get these headers.
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![

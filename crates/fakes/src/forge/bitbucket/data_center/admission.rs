@@ -33,7 +33,7 @@ pub(super) fn authenticate_request(
     Some((login, pass))
 }
 
-/// Rejects a token whose permission does not suffice.
+/// Rejects a call for which the token's permission does not suffice.
 pub(super) fn check_permission(call: &ApiCall) -> Result<(), ApiReply> {
     if call.pass.permits_call(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
 }

@@ -1,4 +1,5 @@
-//! Anchors of comments: the file, the line with its kind, and the two commits of the diff.
+//! Anchors of comments. An anchor consists of the file, the line with its kind, and the two commits of the
+//! diff.
 
 use std::collections::HashMap;
 
@@ -22,8 +23,8 @@ pub(super) fn line_type(kind: HunkLineKind) -> &'static str {
     }
 }
 
-/// Returns the place that an anchor names, its commits, and the hunk there. Field names that this version
-/// does not know are silently ignored.
+/// Returns the commits of an anchor, the file and lines that it names, and their hunk. Fields that the
+/// server's version does not know are silently ignored.
 ///
 /// The check is stricter than a real server's. It rejects unchanged lines that the diff does not show, and a
 /// renamed file without its old path.
@@ -102,7 +103,7 @@ pub(super) fn current_anchors(
     let mut anchors = HashMap::new();
     for comment in &pull.inline {
         let now = lines.get(&comment.note.id).copied().flatten();
-        // A comment on a file has no line that could be lost.
+        // A comment on a whole file has no line, so it cannot be orphaned.
         let orphaned = now.is_none() && comment.place.line.is_some();
         let (from, to) = if orphaned { (&comment.merge_base, &comment.commit) } else { (&base_now, &head) };
         let mut anchor = json!({

@@ -1,4 +1,4 @@
-//! Comments of pull requests. Each write names the version that it changes.
+//! Comments of pull requests. A request that changes a comment must contain the comment's current version.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Returns a comment with its answers, limited to the `shown` ones.
+/// Returns a comment with those of its replies that the list shows.
 pub(super) fn comment_tree(
     world: &ForgeInstance,
     repo: &StoredRepository,
@@ -107,7 +107,8 @@ fn comment_text(body: &Value) -> Result<&str, ApiReply> {
     }
 }
 
-/// Handles `POST …/comments`: in the conversation, at an anchor, or an answer. Unknown fields are ignored.
+/// Handles `POST …/comments`: creates a comment in the conversation or at an anchor, or creates a reply.
+/// Unknown fields are ignored.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let text = comment_text(&call.body)?;
@@ -136,7 +137,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     comment_reply(world, repo, number, comment.ok_or_else(no_comment)?, 201)
 }
 
-/// Returns the comment that the path names, if it has the version that the call names.
+/// Returns the comment that the path names, if the call contains the comment's current version.
 fn current_comment<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
@@ -205,7 +206,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     comment_reply(world, repo, number, id, 200)
 }
 
-/// Handles `DELETE …/comments/{id}?version=`: rejected if the comment was answered.
+/// Handles `DELETE …/comments/{id}?version=`. A comment with replies cannot be deleted.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = current_comment(state, call)?;
     check_comment_author(world, repo, number, id, &call.login)?;

@@ -17,19 +17,19 @@ use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 const MAX_NAME: usize = 255;
 const MAX_URL: usize = 450;
 const MAX_PARENT: usize = 1_024;
-/// Maximum lengths of a title, the details, and the message of an annotation, in characters. The last two are
-/// maximum numbers of fields and annotations of a report.
+/// Maximum lengths of a report's title, a report's details and an annotation's message, in characters. The
+/// two constants below them limit the numbers of fields and annotations of a report.
 const MAX_TITLE: usize = 450;
 const MAX_DETAILS: usize = 2_000;
 const MAX_MESSAGE: usize = 2_000;
 const MAX_DATA: usize = 6;
 const MAX_ANNOTATIONS: usize = 1_000;
 
-/// First version with build statuses of a repository, and first version that returns a single one.
+/// First version with build statuses per repository, and first version that returns a single build status.
 const RICH_BUILDS: (u32, u32) = (7, 4);
 const ONE_BUILD: (u32, u32) = (7, 14);
 
-/// Returns 404 if the server is older than the call.
+/// Returns 404 if the server's version is older than the first version that has the call.
 fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiReply> {
     if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal_reply(CallRefusal::NoSuchCall)) }
 }
@@ -60,7 +60,7 @@ pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     page::reply(call, &shown)
 }
 
-/// Handles `POST …/commits/{sha}/builds`: one with the same key is overwritten.
+/// Handles `POST …/commits/{sha}/builds`: a build status replaces the existing one with the same key.
 pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     require_version(state, RICH_BUILDS)?;
     let (world, repo) = find_repository(state, call)?;
@@ -142,8 +142,8 @@ pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     Ok(ApiReply::json(200, json!({"annotations": shown})))
 }
 
-/// Handles `POST …/reports/{key}/annotations`: all or none are added. One with an existing `externalId` is
-/// added a second time.
+/// Handles `POST …/reports/{key}/annotations`: adds all annotations, or none if one is invalid. An annotation
+/// with an existing `externalId` is added a second time.
 pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let (sha, key) = (find_commit(repo, call)?, call.param("key"));

@@ -1,4 +1,4 @@
-//! The diff of one file of a pull request: its lines with the kind and both numbers of each.
+//! Diffs of a pull request. Each line has its kind and its numbers before and after the change.
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ use crate::forge::diff::{FakeDiff, FakeFileDiff, FakeHunk, HunkLineKind};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::FakeForgeState;
 
-/// Handles `GET …/diff`: all files, between the merge base and the head.
+/// Handles `GET …/diff`: returns the diff of all files between the merge base and the head.
 pub(super) fn full_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     diff_reply(state, call, |diff| Ok(diff.files().map(|file| section_json(file, file.path())).collect()))
 }
 
-/// Handles `GET …/diff/{path}`: one file. A file that the pull request does not change gets 404. For a
-/// renamed file, the request must contain both paths.
+/// Handles `GET …/diff/{path}`: returns the diff of one file. A file that the pull request does not change
+/// gets 404. For a renamed file, the request must contain both paths.
 pub(super) fn file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let path = call.param("path");
     let source = call.query_param("srcPath").unwrap_or(path);

@@ -1,4 +1,4 @@
-//! Data Center's error responses, each in the form of its call.
+//! Data Center's error responses.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use crate::forge::http::serve::CallRefusal;
 /// Package of the exception names.
 const PACKAGE: &str = "com.atlassian.bitbucket";
 
-/// Returns an error about a field, with more fields in its single error object.
+/// Returns an error about a request field. The additional fields are added to the response's only error
+/// object.
 pub(super) fn error_with_context(
     status: u16,
     context: Option<&str>,
@@ -28,7 +29,7 @@ pub(super) fn error_with_context(
     ApiReply::json(status, json!({"errors": [error]}))
 }
 
-/// Returns an error in Data Center's form.
+/// Returns an error in Data Center's format.
 pub(super) fn error_reply(status: u16, message: &str, exception: &str) -> ApiReply {
     error_with_context(status, None, message, exception, Value::Null)
 }
@@ -74,7 +75,7 @@ pub(super) fn stale_version(sent_version: Option<u64>, current: u64, pull: Optio
     error_with_context(409, None, "It has been changed since you looked at it; look again.", exception, more)
 }
 
-/// Returns the error for an edit of a pull request that is not allowed.
+/// Returns the error for a rejected edit of a pull request.
 pub(super) fn edit_error(reason: &EditRefusal) -> ApiReply {
     match reason {
         EditRefusal::NotYours => not_permitted(),
@@ -126,7 +127,7 @@ fn html_error(status: u16) -> ApiReply {
     ApiReply::bytes(status, "text/html; charset=utf-8", html)
 }
 
-/// Returns the response of a fault that replaces the call.
+/// Returns the response that a simulated fault returns instead of handling the call.
 pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let after = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),

@@ -33,8 +33,8 @@ fn has_permission(repo: &StoredRepository, login: &str, permission: &str) -> Opt
     }
 }
 
-/// Handles `GET /rest/api/latest/users`, by `filter` and `permission.1`, `.2`, …. Each permission has its own
-/// `projectKey` and `repositorySlug`.
+/// Handles `GET /rest/api/latest/users`, filtered by `filter` and `permission.1`, `.2`, …. Each permission
+/// has its own `projectKey` and `repositorySlug`.
 pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let filter = call.query_param("filter").unwrap_or_default().to_lowercase();
@@ -61,7 +61,7 @@ pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiReply::json(200, json::user(&state.world, &found)))
 }
 
-/// Handles `GET /rest/api/latest/repos`, by `permission`, `name`, `projectkey`.
+/// Handles `GET /rest/api/latest/repos`, filtered by `permission`, `name` and `projectkey`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, renamed_repositories: _ } = state;
     let permission = call.query_param("permission").unwrap_or("REPO_READ");
@@ -95,8 +95,8 @@ pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> Call
     Ok(ApiReply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
 }
 
-/// Handles `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for
-/// administrators. The default branch is always restricted.
+/// Handles `GET /rest/branch-permissions/latest/…/restrictions`, filtered by `matcherId` and `type`. Only
+/// administrators may make this call. The default branch is always restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_admin_repository(state, call)?;
     let protected = std::iter::once(repo.default_branch.as_str())

@@ -1,4 +1,4 @@
-//! Webhook deliveries in Data Center's form.
+//! Webhook deliveries in Data Center's format.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,8 @@ use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
-/// Returns the delivery of an event; `None` if its object is gone, or if Data Center has no such event.
+/// Returns the delivery of an event; `None` if the event's object no longer exists, or if Data Center has no
+/// such event.
 pub(crate) fn build_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
@@ -53,7 +54,7 @@ pub(crate) fn build_delivery(
     Ok(Some(FakeDelivery::from_bitbucket_event(ForgeFlavour::DataCenter, serial, key, number, &payload)))
 }
 
-/// Returns the fields with the previous values in the event of a change.
+/// Returns the fields of a change event that contain the previous title, description and draft state.
 fn previous_values(title: &str, body: &str, is_draft: bool) -> Value {
     json!({"previousTitle": title, "previousDescription": body, "previousDraft": is_draft})
 }

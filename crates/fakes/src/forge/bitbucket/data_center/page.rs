@@ -30,7 +30,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
     ))
 }
 
-/// Makes a list name its own page as the next page.
+/// Changes a list so that its next page is the same page again.
 pub(super) fn set_next_page(reply: &mut ApiReply, _: &str) {
     if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();

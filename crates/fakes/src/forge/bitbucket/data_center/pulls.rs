@@ -1,4 +1,4 @@
-//! Pull requests: read, opened, changed and declined, and their participants.
+//! Calls that read, open, change and decline pull requests, and calls about their participants.
 
 use serde_json::{Value, json};
 
@@ -20,8 +20,8 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// Maximum length of a description, in characters.
 const MAX_DESCRIPTION: usize = 32_768;
 
-/// Handles `GET …/pull-requests`: by `state` (default OPEN), and by the branch `at` in its `direction`
-/// (default INCOMING).
+/// Handles `GET …/pull-requests`, filtered by `state` (default OPEN) and by the branch `at`. For `direction`
+/// INCOMING (the default), `at` is the base branch; for OUTGOING, it is the head branch.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let wanted = call.query_param("state").unwrap_or("OPEN").to_ascii_uppercase();
@@ -33,7 +33,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let Some(head) = repo.pulls.get_mut(&number).map(StoredPull::read_head) else { continue };
         let Some(of) = repo.pulls.get(&number) else { continue };
         let branch = if outgoing { &of.head_ref } else { &of.base_ref };
-        // A branch of a fork is not a branch of this repository.
+        // The filter never selects a fork's branch, because only branches of this repository are meant.
         let fits = at.is_none_or(|at| at == branch) && !(outgoing && branch.contains(':'));
         let json = json::pull(world, repo, of, &head);
         if fits && (wanted == "ALL" || json["state"] == wanted.as_str()) {
@@ -68,7 +68,7 @@ fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, A
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
 }
 
-/// Returns the branch that a body names by its ref.
+/// Returns the name of the branch whose ref a request body contains.
 fn parse_branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
     let id = body[end]["id"].as_str()?;
     Some(id.strip_prefix("refs/heads/").unwrap_or(id))
@@ -82,7 +82,7 @@ fn parse_description(body: &Value) -> Result<String, ApiReply> {
     Ok(text.to_owned())
 }
 
-/// Handles `POST …/pull-requests`, from a branch of the repository itself.
+/// Handles `POST …/pull-requests`: opens a pull request from a branch of the same repository.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let title = call.body["title"].as_str().unwrap_or_default();
@@ -234,8 +234,8 @@ pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     participant_reply(world, repo, number, &who)
 }
 
-/// Handles `PUT …/pull-requests/{number}/participants/{slug}`: sets the caller's own verdict, which must be
-/// about the head. An approval by Truing is a violation.
+/// Handles `PUT …/pull-requests/{number}/participants/{slug}`: sets the caller's own verdict. If the request
+/// names a reviewed commit, it must be the head. An approval is rejected and recorded as a violation.
 pub(super) fn set_verdict(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     if json::slug(&call.login) != call.param("slug") {

@@ -1,4 +1,4 @@
-//! The calls that exist, and Data Center's handling of all calls: login, errors, headers.
+//! The routes of Data Center's API, and what applies to every call: login, errors and headers.
 
 use axum::routing::MethodFilter;
 
@@ -159,7 +159,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     finished: add_headers,
 };
 
-/// Adds Data Center's headers: the login name, and a limit only if one is set.
+/// Adds Data Center's headers, such as the login name. The headers of the rate limit are added only if a test
+/// has set a limit.
 fn add_headers(world: &mut ForgeInstance, reply: ApiReply, context: &HeaderContext<'_>) -> ApiReply {
     let mut general = vec![
         ("date", http_date(world.now())),

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-/// Fields with the selection of each; an empty selection means a plain value.
+/// The selected fields, each with the fields that are selected within it. A field without such a selection
+/// has a plain value.
 type FieldSelection = Vec<(String, SelectedFields)>;
 
 /// The selection within one field.

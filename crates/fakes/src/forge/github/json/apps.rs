@@ -1,4 +1,4 @@
-//! Apps and installations in GitHub's form.
+//! Apps and installations in GitHub's format.
 
 use std::collections::BTreeMap;
 

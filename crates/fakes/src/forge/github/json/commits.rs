@@ -1,4 +1,4 @@
-//! Commits in GitHub's form.
+//! Commits in GitHub's format.
 
 use serde_json::{Value, json};
 
@@ -40,8 +40,8 @@ impl ForgeInstance {
         })
     }
 
-    /// Returns the account with an e-mail address: `LOGIN@…`, or `ID+LOGIN@…` as GitHub issues it. Null if no
-    /// account has the address, for example if the login would contain a space.
+    /// Returns the account with an e-mail address: `LOGIN@…`, or `ID+LOGIN@…` as issued by GitHub. Returns
+    /// null if no account has the address, for example because the part before `@` contains a space.
     fn account_of(&self, identity: &FakeCommitIdentity) -> Value {
         let login = identity.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);

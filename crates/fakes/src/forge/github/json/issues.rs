@@ -1,4 +1,4 @@
-//! Issues and labels in GitHub's form.
+//! Issues and labels in GitHub's format.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ impl ForgeInstance {
         })
     }
 
-    /// Returns a pull request or an issue as in comment events.
+    /// Returns a pull request or an issue as comment events contain it.
     pub(crate) fn conversation_json(&self, repo: &StoredRepository, number: u64) -> Value {
         match (repo.pulls.get(&number), repo.issues.get(&number)) {
             (Some(pull), _) => self.issue_json(repo, pull),

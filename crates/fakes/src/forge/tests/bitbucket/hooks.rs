@@ -63,7 +63,8 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
 #[tokio::test]
 async fn cloud_does_not_send_what_is_too_large() {
     let site = Site::new(ForgeFlavour::Cloud).await;
-    // A delivery contains the description several times, so the delivery exceeds Cloud's limit.
+    // A delivery contains the description several times, so a description of 100 KiB exceeds Cloud's limit
+    // for deliveries.
     site.shop.set_description(1, &"x".repeat(100 * 1024)).await.unwrap();
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
     assert!(site.forge.take_deliveries().is_empty());

@@ -1,5 +1,5 @@
-//! Runs cases in the loop of a run, with the real tools on the files of the case. The model is the configured
-//! model, or a scripted model on this machine that uses the provider's protocol.
+//! Runs cases with the same loop as a real run, and with the real tools on the files of the case. The model
+//! is the configured model, or a scripted model on this machine that uses the provider's protocol.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -88,7 +88,7 @@ impl CaseRunner {
         config: &Config,
         environment: &Environment,
     ) -> Result<Self, CliError> {
-        // The prompts of this agent are not used by the test.
+        // The test uses only the gateway, ledger, model and reader of this agent, and not its prompts.
         let agent = wiring::agent::configured_agent(
             config,
             environment,
