@@ -5,7 +5,8 @@
 //! layer replaces another. The caller reads the repository's files from a commit that is allowed to change
 //! the configuration. A skill is a folder with a file `SKILL.md`: YAML front matter between lines of `---`,
 //! with `name` and `description`, and a text. The model sees names and descriptions, and requests the text
-//! with a tool ([`SkillTools`]). Unusable files are left out with a note; nothing in these files is an error.
+//! with a tool ([`SkillTools`]). A file that cannot be used is skipped with a note; no content of these files
+//! causes an error.
 
 mod front;
 mod tools;

@@ -88,8 +88,8 @@ impl UncheckedFindings {
 }
 
 impl ReportSchema for UncheckedFindings {
-    const RETRY_MESSAGE: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` \
-         now, with all your findings, or with an empty list if there are none.";
+    const RETRY_MESSAGE: &str = "Your answer was not a report, so nothing of it counts. Call the tool \
+        `report` now, with all your findings, or with an empty list if there are none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          report a few findings at a time, with `more` set to true until the last call.";
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you \

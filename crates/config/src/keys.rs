@@ -480,7 +480,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "for GitHub, for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \"BITBUCKET_WEBHOOK_SECRET\" }`",
+            words: "for GitHub, for GitHub, `{ env = \"GITHUB_WEBHOOK_SECRET\" }`; for Bitbucket, `{ env = \
+                \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1231,8 +1232,7 @@ pub const KEYS: &[ConfigKey] = &[
         since: "0.1.0",
         doc: "Severities for the findings of single rules of a pack or a linter, such as `{ \
             \"core/rust-dbg\" = \"P2\" }`. To change the severity only in some files, give the rule a list \
-            of entries: `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`. An \
-            entry applies to a file that matches one of its `paths`; an entry without `paths` applies to \
+            of entries, such as `[{paths=[\"tests/**\"],severity=\"P2\"}]`. An entry applies to a file that matches one of its `paths`; an entry without `paths` applies to \
             every file. Truing uses the first entry that applies to the file. A repository can set \
             severities only for rules whose severity the operator does not set.",
     },

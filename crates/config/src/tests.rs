@@ -892,8 +892,8 @@ fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
     let keys: Vec<&str> = commented_keys(&text).collect();
     assert_eq!(keys.len(), KEYS.len() - 1, "every key but the one that is set");
     // These keys exclude each other: a server has an address or a forge's tools, a store has a file or two
-    // servers, and a forge has one of two logins. Tokens of other sections are enabled together with the
-    // forge's token.
+    // servers, and a forge has one of two logins. The loop leaves out one of the two logins each time; all
+    // other sections keep their tokens enabled.
     let others = ["mcp.docs.forge =", "store.records ="];
     let keys = || keys.iter().filter(|key| !others.iter().any(|other| key.starts_with(other)));
     for out in [["forge.github.token =", ""], ["forge.github.app_id =", "forge.github.private_key ="]] {

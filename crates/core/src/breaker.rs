@@ -90,15 +90,13 @@ impl CircuitBreaker {
         let (reason, last) = match &self.state {
             CircuitState::Closed { .. } => return Ok(CallAdmission::Normal),
             CircuitState::Open { circuit: open, .. } if is_in_future(open.until, now) => return Err(*open),
-            CircuitState::Trial { started_at: since, reason: reason, .. }
-                if is_in_future(*since + TRIAL, now) =>
-            {
+            CircuitState::Trial { started_at: since, reason, .. } if is_in_future(*since + TRIAL, now) => {
                 return Err(OpenCircuit { reason: *reason, until: *since + TRIAL });
             }
             CircuitState::Open { circuit: open, open_period: last } => (open.reason, *last),
-            CircuitState::Trial { reason: reason, open_period: last, .. } => (*reason, *last),
+            CircuitState::Trial { reason, open_period: last, .. } => (*reason, *last),
         };
-        self.state = CircuitState::Trial { started_at: now, reason: reason, open_period: last };
+        self.state = CircuitState::Trial { started_at: now, reason, open_period: last };
         Ok(CallAdmission::Trial)
     }
 
@@ -166,7 +164,7 @@ impl CircuitBreaker {
 
 fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
     let span = span.clamp(SHORTEST, LONGEST);
-    CircuitState::Open { circuit: OpenCircuit { reason: reason, until: now + span }, open_period: span }
+    CircuitState::Open { circuit: OpenCircuit { reason, until: now + span }, open_period: span }
 }
 
 /// Returns true if the time is in the future. A time that is more than [`LONGEST`] ahead counts as past,

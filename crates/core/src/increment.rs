@@ -221,8 +221,9 @@ mod tests {
 
     #[test]
     fn a_new_file_without_lines_may_be_any_that_is_gone() {
-        let diff = b"diff --git a/a.py b/a.py\ndeleted file mode 100644\nindex 1..0\n--- a/a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n\
-            diff --git a/c.py b/c.py\nnew file mode 100644\nindex 0..2\nBinary files /dev/null and b/c.py differ\n";
+        let diff = b"diff --git a/a.py b/a.py\ndeleted file mode 100644\nindex 1..0\n--- a/a.py\n+++ \
+            /dev/null\n@@ -1 +0,0 @@\n-x\ndiff --git a/c.py b/c.py\nnew file mode 100644\nindex \
+            0..2\nBinary files /dev/null and b/c.py differ\n";
         let mut renames = FileRenames::default();
         renames.add_diff(&truing_diff::parse(diff).files);
         let [gone, large, other]: [RepoPath; 3] = ["a.py", "c.py", "d.py"].map(RepoPath::from);

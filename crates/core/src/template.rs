@@ -149,7 +149,7 @@ mod tests {
         }
         assert_eq!(
             TextTemplate::parse("{{c}}", &["a", "b"]).unwrap_err(),
-            "has a place `{{c}}`; there is `{{a}}`, `{{b}}`"
+            "has an unknown variable `{{c}}`; the known variables are `{{a}}`, `{{b}}`"
         );
         assert!(TextTemplate::parse("{{ no place", &["a"]).unwrap_err().contains("begin a variable"));
     }

@@ -295,9 +295,7 @@ impl EffectExecutor<'_> {
                 EffectPartState::JustWritten(comment) => made.push((part, comment)),
                 EffectPartState::Settling(shown) => until = until.max(Some(shown)),
                 EffectPartState::InFuture => is_ahead = true,
-                EffectPartState::Overdue { lost_responses: lost_responses } => {
-                    begun = begun.max(Some(lost_responses))
-                }
+                EffectPartState::Overdue { lost_responses } => begun = begun.max(Some(lost_responses)),
             }
         }
         if is_ahead {
@@ -367,7 +365,7 @@ impl EffectExecutor<'_> {
             Some(EffectEntry {
                 content,
                 last_event_at: now,
-                state: EffectEntryState::Open { lost_responses: lost_responses },
+                state: EffectEntryState::Open { lost_responses },
             })
         };
         let new: Vec<Option<EffectEntry>> = intended.parts.iter().map(open).collect();
@@ -400,7 +398,7 @@ impl EffectExecutor<'_> {
                 every(Some(EffectEntryState::Open { lost_responses: lost_responses.saturating_sub(1) }))
             }
             Err(error) if error.has_no_effect() => every(None),
-            Err(_) => every(Some(EffectEntryState::Open { lost_responses: lost_responses })),
+            Err(_) => every(Some(EffectEntryState::Open { lost_responses })),
         };
         self.record_part_states(intended, entries, ends).await?;
         let is_last = lost_responses >= MAX_LOST && intended.kind.fallback().is_none();

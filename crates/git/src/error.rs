@@ -410,8 +410,8 @@ const MENDS: &[(&str, &str)] = &[
 const NEWER_GIT: &str = "the repository is of a newer format: put a newer git in PATH";
 const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names something else; `rm .git/index \
      && git reset` recreates it and keeps the files";
-const REMAKE_INDEX: &str = "the file is not an index that git wrote: `rm .git/index && git reset` recreates the index and keeps \
-        the files";
+const REMAKE_INDEX: &str = "the file is not an index that git wrote: `rm .git/index && git reset` \
+    recreates the index and keeps the files";
 const LOST_OBJECT: &str = "the repository lacks objects: `git fsck` names them; `git fetch --refetch \
     origin` fetches those that were pushed";
 

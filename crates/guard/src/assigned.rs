@@ -138,7 +138,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
         }
     }
 
-    /// Reads the names between the brackets that open at `open`, or the single name before an arrow.
+    /// Reads the parameter names between the brackets that open at `open_index`, or the single name before
+    /// the token at `arrow`.
     fn read_parameters(&mut self, open_index: usize, arrow: usize) {
         let side = self.side;
         let end = if side.has_token_at(open_index, "(") { side.statement_end(open_index) } else { arrow };

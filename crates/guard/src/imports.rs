@@ -1,4 +1,4 @@
-//! Resolves names of a file to paths: imported names, and names to which an imported name is assigned.
+//! Replaces names in a file by their import paths: imported names, and variables that hold an imported name.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -268,8 +268,9 @@ fn rust() {
     assert_eq!(weakening_kinds("src/main.rs", "fn main() {}", "fn main() { std::process::exit(0) }"), []);
 }
 
-const GO: &str = "package slug\n\nfunc TestSlug(t *testing.T) \
-     {\n\tfor _, c := range []struct{ in, out string }{\n\t\t{\"a b\", \"a-b\"},\n\t\t{`x`, `x`},\n\t} {\n\t\tgot := Slug(c.in)\n\t\tif got != c.out {\n\t\t\tt.Errorf(\"%q\", got)\n\t\t}\n\t}\n}\n";
+const GO: &str = "package slug\n\nfunc TestSlug(t *testing.T) {\n\tfor _, c := range []struct{ in, out \
+    string }{\n\t\t{\"a b\", \"a-b\"},\n\t\t{`x`, `x`},\n\t} {\n\t\tgot := Slug(c.in)\n\t\tif got != c.out \
+    {\n\t\t\tt.Errorf(\"%q\", got)\n\t\t}\n\t}\n}\n";
 
 #[test]
 fn go() {
@@ -295,8 +296,12 @@ fn go() {
     );
 }
 
-const JAVA: &str = "class SlugTest {\n    @Test\n    void joins() {\n        String made = Slug.of(\"a b\");\n        assertEquals(\"a-b\", made);\n    }\n\n    @Test(expected = IllegalArgumentException.class)\n    public void refuses() throws Exception {\n        Slug.of('x', \"\");\n    }\n}\n";
-const KOTLIN: &str = "class SlugTest {\n    @Test\n    fun `joins words`() = runTest {\n        val made = slug(\"a b\")\n        made shouldBe \"a-b\"\n    }\n}\n";
+const JAVA: &str = "class SlugTest {\n    @Test\n    void joins() {\n        String made = Slug.of(\"a \
+    b\");\n        assertEquals(\"a-b\", made);\n    }\n\n    @Test(expected = \
+    IllegalArgumentException.class)\n    public void refuses() throws Exception {\n        Slug.of('x', \
+    \"\");\n    }\n}\n";
+const KOTLIN: &str = "class SlugTest {\n    @Test\n    fun `joins words`() = runTest {\n        val made = \
+    slug(\"a b\")\n        made shouldBe \"a-b\"\n    }\n}\n";
 
 #[test]
 fn jvm() {

@@ -309,7 +309,8 @@ pub fn reader_error(error: ReaderError) -> CliError {
             match nearest_name(name, known.split(", ")) {
                 Some(word) => cli_error.hint(format!("did you mean `{word}`?")),
                 None => cli_error.hint(
-                    "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder of your own packs rules packs",
+                    "`truing rules list` shows the packs; `rules.dir` in the configuration names the \
+                        folder of your own packs rules packs",
                 ),
             }
         }

@@ -403,7 +403,8 @@ const READERS: [Reader; 18] = [
             "id: 1\n",
             "data: {\"type\":\"ping\"}\n\n",
             "\u{feff}",
-            "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+            "data: \
+                {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
         ],
         read: read_stream,
     },

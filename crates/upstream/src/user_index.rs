@@ -300,8 +300,7 @@ mod tests {
     }
 
     const NPMRC: &str = "registry=https://npm.example/all/\n@ours:registry = https://npm.example/ours/\n; \
-         why\n\
-        //npm.example/:_authToken=one\n//npm.example/ours/:_authToken=${TOKEN}\n//npm.example/ourselves/:_authToken=no\n";
+        why\n//npm.example/:_authToken=one\n//npm.example/ours/:_authToken=${TOKEN}\n//npm.example/ourselves/:_authToken=no\n";
 
     #[test]
     fn the_index_is_the_one_that_the_package_manager_takes() {

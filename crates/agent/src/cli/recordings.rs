@@ -71,7 +71,7 @@ const STORIES: [RecordedCase; 8] = [
         prompt_count: 1,
         model_replies: &[ScriptedReply::Call(10), ScriptedReply::Text],
         tool_reply: ScriptedReply::Text,
-        end: "Failed(\"claude ended (success) before the model had reported\")",
+        end: "ProgramFailed(\"claude ended (success) before the model had reported\")",
     },
     RecordedCase {
         name: "max-turns",
@@ -92,14 +92,14 @@ const STORIES: [RecordedCase; 8] = [
         prompt_count: 1,
         model_replies: &[ScriptedReply::Refusal],
         tool_reply: ScriptedReply::Text,
-        end: "Failed(\"claude ended with api_error: API Error: Sonnet 5.5's safeguards flagged this message",
+        end: "ProgramFailed(\"claude ended with api_error: API Error: Sonnet 5.5's safeguards flagged this message",
     },
     RecordedCase {
         name: "forbidden",
         prompt_count: 1,
         model_replies: &[ScriptedReply::Forbidden],
         tool_reply: ScriptedReply::Text,
-        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
+        end: "ProgramFailed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
              is used up",
     },
     RecordedCase {
@@ -107,7 +107,7 @@ const STORIES: [RecordedCase; 8] = [
         prompt_count: 2,
         model_replies: &[ScriptedReply::Text, ScriptedReply::Forbidden],
         tool_reply: ScriptedReply::Text,
-        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
+        end: "ProgramFailed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
              is used up",
     },
     RecordedCase {
@@ -115,14 +115,14 @@ const STORIES: [RecordedCase; 8] = [
         prompt_count: 1,
         model_replies: &[ScriptedReply::Kill(Signal::INT)],
         tool_reply: ScriptedReply::Text,
-        end: "Failed(\"claude ended with aborted_streaming: ",
+        end: "ProgramFailed(\"claude ended with aborted_streaming: ",
     },
     RecordedCase {
         name: "killed",
         prompt_count: 1,
         model_replies: &[ScriptedReply::Call(10)],
         tool_reply: ScriptedReply::Kill(Signal::KILL),
-        end: "Failed(\"claude ended (signal: 9 (SIGKILL)) without a result\")",
+        end: "ProgramFailed(\"claude ended (signal: 9 (SIGKILL)) without a result\")",
     },
 ];
 
@@ -138,7 +138,7 @@ fn should_rerecord() -> bool {
 }
 
 fn recordings_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/recorded")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/recordings")
 }
 
 fn load_recording(name: &str) -> ProgramRecording {
@@ -191,7 +191,7 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
     assert!(whole[result..].contains("\"terminal_reason\":\"completed\""), "{}", &whole[result..]);
     for cut in (0..whole.len()).filter(|cut| whole.is_char_boundary(*cut)) {
         let told = run_end(&whole.as_bytes()[..cut], good.status);
-        assert_eq!(told, "Failed(\"claude ended (exit status: 0) without a result\")", "{cut}");
+        assert_eq!(told, "ProgramFailed(\"claude ended (exit status: 0) without a result\")", "{cut}");
     }
     let other = load_recording("max-turns");
     let noise = "\u{0}\n[]\nnull\n{\"type\":\"result\"\n7\n\

@@ -156,17 +156,17 @@ mod tests {
             (
                 r#""subtype":"success","is_error":true,"terminal_reason":"api_error","result":"no""#,
                 1,
-                "Failed(\"claude ended with api_error: no\")",
+                "ProgramFailed(\"claude ended with api_error: no\")",
             ),
             (
                 r#""subtype":"error_during_execution","is_error":true,"terminal_reason":"aborted_tools","errors":["e"]"#,
                 0,
-                "Failed(\"claude ended with aborted_tools: \\\"e\\\"\")",
+                "ProgramFailed(\"claude ended with aborted_tools: \\\"e\\\"\")",
             ),
             (
                 r#""subtype":"success","is_error":false,"terminal_reason":"completed","result":"x""#,
                 0,
-                "Failed(\"claude ended (success) before the model had reported\")",
+                "ProgramFailed(\"claude ended (success) before the model had reported\")",
             ),
         ] {
             assert_eq!(end(&result(rest), code), is);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn without_a_result_it_has_failed_whatever_its_code() {
-        let none = "Failed(\"claude ended (exit status: 0) without a result: boom [31m\")";
+        let none = "ProgramFailed(\"claude ended (exit status: 0) without a result: boom [31m\")";
         for lines in
             ["", "rubbish\n\u{0}\n[]\n7\n", r#"{"type":"result","is_error":fal"#, "{\"type\":\"results\"}"]
         {

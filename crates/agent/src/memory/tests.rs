@@ -297,9 +297,8 @@ fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
     assert_eq!(instructed.repository_summary.as_deref(), Some("CLAUDE.md, and 1 instruction"));
     assert_eq!(
         instructed.notes,
-        [
-            "the instruction at `truing.toml:9` is left out: all instructions together may have at most 32768 bytes"
-        ]
+        ["the instruction at `truing.toml:9` is left out: all instructions together may have at most \
+                32768 bytes"]
     );
     assert_ne!(instructed.hash, told.hash);
     assert_ne!(told.with_instructions(&all[..1]).hash, instructed.hash);

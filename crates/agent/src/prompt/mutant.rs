@@ -185,7 +185,7 @@ mod tests {
                 "sync/common: the place of `max_turns` is called `max_turns_2`: is noticed",
                 "sync/common: `max_turns` is called `max_turns_2`: can be read",
                 "sync/common: `max_turns` is declared twice: is noticed",
-                "sync/common: `max_turns` stands at the end, and `7` in its place: can be read",
+                "sync/common: `max_turns` is moved to the end, and `7` replaces it: can be read",
             ]
         );
         let swapped = prompts.mutants("sync/task");

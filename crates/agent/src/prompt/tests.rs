@@ -110,7 +110,7 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
         (
             "[variables.n]\ntype = \"integer\"\ndescription = \"\"\nrequired = false\n",
             "{{n}}",
-            "a.md:4: variable `n`: one that is required has no default",
+            "a.md:4: variable `n`: a required variable must not have a default",
         ),
     ] {
         let found = problems(&[("a", &module("a", front, body))]);

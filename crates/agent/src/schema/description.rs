@@ -216,9 +216,9 @@ impl ReportSchema for DescriptionReport {
 mod tests {
     use super::*;
 
-    const OLD_DESCRIPTION: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## Test plan\n- \
-         [x] paid  \n\n```\n## no heading\n```\n### Risk\n<!-- none -->\n\n## Verification\n3 tests, see \
-         #4\n";
+    const OLD_DESCRIPTION: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## \
+        Test plan\n- [x] paid  \n\n```\n## no heading\n```\n### Risk\n<!-- none -->\n\n## Verification\n3 \
+        tests, see #4\n";
 
     fn described(body: &str) -> DescriptionReport {
         DescriptionReport { body: body.to_owned() }

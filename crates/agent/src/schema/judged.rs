@@ -72,9 +72,9 @@ impl JudgementReport {
 }
 
 impl ReportSchema for JudgementReport {
-    const RETRY_MESSAGE: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once \
-         more, with every function of the list exactly once, and lines copied from the function's file. This \
-         is the last time.";
+    const RETRY_MESSAGE: &str = "Your report was not taken, so nothing of it counts. Call the tool \
+        `report` once more, with every function of the list exactly once, and lines copied from the \
+        function's file. This is the last time.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one \
          sentence a reason, one line an excerpt.";
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with every function of the \

@@ -50,8 +50,8 @@ enum FixStatus {
 }
 
 impl ReportSchema for FixReport {
-    const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, with one entry for \
-         each finding that you were given.";
+    const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, with one entry \
+        for each finding that you were given.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          change one place at a time.";
     const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with one entry for each \

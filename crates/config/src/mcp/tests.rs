@@ -77,15 +77,15 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         ("X-API-Key = { env = \"hush\" }", "in capitals"),
         ("X-API-Key = { env = \"A\", file = \"a\" }", "not both"),
         ("X-API-Key = { evn = \"A\" }", "X-API-Key"),
-        ("\"X API\" = { env = \"A\" }", "must name headers with letters"),
-        ("\"\" = { env = \"A\" }", "must name headers with letters"),
-        ("\"X\\r\\nY\" = { env = \"A\" }", "must name headers with letters"),
-        (&format!("{long} = {{ env = \"A\" }}"), "must name headers with letters"),
+        ("\"X API\" = { env = \"A\" }", "must have header names of letters"),
+        ("\"\" = { env = \"A\" }", "must have header names of letters"),
+        ("\"X\\r\\nY\" = { env = \"A\" }", "must have header names of letters"),
+        (&format!("{long} = {{ env = \"A\" }}"), "must have header names of letters"),
         ("HOST = { env = \"A\" }", "must not set `HOST`"),
         ("Content-Length = { env = \"A\" }", "must not set"),
         ("Mcp-Session-Id = { env = \"A\" }", "must not set"),
         ("Proxy-Authorization = { env = \"A\" }", "must not set"),
-        ("X-Key = { env = \"A\" }\nx-key = { env = \"B\" }", "once, in any case"),
+        ("X-Key = { env = \"A\" }\nx-key = { env = \"B\" }", "only once, in upper or lower case"),
     ] {
         let told =
             refused(&format!("{SERVER}[mcp.docs.headers]\nX-Fine = {{ env = \"A\" }}\n{headers}\n"), &[]);
@@ -138,7 +138,8 @@ fn a_program_has_no_hosts_but_those_that_are_listed() {
     assert_eq!(hosts("", &[]), []);
     assert_eq!(
         hosts(
-            "hosts = [\"api.example.org:443\", \"a_b.example.org:8443\", \"192.0.2.1:443\", \"[2001:db8::1]:443\"]\n",
+            "hosts = [\"api.example.org:443\", \"a_b.example.org:8443\", \"192.0.2.1:443\", \
+                \"[2001:db8::1]:443\"]\n",
             &[]
         ),
         [
@@ -184,7 +185,7 @@ fn a_host_that_is_wrong_is_named_with_its_line() {
     }
     for own in ["localhost:443", "127.0.0.1:443", "[::1]:443"] {
         let told = refused(&format!("{PROGRAM}hosts = [{own:?}]\n"), &[]);
-        assert!(told.contains("named by its `url`"), "{own}: {told}");
+        assert!(told.contains("set `url` instead"), "{own}: {told}");
     }
     let many: Vec<String> = (0..33).map(|n| format!("host-{n}.example.org:443")).collect();
     let told = refused(&format!("{PROGRAM}hosts = {many:?}\n"), &[]);

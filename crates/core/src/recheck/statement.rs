@@ -300,7 +300,8 @@ mod tests {
         let text = "def pay(order, amount):\n    charge(order, 'now', amount)\n    return None\n";
         for other in [
             "def pay(order, amount):\n\n    charge( order, \"now\",  amount )\n    return None\n",
-            "def pay(\n    order,\n    amount,\n):\n  charge(\n      order,\n      'now',\n      amount,\n  )\n  return None",
+            "def pay(\n    order,\n    amount,\n):\n  charge(\n      order,\n      'now',\n      \
+                amount,\n  )\n  return None",
             "def pay(order, amount):  # the bank's\n    # charge it\n    charge(order, 'now', \
              amount)\n    return None\n",
         ] {

@@ -80,7 +80,8 @@ fn where_two_files_list_one_command_the_stricter_holds() {
     for line in ["scons -Q", "scons -n"] {
         assert!(!judge_line(policy, line).is_allowed(), "{line}");
     }
-    let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: a call is refused if either of them refuses it";
+    let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: a call is \
+        refused if either of them refuses it";
     assert_eq!(policies.notes(), [note]);
 }
 
@@ -179,17 +180,20 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\" = \"alone\"", "\"--mode\" = \"text\""),
-            "9: a program may treat free text as a command or a file: use `word`, `path` or a list of values, or `expression` for a flag that selects tests",
+            "9: a program may treat free text as a command or a file: use `word`, `path` or a list of \
+                values, or `expression` for a flag that selects tests",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "operands = \"text\""),
-            "6: a program may treat free text as a command or a file: use `word`, `path` or a list of values, or `expression` for a flag that selects tests",
+            "6: a program may treat free text as a command or a file: use `word`, `path` or a list of \
+                values, or `expression` for a flag that selects tests",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "operands = [\"A=b\"]"),
-            "6: \"A=b\" is not a plain value: use letters, digits and, except at the beginning, `_ . , : + - / @`",
+            "6: \"A=b\" is not a plain value: use letters, digits and, except at the beginning, `_ . , : + \
+                - / @`",
         ),
         (
             "grammar/x.toml",
@@ -221,25 +225,29 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("scons", "git").replace("operands = \"word\"", "words = [\"push\"]"),
-            "1: `git push` is not one of the commands of \"git\" that Truing knows: list the command line in `verify.check`, which allows exactly this line",
+            "1: `git push` is not one of the commands of \"git\" that Truing knows: list the command line \
+                in `verify.check`, which allows exactly this line",
         ),
         (
             "grammar/git.toml",
             "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = \
              [\"log\"]\n[command.flags]\n\"--ext-diff\" = \"alone\"\n",
-            "7: `git log` has no flag --ext-diff of this type in Truing's own grammar: a command with this flag needs the class `runs_code`",
+            "7: `git log` has no flag --ext-diff of this type in Truing's own grammar: a command with this \
+                flag needs the class `runs_code`",
         ),
         (
             "grammar/node-bin.toml",
             "programs = [\"node_modules/.bin/mocha\"]\nshort = \"bundled\"\nclass \
              = \"runs_code\"\n[[command]]\noperands = \"path\"\n",
-            "5: the program treats some operands as commands: set `operands_not = [\"init\", \"inspect\", \"debug\"]`",
+            "5: the program treats some operands as commands: set `operands_not = [\"init\", \"inspect\", \
+                \"debug\"]`",
         ),
         (
             "grammar/git.toml",
             "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = \
              [\"branch\"]\noperands = \"text\"\n",
-            "6: the command accepts operands only together with some flags: set `operands_with = [\"--list\", \"-l\"]`",
+            "6: the command accepts operands only together with some flags: set `operands_with = \
+                [\"--list\", \"-l\"]`",
         ),
         (
             "grammar/x.toml",

@@ -328,7 +328,8 @@ proptest! {
 /// functions.
 #[test]
 fn lines_that_two_hunks_show_are_applied_once() {
-    let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,4 +1,5 @@\n a\n+new\n b\n c\n d\n@@ -3,4 +4,3 @@ c\n c\n d\n-e\n f\n";
+    let diff = b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,4 +1,5 @@\n a\n+new\n b\n c\n d\n@@ -3,4 +4,3 \
+        @@ c\n c\n d\n-e\n f\n";
     let parsed = parse(diff);
     assert_eq!(parsed.error, None);
     let file = &parsed.files[0];
@@ -360,8 +361,8 @@ fn lines_that_two_hunks_show_are_applied_once() {
 
 #[test]
 fn a_plain_unified_diff_is_read() {
-    let diff = b"Index: x\n===\n--- x/one\t2026-01-01 00:00:00\n+++ y/one\t2026-01-02 00:00:00\n@@ -1 +1 @@\n-1\n+2\n\
-        --- /dev/null\n+++ b/two\n@@ -0,0 +1 @@\n+1\n--- old.c\n+++ new.c\n@@ -1 +0,0 @@\n-1\n";
+    let diff = b"Index: x\n===\n--- x/one\t2026-01-01 00:00:00\n+++ y/one\t2026-01-02 00:00:00\n@@ -1 +1 \
+        @@\n-1\n+2\n--- /dev/null\n+++ b/two\n@@ -0,0 +1 @@\n+1\n--- old.c\n+++ new.c\n@@ -1 +0,0 @@\n-1\n";
     let parsed = parse(diff);
     assert_eq!(parsed.error, None);
     let seen: Vec<_> = parsed.files.iter().map(|file| (file.path.to_string(), file.status)).collect();
@@ -408,7 +409,8 @@ fn a_merge_that_is_made_again_is_one_file() {
     let told: Vec<_> = parsed.files.iter().map(|file| (file.path.to_string(), file.hunks.len())).collect();
     assert_eq!(told, [("a.txt".to_owned(), 1)], "{}", String::from_utf8_lossy(&diff));
     // If the merge commit does not change a conflicted file further, git prints only a header for the file.
-    let note = b"diff --git a/a.txt b/a.txt\nremerge CONFLICT (modify/delete): a.txt deleted in 1 and modified in 2.\n";
+    let note = b"diff --git a/a.txt b/a.txt\nremerge CONFLICT (modify/delete): a.txt deleted in 1 and \
+        modified in 2.\n";
     assert_eq!((parse(note).error, parse(note).files.len()), (None, 1));
 }
 

@@ -34,8 +34,8 @@ pub use key::{AppKey, AppKeyError};
 pub use permissions::{AppPermission, loop_permissions};
 pub(super) use refusals::{KnownRefusals, OptionalWrite};
 
-/// Time before its expiry at which a token is replaced. This margin lets work that begins with a token end
-/// before the token expires.
+/// How long before its expiry a token is replaced. This margin lets work that begins with a token end before
+/// the token expires.
 const RENEW_BEFORE: TimeSpan = TimeSpan::minutes(10);
 /// Maximum number of tokens that are kept. When this number is reached, expired tokens are dropped.
 const MAX_HELD: usize = 1024;

@@ -15,8 +15,8 @@ fn declarations_of_other_names_give_tests_no_other_meaning() {
         (
             "shop_test.go",
             go,
-            "func TestNames(t *testing.T) \
-             {\n\tseen := map[string]bool{}\n\tname := \"a\"\n\tseen[name+\"b\"] = true\n\tif !seen[\"ab\"] {\n\t\tt.Fatal()\n\t}\n}\n",
+            "func TestNames(t *testing.T) {\n\tseen := map[string]bool{}\n\tname := \
+                \"a\"\n\tseen[name+\"b\"] = true\n\tif !seen[\"ab\"] {\n\t\tt.Fatal()\n\t}\n}\n",
         ),
         (
             "test/shop.js",

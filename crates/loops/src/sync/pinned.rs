@@ -82,7 +82,7 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
     let HashPins { accepted_digests: rows, skipped_pins: left_out } =
         reader.pins(&real).await.map_err(|error| {
             test(match error {
-                SourcesError::File { reason: reason, .. } => reason,
+                SourcesError::File { reason, .. } => reason,
                 SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::ReaderFailed(_) => {
                     error.to_string()
                 }

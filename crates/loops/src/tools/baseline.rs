@@ -146,10 +146,11 @@ mod tests {
 
     #[test]
     fn removed_lines_are_those_of_the_base_under_its_names() {
-        let diff = b"diff --git a/old.py b/new.py\nsimilarity index 60%\nrename from old.py\nrename to new.py\n\
-            --- a/old.py\n+++ b/new.py\n@@ -3,3 +3,2 @@\n-a\n-b\n c\n+d\n\
-            diff --git a/added.py b/added.py\nnew file mode 100644\n--- /dev/null\n+++ b/added.py\n@@ -0,0 +1 @@\n+x\n\
-            diff --git a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
+        let diff = b"diff --git a/old.py b/new.py\nsimilarity index 60%\nrename from old.py\nrename to \
+            new.py\n--- a/old.py\n+++ b/new.py\n@@ -3,3 +3,2 @@\n-a\n-b\n c\n+d\ndiff --git a/added.py \
+            b/added.py\nnew file mode 100644\n--- /dev/null\n+++ b/added.py\n@@ -0,0 +1 @@\n+x\ndiff --git \
+            a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 \
+            @@\n-x\n";
         let files: Vec<_> = files_with_removed_lines(&truing_diff::parse(diff).files, false)
             .into_iter()
             .map(|file| (file.path.to_string(), file.added_lines))

@@ -441,8 +441,8 @@ fn what_a_row_names_is_told_by_the_imports() {
     for (object, why) in [
         ("local", "the file does not import it"),
         ("mine", "the file does not import it"),
-        ("B.others['size']", "only running it"),
-        ("getattr(B, 'size')", "only running it"),
+        ("B.others['size']", "known only at run time"),
+        ("getattr(B, 'size')", "known only at run time"),
         ("deep", "a module, not a definition"),
     ] {
         let pins = read_pins_text(&format!("{IMPORTS}\nD = {{{object}: {{'{digest}'}}}}\n")).unwrap();

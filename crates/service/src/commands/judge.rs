@@ -107,7 +107,8 @@ fn decline_asker(request: CommandRequest) -> CommandVerdict {
     CommandVerdict::Refuse(request, reason)
 }
 
-/// Decides on the button of a check. The signed webhook names the account that pressed the button.
+/// Decides whether to accept a rerun that was requested with the button of a check. The signed webhook names
+/// the account that pressed the button.
 async fn judge_button(
     server: &AnyForgeServer,
     user_request: &UserRequest,

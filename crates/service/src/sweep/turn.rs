@@ -27,8 +27,8 @@ const BATCH: usize = 256;
 
 /// The reason recorded for a skipped head whose pull request was open when the server first saw the
 /// repository.
-const FIRST_CONTACT: &str = "open before the first contact with its repository: not reviewed until the pull request changes or a \
-        review is requested";
+const FIRST_CONTACT: &str = "open before the first contact with its repository: not reviewed until the \
+    pull request changes or a review is requested";
 
 impl RepositorySnapshot {
     /// Sweeps the repository with at most `calls` calls, and subtracts the number of calls that were made

@@ -49,8 +49,8 @@ pub enum PostgresConnectError {
     },
     /// A later version has changed the schema in a way that this program does not support.
     #[error(
-        "{name} has schema version {found_version}, which needs a program with schema version {oldest} or later; \
-            this program has {own_version}: upgrade truing"
+        "{name} has schema version {found_version}, which needs a program with schema version {oldest} or \
+            later; this program has {own_version}: upgrade truing"
     )]
     Newer {
         /// The server and database.

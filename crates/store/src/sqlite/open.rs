@@ -99,8 +99,8 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// A later version has changed the schema.
-    #[error("{} was made by a newer truing (schema version {found_version}; this program has version {VERSION}); \
-        upgrade truing, or name another file in `store.url`", path.display())]
+    #[error("{} was made by a newer truing (schema version {found_version}; this program has version \
+        {VERSION}); upgrade truing, or name another file in `store.url`", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,

@@ -26,8 +26,9 @@ pub struct FindingCount {
 }
 
 impl Store {
-    /// Counts all stored findings of each key with a review that ended since the given time, by their present
-    /// status. Findings with a damaged row are left out.
+    /// Counts stored findings by their present status. Only keys (pull requests or local reviews) whose
+    /// review ended since the given time are counted, with all their findings. Findings with a damaged row
+    /// are left out.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

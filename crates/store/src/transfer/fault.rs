@@ -15,7 +15,8 @@ pub enum TransferError {
     SameStore(String),
     /// The target is not new, and its data is not from a copy.
     #[error(
-        "{target} is not new: it holds {existing_rows}. Nothing was changed; name a store after --to that is empty"
+        "{target} is not new: it holds {existing_rows}. Nothing was changed; name a store after --to that \
+            is empty"
     )]
     NotNew {
         /// Name of the target.
@@ -25,8 +26,8 @@ pub enum TransferError {
     },
     /// The target holds a part of another store.
     #[error(
-        "{target} holds a part of {found_source}, not of {source_name}. Nothing was changed; name {found_source} after \
-         --from, or an empty store after --to"
+        "{target} holds a part of {found_source}, not of {source_name}. Nothing was changed; name \
+            {found_source} after --from, or an empty store after --to"
     )]
     OtherSource {
         /// Name of the target.
@@ -57,8 +58,8 @@ pub enum TransferError {
     },
     /// The source is itself an unfinished copy.
     #[error(
-        "{source_name} holds only an unfinished copy original_source {original_source}; first run `truing store migrate` from {original_source} \
-            again"
+        "{source_name} holds only an unfinished copy original_source {original_source}; first run `truing \
+            store migrate` from {original_source} again"
     )]
     HalfSource {
         /// Name of the source.

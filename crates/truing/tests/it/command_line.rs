@@ -353,15 +353,18 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
             false,
         ),
         (
-            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X-API-Key\" = { env = \"K\" } } }",
+            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \
+                \"X-API-Key\" = { env = \"K\" } } }",
             true,
         ),
         (
-            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X-API-Key\" = \"hush\" } }",
+            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \
+                \"X-API-Key\" = \"hush\" } }",
             false,
         ),
         (
-            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X API\" = { env = \"K\" } } }",
+            "mcp.docs = { url = \"https://docs.example.org/mcp\", tools = [\"a\"], headers = { \"X API\" = \
+                { env = \"K\" } } }",
             false,
         ),
         ("mcp.Docs = { forge = \"github\", tools = [\"gh_get_pull_request\"] }", false),

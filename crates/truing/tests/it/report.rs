@@ -306,7 +306,7 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
     let records = store_sync_records(&folder.path().join("t.db")).await;
     let page = report_in_format(folder.path(), "html");
     assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
-    // Foreign text has no effect, and nothing is loaded.
+    // Untrusted text is escaped, and the page loads no external resources.
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the reason is shown");
     for acting in ["<script", "src=", "url(", "@import", "<link", "<img", "\u{1b}"] {
         assert!(!page.contains(acting), "{acting}");

@@ -25,7 +25,8 @@ const PYPROJECT: &str = "# ours\n[project]\ndependencies = [\n    'aiohttp',  # 
 const CARGO: &str = "[dependencies]\n# why\ndemo = { version = \"1.2\", features = [] } # end\nother = \
      '0.1'\nrenamed = { package = \"hidden\", version = \"=2.0.0\" }\nof-all = \
      { workspace = true }\n[dependencies.long]\nversion = \">=1.0.0, <1.2.9\"\n";
-const PACKAGE: &str = "{\r\n\t\"name\": \"ours\", \"dependencies\": {\"@a/b\" : \"^1.2.0\",\n\"c\":\"1.0.0 \"},\n  \"vendored\": { \"c\": \"1.0.0\" }\n}";
+const PACKAGE: &str = "{\r\n\t\"name\": \"ours\", \"dependencies\": {\"@a/b\" : \"^1.2.0\",\n\"c\":\"1.0.0 \
+    \"},\n  \"vendored\": { \"c\": \"1.0.0\" }\n}";
 
 #[test]
 fn the_one_requirement_of_a_package_is_found_in_each_file() {

@@ -237,7 +237,7 @@ async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
         (
             "leaves at once",
             on("initialize", || ScriptedReaction::Leaves),
-            "it ended before it had begun",
+            "its connection closed before a session began",
             false,
         ),
         ("leaves later", on("tools/list", || ScriptedReaction::Leaves), "it ended", false),
@@ -316,14 +316,14 @@ async fn a_schema_that_lies_takes_its_tool_with_it_and_a_good_one_is_written_ane
     }
     let of = |fields: Value| json!({"type": "object", "properties": fields});
     for (schema, reason) in [
-        (json!({}), "not one of an object"),
-        (json!({"type": "string"}), "not one of an object"),
-        (json!({"type": ["object"]}), "not one of an object"),
+        (json!({}), "does not describe an object"),
+        (json!({"type": "string"}), "does not describe an object"),
+        (json!({"type": ["object"]}), "does not describe an object"),
         (of(json!([])), "`properties` in its schema"),
         (of(json!({"a b": {}})), "a name in its schema"),
         (of(json!({"a": {"type": "text"}})), "`type` in its schema"),
         (of(json!({"a": 1})), "not a valid schema"),
-        (of(json!({"a": deep})), "deeper than 16"),
+        (of(json!({"a": deep})), "more than 16 levels deep"),
         (of(json!({"a": {"description": "x".repeat(40 << 10)}})), "bytes"),
         (json!({"type": "object", "required": "a"}), "`required` in its schema"),
         (json!({"type": "object", "required": ["a"]}), "requires a field"),
@@ -382,7 +382,7 @@ async fn an_answer_is_plain_text_within_its_bound() {
         (json!({"content": [], "structuredContent": {"a": 1}}), "{\"a\":1}".to_owned()),
         (
             json!({"content": [{"type": "text", "text": "x".repeat(5000)}]}),
-            format!("{}\n[… 4000 bytes are left out: 1000 are the most that is shown]", "x".repeat(1000)),
+            format!("{}\n[… 4000 bytes are left out: at most 1000 are shown]", "x".repeat(1000)),
         ),
         (
             json!({"content": [

@@ -137,8 +137,8 @@ mod tests {
     use crate::increment::FileRenames;
     use crate::recheck::{RecheckStatus, RecheckVerdict, ReviewerReport, recheck};
 
-    const OTHER_FUNCTIONS: &str = "def first(order):\n    log(\"first\", order)\n    return order.id\n\n\ndef \
-         second(order):\n    log(\"second\", order)\n    return order.name\n\n\n";
+    const OTHER_FUNCTIONS: &str = "def first(order):\n    log(\"first\", order)\n    return \
+        order.id\n\n\ndef second(order):\n    log(\"second\", order)\n    return order.name\n\n\n";
     const PAY: &str =
         "def pay(order):\n    total = sum(order.lines)\n    bank.send(total)\n    return total\n\n\n";
     const LAST_FUNCTION: &str = "def last(order):\n    log(\"last\", order)\n    return order.day\n";

@@ -1,4 +1,4 @@
-//! Calls and responses in GitHub's format: errors, and pages of lists.
+//! Helpers for calls and responses in GitHub's format: error responses and paginated lists.
 
 use serde_json::{Value, json};
 

@@ -338,7 +338,8 @@ mod tests {
     #[test]
     fn arguments_are_found_as_literals_and_as_variables() {
         let query = "query Threads($owner: String!, $n: Int!) { repository(owner: $owner, name: \"shop\") \
-            { pullRequest(number: $n) { reviewThreads(first: 50, after: $cursor) { nodes { comments(first: 1) { nodes { databaseId } } } } } } }";
+            { pullRequest(number: $n) { reviewThreads(first: 50, after: $cursor) { nodes { comments(first: \
+            1) { nodes { databaseId } } } } } } }";
         let variables = json!({"owner": "acme", "n": 7, "cursor": null});
         let ask = |text, name| argument_value(text, &variables, name);
         assert_eq!(ask(query, "owner"), Some("acme".into()));

@@ -344,7 +344,8 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
         "a thread ends with its last comment"
     );
 
-    let nobody = json!({"query": "mutation { resolveReviewThread(input: {threadId: \"PRRT_none\"}) { thread { id } } }"});
+    let nobody = json!({"query": "mutation { resolveReviewThread(input: {threadId: \"PRRT_none\"}) { \
+        thread { id } } }"});
     assert_eq!(stage.ask("POST", "/graphql", nobody).await.1["errors"][0]["type"], "NOT_FOUND");
     let viewer = stage.ask("POST", "/graphql", json!({"query": "{ viewer { login } }"})).await.1;
     assert_eq!(viewer["data"]["viewer"]["login"], "truing", "GraphQL shows no [bot]");

@@ -137,7 +137,8 @@ async fn who_may_write_changes_the_description_of_others_and_makes_it_ready() {
     );
     stage.shop.set_draft(1, true).await.unwrap();
     let id = stage.get(&pull).await["node_id"].clone();
-    let query = "mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) { pullRequest { isDraft } } }";
+    let query = "mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) { \
+        pullRequest { isDraft } } }";
     let ready = json!({"query": query, "variables": {"id": id}});
     stage.ask("POST", "/graphql", ready.clone()).await;
     assert!(!stage.shop.pull(1).await.unwrap().draft);

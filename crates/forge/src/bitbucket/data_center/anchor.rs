@@ -243,8 +243,8 @@ impl BitbucketDataCenter {
             || created_anchor.multiline_marker.is_some()
             || created_anchor.multiline_span.is_some();
         if !is_line || !is_long {
-            tracing::warn!(repo, line = ?created_anchor.line, "the server put the comment on other lines than \
-                 requested");
+            tracing::warn!(repo, line = ?created_anchor.line, "the server put the comment on other lines \
+                than requested");
         }
     }
 }

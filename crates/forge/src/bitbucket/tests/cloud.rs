@@ -411,7 +411,8 @@ async fn a_status_is_a_report_and_then_a_build_status_of_this_pull_request() {
         ]
     );
     let expected = json!({
-        "key": "truing-review-7", "state": "FAILED", "name": "truing/review", "description": "2 findings block",
+        "key": "truing-review-7", "state": "FAILED", "name": "truing/review", "description": "2 findings \
+            block",
         "url": server.url("/git/acme/demo/pull-requests/7").as_str(),
     });
     assert_eq!(sent[2].json(), expected);

@@ -37,7 +37,8 @@ async fn an_expired_token_and_a_missing_permission_are_told_apart() {
         );
     }
     for error in both(&ScriptedHttpReply::new(403, cloud_body("No scope"))).await {
-        let told = matches!(&error, ForgeError::Forbidden { message, .. } if message.starts_with("No scope; title: is required"));
+        let told = matches!(&error, ForgeError::Forbidden { message, .. } if message.starts_with("No \
+            scope; title: is required"));
         assert!(told, "{error}");
     }
 }

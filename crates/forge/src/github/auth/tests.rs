@@ -299,8 +299,8 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
 async fn what_an_app_may_not_is_told_with_what_it_needs() {
     let not_granted = r#"{"message":"The permissions requested are not granted to this installation."}"#;
     let cases: [(Vec<ScriptedHttpReply>, &str); 7] = [
-        (vec![ScriptedHttpReply::new(401, "")], "are app_id and private_key of one App"),
-        (vec![ScriptedHttpReply::new(404, "")], "(is it installed there?): not found"),
+        (vec![ScriptedHttpReply::new(401, "")], "do app_id and private_key belong to the same App"),
+        (vec![ScriptedHttpReply::new(404, "")], "(is the App installed there?): not found"),
         (
             vec![ScriptedHttpReply::new(301, "").header("location", "/repositories/5/installation")],
             "at another address",

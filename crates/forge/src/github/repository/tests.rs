@@ -55,7 +55,8 @@ async fn only_branches_of_this_very_repository_count() {
         found.iter().map(|pull| (pull.number, pull.state)).collect::<Vec<_>>(),
         [(1, PullState::Open)]
     );
-    let asked = "GET /repos/octo/demo/pulls?state=all&head=octo%3Atruing%2Fx&sort=created&direction=desc&per_page=100";
+    let asked = "GET \
+        /repos/octo/demo/pulls?state=all&head=octo%3Atruing%2Fx&sort=created&direction=desc&per_page=100";
     assert!(server.requests()[1].line.starts_with(asked), "{:?}", server.requests()[1].line);
 }
 

@@ -131,7 +131,7 @@ async fn a_service_that_answers_with_an_error_under_the_status_of_a_success_is_n
 async fn keys_that_came_too_late_are_of_no_use() {
     let place = Place::new().await.with_web_identity();
     place.aws.change_behaviour(|aws| aws.keys_expire_at = later(SystemTime::UNIX_EPOCH, 60));
-    assert_says(&fault(&place).await.0, &["expired keys"]);
+    assert_says(&fault(&place).await.0, &["expired credentials"]);
 }
 
 #[tokio::test]

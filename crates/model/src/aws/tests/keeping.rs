@@ -135,7 +135,7 @@ async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() 
     let place = Place::new().await.with_web_identity();
     let late = || if place.aws.request_log().is_empty() { now } else { later(now, 61) };
     let fault = place.chain().keys(&late).await.unwrap_err();
-    assert!(fault.message.contains("expired keys"), "{fault:?}");
+    assert!(fault.message.contains("expired credentials"), "{fault:?}");
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
         let result = stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await;
         assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
         let Err(ModelError::Unavailable { message: what, .. }) = result else { panic!("{result:?}") };
-        assert!(what.contains("did not come in time"), "{what}");
+        assert!(what.contains("did not arrive in time"), "{what}");
     }
     assert_eq!((stage.requests(), other.requests(), other.book.spent()), (2, 0, 0));
 }

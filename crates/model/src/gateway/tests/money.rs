@@ -59,7 +59,7 @@ async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last(
     let asked = request(&[user("hello")]);
     let told = session.request_answer(&asked).await.unwrap_err();
     assert!(matches!(told, ModelError::Nonsense { .. }), "{told}");
-    assert!(told.to_string().contains("9000 tokens of an answer of at most 4000"), "{told}");
+    assert!(told.to_string().contains("9000 tokens for an answer of at most 4000"), "{told}");
     assert_eq!(stage.book.settled().len(), 1, "it is not tried again");
     let (cost, known) = stage.book.settled()[0];
     assert!(known == CostBasis::Metered && cost >= 9000 * OUTPUT, "{cost}");

@@ -304,8 +304,9 @@ fn alternatives_of_rustc_are_no_fix() {
 
 #[test]
 fn go_vet_tells_a_package_that_it_could_not_look_at() {
-    let text = "# a\n{\n\t\"a\": {\n\t\t\"printf\": {\n\t\t\t\"error\": \"no types\"\n\t\t}\n\t}\n}\n# b\n\
-                {\n\t\"b\": {\n\t\t\"copylocks\": [\n\t\t\t{\"posn\": \"b/x.go:3:4\", \"message\": \"copies a lock\"}]}}\n";
+    let text = "# a\n{\n\t\"a\": {\n\t\t\"printf\": {\n\t\t\t\"error\": \"no types\"\n\t\t}\n\t}\n}\n# \
+        b\n{\n\t\"b\": {\n\t\t\"copylocks\": [\n\t\t\t{\"posn\": \"b/x.go:3:4\", \"message\": \"copies a \
+        lock\"}]}}\n";
     let report = read_in("x", "govet-json", text.as_bytes());
     assert_eq!(render_diagnostics(&report), ["warning copylocks x/b/x.go:3:4 copies a lock"]);
     assert_eq!(report.problems[0].text, "printf: no types");

@@ -17,8 +17,8 @@ pub(super) fn newest_revision_at_stages(
     stage_condition: &str,
 ) -> Result<Option<PullRevision>, StoreFault> {
     let sql = format!(
-        "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND {stage_condition} ORDER BY token DESC \
-         LIMIT 1"
+        "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND {stage_condition} ORDER BY \
+            token DESC LIMIT 1"
     );
     let found: Option<(String, String)> =
         transaction.sql(&sql).first_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -126,7 +126,8 @@ fn after_the_last_audit_nothing_is_mended_that_nobody_would_audit() {
 #[test]
 fn several_auditors_look_side_by_side_and_what_they_say_is_one_list() {
     let other = json!({ "path": "total.py", "start_line": 5, "severity": "P0", "category": "A",
-        "title": "The sum has no type", "body": "It returns an integer for floats.", "excerpt": "    return s",
+        "title": "The sum has no type", "body": "It returns an integer for floats.", "excerpt": "    \
+            return s",
         "fix": "the type is told", "validation": "mypy" });
     let scene = Scene::new([planted_bug_answer(), audit_answer(&[other], "A"), clean_audit_answer()])
         .with_config("[converge]\nparallel_from = 1\nauditors = 3\nmax_audits = 1\n");

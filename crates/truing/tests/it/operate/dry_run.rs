@@ -50,7 +50,8 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
     let before = read_all_files(site.home.path());
     let ran = dry_run(&site, &[], 0);
     let said = unwrap_lines(&ran.out);
-    let all = "github: 2 repositories, 4 open pull requests, 4 not reviewed until they change or a review is requested ";
+    let all = "github: 2 repositories, 4 open pull requests, 4 not reviewed until they change or a review \
+        is requested ";
     for part in [
         all,
         " o/r: 2 open pull requests, 2 not reviewed until they change or a review is requested ",

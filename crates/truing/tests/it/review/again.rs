@@ -480,9 +480,8 @@ fn a_fix_that_leaves_the_lines_alone_is_shown_by_what_is_new() {
         .place
         .write("bank.py", format!("{BANK}\n\ndef refund(order):\n    checked = order.total\n").as_str());
     open(fixed_verdict(2, "# the amount is checked"));
-    open(
-        json!({ "verdict": "fixed", "start_line": 3, "end_line": 5, "excerpt": "total  =  order.total\ncharge(\norder," }),
-    );
+    open(json!({ "verdict": "fixed", "start_line": 3, "end_line": 5, "excerpt": "total  =  \
+            order.total\ncharge(\norder," }));
     open(
         json!({ "verdict": "fixed", "path": "bank.py", "start_line": 6, "excerpt": "checked = order.total" }),
     );

@@ -297,7 +297,8 @@ fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
     place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
     let ran = fix(&place, &[]);
     assert_eq!(read(&place, "b.py"), b"def f():\n    breakpoint()\n");
-    let told = "warning: b.py:3: core/python-debugger not fixed: together with the other fixes of the file, the fix would change the surrounding code\n";
+    let told = "warning: b.py:3: core/python-debugger not fixed: together with the other fixes of the \
+        file, the fix would change the surrounding code\n";
     assert!(ran.exit == 1 && ran.err.contains(told), "{}", ran.err);
     assert!(ran.err.ends_with("fixed 1 finding in 1 file\nreviewing again\n"), "{}", ran.err);
 }

@@ -239,7 +239,8 @@ fn a_file_that_is_too_large_is_told_with_the_limit_and_can_be_left_out() {
         let ran = place.review(arguments);
         assert_eq!(ran.exit, 1, "{}", ran.out);
         let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
-        let steps = "a file is too large (over 4 MiB) or too complex to parse: list the file under rules.ignore in .truing.toml, or accept a partial review: --allow-partial";
+        let steps = "a file is too large (over 4 MiB) or too complex to parse: list the file under \
+            rules.ignore in .truing.toml, or accept a partial review: --allow-partial";
         assert!(said.contains("not reviewed: data.csv (too large)") && said.contains(steps), "{said}");
         assert_eq!(place.review(&[arguments, &["--allow-partial"]].concat()).exit, 0);
         place.write(".truing.toml", "[rules]\nignore = [\"*.csv\"]\n");

@@ -281,8 +281,7 @@ fn a_credential_in_the_words_of_a_linter_is_neither_shown_nor_recorded() {
 /// Returns a fake Ruff that fixes its finding by a renaming.
 fn renaming_ruff_script(new_name: &str) -> String {
     let edit = format!(
-        "\\\"edits\\\":[{{\\\"content\\\":\\\"{new_name}\\\",\\\"location\\\":{{\\\"row\\\":%d,\\\"column\\\":1}},\
-         \\\"end_location\\\":{{\\\"row\\\":%d,\\\"column\\\":2}}}}]"
+        "\\\"edits\\\":[{{\\\"content\\\":\\\"{new_name}\\\",\\\"location\\\":{{\\\"row\\\":%d,\\\"column\\\":1}},\\\"end_location\\\":{{\\\"row\\\":%d,\\\"column\\\":2}}}}]"
     );
     let fix =
         format!("\\\"fix\\\":{{\\\"applicability\\\":\\\"safe\\\",\\\"message\\\":\\\"Rename\\\",{edit}}}");

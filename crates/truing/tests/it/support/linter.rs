@@ -27,8 +27,8 @@ END { print "]"; exit count > 0 }
 /// double quotes.
 pub(crate) fn ruff_finding_command(message: &str, line: u32) -> String {
     format!(
-        "printf '[{{\"code\":\"X1\",\"message\":\"%s\",\"filename\":\"%s/a.py\",\"location\":{{\"row\":{line},\"column\":1}},\
-         \"end_location\":{{\"row\":{line},\"column\":2}},\"noqa_row\":{line},\"fix\":null}}]\\n' \"{message}\" \"$PWD\"\n"
+        "printf \
+            '[{{\"code\":\"X1\",\"message\":\"%s\",\"filename\":\"%s/a.py\",\"location\":{{\"row\":{line},\"column\":1}},\"end_location\":{{\"row\":{line},\"column\":2}},\"noqa_row\":{line},\"fix\":null}}]\\n' \"{message}\" \"$PWD\"\n"
     )
 }
 

@@ -269,7 +269,8 @@ fn a_changed_requirement_asks_where_it_reaches_the_project() {
     }
     let site = registry_requiring(extra, &[]);
     let told = String::from_utf8(site.sync(&["decide", "demo"]).stdout).unwrap();
-    let words = "  METADATA awscrt\n      required differently, but only for an extra that the project does not use\n";
+    let words = "  METADATA awscrt\n      required differently, but only for an extra that the project \
+        does not use\n";
     assert!(told.contains(words), "{told}");
 }
 

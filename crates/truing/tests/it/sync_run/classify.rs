@@ -15,7 +15,8 @@ const MORE: (&str, u32, &str) = ("more", 11, "    return 1");
 
 fn verdict_json((function, line, excerpt): (&str, u32, &str), verdict: &str) -> Value {
     json!({
-        "file": "demo/m.py", "function": function, "verdict": verdict, "reason": format!("of {function} | <b>"),
+        "file": "demo/m.py", "function": function, "verdict": verdict, "reason": format!("of {function} | \
+            <b>"),
         "release": "after", "start_line": line, "excerpt": excerpt,
     })
 }
