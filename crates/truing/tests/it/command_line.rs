@@ -258,7 +258,10 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
     git(&["remote", "add", "origin", "git@github.com:ada/shop.git"]);
     let ran = home.run(&["init"]);
     assert_eq!(ran.exit, 0, "{ran:?}");
-    assert!(ran.err.contains("it serves ada/shop alone") && ran.err.contains("every repository"), "{ran:?}");
+    assert!(
+        ran.err.contains("the file serves only ada/shop") && ran.err.contains("every repository"),
+        "{ran:?}"
+    );
     let written = std::fs::read_to_string(home.path().join("truing.toml")).unwrap();
     assert_eq!(line(&written), "forge.github.repositories = [\"ada/shop\"]");
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");

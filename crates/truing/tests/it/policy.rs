@@ -42,7 +42,11 @@ fn an_operators_files_count_and_their_errors_have_a_line() {
         let (first, rest) = command.split_at(2);
         let wrong = home.run(&[first, &["--config", "truing.toml"], rest].concat());
         assert_eq!(wrong.exit, 2, "{wrong:?}");
-        assert!(wrong.err.contains("policy/grammar/scons.toml:6: text may be a command"), "{}", wrong.err);
+        assert!(
+            wrong.err.contains("policy/grammar/scons.toml:6: a program may treat free text as a command"),
+            "{}",
+            wrong.err
+        );
         assert!(
             wrong.err.contains("policy/profiles/fixr.toml: not a file name of a policy"),
             "{}",

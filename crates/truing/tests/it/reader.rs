@@ -184,21 +184,21 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
     let stage = Stage::new();
     let request = stage.request(&["a.py"]);
     for (body, told) in [
-        ("exit 0", "ended before it answered (exit status: 0)"),
+        ("exit 0", "exited before it answered (exit status: 0)"),
         ("echo 'no room' >&2; exit 3", "(exit status: 3); its output: no room"),
-        ("kill -SEGV $$", "ended before it answered (signal: 11"),
-        ("hello; read -r request; exit 1", "ended before it answered (exit status: 1)"),
+        ("kill -SEGV $$", "exited before it answered (signal: 11"),
+        ("hello; read -r request; exit 1", "exited before it answered (exit status: 1)"),
         ("echo Welcome; exec cat", "its hello cannot be understood"),
         (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
         ("exec cat /dev/zero", "its hello is too long"),
         ("hello; exec cat /dev/zero", "its answer is too long"),
-        (r#"hello; printf '{"Ok":['"#, "ended before it answered (exit status: 0)"),
+        (r#"hello; printf '{"Ok":['"#, "exited before it answered (exit status: 0)"),
         ("hello; echo nonsense", "its answer cannot be understood"),
         (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be understood"),
         ("hello; hello; hello", "its answer cannot be understood"),
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
         // The child becomes ready, but then fails at the first file.
-        ("READY; exit 7", "ended before it answered (exit status: 7)"),
+        ("READY; exit 7", "exited before it answered (exit status: 7)"),
         ("READY; say nonsense; exec cat", "its reply about a file cannot be understood"),
         ("READY; exec cat /dev/zero", "its reply about a file is too long"),
         (
@@ -214,7 +214,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
     let what = read_failure(&ChildProcessReader::new(stage.path("nothing")), &request).await;
     assert!(what.contains("nothing cannot be started"), "{what}");
     let what = read_failure(&ChildProcessReader::new("/bin/cat"), &request).await;
-    assert!(what.contains("ended before it answered (exit status: 1); its output: "), "{what}");
+    assert!(what.contains("exited before it answered (exit status: 1); its output: "), "{what}");
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn a_child_that_is_killed_in_the_middle_fails_its_run_and_the_next_one_get
         wait_until("the child has stopped", || process_state(pid) == Some('T')).await;
         kill_process(pid, Signal::KILL).unwrap();
     });
-    assert!(what.contains("ended before it answered (signal: 9"), "{what}");
+    assert!(what.contains("exited before it answered (signal: 9"), "{what}");
     assert_eq!(reader.read(&request).await.unwrap().findings.len(), 1);
 }
 

@@ -232,7 +232,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
     run_audit(&scene);
     for (word, wrong) in [
         ("26", "`26`: this id is too short: give at least the first 4 digits"),
-        ("2604-1", "`2604-1`: this is too short for an id: give the 10 digits that"),
+        ("2604-1", "`2604-1`: this id is too short: give all 10 digits that"),
         ("zzz", "`zzz`: this is not an id of a finding, and not a folder"),
         ("", "an id is empty"),
         (".", "no finding is named"),

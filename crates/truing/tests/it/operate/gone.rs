@@ -50,7 +50,7 @@ async fn a_database_that_goes_away_under_the_server_is_told_at_once_and_not_made
     assert!(!path.exists(), "a new one would be read by nobody");
     std::fs::write(&path, "").unwrap();
     let (exit, told) = site.run_refused(&["kill", "on"]);
-    assert!(exit == 3 && told.contains("took the place of a database") && told.contains(&served), "{told}");
+    assert!(exit == 3 && told.contains("replaced a database") && told.contains(&served), "{told}");
     std::fs::rename(&aside, &path).unwrap();
     assert_eq!(http_get(&server.url, "/readyz").0, 200);
     assert_eq!(site.run(&["kill", "on"]).exit, 0);
@@ -101,7 +101,7 @@ async fn a_served_database_is_opened_by_no_command_that_has_another_name_of_it()
     std::fs::write(&file, format!("[store]\nurl = \"sqlite:{}\"\n{config}", other.display())).unwrap();
     for command in [&["kill", "on"][..], &["queue", "list"], &["serve"]] {
         let (exit, told) = site.run_refused(command);
-        let words = "is served already, by another name of it";
+        let words = "is already served under another name";
         assert!(exit == if command == ["serve"] { 4 } else { 3 }, "{command:?} {told}");
         assert!(told.contains(words), "{command:?} {told}");
         assert!(!site.home.path().join("other.db-wal").exists(), "{command:?}: it was opened");

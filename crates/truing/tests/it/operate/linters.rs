@@ -134,7 +134,10 @@ async fn a_linter_that_only_the_change_configures_does_not_look_and_is_named() {
         .await;
     let view = site.wait_until(number, "it is reviewed", |view: &PullView| has_findings(view, 0)).await;
     let summary = &view.summary_comments().next().unwrap().body;
-    assert!(summary.contains("uff did not run: the base does not use it: this change adds"), "{summary}");
+    assert!(
+        summary.contains("uff did not run: the base does not use this linter: this change adds"),
+        "{summary}"
+    );
     assert!(!summary.contains(REMARK), "{summary}");
 }
 

@@ -245,7 +245,7 @@ async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
     ] {
         site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostAnswer));
         let lost = agent.call_failing_tool(tool, input.clone());
-        assert!(lost.contains("Call this again"), "{lost}");
+        assert!(lost.contains("Call this tool again"), "{lost}");
         agent.call_tool(tool, input);
     }
     agent.close();

@@ -130,7 +130,11 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let ran = Ran::from(command.output().unwrap());
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(told["publish"]["paid_now_micro_usd"], json!(0), "{told}");
-    assert!(ran.err.contains("o/r#1: this run has cost $0.00; its reviews have cost $0."), "{}", ran.err);
+    assert!(
+        ran.err.contains("o/r#1: this run has cost $0.00; all reviews of the pull request have cost $0."),
+        "{}",
+        ran.err
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +317,7 @@ async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     show.env("TRUING_REVIEW__INSTRUCTIONS", instructions);
     let shown = Ran::from(show.output().unwrap());
     assert_eq!(shown.exit, 0, "{shown:?}");
-    assert!(shown.out.contains("settled where no rule holds"), "{}", shown.out);
+    assert!(shown.out.contains("settled where no rule matches"), "{}", shown.out);
     assert!(
         shown
             .out

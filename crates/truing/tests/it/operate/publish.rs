@@ -134,7 +134,12 @@ async fn who_is_at_work_already_is_left_alone() {
     let run = RunReference { id: RunId::new("0199-run"), key: key.clone(), token: lease.token };
     store.begin_run(&run, &revision, SystemClock.now()).await.unwrap();
     let busy = site.publish(&[]);
-    for told in [", since 20", " as run 0199-run", "hint: wait for it", "hint: if its process has ended"] {
+    for told in [
+        ", since 20",
+        " as run 0199-run",
+        "hint: wait for it",
+        "hint: if the process of that review has ended",
+    ] {
         assert!(busy.exit == 4 && busy.err.contains(told), "{told}: {}", busy.err);
     }
     assert!(site.repo.pull(number).await.unwrap().comments.is_empty());

@@ -207,7 +207,11 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     site.deliver().await;
     let ran = site.run(&["backup", "copy.db"]);
     assert_eq!(ran.exit, 0, "{ran:?}");
-    assert!(ran.out.contains("keep with it: ") && ran.out.contains("marker.key"), "{}", ran.out);
+    assert!(
+        ran.out.contains("keep this key with the copy: ") && ran.out.contains("marker.key"),
+        "{}",
+        ran.out
+    );
     let again = site.run(&["backup", "copy.db"]);
     assert!(again.exit == 2 && again.err.contains("Truing does not overwrite it"), "{again:?}");
     site.wait_until(number, "reviewed", is_reviewed).await;

@@ -75,7 +75,7 @@ async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_i
     let opened = r#"hello; read -r request; say '{"Ok":null}'; read -r call"#;
     let long = MAX_REPLY_BYTES + 1;
     for (body, told) in [
-        ("exit 0", "ended before it answered (exit status: 0)"),
+        ("exit 0", "exited before it answered (exit status: 0)"),
         ("echo 'no room' >&2; exit 3", "(exit status: 3); its output: no room"),
         ("echo Welcome; exec cat", "its hello cannot be understood"),
         ("exec cat /dev/zero", "its hello is too long"),
@@ -84,7 +84,7 @@ async fn a_process_that_does_not_reply_well_fails_its_call_and_is_told_by_what_i
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'; exec cat"#, "no [2J; room"),
         ("OPENED; exec cat /dev/zero", "its reply is too long"),
         ("OPENED; say nonsense; exec cat", "its reply cannot be understood"),
-        ("OPENED; kill -SEGV $$", "ended before it answered (signal: 11"),
+        ("OPENED; kill -SEGV $$", "exited before it answered (signal: 11"),
         (
             r#"OPENED; say '{"number":2,"reply":{"text":"","is_error":false}}'; exec cat"#,
             "it replies to call 2, not to call 1",

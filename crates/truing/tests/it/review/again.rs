@@ -97,7 +97,7 @@ fn a_finding_that_a_silent_model_does_not_repeat_is_open_again_whatever_was_rena
     for format in ["text", "markdown"] {
         let ran = scene.place.review(&["--format", format]);
         let folded = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(ran.exit == 1 && folded.contains("not verified to be still there"), "{}", ran.out);
+        assert!(ran.exit == 1 && folded.contains("not verified as still present"), "{}", ran.out);
     }
 }
 

@@ -190,7 +190,7 @@ fn a_program_that_never_asks_the_model_is_ended() {
     let told = ran.json();
     assert_eq!(told["outcome"]["kind"], "partial", "{}", ran.err);
     let reason = told["outcome"]["reason"].as_str().unwrap();
-    assert!(reason.contains(&format!("has not asked the model within {seconds} s")), "{reason}");
+    assert!(reason.contains(&format!("sent no model request within {seconds} s")), "{reason}");
     assert_eq!(told["findings"].as_array().unwrap().len(), 1, "the rules have reviewed");
 }
 
