@@ -139,7 +139,12 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
     // agent's step has no effect on the prompt.
     let told = check(&render("", ""));
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("prompt.md:5: `$VERSION` is erased: nothing sets this variable"), "{told:?}");
+    assert!(
+        told[0].starts_with(
+            "prompt.md:5: `$VERSION` is erased: nothing sets this variable, and `envsubst` has no list"
+        ),
+        "{told:?}"
+    );
     assert!(
         told[1].starts_with("prompt.md:7: `$DRY_RUN` is erased: the variable is set on step `agent`"),
         "{told:?}"

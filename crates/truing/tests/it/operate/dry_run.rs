@@ -105,7 +105,10 @@ async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
     };
     assert!(known, "{said}");
     let pid = server.child.id();
-    assert!(said.contains(&format!("process {pid}")), "{said}");
+    assert!(
+        said.contains(&format!("process {pid} is using the store: a start is refused until that")),
+        "{said}"
+    );
     server.signal("-TERM");
     assert_eq!(server.wait_for_end().0.code(), Some(0));
 

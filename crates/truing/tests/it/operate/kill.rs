@@ -35,7 +35,11 @@ async fn where_it_cannot_be_turned_the_other_way_to_stop_is_told() {
     std::fs::write(database(site.home.path()), "this is no database, but it is long enough to look at")
         .unwrap();
     let ran = site.run(&["kill", "on"]);
-    assert_eq!((ran.exit, ran.err.contains("stop the service itself")), (3, true), "{ran:?}");
+    assert_eq!(
+        (ran.exit, ran.err.contains("hint: until the switch can be turned on, stop the service itself")),
+        (3, true),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
