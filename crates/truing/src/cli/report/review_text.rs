@@ -112,10 +112,7 @@ pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
         MicroUsd(cost) => {
-            format!(
-                "  {:>18} of that by runs that have no record or are still running\n",
-                format_dollars(cost)
-            )
+            format!("  {:>18} of it by runs without a record or still running\n", format_dollars(cost))
         }
     }
 }
