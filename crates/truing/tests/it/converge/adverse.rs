@@ -297,7 +297,7 @@ async fn a_conflict_with_the_base_blocks_and_what_is_not_known_yet_is_waited_for
         (1, &json!("blocked"), &json!("mergeability")),
         "{told}"
     );
-    assert!(told["reason"].as_str().unwrap().contains("conflicts with main"), "{told}");
+    assert!(told["reason"].as_str().unwrap().contains("conflicts with its base main"), "{told}");
     assert!(site.pull_view().await.draft);
 }
 

@@ -186,7 +186,7 @@ async fn event_run_errors(
         WriteEvent::Stop | WriteEvent::StopThere => {
             exit == Some(130) && told["exit"] == "interrupted" && reason.starts_with("the kill switch is on")
         }
-        WriteEvent::Lost => exit == Some(4) && reason.contains("took it over"),
+        WriteEvent::Lost => exit == Some(4) && reason.contains("another process took over the run"),
         WriteEvent::Finish => true,
     };
     if !is_told {

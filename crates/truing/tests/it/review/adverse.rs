@@ -193,7 +193,7 @@ fn test_each_misbehaviour(runs: impl Fn(Scene) -> Scene + Sync) {
             "more than was asked for",
             vec![read_answer("pay.py"), ScriptedAnswer::text("much").with_overrun(40_000)],
             "partial",
-            "40000 tokens of an answer of at most",
+            "40000 tokens for an answer of at most",
             2,
             false,
         ),

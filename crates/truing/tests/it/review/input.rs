@@ -192,7 +192,7 @@ fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
         told(&[], "found 9", "put a newer git in PATH");
     });
     with(".git/config", &config("[core]\nworktree = /nope\n"), &|| {
-        told(&[], "says that its working tree is /nope", "unset core.worktree");
+        told(&[], "is configured with the working tree /nope", "unset core.worktree");
     });
     for arguments in [&["--staged"][..], &[]] {
         with(".git/index", b"no index at all, but long enough to have a header", &|| {

@@ -278,7 +278,7 @@ async fn event_run_errors(
             told["result"] == "held" && reason.contains("the kill switch is on")
         }
         WriteEvent::Lost | WriteEvent::Finish => {
-            String::from_utf8_lossy(&output.stderr).contains("taken it over")
+            String::from_utf8_lossy(&output.stderr).contains("has taken over the run")
         }
     };
     if exit != Some(4) || !is_told {
