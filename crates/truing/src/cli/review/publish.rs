@@ -391,9 +391,7 @@ impl PublishJson {
         let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
             (_, true) => return format!("nothing to publish: {} shows it already\n", visible_text(name)),
-            (true, false) => "dry run: nothing was published; without --dry-run, the following would be \
-                published on\n"
-                .to_owned(),
+            (true, false) => "dry run: nothing was published; a real run would publish on\n".to_owned(),
             (false, false) => "published on\n".to_owned(),
         };
         text += &format!("  {}\n", visible_text(url));
