@@ -438,7 +438,7 @@ github2 = 1
     error: truing.toml:25: `forge.github.api_url` must be https: http is allowed for loopback addresses only
     hint: see `forge.github.api_url` in `truing config schema`
     error: truing.toml:26: `forge.github.token` holds the secret itself (not shown)
-    hint: set its place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
+    hint: name the secret's place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
     error: truing.toml:27: unknown key `forge.github.webhook_secret.evn`
     hint: did you mean `forge.github.webhook_secret.env`? All keys: `truing config schema`
     error: truing.toml:28: `forge.github.marker_key` must have one of `env` and `file`, not both
@@ -480,7 +480,7 @@ fn variables_are_keys_and_unknown_ones_are_refused() {
     error: unknown variable TRUING_FORGE__GITHUB__SETTLE__ENV
     hint: did you mean TRUING_FORGE__GITHUB__SETTLE? All keys: `truing config schema`
     error: variable TRUING_FORGE__GITHUB__TOKEN: `forge.github.token` holds the secret itself (not shown)
-    hint: set its place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
+    hint: name the secret's place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or set the variable TRUING_FORGE__GITHUB__TOKEN__ENV; replace the secret if this file was shared
     error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must name a variable in capitals, digits and `_`, such as GITHUB_TOKEN
     hint: see `forge.github.webhook_secret` in `truing config schema`
     error: unknown variable TRUING_PORT_8080_TCP_ADDR

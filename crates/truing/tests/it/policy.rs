@@ -138,7 +138,11 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
             bash("git push"),
             "the rule that would allow it: grammar: command \"git push\" (truing's own grammar/git.toml)",
         ),
-        ("Bash", bash("scons test"), "it runs code of the repository, and this hook sees no sandbox"),
+        (
+            "Bash",
+            bash("scons test"),
+            "the command runs code of the repository, and this hook cannot detect a sandbox",
+        ),
         (
             "Bash",
             json!({"command": "git log", "dangerouslyDisableSandbox": true}),

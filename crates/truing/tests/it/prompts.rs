@@ -154,14 +154,14 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
             "      - run: cat prompt.md > out.md".to_owned(),
             "prompt.md:1: `$LATEST` reaches the model as it is",
         ),
-        (render("'$LATEST $DRY_RUN'", dry), "prompt.md:1: `$LOWER` stays as it is"),
+        (render("'$LATEST $DRY_RUN'", dry), "prompt.md:1: `$LOWER` is not replaced: its value is passed"),
         (
             render("'$LATEST $LOWER'", ""),
             "prompt.md:7: `$DRY_RUN` reaches the model as it is: it is set on step `agent`",
         ),
         (render("'$LATEST $LOWER $DRY_RUN $VERSION'", dry), "prompt.md:5: `$VERSION` is erased: the list"),
         (render("'$LATEST $LOWER $DRY_RUN $OTHER'", dry), "names `$OTHER`, and prompt.md does not use it"),
-        (render("\"$LATEST $LOWER $DRY_RUN\"", dry), "the list of variables stands in double quotes"),
+        (render("\"$LATEST $LOWER $DRY_RUN\"", dry), "the list of variables is in double quotes"),
         (
             render(all, "          DRY_RUN: true\n          UPPER: 2\n"),
             "sync.yml:14: `UPPER` is passed to step `render`, and prompt.md does not use it",

@@ -303,7 +303,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
         (vec![ScriptedHttpReply::new(404, "")], "(is the App installed there?): not found"),
         (
             vec![ScriptedHttpReply::new(301, "").header("location", "/repositories/5/installation")],
-            "at another address",
+            "has another address now",
         ),
         (
             vec![installed(9), ScriptedHttpReply::new(422, not_granted)],

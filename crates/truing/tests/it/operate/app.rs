@@ -24,7 +24,11 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
     let half = app.private_key.lines().take(9).collect::<Vec<_>>().join("\n");
     std::fs::write(site.home.path().join("app.pem"), half).unwrap();
     let broken = site.run(&["serve"]);
-    assert_eq!((broken.exit, broken.err.contains("not a private key in PEM form")), (2, true), "{broken:?}");
+    assert_eq!(
+        (broken.exit, broken.err.contains("not a complete private key in PEM form")),
+        (2, true),
+        "{broken:?}"
+    );
     std::fs::write(site.home.path().join("app.pem"), &app.private_key).unwrap();
     let shown = site.run(&["config", "show"]);
     assert!(shown.out.contains(&app.id.to_string()), "{}", shown.out);

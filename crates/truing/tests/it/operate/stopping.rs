@@ -242,7 +242,7 @@ impl Server {
         self.wait_until_not_listening().await;
         self.signal(second);
         let (status, log) = self.wait_for_end();
-        assert!(log.contains("stopping at once"), "it waits for its runs: {log}");
+        assert!(log.contains("stopping immediately"), "it waits for its runs: {log}");
         (status, log)
     }
 }
