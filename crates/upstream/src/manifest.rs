@@ -282,7 +282,7 @@ mod tests {
         for (text, expected) in [
             ("{\"a.b\":1}".to_owned(), "`a.b`: write a list of digests"),
             (format!("\u{feff}{{\"a.b\":[\"{digest}\"]}}"), "byte order mark"),
-            (format!("{{\"a.b\":[\"{digest}\"],\"a.b\":[]}}"), "`a.b` is there twice"),
+            (format!("{{\"a.b\":[\"{digest}\"],\"a.b\":[]}}"), "`a.b` is listed twice"),
             ("[]".to_owned(), "an object of definitions"),
         ] {
             let error = parse_manifest(&text, false).unwrap_err();
@@ -328,7 +328,12 @@ mod tests {
                 "{only}"
             );
             assert_eq!(replace_digests(&path, &[("x:f", &new)]).unwrap(), only, "of itself the same");
-            assert!(add_digests(&path, &[("x:h", &new)]).unwrap_err().to_string().contains("not there"));
+            assert!(
+                add_digests(&path, &[("x:h", &new)])
+                    .unwrap_err()
+                    .to_string()
+                    .contains("does not list the definition")
+            );
         }
     }
 }

@@ -88,7 +88,7 @@ fn find_digest_places<'a>(
         // This function does not distinguish rows that share a digest, so all these rows must get the same
         // new digest.
         if places.len() != rows.len() || rows.iter().any(|row| row.new != first.new) {
-            let reason = "its accepted digest does not occur exactly once for each changed row";
+            let reason = "the number of places with the old digest differs from the number of rows to change";
             return Err((first.symbol.to_owned(), reason.to_owned()));
         }
         found.push((*first, places));
@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn where_it_cannot_be_told_nothing_is_changed() {
         for (before, olds, told) in [
-            ("D = {f: {'BBB'}}", &[0][..], "not there as often"),
-            ("D = {f: {'AAA'}, g: {'AAA'}}", &[0], "not there as often"),
+            ("D = {f: {'BBB'}}", &[0][..], "differs from the number of rows to change"),
+            ("D = {f: {'AAA'}, g: {'AAA'}}", &[0], "differs from the number of rows to change"),
             ("D = {f: 'AAA'}", &[0], "not an item of a set"),
             ("D = [(f, 'AAA')]", &[0], "not an item of a set"),
             ("D = [[f, 'AAA']]", &[0], "not an item of a set"),

@@ -89,7 +89,7 @@ mod tests {
         let path = Path::new("/state/truing.db");
         let cases = [
             (ffi::SQLITE_FULL, false, "free some space"),
-            (ffi::SQLITE_BUSY, false, "another process has kept it locked for 5 s"),
+            (ffi::SQLITE_BUSY, false, "another process has kept the file locked for 5 s"),
             (ffi::SQLITE_READONLY, false, "write permission"),
             (ffi::SQLITE_CANTOPEN, false, "check that its folder exists"),
             (ffi::SQLITE_IOERR_WRITE, false, "check the disk"),

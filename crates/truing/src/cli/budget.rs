@@ -340,7 +340,7 @@ mod tests {
         Limits for new runs
                $1.50  all reviews of one head of a pull request (budget.review_usd)
                $5.00  reviews of a repository in a day (budget.repo_day_usd)
-               $3.00  the same of a/b (repo."a/b".day_usd)
+               $3.00  the same for a/b (repo."a/b".day_usd)
               $10.00  one converge run (budget.converge_usd)
                $5.00  one run of a sync job (budget.sync_usd)
              $200.00  team web in a month (team.web.month_usd)

@@ -58,7 +58,7 @@ fn a_list_of_requirements_has_one_a_line() {
     assert_eq!(read_text(&of("demo-package"), text).as_deref(), Ok(">=1.0,<2.0"));
     assert_eq!(read_text(&of("last"), text).as_deref(), Ok("==1"));
     let told = read_text(&of("absent"), text).unwrap_err();
-    assert_eq!(told, "requirements.txt: requires `absent` 0 times; it must be once");
+    assert_eq!(told, "requirements.txt: requires `absent` 0 times; exactly one requirement is needed");
     assert!(read_text(&of("other"), &format!("{text}other<2\n")).unwrap_err().contains("2 times"));
     let wider = VersionRange::parse(PackageRegistry::Pypi, ">=1.0,<3.0").unwrap();
     let changed = edit_text(&of("demo-package"), text, &wider).unwrap();
@@ -122,7 +122,7 @@ fn what_is_not_there_once_is_told() {
         ),
         ("pyproject.toml", "project", "aiohttp", Pypi, PYPROJECT, "0 times"),
         ("pyproject.toml", "project", "aiohttp", Pypi, "[", "no TOML"),
-        ("Cargo.toml", "dependencies", "of-all", Crates, CARGO, "names no version"),
+        ("Cargo.toml", "dependencies", "of-all", Crates, CARGO, "has no version"),
         ("Cargo.toml", "dependencies", "absent", Crates, CARGO, "0 times"),
         ("package.json", "dependencies", "c", Npm, twice, "2 times"),
         ("package.json", "dependencies", "c", Npm, escaped, "not written plainly"),

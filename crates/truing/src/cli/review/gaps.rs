@@ -74,7 +74,7 @@ mod tests {
         let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
             render_gaps(&coverage(&[cut])),
-            ["more findings than are kept for one file; the worst are shown: a.js"]
+            ["only the worst findings are shown for files with too many: a.js"]
         );
     }
 

@@ -116,7 +116,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     // The summary explains how to undo the retraction.
     let summary = after.summary_comments().next().unwrap().body.clone();
     assert!(!summary.contains("answer its comment"), "{summary}");
-    let id = summary.split("`/undismiss` and its id: `").nth(1).unwrap().split('`').next().unwrap();
+    let id = summary.split("`/undismiss` and the finding's id: `").nth(1).unwrap().split('`').next().unwrap();
     site.repo.comment(one, "ada", &format!("/undismiss {id}")).await.unwrap();
     site.deliver().await;
     let again = site.wait_until(one, "it is back", |view| view.inline_comments().count() == 1).await;
