@@ -228,7 +228,7 @@ fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
         run = apply_events(apply_events(run, wrong()), [gate()]);
     }
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Gate), 0));
-    assert!(run.exit.unwrap().reason.ends_with("thrown away: test_total() is gone"));
+    assert!(run.exit.unwrap().reason.ends_with("discarded: test_total() is gone"));
 }
 
 #[test]
@@ -507,7 +507,7 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
         (Some(ConvergeExitCode::CleanButDeclined), 1)
     );
     assert_eq!(run.cleared, None, "nobody has found the head clean");
-    assert!(run.exit.unwrap().reason.ends_with("but 1 that was declined"));
+    assert!(run.exit.unwrap().reason.ends_with("; 1 was declined"));
 }
 
 #[test]

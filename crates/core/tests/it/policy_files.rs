@@ -271,12 +271,12 @@ fn every_error_has_its_file_and_line() {
     for other in ["cargo", "anything"] {
         let text = format!("programs = [\"rg\", {other:?}]\n{two}");
         assert!(
-            errors(&[file("grammar/rg.toml", &text)])[0].contains("with it, its class is `runs_code`"),
+            errors(&[file("grammar/rg.toml", &text)])[0].contains("needs the class `runs_code`"),
             "{other}"
         );
     }
     let push = SCONS.replace("[\"scons\"]", "[\"make\", \"git\"]").replace("\"-Q\" = \"alone\"\n", "");
-    assert!(errors(&[file("grammar/x.toml", &push)])[0].contains("`git` is none of the commands"));
+    assert!(errors(&[file("grammar/x.toml", &push)])[0].contains("`git` is not one of the commands"));
     let interpreter = SCONS.replace("scons", "python3.12");
     assert!(
         errors(&[file("grammar/x.toml", &interpreter)])[0]
@@ -302,7 +302,7 @@ fn no_file_of_an_operator_makes_a_command_harmless_that_is_not() {
     let silent = "programs = [\"bundle\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\nwords = \
          [\"exec\"]\noperands = \"target\"\n";
     for name in ["grammar/own.toml", "grammar/ruby.toml"] {
-        assert!(errors(&[file(name, silent)])[0].contains("it needs `runs = true`"), "{name}");
+        assert!(errors(&[file(name, silent)])[0].contains("set `runs = true`"), "{name}");
     }
     let rg = file(
         "grammar/rg.toml",

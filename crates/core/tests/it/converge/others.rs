@@ -89,7 +89,7 @@ fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
         &[p1_finding(3)],
     ));
     assert_eq!(code(&run), Some(ConvergeExitCode::CleanButDeclined));
-    assert!(run.exit.unwrap().reason.starts_with("an earlier run found nothing"));
+    assert!(run.exit.unwrap().reason.starts_with("an earlier run found no open finding"));
 }
 
 #[test]
