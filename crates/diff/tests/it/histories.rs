@@ -353,7 +353,7 @@ fn lines_that_two_hunks_show_are_applied_once() {
     let before = later(&text.replace("@@ -3,4 +4,3 @@", "@@ -1,4 +2,3 @@")).unwrap();
     for (line, message) in [uneven, before] {
         assert!(
-            line == 10 && message.starts_with("x: the hunk overlaps changes of the one before it"),
+            line == 10 && message.starts_with("x: the hunk overlaps changes of the previous hunk"),
             "{message}"
         );
     }
