@@ -210,8 +210,8 @@ fn a_file_that_is_too_large_makes_it_partial() {
     1 finding (1 P2): 1 file reviewed, 1 not, in 0.10 s
     the review is incomplete: 1 changed file was not reviewed
     not reviewed: huge.txt (too large)
-    too large: over 4 MiB, or too much to parse; list it under rules.ignore in
-      .truing.toml, or go on without it: --allow-partial
+    a file is too large (over 4 MiB) or too complex to parse: list the file under
+      rules.ignore in .truing.toml, or accept a partial review: --allow-partial
     reviewed working tree against 0123456789 (merge base with main)
     rules only; a model costs at most $2.00: `truing review --runtime native`
     "#);
