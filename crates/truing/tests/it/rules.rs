@@ -458,7 +458,7 @@ fn a_new_rule_replaces_no_file_and_no_rule_and_a_wrong_name_makes_nothing() {
         ("core/rust-dbg", "packs", 2, "there is already a built-in rule `core/rust-dbg`", "rules show core/"),
         ("no_eval", "new", 2, "`no_eval` cannot be a rule's name", "did you mean `no-eval`?"),
         ("../a", "new", 2, "`..` cannot be a pack's name", "lower-case letters, digits and `-`"),
-        ("2/a", "new", 2, "`2` cannot be a pack's name", "a pack's begins with a letter"),
+        ("2/a", "new", 2, "`2` cannot be a pack's name", "a pack's name begins with a letter"),
         ("a/../../b", "new", 2, "`../../b` cannot be a rule's name", "did you mean `a/b`?"),
         ("a", "blocked", 3, "cannot write blocked/house/rules/a.yml: ", "--dir FOLDER"),
     ] {
@@ -541,7 +541,7 @@ fn every_rule_is_explained_within_80_columns_and_its_fix_is_named() {
         assert!(text.contains("\nWhy it matters:\n  ") && text.contains("\nFix:\n  "), "{text}");
         let prose = text.lines().filter(|line| !line.starts_with("    "));
         assert_eq!(prose.filter(|line| line.chars().count() > 80).collect::<Vec<_>>(), [""; 0], "{name}");
-        fixed += usize::from(text.contains("`truing review --fix` writes it"));
+        fixed += usize::from(text.contains("`truing review --fix` applies the fix"));
     }
     assert!(fixed > 3, "{fixed}");
     let text = String::from_utf8(run_truing(here.path(), &["rules", "show", "rust-dbg"]).stdout).unwrap();
