@@ -36,7 +36,7 @@ pub(crate) enum StoreFault {
         value: SqlValue,
     },
     /// A stored value cannot be parsed by this version.
-    #[error("{row}: {source}")]
+    #[error("{row} cannot be read: {source}")]
     Unreadable {
         /// The row with the value.
         row: String,

@@ -496,9 +496,9 @@ impl ValkeyServer {
             if version.is_empty() && body.is_empty() {
                 return Ok(Slot::new(key.clone()));
             }
-            let mut slot: Slot = from_json(&body, || format!("slot {key} cannot be read"))?;
+            let mut slot: Slot = from_json(&body, || format!("slot {key}"))?;
             slot.version =
-                SlotVersion(from_json(&version, || format!("the version of slot {key} cannot be read"))?);
+                SlotVersion(from_json(&version, || format!("the version of slot {key}"))?);
             Ok(slot)
         });
         Ok(read.collect())

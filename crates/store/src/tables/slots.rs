@@ -428,7 +428,7 @@ pub(crate) fn last_number(connection: &SqlTransaction) -> Result<SlotVersion, St
 
 pub(super) fn parse_slot(row: &SqlRow) -> Result<Slot, StoreFault> {
     let (key, body): (String, String) = (row.get(0)?, row.get(2)?);
-    let what = || format!("slot {key} cannot be read");
+    let what = || format!("slot {key}");
     let mut slot: Slot = from_json(&body, what)?;
     let version: i64 = row.get(1)?;
     slot.version = SlotVersion(u64::try_from(version).map_err(|_| StoreFault::Unreadable {

@@ -116,7 +116,7 @@ pub enum TransferError {
     },
     /// A slot cannot be read.
     #[error(
-        "{store}: slot {key} cannot be read ({reason}); delete the slot with `truing queue drop {key}`, \
+        "{store}: cannot copy slot {key}: {reason}; delete the slot with `truing queue drop {key}`, \
             and run this command again"
     )]
     UnreadableSlot {

@@ -218,13 +218,13 @@ async fn sentinels_that_name_no_usable_primary_are_named_with_what_to_do() {
     for (url, parts) in [
         (
             format!("valkey+sentinel://:hush@127.0.0.1:{one},127.0.0.1:{other}/reviews/0"),
-            vec![format!("Sentinel 127.0.0.1:{one}: it cannot be reached"), format!("127.0.0.1:{other}: it")],
+            vec![format!("Sentinel 127.0.0.1:{one}: the server cannot be reached"), format!("127.0.0.1:{other}: the server")],
         ),
         (at(silent, "reviews"), vec!["has not answered within 2 s".into(), silent.to_string()]),
         (at(*sentinel, "nobody"), vec![format!("127.0.0.1:{sentinel} knows no primary `nobody`")]),
         (
             at(*sentinel, "gone"),
-            vec![format!("Valkey at 127.0.0.1:{gone}/0, the primary `gone`: it cannot be reached")],
+            vec![format!("Valkey at 127.0.0.1:{gone}/0, the primary `gone`: the server cannot be reached")],
         ),
         (at(*sentinel, "guarded"), vec![format!("127.0.0.1:{slots}/0"), "password".into()]),
         (at(*sentinel, "gone/0?sentinel_password=hush"), vec!["does not accept the password".into()]),

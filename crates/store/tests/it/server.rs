@@ -78,7 +78,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
     form(9, 6);
     let said = connect_refused(&server.url(&database)).await;
     assert!(
-        said.contains("has form 9, which programs of form 6 or later can use; this one knows form 5"),
+        said.contains("has schema version 9, which needs a program with schema version 6 or later; this program has 5"),
         "{said}"
     );
     // The next version of Truing has added a table, and this version still works with the database.
@@ -123,6 +123,6 @@ async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_wri
     for _ in 0..2 {
         said = store.clear_sweep_request(UnixMillis(0)).await.unwrap_err().to_string();
     }
-    assert!(said.contains("it cannot be written now"), "{said}");
+    assert!(said.contains("the server accepts no writes"), "{said}");
     store.kill_switches().await.unwrap();
 }

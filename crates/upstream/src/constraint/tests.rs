@@ -125,7 +125,7 @@ fn what_is_not_there_once_is_told() {
         ("Cargo.toml", "dependencies", "of-all", Crates, CARGO, "has no version"),
         ("Cargo.toml", "dependencies", "absent", Crates, CARGO, "0 times"),
         ("package.json", "dependencies", "c", Npm, twice, "2 times"),
-        ("package.json", "dependencies", "c", Npm, escaped, "not written plainly"),
+        ("package.json", "dependencies", "c", Npm, escaped, "must be written as a plain string, without escapes"),
         ("package.json", "dependencies.c", "c", Npm, twice, "0 times"),
         ("package.json", "dependencies", "c", Npm, "{", "no JSON"),
         ("package.json", "dependencies", "c", Npm, "{\"dependencies\": {\"c\": {}}}", "no string"),

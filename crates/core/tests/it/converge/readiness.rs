@@ -586,7 +586,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
 
     for (seen, words) in [
         (merge(MergeableState::Dirty), "conflicts with its base main"),
-        (merge(MergeableState::Behind), "its branch is behind main"),
+        (merge(MergeableState::Behind), "the branch is behind its base main"),
         (
             PullSnapshot {
                 failed_checks: names(&["a", "b", "c", "d", "e", "f"]),

@@ -14,7 +14,7 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
         .single_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let unreadable = || "the kill switch cannot be read".to_owned();
+    let unreadable = || "the kill switch".to_owned();
     let (all, repositories) = (from_json(&all, unreadable)?, from_json(&repositories, unreadable)?);
     let mut switches = KillSwitches { global_switch: all, repositories };
     for switch in &mut switches.repositories {
@@ -56,7 +56,7 @@ pub(crate) fn add_repositories_to_switches<'a>(
     let before: String =
         connection.sql("SELECT repositories FROM switch").single_row((), |row| row.get(0))?;
     let mut switches: Vec<RepositorySwitch> =
-        from_json(&before, || "the kill switch cannot be read".to_owned())?;
+        from_json(&before, || "the kill switch".to_owned())?;
     if switches.is_empty() {
         return Ok(());
     }
