@@ -517,11 +517,11 @@ fn check_clean(story: CrashScenario, picture: &ReviewPicture) {
     let dismissed = usize::from(story.review == Review::Dismissed);
     assert!(summary.contains(&format!("Reviewed commit `{head}` against `BASE`.")), "{summary}");
     assert!(summary.contains(&format!("## Truing: {open} findings")), "{summary}");
-    let told = summary.contains("### Without a comment of their own");
+    let told = summary.contains("### Findings without a comment of their own");
     let folded = open.saturating_sub(MAX_INLINE);
     assert_eq!(told, story.manner == ForgeManner::Fussy || folded > 0, "{summary}");
     let unplaced = folded + usize::from(story.manner == ForgeManner::Fussy);
-    let list = summary.split("### Without a comment of their own").nth(1).unwrap_or_default();
+    let list = summary.split("### Findings without a comment of their own").nth(1).unwrap_or_default();
     assert_eq!(list.matches("\n- **P").count(), unplaced, "{summary}");
     assert_eq!(picture.open(), open - unplaced, "{picture:#?}");
     assert_eq!(picture.comments.len(), open - unplaced + fixed + dismissed, "{picture:#?}");

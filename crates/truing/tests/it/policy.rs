@@ -183,7 +183,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     let below = tool_call_json(&home, "Bash", &bash("git log")).replace("/repo\"", "/repo/src\"");
     let below = run_hook(&home, &[], &below).json();
     let reason = below["hookSpecificOutput"]["permissionDecisionReason"].as_str().unwrap();
-    assert!(reason.contains("git runs in the root"), "{reason}");
+    assert!(reason.contains("git may run only in the root"), "{reason}");
     let sandboxed =
         run_hook(&home, &["--sandboxed"], &tool_call_json(&home, "Bash", &bash("scons test"))).json();
     assert_eq!(sandboxed["hookSpecificOutput"]["permissionDecision"], "allow");

@@ -241,7 +241,7 @@ fn without_an_answer_it_is_told_why_and_what_to_do() {
     site.set_requirement("demo<1\", \"demo>2");
     refused(&[], 2, &["requires `demo` 2 times", "constraint.path"]);
     site.set_requirement("demo >= 7");
-    refused(&[], 2, &["no release is in its range", "--from V"]);
+    refused(&[], 2, &["range contains no release", "--from V"]);
     site.write("truing.toml", "[sync.another]\n");
     site.set_requirement("other");
     refused(&[], 2, &["there is no job `demo`", "there is another"]);

@@ -354,7 +354,7 @@ const WRONG: &[Scenario] = &[
             Open(three),
             Answered {
                 by: |_| Redirect(301, "/repositories/1".into()),
-                told: "at another address now",
+                told: "the resource has another address now",
                 step: 4,
             },
         ],

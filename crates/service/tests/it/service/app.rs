@@ -198,7 +198,7 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
             false,
         ),
         (ForgeFaultKind::Redirect(307, elsewhere), "leads to https://elsewhere.example: redirects", false),
-        (ForgeFaultKind::Redirect(301, "/repositories/1".into()), "at another address now", false),
+        (ForgeFaultKind::Redirect(301, "/repositories/1".into()), "the resource has another address now", false),
         (ForgeFaultKind::Drop, "the connection broke before the answer was complete", false),
     ]
 }

@@ -17,7 +17,7 @@ fn once() -> SlotLimits {
 
 /// Counts the notes in a summary that name the permission for resolving threads.
 fn says_why_open(summary: &str) -> usize {
-    summary.matches("GitHub asks for the permission `contents: write`").count()
+    summary.matches("GitHub requires the permission `contents: write`").count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +175,7 @@ async fn without_each_permission_of_a_token_a_review_is_degraded_and_says_so_or_
         ("", MissingPermissionResult::Whole),
         ("contents", MissingPermissionResult::Stopped("may read the repository's contents")),
         ("issues", MissingPermissionResult::Whole),
-        ("pull_requests", MissingPermissionResult::Stopped("it asks for the permission pull_requests=read")),
+        ("pull_requests", MissingPermissionResult::Stopped("the call requires the permission pull_requests=read")),
         ("statuses", MissingPermissionResult::NoStatus),
     ] {
         let site = Site::new().await;

@@ -56,7 +56,7 @@ async fn without_each_scope_of_an_api_token_a_review_is_whole_or_stops_and_names
         ("write:pullrequest:bitbucket", false),
     ] {
         let held: Vec<&str> = SCOPES.iter().copied().filter(|scope| *scope != without).collect();
-        let words = format!("it asks for the scopes {without}");
+        let words = format!("the call requires the scopes {without}");
         assert_review(ForgeFlavour::Cloud, TokenKind::ApiToken, &held, is_needed.then_some(&words)).await;
     }
 }
@@ -66,7 +66,7 @@ async fn with_each_permission_of_a_data_center_a_review_is_whole_and_without_it_
     for (held, stopped) in [
         (&["REPO_WRITE"] as &[_], None),
         (&["REPO_READ"], None),
-        (&[], Some("it asks for the permission REPO_READ")),
+        (&[], Some("the call requires the permission REPO_READ")),
     ] {
         assert_review(ForgeFlavour::DataCenter, TokenKind::HttpAccessToken, held, stopped).await;
     }

@@ -46,11 +46,11 @@ fn a_release_that_was_taken_back_or_vanished_is_not_followed() {
         &[],
     );
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
-    site.assert_refused(&["--to", "1.0.2"], 2, &["demo 1.0.2 was taken back", "--to V"]);
+    site.assert_refused(&["--to", "1.0.2"], 2, &["demo 1.0.2 was withdrawn or deprecated", "--to V"]);
     site.assert_refused(&["--from", "0.9.0", "--to", "1.0.1"], 2, &["demo has no release 0.9.0"]);
     // The project's current release is no longer on the index page, so no archive of this release is known.
     let gone = pypi_registry(&[("1.0.1", plain, "")], &[]);
-    gone.assert_refused(&[], 2, &["no release is in its range", "--from V"]);
+    gone.assert_refused(&[], 2, &["range contains no release", "--from V"]);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_index_that_is_down_or_lies_is_told_and_nothing_is_decided() {
     let empty = pypi_registry(&[], &[]);
     empty.assert_refused(&[], 3, &["it lists no file"]);
     let nothing = pypi_registry(&[], &[("/simple/demo/", "<a href=\"/demo-1.0.0.exe\">x</a>")]);
-    nothing.assert_refused(&[], 2, &["no release is in its range"]);
+    nothing.assert_refused(&[], 2, &["range contains no release"]);
     let down = pypi_registry(&[], &[("/index/config.json", "{\"dl\": \"http://127.0.0.1:1\"}")]);
     down.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\n");
     down.assert_refused(&[], 3, &["has no package `demo`"]);

@@ -88,7 +88,7 @@ fn a_crate_is_followed_by_file_and_item() {
         (&change["symbol"], &change["file"], &change["first_in"]),
         (&json!("src/lib.rs:run"), &json!("src/a.rs"), &json!("1.0.1"))
     );
-    site.assert_refused(&["--to", "1.0.4"], 2, &["demo 1.0.4 was taken back"]);
+    site.assert_refused(&["--to", "1.0.4"], 2, &["demo 1.0.4 was withdrawn or deprecated"]);
     // Neither a yanked release nor a pre-release is the newest.
     assert_eq!(site.decide(&[]).0["to"], "2.0.0");
     site.write(
@@ -161,7 +161,7 @@ fn a_package_of_npm_is_followed_by_file_and_name_and_whole_files() {
     site.assert_refused(
         &["--to", "1.0.3"],
         2,
-        &["was taken back by its publishers, or they advise against it"],
+        &["was withdrawn or deprecated by its publishers"],
     );
     site.write(
         "truing.toml",
@@ -189,7 +189,7 @@ fn an_archive_of_npm_without_a_strong_digest_is_not_read() {
     };
     for integrity in [json!(null), json!("sha1-AAAA"), json!("sha512-AAAA")] {
         let site = npm_registry(&[("1.0.0", SCRIPT, json!({})), ("1.0.1", SCRIPT, dist(integrity))]);
-        site.assert_refused(&[], 3, &["gives no SHA-256 or SHA-512 digest for @ours/demo 1.0.1"]);
+        site.assert_refused(&[], 3, &["has no SHA-256 or SHA-512 digest for @ours/demo 1.0.1"]);
     }
     let site = npm_registry(&[("1.0.0", SCRIPT, json!({}))]);
     site.assert_refused(&["--to", "1.0.1"], 2, &["has no release 1.0.1"]);

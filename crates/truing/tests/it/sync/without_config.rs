@@ -128,7 +128,7 @@ fn what_nothing_is_pinned_of_is_decided_as_far_as_it_can_be() {
     );
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
     let told = text(sync(&site, &["decide", "demo"]).stderr);
-    assert!(told.contains("`truing sync init demo` looks for what could be"), "{told}");
+    assert!(told.contains("`truing sync init demo` finds definitions that could be"), "{told}");
     // Mirrored files can still be compared.
     let (answer, _) = decide(&site, &["--mirror", "demo/=ours/", "--to", "1.0.1"]);
     assert_eq!(answer["decision"], "relax", "{answer}");
@@ -221,9 +221,9 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
         ],
     );
     let told = text(sync(&site, &["decide", "demo", "--from", "1.0.0"]).stderr);
-    assert!(told.contains("`truing sync init demo --from 1.0.0` looks for what could be"), "{told}");
+    assert!(told.contains("`truing sync init demo --from 1.0.0` finds definitions that could be"), "{told}");
     // A command in a hint must not fail with an error whose hint is the previous command.
-    let all_the_same = "`truing sync decide demo --from 1.0.0` compares anyway";
+    let all_the_same = "`truing sync decide demo --from 1.0.0` compares the releases anyway";
     assert_refused(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
     // The project requires a package with a similar name, so the given name is probably a typing error.
     for (file, requires, near) in [

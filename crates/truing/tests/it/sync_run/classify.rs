@@ -196,7 +196,7 @@ async fn doubt_asks_people_whatever_it_is() {
             "no money",
             two_verdicts_answer("no-port", "no-port"),
             "[budget]\nsync_usd = 0.000001\n",
-            "too little is left",
+            "does not cover a request",
         ),
         ("no turns", ScriptedAnswer::tool("list", json!({})).times(0), "", "turns"),
     ];

@@ -59,7 +59,7 @@ async fn a_check_that_newly_fails_asks_people_and_their_word_counts() {
     assert_eq!(parse_result(&ran), (&json!("relaxed"), 0), "{ran:?}");
     let body = &site.pulls().await[0].1.body;
     assert!(
-        body.contains("Checks that fail, and did not before") && body.contains("grep -q 1.0.2"),
+        body.contains("Checks that newly fail:") && body.contains("grep -q 1.0.2"),
         "{body}"
     );
 }
