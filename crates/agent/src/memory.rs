@@ -342,8 +342,7 @@ impl MemoryBuilder {
         for import in import_paths(text) {
             let import = line::clean_line(import, MAX_SHOWN_CHARS);
             self.notes.push(format!(
-                "`{path}`: the import `{import}` is not followed: only the text of the \
-                file itself is used"
+                "`{path}`: the import `{import}` is not followed: only the text of the file itself is used"
             ));
         }
         let kept = truncate_lines(text, MAX_MEMORY_BYTES);

@@ -115,8 +115,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     if token.is_some() && headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
         return Err(requirement(
             "headers",
-            "must not set `Authorization` if `token` is set, because that header \
-            carries the token",
+            "must not set `Authorization` if `token` is set, because that header carries the token",
         ));
     }
     let server_transport = match ((!command.is_empty()).then_some(command), url, forge) {
@@ -151,8 +150,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         (_, _, Some(_)) => {
             return Err(requirement(
                 "forge",
-                "cannot be combined with `command` or `url`: a server has only one \
-                of the three",
+                "cannot be combined with `command` or `url`: a server has only one of the three",
             ));
         }
     };

@@ -190,8 +190,7 @@ fn unknown_file_error(file: &PolicyFile) -> PolicyFileError {
     file.error(
         None,
         format!(
-            "not a file name of a policy; the file names are {profiles}, \
-        grammar/PROGRAM.toml and never.toml"
+            "not a file name of a policy; the file names are {profiles}, grammar/PROGRAM.toml and never.toml"
         ),
     )
 }

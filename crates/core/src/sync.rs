@@ -262,8 +262,7 @@ impl UnguardedReason {
             Self::Untold => "pinned in a form that is not understood",
             Self::OfExtra => "required differently, but only for an extra that the project does not use",
             Self::OfOtherPython => {
-                "required differently, but only for Python versions that the project \
-                does not support"
+                "required differently, but only for Python versions that the project does not support"
             }
             Self::Wider => "required in more versions than before",
             Self::RequirementRemoved => "required no more",
@@ -436,10 +435,8 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
         )
     };
     let code = (count(is_code) > 0).then_some("code outside of functions");
-    let files = (count(|what| what == ReleasePartKind::File) > 0).then_some(
-        "the files that the compared \
-        files import",
-    );
+    let files = (count(|what| what == ReleasePartKind::File) > 0)
+        .then_some("the files that the compared files import");
     let required =
         (count(|what| what == ReleasePartKind::Requirement) > 0).then_some("the requirements of the release");
     let parts: Vec<&str> = [functions, again, code, beside, files, required].into_iter().flatten().collect();

@@ -252,10 +252,9 @@ impl EffectExecutor<'_> {
         };
         match (&span, &pushed) {
             (Some(span), Ok(PushOutcome::BranchMoved { .. })) => span.record_failure("the branch has moved"),
-            (Some(span), Ok(PushOutcome::RemoteRefused { .. })) => span.record_failure(
-                "the forge refused the \
-                push",
-            ),
+            (Some(span), Ok(PushOutcome::RemoteRefused { .. })) => {
+                span.record_failure("the forge refused the push")
+            }
             (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the gate is shut"),
             (Some(span), Err(error)) => span.record_failure(&error.to_string()),
             (Some(_), Ok(PushOutcome::Pushed)) | (None, _) => {}

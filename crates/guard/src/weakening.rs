@@ -108,8 +108,7 @@ impl WeakeningKind {
             Self::NarrowedRun => "the setup of tests or checks leaves something out",
             Self::LoadedFile => "the test runner loads this new file, and no finding is about the file",
             Self::ChangedRunnerSetting => {
-                "this file changes how tests are run, and no finding is about \
-                the file"
+                "this file changes how tests are run, and no finding is about the file"
             }
             Self::HookedProcess => "the process that runs the tests is modified",
             Self::ReplacedTestedCode => "the code under test is replaced for every test",

@@ -186,9 +186,8 @@ async fn webhook(
         .is_some_and(|server| server.capability().refusal_consequence == RefusalConsequence::HookSuspended);
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
-            let body = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will \
-                 find \
-                 open pull requests" });
+            let body = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will find \
+                                                             open pull requests" });
             (StatusCode::ACCEPTED, Json(body)).into_response()
         }
         false => refusal.to_response(),

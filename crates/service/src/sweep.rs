@@ -426,8 +426,7 @@ impl ForgeSweepRound {
             tracing::info!(
                 forge,
                 seconds,
-                "the sweep's share of the rate limit is used up until the next \
-                window"
+                "the sweep's share of the rate limit is used up until the next window"
             );
         }
         self.is_share_logged = true;

@@ -497,8 +497,7 @@ impl ValkeyServer {
                 return Ok(Slot::new(key.clone()));
             }
             let mut slot: Slot = from_json(&body, || format!("slot {key}"))?;
-            slot.version =
-                SlotVersion(from_json(&version, || format!("the version of slot {key}"))?);
+            slot.version = SlotVersion(from_json(&version, || format!("the version of slot {key}"))?);
             Ok(slot)
         });
         Ok(read.collect())

@@ -13,8 +13,8 @@ use super::report::CheckReport;
 use crate::workspace::{self, LockedPackage};
 
 /// The instructions to get a database.
-const HOW: &str = "no advisory database (data outside the repository): \
-    git clone https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
+const HOW: &str = "no advisory database (data outside the repository): git clone \
+                   https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
 
 /// Checks `Cargo.lock` against the database in `folder`, or in the default folder if `folder` is `None`.
 pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {

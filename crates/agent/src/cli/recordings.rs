@@ -99,16 +99,16 @@ const STORIES: [RecordedCase; 8] = [
         prompt_count: 1,
         model_replies: &[ScriptedReply::Forbidden],
         tool_reply: ScriptedReply::Text,
-        end: "ProgramFailed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
-             is used up",
+        end: "ProgramFailed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's \
+              money is used up",
     },
     RecordedCase {
         name: "two-results",
         prompt_count: 2,
         model_replies: &[ScriptedReply::Text, ScriptedReply::Forbidden],
         tool_reply: ScriptedReply::Text,
-        end: "ProgramFailed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
-             is used up",
+        end: "ProgramFailed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's \
+              money is used up",
     },
     RecordedCase {
         name: "interrupted",

@@ -56,13 +56,8 @@ pub(super) fn encode_task(task: &str) -> Vec<u8> {
 /// # Errors
 /// A description of the error in the request.
 pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
-    let CliRequestBody { model, messages, tools, stream } =
-        serde_json::from_slice(body).map_err(|error| {
-            format!(
-                "the body is not a request for a message: \
-            {error}"
-            )
-        })?;
+    let CliRequestBody { model, messages, tools, stream } = serde_json::from_slice(body)
+        .map_err(|error| format!("the body is not a request for a message: {error}"))?;
     // System messages are dropped: they describe the program and its environment, which do not apply to the
     // model in this run.
     let message = messages.into_iter().filter(|message| message.role != MessageRole::System);

@@ -168,11 +168,7 @@ impl McpServers {
             if was_kept && refusals <= MAX_PROBLEMS {
                 self.add_problem(
                     config,
-                    &format!(
-                        "its program tried to connect to {host}:{port}, which \
-                    {why}"
-                    )
-                    .into(),
+                    &format!("its program tried to connect to {host}:{port}, which {why}").into(),
                 );
             }
         }

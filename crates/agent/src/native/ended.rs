@@ -173,11 +173,9 @@ impl fmt::Display for AgentRunEnd {
                 };
                 match level.limit {
                     MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.exhausted_text()),
-                    limit => write!(
-                        f,
-                        "budget: the money left {whose} does not cover a request (limit \
-                        {limit})"
-                    ),
+                    limit => {
+                        write!(f, "budget: the money left {whose} does not cover a request (limit {limit})")
+                    }
                 }
             }
             Self::ModelFailed(refused) => write!(f, "{refused}"),

@@ -174,20 +174,17 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     ),
     counted_object(
         "entries of `epoll`",
-        "the number of entries, under the condition that applies to \
-        mappings",
+        "the number of entries, under the condition that applies to mappings",
         "epoll",
     ),
     counted_object(
         "locks of files (`fcntl`)",
-        "the number of locks on the whole machine, under the \
-        condition that applies to mappings",
+        "the number of locks on the whole machine, under the condition that applies to mappings",
         "file_locks",
     ),
     counted_object(
         "open open files of `/proc` that were read",
-        "at most 16 MiB for each file, under the condition \
-        that applies to mappings",
+        "at most 16 MiB for each file, under the condition that applies to mappings",
         "read_proc_files",
     ),
     unbounded_object(

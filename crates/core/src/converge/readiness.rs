@@ -521,8 +521,7 @@ impl PullReadiness {
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of the base branch do not allow the merge",
             MergeableState::Unstable => {
-                "the forge reports the pull request as unstable, but names no \
-                failing check"
+                "the forge reports the pull request as unstable, but names no failing check"
             }
             MergeableState::Unknown
             | MergeableState::Clean

@@ -71,11 +71,9 @@ pub(super) fn split_repository_name<'a>(
 ) -> Result<(&'a str, &'a str), ForgeError> {
     match repo.split_once('/') {
         Some(parts) if is_repository_name(repo) => Ok(parts),
-        Some(_) | None => Err(rejected_error(
-            purpose,
-            "the repository's name does not have the form \
-            `owner/name`",
-        )),
+        Some(_) | None => {
+            Err(rejected_error(purpose, "the repository's name does not have the form `owner/name`"))
+        }
     }
 }
 

@@ -156,8 +156,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let anchored = match forge.anchored {
         AnchorCommit::Commit => "the commit that the call names",
         AnchorCommit::Head => {
-            "the head at the moment of the call; Truing reads the head before and after \
-            the call"
+            "the head at the moment of the call; Truing reads the head before and after the call"
         }
     };
     let reviews = match forge.reviews {
@@ -171,8 +170,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     };
     let refused = match forge.refusal_consequence {
         RefusalConsequence::DeliveryLost => {
-            "503; the delivery is lost, or the forge sends the delivery \
-            again"
+            "503; the delivery is lost, or the forge sends the delivery again"
         }
         RefusalConsequence::HookSuspended => {
             "202, and the pull request's slot stays due; after repeated failures, a server would stop \

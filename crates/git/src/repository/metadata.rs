@@ -28,8 +28,7 @@ const PROMISOR: &str = ".promisor";
 const HOOKS: &str = "core.hookspath";
 
 /// Pattern of the conversion settings of the system and of the user. None of these settings runs a program.
-const USER_SETTINGS: &str = "^\
-     core\\.(autocrlf|eol|ignorecase)$";
+const USER_SETTINGS: &str = "^core\\.(autocrlf|eol|ignorecase)$";
 
 /// Paths and properties of a repository.
 #[derive(Clone, Debug)]

@@ -270,8 +270,7 @@ impl SyncRun<'_> {
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!(
-                "{url} is a port to {version}, which must be finished first: run the job \
-                without `--to`"
+                "{url} is a port to {version}, which must be finished first: run the job without `--to`"
             );
             return Ok(SyncRunResult::new(Outcome::OnHold, why, QuestionUpdate::Keep));
         }

@@ -32,10 +32,9 @@ pub(super) fn read_entry_names(
 ) -> Result<Vec<String>, String> {
     let failed = |error: io::Error| error.to_string();
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
-    let end = length.checked_sub((END.1 + end_record.comment.len()) as u64).ok_or(
-        "the end of the archive \
-        is missing",
-    )?;
+    let end = length
+        .checked_sub((END.1 + end_record.comment.len()) as u64)
+        .ok_or("the end of the archive is missing")?;
     let is_end = read_bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
     let is_second = end_record.comment.windows(END.0.len()).any(|window| window == END.0);
     if end_record.prefix_length != 0 || !is_end || is_second {

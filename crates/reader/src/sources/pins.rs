@@ -163,10 +163,7 @@ impl<'a> PinCollector<'a> {
     fn symbol_name(&self, object: Node<'_>) -> Result<String, &'static str> {
         let mut parts = self
             .dotted_parts(object)
-            .ok_or(
-                "the definition that it names is known only at run \
-            time",
-            )?
+            .ok_or("the definition that it names is known only at run time")?
             .into_iter();
         let first = parts.next().unwrap_or_default();
         let (module, name) = self.imports.get(first).ok_or("the file does not import it by name")?;

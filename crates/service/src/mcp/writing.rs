@@ -234,8 +234,7 @@ impl From<EffectError> for ToolError {
             EffectError::Refused(error) => error.into(),
             EffectError::Unanswered { error, .. } => uncertain_error(&error.to_string()),
             error @ EffectError::Settling { .. } => Self(format!(
-                "{error}. Call this tool again later with the same input: the comment is \
-                    posted only once"
+                "{error}. Call this tool again later with the same input: the comment is posted only once"
             )),
             EffectError::Store(error) => uncertain_error(&error.to_string()),
             EffectError::Git(error) => error.into(),

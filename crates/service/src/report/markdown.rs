@@ -88,10 +88,10 @@ fn render_section(section: &LoopSection) -> String {
         .collect();
     let _ = writeln!(
         text,
-        "{}; success {}, of {} that had something to do; cost {} in all; time {} a run; {}.\n",
+        "{}; success rate {} of the {} that had something to do; total cost {}; mean time {} per run; {}.\n",
         format_count(tally.runs(), "run"),
         format_success_rate(tally.success_rate()),
-        tally.attempts(),
+        format_count(tally.attempts(), "run"),
         format_dollars(figures.cost_micro_usd),
         format_duration(figures.mean_ms),
         format_count(figures.turns, "turn"),

@@ -323,8 +323,7 @@ fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
         "#Time a run",
     ];
     let note = muted_paragraph(
-        "Each prompt is compared with the one before it. Few runs prove little: check the \
-            number of runs.",
+        "Each prompt is compared with the one before it. Few runs prove little: check the number of runs.",
     );
     render_card("wide", "Before and after another prompt", [render_table(&heads, rows), note])
 }

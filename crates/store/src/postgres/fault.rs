@@ -88,8 +88,7 @@ pub enum PostgresConnectError {
 const HINTS: &[(&SqlState, &str)] = &[
     (
         &SqlState::INVALID_PASSWORD,
-        "the server does not accept the password; correct the password in \
-        `store.records`",
+        "the server does not accept the password; correct the password in `store.records`",
     ),
     (
         &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
@@ -106,8 +105,7 @@ const HINTS: &[(&SqlState, &str)] = &[
     ),
     (
         &SqlState::DISK_FULL,
-        "the server's disk is full: free some space and try again; acknowledged writes \
-        are safe",
+        "the server's disk is full: free some space and try again; acknowledged writes are safe",
     ),
     (&SqlState::OUT_OF_MEMORY, "it is out of memory; try again later"),
     (

@@ -156,8 +156,8 @@ pub(super) static TABLES: [TableSchema; 19] = [
 /// is not transferred.
 const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at \
      slot.body slot.shown transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
-const OF_POSTGRES: &str = "form.version form.oldest \
-                           transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
+const OF_POSTGRES: &str = "form.version form.oldest transfer.source transfer.slots transfer.part \
+                           transfer.reached transfer.copied";
 
 /// Returns the first column, as `table.column`, that either exists but is not listed, or is listed but does
 /// not exist. Returns none if all columns match.

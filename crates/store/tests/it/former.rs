@@ -218,7 +218,10 @@ async fn a_file_that_another_process_serves_is_not_brought_to_a_new_form() {
     let own = std::process::id();
     std::fs::write(&file, told.replace(&own.to_string(), &(own + 1).to_string())).unwrap();
     let Err(error) = Store::open(&path, ManualWallClock::at(NOW)) else { panic!("it was opened") };
-    assert!(error.to_string().contains("has the older schema version 10, and is served by process"), "{error}");
+    assert!(
+        error.to_string().contains("has the older schema version 10, and is served by process"),
+        "{error}"
+    );
     std::fs::write(&file, told).unwrap();
     Store::open(&path, ManualWallClock::at(NOW)).expect("a server brings its own file to the new form");
 }

@@ -69,7 +69,11 @@ fn a_form_that_its_tables_do_not_have_is_said_in_one_sentence() {
     connection.pragma_update(None, "user_version", 1).unwrap();
     drop(connection);
     let told = open_refused(&path).to_string();
-    assert!(told.contains("records schema version 1, but its tables do not match that version") && !told.contains("CREATE"), "{told}");
+    assert!(
+        told.contains("records schema version 1, but its tables do not match that version")
+            && !told.contains("CREATE"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -218,7 +218,10 @@ async fn sentinels_that_name_no_usable_primary_are_named_with_what_to_do() {
     for (url, parts) in [
         (
             format!("valkey+sentinel://:hush@127.0.0.1:{one},127.0.0.1:{other}/reviews/0"),
-            vec![format!("Sentinel 127.0.0.1:{one}: the server cannot be reached"), format!("127.0.0.1:{other}: the server")],
+            vec![
+                format!("Sentinel 127.0.0.1:{one}: the server cannot be reached"),
+                format!("127.0.0.1:{other}: the server"),
+            ],
         ),
         (at(silent, "reviews"), vec!["has not answered within 2 s".into(), silent.to_string()]),
         (at(*sentinel, "nobody"), vec![format!("127.0.0.1:{sentinel} knows no primary `nobody`")]),

@@ -78,7 +78,9 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
     form(9, 6);
     let said = connect_refused(&server.url(&database)).await;
     assert!(
-        said.contains("has schema version 9, which needs a program with schema version 6 or later; this program has 5"),
+        said.contains(
+            "has schema version 9, which needs a program with schema version 6 or later; this program has 5"
+        ),
         "{said}"
     );
     // The next version of Truing has added a table, and this version still works with the database.

@@ -230,7 +230,11 @@ fn postgresql_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its
         (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=require"), "is not for this host"),
         (&ca, url("truing", &elsewhere, &of_elsewhere, ""), "is not for this host"),
         (&ca, url("truing", Server::shared_server(), &plain, "?sslmode=require"), "the server offers no TLS"),
-        (&ca, url("truing", Server::shared_server(), &plain, "?sslmode=verify-full"), "the server offers no TLS"),
+        (
+            &ca,
+            url("truing", Server::shared_server(), &plain, "?sslmode=verify-full"),
+            "the server offers no TLS",
+        ),
         (&ca, url("truing", Server::shared_server(), &plain, "?sslmode=prefer"), "kept"),
     ] {
         let slots = SlotServer::shared_server().url(SlotServer::new_database());

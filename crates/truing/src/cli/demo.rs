@@ -348,8 +348,7 @@ mod tests {
             ),
             (
                 DroppedFindingCounts { is_green: true, ..right },
-                "the finding should still be open, but is \
-                not",
+                "the finding should still be open, but is not",
             ),
         ] {
             let text = render_dropped_finding(forgotten);

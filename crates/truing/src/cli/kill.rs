@@ -144,8 +144,7 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
     turned.map_err(|error| match (&args.action, error.exit) {
         // If the switch cannot be turned on, the hint describes another way to stop everything.
         (KillCommand::On { .. }, CommandExit::Failure) => error.hint(
-            "until the switch can be turned on, stop the service itself: send SIGTERM to \
-                `truing serve`",
+            "until the switch can be turned on, stop the service itself: send SIGTERM to `truing serve`",
         ),
         (KillCommand::On { .. } | KillCommand::Off { .. } | KillCommand::Status, _) => error,
     })

@@ -33,10 +33,9 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     let status = runtime::start()?.block_on(fetch_status(address, TIME)).map_err(|error| {
         let message = error.to_string();
         match error {
-            StatusError::NotReady(_) => CliError::failure("not_ready", message).hint(
-                "the server's log \
-                shows why",
-            ),
+            StatusError::NotReady(_) => {
+                CliError::failure("not_ready", message).hint("the server's log shows why")
+            }
             StatusError::NoServer(..) => CliError::failure("no_server", message)
                 .hint("`truing serve` starts a server; `server.listen` sets its address"),
         }

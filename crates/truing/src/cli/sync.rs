@@ -215,8 +215,7 @@ impl SyncDecideArgs {
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
             let init = self.search(false).sibling_command("init");
             context.output.print_note(format_args!(
-                "nothing is pinned yet: `{init}` finds definitions that could be \
-                    pinned"
+                "nothing is pinned yet: `{init}` finds definitions that could be pinned"
             ));
         }
         Ok(exit)

@@ -165,10 +165,8 @@ pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<Model
     let config = &config_for_role(config, ModelRole::Reviewer);
     let hide = SecretRedactor { secrets: Vec::new(), redact: redact_secrets };
     let cassette = Cassette::read(file, hide).map_err(|error| {
-        CliError::usage("cassette", error.to_string()).hint(
-            "record a cassette with `--record FOLDER`, \
-            which needs an API key",
-        )
+        CliError::usage("cassette", error.to_string())
+            .hint("record a cassette with `--record FOLDER`, which needs an API key")
     })?;
     let way = provider::replay_provider().map_err(|error| CliError::failure("model", error.to_string()))?;
     let agent = build_agent(config, ledger, Conversation::Native, way, None, ModelRole::Reviewer)?;

@@ -319,7 +319,10 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
     site.repo.hide_fork("guest").await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("guest:one")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
-    let (what, hint) = ("only the fork guest/r has the commits of the pull request, and the fork cannot be read", "let the token read the fork");
+    let (what, hint) = (
+        "only the fork guest/r has the commits of the pull request, and the fork cannot be read",
+        "let the token read the fork",
+    );
     let (store, key) = (site.store(), site.key(number).await);
     wait_until_or_show(
         "it fails",

@@ -160,8 +160,8 @@ fn what_cannot_be_a_tree_cannot_be_read_either() {
 #[test]
 fn a_command_has_no_terminal_and_still_reads_what_is_typed() {
     let here = folder();
-    let look = "for n in 0 1 2; do test -t $n && echo terminal $n; done; \
-        (exec </dev/tty) 2>/dev/null && echo has one; read word; echo heard $word";
+    let look = "for n in 0 1 2; do test -t $n && echo terminal $n; done; (exec </dev/tty) 2>/dev/null && \
+                echo has one; read word; echo heard $word";
     let run = format!("'{TRUING}' sandbox run -- sh -c '{look}'");
     let mut command = Command::new("script");
     command.args(["-qec", &run, "/dev/null"]).env_clear().env("HOME", here.path());

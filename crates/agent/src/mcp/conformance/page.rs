@@ -36,8 +36,7 @@ const SERVER: &[ExemptScenario] = &[
     (
         "tools-call-with-logging",
         None,
-        "the server logs nothing to clients, and the protocol has deprecated \
-        such logging",
+        "the server logs nothing to clients, and the protocol has deprecated such logging",
     ),
     ("tools-call-sampling", None, "no tool requests anything from its client"),
     ("tools-call-elicitation", None, "no tool requests anything from its client"),
@@ -74,8 +73,7 @@ const CLIENT: &[ExemptScenario] = &[
     (
         "sse-retry",
         None,
-        "an incomplete response counts as a failure, and the client does not use the \
-        server again",
+        "an incomplete response counts as a failure, and the client does not use the server again",
     ),
     (
         "json-schema-2020-12-preservation",

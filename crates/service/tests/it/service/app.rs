@@ -125,8 +125,8 @@ async fn what_the_app_may_not_is_told_by_why_with_what_it_needs() {
     let key = site.key(opened.number).await;
     service.state(&key, "held (parked)").await;
     let history = service.history(&key).await.join("\n");
-    let told = "acme/shop: getting a token as GitHub App: the token may not do this (403): \
-                the App lacks the permission `pull_requests: write`";
+    let told = "acme/shop: getting a token as GitHub App: the token may not do this (403): the App lacks the \
+                permission `pull_requests: write`";
     assert!(history.contains(told), "{history}");
     service.stop().await;
 }
@@ -198,7 +198,11 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
             false,
         ),
         (ForgeFaultKind::Redirect(307, elsewhere), "leads to https://elsewhere.example: redirects", false),
-        (ForgeFaultKind::Redirect(301, "/repositories/1".into()), "the resource has another address now", false),
+        (
+            ForgeFaultKind::Redirect(301, "/repositories/1".into()),
+            "the resource has another address now",
+            false,
+        ),
         (ForgeFaultKind::Drop, "the connection broke before the answer was complete", false),
     ]
 }

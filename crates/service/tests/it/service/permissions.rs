@@ -175,7 +175,10 @@ async fn without_each_permission_of_a_token_a_review_is_degraded_and_says_so_or_
         ("", MissingPermissionResult::Whole),
         ("contents", MissingPermissionResult::Stopped("may read the repository's contents")),
         ("issues", MissingPermissionResult::Whole),
-        ("pull_requests", MissingPermissionResult::Stopped("the call requires the permission pull_requests=read")),
+        (
+            "pull_requests",
+            MissingPermissionResult::Stopped("the call requires the permission pull_requests=read"),
+        ),
         ("statuses", MissingPermissionResult::NoStatus),
     ] {
         let site = Site::new().await;

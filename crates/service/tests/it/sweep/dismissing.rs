@@ -156,7 +156,7 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
         let line = format!("`/dismiss` by ada@{FORGE} was not run: {reason}");
         history.iter().filter(|told| **told == line).count()
     };
-    assert_eq!(told("the forge gives no reason"), 1, "{history:#?}");
+    assert_eq!(told("it gives no reason"), 1, "{history:#?}");
     assert_eq!(told("no finding here has that id"), 1, "{history:#?}");
     assert!(told("it neither replies to a finding's comment nor names a finding") >= 1, "{history:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());

@@ -55,8 +55,7 @@ pub(crate) fn add_repositories_to_switches<'a>(
 ) -> Result<(), StoreFault> {
     let before: String =
         connection.sql("SELECT repositories FROM switch").single_row((), |row| row.get(0))?;
-    let mut switches: Vec<RepositorySwitch> =
-        from_json(&before, || "the kill switch".to_owned())?;
+    let mut switches: Vec<RepositorySwitch> = from_json(&before, || "the kill switch".to_owned())?;
     if switches.is_empty() {
         return Ok(());
     }

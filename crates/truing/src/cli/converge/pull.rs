@@ -172,10 +172,7 @@ fn run_error(name: &str, error: RunFailure) -> CliError {
         .hint(format!("`truing why {name}` shows which")),
         RunConflict::TakenOver => refusal_error(
             ConvergeExitCode::AlreadyRunning,
-            &format!(
-                "{name}: another process took over \
-                the run"
-            ),
+            &format!("{name}: another process took over the run"),
         )
         .hint(format!("see which process, and how the run ended: `truing why {name}`")),
     })

@@ -127,10 +127,8 @@ impl PublishRequest<'_> {
         .await?;
         if !context.repositories.has(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
-            return Err(CliError::refusal("not_chosen", message).hint(
-                "add the repository to that list, or review \
-                    the pull request without --publish",
-            ));
+            return Err(CliError::refusal("not_chosen", message)
+                .hint("add the repository to that list, or review the pull request without --publish"));
         }
         let watch = WriteMonitor {
             dry_run: self.dry_run,
@@ -262,10 +260,7 @@ impl PublishRequest<'_> {
                 | None => {
                     return Err(CliError::refusal(
                         "lost",
-                        format!(
-                            "{name}: another process took over the \
-                        review"
-                        ),
+                        format!("{name}: another process took over the review"),
                     )
                     .hint(format!("see which process, and how the review ended: `truing why {name}`")));
                 }

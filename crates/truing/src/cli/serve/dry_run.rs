@@ -271,10 +271,7 @@ fn render_store(store: &DryRunStore) -> String {
     if let Some(pid) = served_by {
         text += &fold_line(
             "  ",
-            &format!(
-                "process {pid} is using the store: a start is refused until that \
-            process stops"
-            ),
+            &format!("process {pid} is using the store: a start is refused until that process stops"),
         );
     }
     for switch_line in kill_switch {

@@ -373,8 +373,7 @@ impl PackageSearch<'_> {
             brought += " --from V";
         }
         Err(error.hint("if another file requires the package: --constraint FILE[:KEYS]").hint(format!(
-            "if the package is a dependency of another package, name the release to compare \
-                with: `{brought}`"
+            "if the package is a dependency of another package, name the release to compare with: `{brought}`"
         )))
     }
 

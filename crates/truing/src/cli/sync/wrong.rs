@@ -49,8 +49,7 @@ pub(super) fn unknown_job_error(
     }
     if is_in_operators_file(name, context) {
         error = error.hint(format!(
-            "{OPERATORS_FILE} in this folder has such a job: name the file with \
-            `--config {OPERATORS_FILE}`"
+            "{OPERATORS_FILE} in this folder has such a job: name the file with `--config {OPERATORS_FILE}`"
         ));
     }
     let own = read_repository_file(context.environment.directory()).ok().flatten();
@@ -89,8 +88,7 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
                 &project.join(&job.constraint_file),
             )) {
                 cli_error = cli_error.hint(format!(
-                    "the file requires the package at another key: set \
-                        `constraint.path = '{at}'` of the job"
+                    "the file requires the package at another key: set `constraint.path = '{at}'` of the job"
                 ));
             }
             cli_error

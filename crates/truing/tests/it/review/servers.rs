@@ -201,7 +201,10 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
         ("forge = \"github\"\nurl = \"https://example.org\"\ntools = [\"a\"]\n".into(), "mcp.docs.forge"),
         ("forge = \"github\"\ntoken = { env = \"A\" }\ntools = [\"a\"]\n".into(), "mcp.docs.token"),
         (command.to_owned(), "mcp.docs.tools"),
-        (format!("{command}tools = [\"a\"]\nurl = \"https://example.org\"\n"), "cannot be combined with `command`"),
+        (
+            format!("{command}tools = [\"a\"]\nurl = \"https://example.org\"\n"),
+            "cannot be combined with `command`",
+        ),
         (format!("{command}tools = [\"a\"]\ntransport = \"http\"\n"), "mcp.docs.transport"),
         (
             "url = \"https://example.org\"\ntools = [\"a\"]\ntransport = \"stdio\"\n".into(),

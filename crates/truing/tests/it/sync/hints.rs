@@ -197,11 +197,17 @@ fn a_job_without_a_manifest_leaves_it_to_people_or_checks() {
     assert!(answer["reason"].as_str().unwrap().contains("own checks"), "{answer}");
     let nothing = site.sync(&["init", "demo", "--output", "new.json"]);
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
-    assert!(told.contains("manifest = \"none\"") && told.contains("name the files that have counterparts"), "{told}");
+    assert!(
+        told.contains("manifest = \"none\"") && told.contains("name the files that have counterparts"),
+        "{told}"
+    );
     let site = demo_registry(&[("ours/m.py", "x = 1\n")]);
     let nothing = site.sync(&["init", "demo", "--output", "new.json"]);
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
-    assert!(told.contains("check the pairs") && !told.contains("name the files that have counterparts"), "{told}");
+    assert!(
+        told.contains("check the pairs") && !told.contains("name the files that have counterparts"),
+        "{told}"
+    );
 }
 
 /// Returns `demo` in two releases whose metadata requires different versions of another package.

@@ -158,11 +158,7 @@ fn a_package_of_npm_is_followed_by_file_and_name_and_whole_files() {
     let (answer, _) = site.decide(&[]);
     assert_eq!((&answer["decision"], &answer["to"]), (&json!("bump"), &json!("1.0.2")));
     assert_eq!(answer["spec_after"], ">=1.0.2 <1.0.3");
-    site.assert_refused(
-        &["--to", "1.0.3"],
-        2,
-        &["was withdrawn or deprecated by its publishers"],
-    );
+    site.assert_refused(&["--to", "1.0.3"], 2, &["was withdrawn or deprecated by its publishers"]);
     site.write(
         "truing.toml",
         "[sync.demo]\nregistry = \"npm\"\npackage = \"@ours/demo\"\nconstraint.style = \"caret\"\n",

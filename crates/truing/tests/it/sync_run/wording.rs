@@ -89,5 +89,8 @@ async fn a_push_that_is_refused_is_told_with_what_to_do() {
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!(ran.json["result"], json!("failed"));
     let reason = ran.json["exit_reason"].as_str().unwrap();
-    assert!(reason.contains("protects it") && reason.contains("give the job another `branch`"), "{reason}");
+    assert!(
+        reason.contains("protects the branch") && reason.contains("give the job another `branch`"),
+        "{reason}"
+    );
 }
